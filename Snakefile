@@ -1,0 +1,44 @@
+# A table of contents: the plan says what must exist, the rules say how it is made.
+import os
+import sys
+from pathlib import Path
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.config.problems import UserError
+from mixlab.plan.stages import STAGES
+from mixlab.plan.workflow import exit_with, open_workflow
+
+try:
+    flow = open_workflow(Path.cwd(), config, workflow.is_main_process, os.environ)
+except (UserError, ArtifactError) as error:
+    exit_with(error)
+
+PYTHON = sys.executable
+SCRIPTS = workflow.basedir + "/workflow/scripts"
+
+
+wildcard_constraints:
+    key="[0-9a-f]{16}",
+
+
+
+rule all:
+    localrule: True
+    default_target: True
+    input:
+        flow.targets,
+
+
+include: "rules/remote.smk"
+include: "rules/data.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+onsuccess:
+    shell("{PYTHON:q} -m mixlab.cli track --after-run {flow.plan_file:q} || true")
+
+
+onerror:
+    shell("{PYTHON:q} -m mixlab.cli track --after-run {flow.plan_file:q} || true")

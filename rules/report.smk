@@ -1,0 +1,60 @@
+# Tables and pages.
+
+rule scores:
+    input:
+        flow.inputs("scores"),
+    output:
+        update("artifacts/scores/{key}/manifest.json"),
+    log:
+        "logs/scores/{key}.log",
+    params:
+        script=SCRIPTS + "/scores.py",
+    wildcard_constraints:
+        key=flow.pattern("scores"),
+    threads: flow.threads("scores")
+    resources:
+        mem_mb=flow.memory_mib("scores"),
+        runtime=flow.minutes("scores"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+
+
+
+rule aggregate:
+    input:
+        flow.inputs("aggregate"),
+    output:
+        update("artifacts/aggregate/{key}/manifest.json"),
+    log:
+        "logs/aggregate/{key}.log",
+    params:
+        script=SCRIPTS + "/aggregate.py",
+    wildcard_constraints:
+        key=flow.pattern("aggregate"),
+    threads: flow.threads("aggregate")
+    resources:
+        mem_mb=flow.memory_mib("aggregate"),
+        runtime=flow.minutes("aggregate"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+
+
+
+rule report:
+    input:
+        flow.inputs("report"),
+    output:
+        update("artifacts/report/{key}/manifest.json"),
+    log:
+        "logs/report/{key}.log",
+    params:
+        script=SCRIPTS + "/report.py",
+    wildcard_constraints:
+        key=flow.pattern("report"),
+    threads: flow.threads("report")
+    resources:
+        mem_mb=flow.memory_mib("report"),
+        runtime=flow.minutes("report"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+

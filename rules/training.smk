@@ -1,0 +1,80 @@
+# Training: base models, instruction pre-training, averaging, fine-tuning.
+
+rule pretrain:
+    input:
+        flow.inputs("pretrain"),
+    output:
+        update("artifacts/pretrain/{key}/manifest.json"),
+    log:
+        "logs/pretrain/{key}.log",
+    params:
+        script=SCRIPTS + "/pretrain.py",
+    wildcard_constraints:
+        key=flow.pattern("pretrain"),
+    threads: flow.threads("pretrain")
+    resources:
+        mem_mb=flow.memory_mib("pretrain"),
+        runtime=flow.minutes("pretrain"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+
+
+
+rule ipt:
+    input:
+        flow.inputs("ipt"),
+    output:
+        update("artifacts/ipt/{key}/manifest.json"),
+    log:
+        "logs/ipt/{key}.log",
+    params:
+        script=SCRIPTS + "/ipt.py",
+    wildcard_constraints:
+        key=flow.pattern("ipt"),
+    threads: flow.threads("ipt")
+    resources:
+        mem_mb=flow.memory_mib("ipt"),
+        runtime=flow.minutes("ipt"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+
+
+
+rule average:
+    input:
+        flow.inputs("average"),
+    output:
+        update("artifacts/average/{key}/manifest.json"),
+    log:
+        "logs/average/{key}.log",
+    params:
+        script=SCRIPTS + "/average.py",
+    wildcard_constraints:
+        key=flow.pattern("average"),
+    threads: flow.threads("average")
+    resources:
+        mem_mb=flow.memory_mib("average"),
+        runtime=flow.minutes("average"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+
+
+
+rule sft:
+    input:
+        flow.inputs("sft"),
+    output:
+        update("artifacts/sft/{key}/manifest.json"),
+    log:
+        "logs/sft/{key}.log",
+    params:
+        script=SCRIPTS + "/sft.py",
+    wildcard_constraints:
+        key=flow.pattern("sft"),
+    threads: flow.threads("sft")
+    resources:
+        mem_mb=flow.memory_mib("sft"),
+        runtime=flow.minutes("sft"),
+    shell:
+        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
+

@@ -1,0 +1,1 @@
+"""Knows numbers."""

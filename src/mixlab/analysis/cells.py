@@ -1,0 +1,216 @@
+"""Cells: what one point of the study scored on one benchmark, before or after SFT; means over several benchmarks."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixlab.analysis.statistics import Estimate, Replicate, estimate_seeds, group_error, item_error
+from mixlab.config.analysis import Selection
+from mixlab.config.problems import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = ["variant_key", "stage", "benchmark", "measure"]
+SEEDS = ["mixture_seed", "ipt_seed", "sft_seed"]
+LABELS = ["language", "category", "judge"]
+COUNTS = ["n_models", "n_answers", "n_unparsed"]
+ESTIMATES = ["mean", "se_seeds", "seed_level", "n_seeds", "se_items", "n_items"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell with the models it averages over.
+
+    `n_answers` counts rows (items x turns x generation seeds x judge runs x models); `n_unparsed` those among them
+    whose answer (accuracy: counted as wrong) or whose verdict (judge: left out) could not be read.
+    """
+
+    variant_key: str
+    stage: str
+    benchmark: str
+    measure: str
+    language: str
+    category: str | None
+    judge: str | None
+    estimate: Estimate
+    replicates: tuple[Replicate, ...]
+    n_answers: int
+    n_unparsed: int
+
+
+@dataclass(frozen=True)
+class GroupEstimate:
+    """The even mean of several benchmarks; a model that lacks one of them is left out and counted `incomplete`."""
+
+    estimate: Estimate
+    benchmarks: tuple[str, ...]
+    incomplete: int
+
+
+def build_cells(frame: "pd.DataFrame") -> list[Cell]:
+    """Average tidy rows into cells, in order of variant, stage, benchmark and measure.
+
+    Within a model an item counts once, however many of its answers were scored; then seeds count evenly (see
+    `statistics`). Raises DataError when models answered different numbers of items of one benchmark, or when a
+    benchmark comes with two languages, categories or judges: such numbers must not be averaged.
+    """
+    _check_comparable(frame)
+    cells = []
+    groups: Any = frame.groupby(CELL, sort=True)
+    for (variant_key, stage, benchmark, measure), rows in groups:
+        per_item = rows.groupby([*SEEDS, "item"], dropna=False, sort=True)["score"].mean()
+        per_model = per_item.groupby(level=SEEDS, dropna=False, sort=True).mean()
+        replicates = tuple(_replicate(seeds, _known(mean)) for seeds, mean in per_model.items())
+        item_means = [float(mean) for mean in per_item.groupby(level="item", sort=True).mean().dropna()]
+        mean, se_seeds, seed_level, n_seeds = estimate_seeds(replicates)
+        se_items = item_error(measure, item_means)
+        language, category, judge = (_text(rows[label].iloc[0]) for label in LABELS)
+        cells.append(
+            Cell(
+                variant_key=variant_key,
+                stage=stage,
+                benchmark=benchmark,
+                measure=measure,
+                language=language or "",
+                category=category,
+                judge=judge,
+                estimate=Estimate(mean, se_seeds, seed_level, n_seeds, se_items, len(item_means)),
+                replicates=replicates,
+                n_answers=len(rows),
+                n_unparsed=int((~rows["parsed"].astype(bool)).sum()),
+            )
+        )
+    return cells
+
+
+def group_cells(cells: Iterable[Cell], selection: Selection) -> GroupEstimate | None:
+    """Average the cells of ONE variant and stage that `selection` selects, each benchmark with equal weight.
+
+    The mean of each model over the benchmarks comes first, then the error over seeds of those means. None when
+    nothing is selected.
+    """
+    chosen = [cell for cell in cells if selection.selects(cell.measure, cell.benchmark, cell.category, cell.language)]
+    if not chosen:
+        return None
+    by_model: dict[tuple[int | None, ...], list[float]] = {}
+    for cell in chosen:
+        for one in cell.replicates:
+            means = by_model.setdefault((one.mixture_seed, one.ipt_seed, one.sft_seed), [])
+            means.extend([] if one.mean is None else [one.mean])
+    complete = {seeds: means for seeds, means in by_model.items() if len(means) == len(chosen)}
+    whole = [_replicate(seeds, math.fsum(means) / len(means)) for seeds, means in complete.items()]
+    mean, se_seeds, seed_level, n_seeds = estimate_seeds(whole)
+    se_items = group_error(cell.estimate.se_items for cell in chosen)
+    n_items = sum(cell.estimate.n_items for cell in chosen)
+    return GroupEstimate(
+        Estimate(mean, se_seeds, seed_level, n_seeds, se_items if whole else None, n_items),
+        benchmarks=tuple(cell.benchmark for cell in chosen),
+        incomplete=len(by_model) - len(whole),
+    )
+
+
+def write_cells(cells: Sequence[Cell], out: Path) -> None:
+    """Write `cells.csv` (a row per cell) and `replicates.csv` (a row per cell and model); empty means not known."""
+    shared = [*CELL, *LABELS]
+    rows: list[list[Any]] = []
+    models: list[list[Any]] = []
+    for cell in cells:
+        names = [getattr(cell, name) for name in shared]
+        estimates = [getattr(cell.estimate, name) for name in ESTIMATES]
+        rows.append([*names, *estimates, len(cell.replicates), cell.n_answers, cell.n_unparsed])
+        for one in cell.replicates:
+            models.append([*names[: len(CELL)], *(getattr(one, seed) for seed in SEEDS), one.mean])
+    write_csv(out / "cells.csv", [*shared, *ESTIMATES, *COUNTS], rows)
+    write_csv(out / "replicates.csv", [*CELL, *SEEDS, "mean"], models)
+
+
+def read_cells(aggregate: Path) -> list[Cell]:
+    """Read back what `write_cells` wrote."""
+    models: dict[tuple[str, ...], list[Replicate]] = {}
+    for row in read_csv(aggregate / "replicates.csv"):
+        seeds = [_integer(row[seed]) for seed in SEEDS]
+        models.setdefault(tuple(row[name] for name in CELL), []).append(_replicate(seeds, _number(row["mean"])))
+    return [
+        Cell(
+            variant_key=row["variant_key"],
+            stage=row["stage"],
+            benchmark=row["benchmark"],
+            measure=row["measure"],
+            language=row["language"],
+            category=row["category"] or None,
+            judge=row["judge"] or None,
+            estimate=Estimate(
+                mean=_number(row["mean"]),
+                se_seeds=_number(row["se_seeds"]),
+                seed_level=row["seed_level"] or None,
+                n_seeds=int(row["n_seeds"]),
+                se_items=_number(row["se_items"]),
+                n_items=int(row["n_items"]),
+            ),
+            replicates=tuple(models[tuple(row[name] for name in CELL)]),
+            n_answers=int(row["n_answers"]),
+            n_unparsed=int(row["n_unparsed"]),
+        )
+        for row in read_csv(aggregate / "cells.csv")
+    ]
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file with Unix line ends; None is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file into one dict of texts per row."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _check_comparable(frame: "pd.DataFrame") -> None:
+    problems = []
+    groups: Any = frame.groupby(["benchmark", "measure"], sort=True)
+    for (benchmark, measure), rows in groups:
+        counts = rows.groupby("model_key", sort=True)["item"].nunique()
+        if counts.nunique() > 1:
+            few, many = counts.idxmin(), counts.idxmax()
+            message = f"model {few} answered {counts[few]} items, model {many} {counts[many]}; score both on the same"
+            problems.append(Problem(message, key=f"{benchmark} {measure}"))
+        for label in LABELS:
+            found = sorted(map(str, rows[label].unique()))
+            if len(found) > 1:
+                message = f"{label} is {' and '.join(found)}; give a benchmark one, or each its own benchmark"
+                problems.append(Problem(message, key=f"{benchmark} {measure}"))
+    if problems:
+        raise DataError(problems)
+
+
+def _replicate(seeds: Sequence[Any], mean: float | None) -> Replicate:
+    mixture_seed, ipt_seed, sft_seed = map(_whole, seeds)
+    return Replicate(mixture_seed, ipt_seed, sft_seed, mean)
+
+
+def _known(value: Any) -> float | None:
+    return None if value != value else float(value)
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None or value != value else int(value)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text else None

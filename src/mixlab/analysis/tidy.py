@@ -1,0 +1,150 @@
+"""Tidy scores of one model: one row per item, turn, generation seed and judge run.
+
+No pandas here: this runs once per model, and pyarrow alone starts 0.4 s sooner.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mixlab.config.analysis import ModelScoresSettings, ScoredPart
+from mixlab.config.problems import DataError, Problem
+
+SCHEMA = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("measure", pa.string()),
+        ("language", pa.string()),
+        ("category", pa.string()),
+        ("item", pa.string()),
+        ("turn", pa.int32()),
+        ("score", pa.float64()),
+        ("parsed", pa.bool_()),
+        ("judge", pa.string()),
+        ("generation_seed", pa.int64()),
+        ("judge_run", pa.int64()),
+        ("model_key", pa.string()),
+        ("stage", pa.string()),
+        ("mixture_seed", pa.int64()),
+        ("ipt_seed", pa.int64()),
+        ("sft_seed", pa.int64()),
+        ("variant_key", pa.string()),
+        ("base_model_key", pa.string()),
+        ("mixture_key", pa.string()),
+        ("generate_key", pa.string()),
+        ("score_key", pa.string()),
+        ("verdict_id", pa.string()),
+    ]
+)
+RANGES = {"accuracy": (0.0, 1.0), "judge_score": (1.0, 10.0)}
+
+
+@dataclass(frozen=True)
+class ModelKeys:
+    """Where a model comes from: its checkpoint (`key` or `key:member`) and its mixture, None when it saw none."""
+
+    model_key: str
+    mixture_key: str | None
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """The artifact of score (or judge) behind one part, its key, and the key of the answers it read."""
+
+    folder: Path
+    score_key: str
+    generate_key: str
+
+
+def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Sequence[PartFolder], out: Path) -> None:
+    """Join the scores and verdicts of one model into `scores.parquet`; describe its benchmarks in `index.json`.
+
+    `parts` stand in the order of `settings.parts`. Rows come in that order, then in the order of the items. A judge's
+    reply that could not be parsed has the score NaN; an answer that could not be read keeps the scorer's 0.
+    Raises DataError, with every problem at once, for a score outside its range, an item met twice, an empty file.
+    """
+    if len(parts) != len(settings.parts):
+        raise DataError(f"scores: {len(settings.parts)} parts are declared but {len(parts)} folders were handed over")
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    problems: list[Problem] = []
+    cards = []
+    constant = {**settings.model.model_dump(), "model_key": keys.model_key, "mixture_key": keys.mixture_key}
+    for part, place in zip(settings.parts, parts, strict=True):
+        card = _read_index(place.folder)
+        cards.append(_describe_part(part, card))
+        shared = {
+            **constant,
+            **part.model_dump(),
+            "judge": card.get("judge"),
+            "generate_key": place.generate_key,
+            "score_key": place.score_key,
+        }
+        for row in _read_rows(part, place.folder, problems):
+            for name, values in columns.items():
+                values.append(row[name] if name in row else shared[name])
+    if problems:
+        raise DataError(problems)
+    pq.write_table(pa.table(columns, schema=SCHEMA), out / "scores.parquet")
+    text = json.dumps({"rows": len(columns["item"]), "parts": cards}, indent=1, sort_keys=True, ensure_ascii=False)
+    (out / "index.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "index.json"
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(Problem("missing; the artifact is not whole, run `mixlab verify`", file=str(path))) from None
+    except ValueError as error:
+        raise DataError(Problem(f"not JSON ({error}); run `mixlab verify`", file=str(path))) from error
+    return card
+
+
+def _describe_part(part: ScoredPart, card: dict[str, Any]) -> dict[str, Any]:
+    unsolvable = [{"item": str(entry["item"]), "reason": str(entry["reason"])} for entry in card.get("unsolvable", [])]
+    return {**part.model_dump(), "judge": card.get("judge"), "unsolvable": unsolvable}
+
+
+def _read_rows(part: ScoredPart, folder: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
+    """Yield what differs from row to row, noting every mistake with its file and line."""
+    judged = part.measure == "judge_score"
+    path = folder / ("verdicts.jsonl" if judged else "scores.jsonl")
+    lowest, highest = RANGES[part.measure]
+    seen: set[tuple[str, int]] = set()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        problems.append(Problem("missing; the artifact is not whole, run `mixlab verify`", file=str(path)))
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            item, turn = str(record["item"]), int(record["turn"]) if judged else 1
+            score, parsed = record["score"], bool(record["parsed"])
+        except (ValueError, KeyError, TypeError) as error:
+            problems.append(Problem(f"not a score: {error!r}", file=str(path), line=number))
+            continue
+        if (item, turn) in seen:
+            message = f"item '{item}', turn {turn} is there twice; a score counts once, so remove one of them"
+            problems.append(Problem(message, file=str(path), line=number))
+        seen.add((item, turn))
+        if score is None and not (judged and not parsed):
+            problems.append(Problem(f"item '{item}': no score; only an unparsed verdict has none", str(path), number))
+        elif score is not None and not lowest <= score <= highest:
+            message = f"item '{item}': score {score} is outside {lowest:g} to {highest:g}"
+            problems.append(Problem(message, file=str(path), line=number))
+        yield {
+            "item": item,
+            "turn": turn,
+            "score": math.nan if score is None else float(score),
+            "parsed": parsed,
+            "verdict_id": record.get("verdict_id"),
+        }
+    if not lines:
+        problems.append(Problem(f"no item of '{part.benchmark}' in it", file=str(path)))

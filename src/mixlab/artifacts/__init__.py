@@ -1,0 +1,1 @@
+"""Knows bytes and folders: keys, digests, the store, provenance."""

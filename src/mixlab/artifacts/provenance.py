@@ -1,0 +1,71 @@
+"""Who made an artifact, where, when and with what; beside the artifact, never in its key or its digest."""
+
+import importlib.metadata
+import platform
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mixlab.artifacts.keys import build_digest, canonical_json
+from mixlab.artifacts.manifest import Manifest
+from mixlab.artifacts.store import Store, write_json
+
+PACKAGES = ("mixlab", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+
+
+def read_commit(root: Path) -> str:
+    """Return the git commit of the working folder, with `+changes` when files differ from it, or an empty string."""
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def digest_code() -> str:
+    """Return the digest of the project's modules that this process loaded: the stage's own code, as it ran."""
+    sources = []
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and (name == "mixlab" or name.startswith("mixlab.")):
+            sources.append([name, build_digest(Path(file).read_bytes())])
+    return build_digest(canonical_json(sources).encode())
+
+
+def _list_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def write_provenance(
+    store: Store, manifest: Manifest, label: str, seconds: float, reproducible: str, machine: dict[str, Any]
+) -> Path:
+    """Write `provenance/<stage>/<key>/<own-digest>.json` and return its path.
+
+    `machine` says what this run used of the machine (threads, micro-batch, device); never a secret or an environment.
+    """
+    record = {
+        "stage": manifest.stage,
+        "key": manifest.key,
+        "digest": manifest.digest,
+        "label": label,
+        "commit": read_commit(store.root),
+        "code_digest": digest_code(),
+        "versions": _list_versions(),
+        "host": socket.gethostname(),
+        "platform": platform.machine(),
+        "machine": machine,
+        "seconds": round(seconds, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "reproducible": reproducible,
+    }
+    name = build_digest(canonical_json(record).encode())[:16]
+    path = store.root / "provenance" / manifest.stage / manifest.key / f"{name}.json"
+    write_json(path, record)
+    return path

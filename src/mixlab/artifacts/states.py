@@ -1,0 +1,45 @@
+"""What is finished: complete here, tracked, or discarded. Read once per plan from four folder listings."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mixlab.artifacts.store import Store
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class States:
+    """Which (stage, key) are complete here, tracked by a pointer, or discarded with a tombstone."""
+
+    complete: frozenset[Name]
+    tracked: frozenset[Name]
+    discarded: frozenset[Name]
+
+    def is_finished(self, name: Name) -> bool:
+        """Whether nothing has to be computed for `name`."""
+        return name in self.complete or name in self.tracked or name in self.discarded
+
+    def is_absent(self, name: Name) -> bool:
+        """Whether `name` is not here but can be fetched."""
+        return name not in self.complete and name in self.tracked
+
+
+def _list_names(folder: os.PathLike[str], suffix: str) -> list[str]:
+    try:
+        return [entry.removesuffix(suffix) for entry in os.listdir(folder) if entry.endswith(suffix)]
+    except FileNotFoundError:
+        return []
+
+
+def read_states(store: Store, stages: Iterable[str]) -> States:
+    """List what is complete, tracked and discarded, without opening a single artifact."""
+    complete, tracked, discarded = set(), set(), set()
+    for stage in stages:
+        for key in _list_names(store.artifacts / stage, ""):
+            if store.is_complete(stage, key):
+                complete.add((stage, key))
+        tracked.update((stage, key) for key in _list_names(store.tracked / stage, ".dvc"))
+        discarded.update((stage, key) for key in _list_names(store.discarded / stage, ".json"))
+    return States(frozenset(complete), frozenset(tracked), frozenset(discarded))

@@ -1,0 +1,27 @@
+"""The base of every settings model: frozen, closed, and exact about what absence means."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+
+class Settings(BaseModel):
+    """A frozen section of the configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def added(absent_means: Any, **constraints: Any) -> Any:
+    """Declare a field that was added after keys were in use.
+
+    `absent_means` is the behaviour of the code before the field existed. It is the field's default, and a spec
+    whose field equals it has the same canonical JSON, hence the same key, as before.
+    """
+    return Field(default=absent_means, json_schema_extra={"absent_means": True}, **constraints)
+
+
+def is_added(field: FieldInfo) -> bool:
+    """Whether `field` was declared with `added`."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("absent_means"))

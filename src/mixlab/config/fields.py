@@ -1,0 +1,157 @@
+"""How fields of a record become text, messages or a benchmark item: declared, never programmed."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from mixlab.config.base import Settings
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PLACE = re.compile(r"^[\w\-]+(\.[\w\-]+)*\??$")
+
+
+def parse_template(template: str) -> list[str | tuple[tuple[str, ...], bool]]:
+    """Split `template` into literal strings and placeholders (path, optional).
+
+    `{a.0.b}` names element b of element 0 of field a, `{a?}` may be absent, `{{` and `}}` are braces.
+    Raises ValueError for a lone brace or a placeholder that is no path.
+    """
+    parts: list[str | tuple[tuple[str, ...], bool]] = []
+    literal, at = "", 0
+    for match in _TOKEN.finditer(template):
+        literal += template[at : match.start()]
+        at = match.end()
+        if match[0] in ("{{", "}}"):
+            literal += match[0][0]
+            continue
+        name = match[1]
+        if name is None or not _PLACE.match(name):
+            raise ValueError(
+                f"{match[0]!r} in the template {template!r} is no placeholder: write {{field}}, {{field.0}} or "
+                f"{{field?}}, and double a brace that is meant as text"
+            )
+        if literal:
+            parts.append(literal)
+            literal = ""
+        parts.append((tuple(name.removesuffix("?").split(".")), name.endswith("?")))
+    literal += template[at:]
+    if literal or not parts:
+        parts.append(literal)
+    return parts
+
+
+def _check_template(template: str) -> str:
+    parse_template(template)
+    return template
+
+
+Template = Annotated[
+    str, AfterValidator(_check_template), Field(description="text with {field} places; {field?} may be absent")
+]
+
+
+class Choice(Settings):
+    """The one of several choices that an index field names."""
+
+    type: Literal["choice"]
+    choices: str | tuple[str, ...] = Field(description="a list field, or the fields that hold the choices in order")
+    index: str = Field(description="field with the position of the right choice")
+    first: int = Field(0, ge=0, le=1, description="number of the first choice")
+
+
+class Strip(Settings):
+    """A field without the wrapper around it; a record without the wrapper is malformed."""
+
+    type: Literal["strip"]
+    field: str = Field(description="field that holds the wrapped text")
+    prefix: str = Field("", description="text that every value starts with")
+    suffix: str = Field("", description="text that every value ends with")
+
+
+class Join(Settings):
+    """The elements of a list field as one text."""
+
+    type: Literal["join"]
+    field: str = Field(description="field that holds the list; lists inside an element are joined by a comma")
+    item: Template = Field("{0}", description="text of one element; {0}, {1} … or the names of its fields")
+    separator: str = Field("\n", description="text between elements")
+
+
+class Replace(Settings):
+    """A text with every match of a regular expression replaced, e.g. GSM8K's calculator marks."""
+
+    type: Literal["replace"]
+    field: str = Field(description="field that holds the text")
+    pattern: str = Field(min_length=1, description="regular expression")
+    by: str = Field("", description="what replaces each match; \\1 names a group")
+
+
+Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")]
+
+
+class MessagesMapping(Settings):
+    """A field that holds the turns of a dialogue."""
+
+    field: str = Field(description="list field with the turns")
+    role_field: str = Field(description="field of a turn that names its speaker")
+    content_field: str = Field(description="field of a turn that holds its text")
+    roles: dict[str, Literal["user", "assistant", "system"]] = Field(
+        default_factory=dict, description="speaker to role, for speakers not called user, assistant or system"
+    )
+
+
+class FieldMapping(Settings):
+    """From a record's fields to what its kind needs.
+
+    raw: `text`. instruction: `user` and `assistant` (and `system`), or `messages`. benchmark: `item` (and `id`).
+    Surrounding white space of a message is dropped; raw text and items are taken as they are.
+    """
+
+    derive: dict[str, Derived] = Field(
+        default_factory=dict, description="further fields made from a record's fields, for use in templates"
+    )
+    text: Template | None = Field(None, description="raw: the text")
+    system: Template | None = Field(None, description="instruction: system message")
+    user: Template | None = Field(None, description="instruction: user message")
+    assistant: Template | None = Field(None, description="instruction: assistant message")
+    messages: MessagesMapping | None = Field(None, description="instruction: a field with the whole dialogue")
+    id: Template | None = Field(None, description="benchmark: name of the item; record number when absent")
+    item: dict[str, Template] = Field(
+        default_factory=dict,
+        description="benchmark: fields of an item; a template of one place keeps a list of texts a list",
+    )
+
+    def check_kind(self, kind: str, *, has_text: bool) -> None:
+        """Raise ValueError unless the mapping says all that `kind` needs and nothing else."""
+        allowed = {
+            "raw": {"text"},
+            "instruction": {"system", "user", "assistant", "messages"},
+            "benchmark": {"id", "item"},
+        }[kind]
+        given = {name for name in type(self).model_fields if getattr(self, name) and name != "derive"}
+        if strange := sorted(given - allowed):
+            raise ValueError(
+                f"`fields` of kind {kind} takes {', '.join(sorted(allowed))}, not {', '.join(strange)}: remove it"
+            )
+        if kind == "raw" and self.text is None and not has_text:
+            raise ValueError("a raw source needs `fields: {text: '{…}'}`")
+        if kind == "instruction":
+            if (self.messages is not None) == bool({"user", "assistant"} & given):
+                raise ValueError("an instruction source needs `fields` with either `messages` or `user`, `assistant`")
+            if self.messages is None and (self.user is None or self.assistant is None):
+                raise ValueError("an instruction source needs both `user` and `assistant` in `fields`")
+        if kind == "benchmark" and not self.item:
+            raise ValueError("a benchmark source needs `fields: {item: {name: '{…}'}}`")
+
+
+def element_at(record: Any, path: tuple[str, ...]) -> Any:
+    """Follow `path` through objects and lists of `record`; None where it ends."""
+    for step in path:
+        if isinstance(record, dict):
+            record = record.get(step)
+        elif isinstance(record, list) and step.isdecimal():
+            record = record[int(step)] if int(step) < len(record) else None
+        else:
+            return None
+    return record

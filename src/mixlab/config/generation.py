@@ -1,0 +1,106 @@
+"""How a model is asked: engine, sampling, and the prompt of one benchmark. All of it decides the responses."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mixlab.config.base import Settings
+from mixlab.config.chat import ChatTemplate
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of a field of a benchmark item, as a template's placeholder writes it."""
+
+
+class EngineSettings(Settings):
+    """The program that turns prompts into text, and the precision it computes in."""
+
+    engine: Literal["hf"] = Field(default="hf", description="hf: transformers' generate on a local model folder")
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
+
+
+class SamplingSettings(Settings):
+    """How the next token is chosen and when a response ends."""
+
+    max_new_tokens: int = Field(default=64, ge=1, le=32_768, description="longest response, in tokens")
+    temperature: float = Field(default=0.0, ge=0.0, le=5.0, description="0 is greedy decoding")
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="nucleus: smallest set with this probability")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="strings before which a response is cut, beside the end token"
+    )
+
+    @model_validator(mode="after")
+    def _greedy_has_no_nucleus(self) -> Self:
+        if self.temperature == 0 and self.top_p != 1:
+            raise ValueError(
+                f"top_p {self.top_p} has no effect at temperature 0 (greedy); raise temperature or remove top_p"
+            )
+        return self
+
+
+class Example(Settings):
+    """One worked example shown before the question: what is asked and the answer wanted."""
+
+    user: str = Field(min_length=1, description="the question as the model sees it, already rendered")
+    assistant: str = Field(min_length=1, description="the answer wanted")
+
+
+class PromptSettings(Settings):
+    """Everything about a benchmark that decides a model's responses to it."""
+
+    template: str = Field(min_length=1, description="text with {field} placeholders; {turn} in a multi-turn benchmark")
+    turns: FieldName | None = Field(default=None, description="field holding the list of the user's turns")
+    chat: bool = Field(default=True, description="wrap in the chat template; false: the plain text is continued")
+    chat_template: ChatTemplate | None = Field(
+        default=None, description="filled in from the study by the plan where chat is true; never in a declaration"
+    )
+    system: str | None = Field(default=None, min_length=1, description="system message, chat only")
+    examples: tuple[Example, ...] = Field(default=(), max_length=64, description="worked examples, in this order")
+    example_separator: str = Field(default="\n\n", description="between examples and question where chat is false")
+    sampling: SamplingSettings = Field(default=SamplingSettings(), description="decoding and stop strings")
+    limit: int | None = Field(default=None, ge=1, description="the first so many items of the source; absent: all")
+    repair_prompts: bool = Field(
+        default=False,
+        description="insert the line break a published Python prompt lacks; off: prompts as published",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        placeholders = self.placeholders()
+        if not placeholders:
+            raise ValueError("template has no {field} placeholder, so every item would get the same prompt")
+        if self.turns is not None and "turn" not in placeholders:
+            raise ValueError(f"turns is {self.turns!r}, so template must contain {{turn}}")
+        if self.turns is None and "turn" in placeholders:
+            raise ValueError("template contains {turn} but turns does not name the field with the list of turns")
+        if not self.chat and (self.turns is not None or self.system is not None):
+            raise ValueError("turns and system need the chat format; set chat: true")
+        if not self.chat and self.chat_template is not None:
+            raise ValueError("chat_template has no effect where chat is false; remove it")
+        return self
+
+    def placeholders(self) -> frozenset[str]:
+        """Return the names between braces in the template."""
+        return frozenset(_PLACEHOLDER.findall(self.template))
+
+    def item_fields(self) -> frozenset[str]:
+        """Return the fields each item must have for its prompt to be rendered."""
+        own = self.placeholders() - ({"turn"} if self.turns is not None else set())
+        return own | ({self.turns} if self.turns is not None else set())
+
+    def render(self, values: dict[str, str]) -> str:
+        """Fill the template; braces that name no value are left as they are.
+
+        Raises KeyError for a placeholder without a value.
+        """
+        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.template)
+
+    def with_chat_template(self, template: ChatTemplate) -> Self:
+        """Return these settings as they enter a spec: with the study's chat template where chat is true."""
+        return self.model_copy(update={"chat_template": template}) if self.chat else self
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return a checked copy with `changes`, e.g. a study's own `limit`."""
+        return type(self).model_validate({**self.model_dump(), **changes})

@@ -1,0 +1,59 @@
+"""What a user may say about the machine: it changes how fast a result comes, never the result, and no key."""
+
+import sysconfig
+from pathlib import Path
+
+from pydantic import Field
+
+from mixlab.config.base import Settings
+
+SYSCONFIG = "sysconfig:"
+"""Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
+
+
+class StageResources(Settings):
+    """What one job of a stage asks of the machine or of Slurm."""
+
+    threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one job")
+    memory_mib: int = Field(default=2000, ge=1, description="main memory of one job, in MiB")
+    runtime_minutes: int = Field(default=60, ge=1, description="wall time a cluster grants one job, in minutes")
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of one job")
+
+
+class MachineSettings(Settings):
+    """Machine settings of `config.yaml`; none of them enters a spec."""
+
+    data_roots: dict[str, str] = Field(
+        default_factory=dict, description="name of a data root -> folder, relative to the working folder or absolute, or sysconfig:stdlib"
+    )
+    micro_batch_windows: int = Field(default=8, ge=1, description="windows in one forward pass of training")
+    generation_batch: int = Field(default=512, ge=1, description="prompts in one batch of generation")
+    checkpoint_seconds: float = Field(default=60.0, gt=0, description="seconds between two resume states of training")
+    sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")
+    rehash_limit_mib: int = Field(
+        default=64, ge=0, description="a changed-looking source file up to this size is hashed again while planning"
+    )
+    stages: dict[str, StageResources] = Field(
+        default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
+    )
+
+    def resources(self, stage: str) -> StageResources:
+        """Return what a job of `stage` asks for."""
+        return self.stages.get(stage, StageResources())
+
+    def root(self, name: str, base: Path) -> Path:
+        """Return the folder of a data root.
+
+        Raises KeyError when the machine settings do not name it.
+        """
+        place = self.data_roots[name]
+        if place.startswith(SYSCONFIG):
+            return Path(sysconfig.get_paths()[place.removeprefix(SYSCONFIG)])
+        return base / place
+
+
+class MainConfig(Settings):
+    """`config.yaml`: the study run by default, and this machine."""
+
+    study: str = Field(min_length=1, description="study to run: a file name under studies/, several by comma")
+    machine: MachineSettings = Field(default_factory=MachineSettings, description="machine settings")

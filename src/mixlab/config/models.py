@@ -1,0 +1,66 @@
+"""The shape of a model trained from scratch, and how its weights begin."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mixlab.config.base import Settings
+
+
+class InitSettings(Settings):
+    """Normal distributions the weights are drawn from; norms begin at one and there are no biases.
+
+    Projections are scaled by 1 / sqrt(hidden_size), so that one setting serves several widths.
+    """
+
+    embedding_std: float = Field(
+        default=0.02,
+        gt=0,
+        le=10,
+        description="standard deviation of the token embeddings, and of the head when it is not tied to them",
+    )
+    projection_scale: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="q, k, v, gate and up projections: standard deviation times sqrt(hidden_size)",
+    )
+    output_projection_scale: float = Field(
+        default=0.3,
+        ge=0,
+        le=100,
+        description="attention-output and down projections (what is added to the residual stream): "
+        "standard deviation times sqrt(hidden_size)",
+    )
+
+
+class ModelSettings(Settings):
+    """A decoder of the Llama architecture; its vocabulary comes from the tokenizer, its seed from training.
+
+    Written as transformers' LlamaForCausalLM: RMSNorm before each block, rotary positions, SwiGLU, no biases.
+    """
+
+    architecture: Literal["llama"] = Field(default="llama", description="the only one there is")
+    hidden_size: int = Field(ge=2, le=65_536, description="width of the residual stream")
+    layers: int = Field(ge=1, le=1_024, description="number of decoder layers")
+    heads: int = Field(ge=1, le=1_024, description="attention heads; must divide hidden_size")
+    kv_heads: int | None = Field(
+        default=None, ge=1, le=1_024, description="key and value heads; must divide heads; absent: as many as heads"
+    )
+    feed_forward: int = Field(ge=1, le=1_048_576, description="inner width of the feed-forward block")
+    tie_embeddings: bool = Field(default=True, description="the output head is the embedding matrix")
+    max_positions: int = Field(default=2_048, ge=2, le=16_777_216, description="longest sequence, in tokens")
+    rope_theta: float = Field(default=10_000.0, gt=1, le=1e9, description="base of the rotary wavelengths")
+    norm_eps: float = Field(default=1e-6, gt=0, le=1e-2, description="added to the mean square in RMSNorm")
+    init: InitSettings = Field(default_factory=InitSettings, description="how the weights begin")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.hidden_size % self.heads or (self.hidden_size // self.heads) % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} over heads {self.heads} must give an even whole number "
+                "(rotary positions turn pairs); choose another heads or hidden_size"
+            )
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads {self.kv_heads} must divide heads {self.heads}")
+        return self

@@ -1,0 +1,1 @@
+"""Knows text, tokens and ratios."""

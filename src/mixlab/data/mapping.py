@@ -1,0 +1,157 @@
+"""From a file's object to a record: the declared fields, applied."""
+
+import re
+from typing import Any
+
+from mixlab.config.fields import (
+    Choice,
+    Derived,
+    FieldMapping,
+    Join,
+    MessagesMapping,
+    Replace,
+    Strip,
+    element_at,
+    parse_template,
+)
+from mixlab.data.records import Record
+
+
+class FieldFault(ValueError):
+    """A record lacks a field, or the field holds something else than declared."""
+
+
+def build_record(kind: str, fields: FieldMapping, row: Any, number: int) -> Record:
+    """Map the object `row`, record `number` of its file, to a record of `kind`.
+
+    Raises FieldFault naming the field, its value and what was expected.
+    """
+    if not isinstance(row, dict):
+        raise FieldFault(f"is a {type(row).__name__}, not an object with fields")
+    row = row | {name: derive(rule, row) for name, rule in fields.derive.items()}
+    if kind == "raw":
+        return {"text": fill(fields.text if fields.text is not None else "{text}", row)}
+    if kind == "benchmark":
+        return {"id": item_id(fields.id, row, number)} | fill_item(fields.item, row)
+    if fields.messages is not None:
+        return {"messages": _mapped_turns(fields.messages, row)}
+    given = (("system", fields.system), ("user", fields.user), ("assistant", fields.assistant))
+    return {
+        "messages": [
+            {"role": role, "content": fill(template, row).strip()}
+            for role, template in given
+            if template is not None
+        ]
+    }
+
+
+def item_id(template: str | None, row: Any, number: int) -> str:
+    """The name of a benchmark item: its id field, or the record number."""
+    return fill(template, row) if template is not None else str(number)
+
+
+def fill_item(item: dict[str, str], row: Any) -> Record:
+    """Fill the templates of an item; an optional field that is absent is left out.
+
+    A template of one place and nothing else keeps a list of texts a list.
+    """
+    filled: Record = {}
+    for name, template in item.items():
+        parts = parse_template(template)
+        if len(parts) == 1 and not isinstance(parts[0], str):
+            path, optional = parts[0]
+            value = element_at(row, path)
+            if value is None and optional:
+                continue
+            if isinstance(value, list):
+                filled[name] = [_text(element, path) for element in value]
+                continue
+        filled[name] = fill(template, row)
+    return filled
+
+
+def fill(template: str, row: Any) -> str:
+    """Fill the places of `template` from `row`."""
+    texts = []
+    for part in parse_template(template):
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        path, optional = part
+        value = element_at(row, path)
+        texts.append("" if value is None and optional else _text(value, path))
+    return "".join(texts)
+
+
+def _text(value: Any, path: tuple[str, ...]) -> str:
+    name = ".".join(path)
+    if value is None:
+        raise FieldFault(f"field `{name}` is missing")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise FieldFault(f"field `{name}` holds a {type(value).__name__}, not a text")
+
+
+def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]:
+    turns = element_at(row, tuple(mapping.field.split(".")))
+    if not isinstance(turns, list):
+        raise FieldFault(f"field `{mapping.field}` is {'missing' if turns is None else 'no list of turns'}")
+    messages = []
+    for at, turn in enumerate(turns):
+        place = (mapping.field, str(at))
+        role = _text(element_at(turn, (mapping.role_field,)), (*place, mapping.role_field))
+        content = _text(element_at(turn, (mapping.content_field,)), (*place, mapping.content_field))
+        messages.append({"role": mapping.roles.get(role, role), "content": content.strip()})
+    return messages
+
+
+def derive(rule: Derived, row: Record) -> Any:
+    """Apply one rule of `derive` to a record's fields."""
+    if isinstance(rule, Choice):
+        return _chosen(rule, row)
+    value = element_at(row, tuple(rule.field.split(".")))
+    if isinstance(rule, Join):
+        return _joined(rule, value)
+    text = _text(value, (rule.field,))
+    if isinstance(rule, Replace):
+        return re.sub(rule.pattern, rule.by, text)
+    return _stripped(rule, text)
+
+
+def _chosen(rule: Choice, row: Record) -> Any:
+    if isinstance(rule.choices, str):
+        choices = element_at(row, tuple(rule.choices.split(".")))
+    else:
+        choices = [element_at(row, tuple(name.split("."))) for name in rule.choices]
+    if not isinstance(choices, list) or not choices:
+        raise FieldFault(f"field `{rule.choices}` is no list of choices")
+    index = element_at(row, tuple(rule.index.split(".")))
+    if isinstance(index, str) and index.isdecimal():
+        index = int(index)
+    last = rule.first + len(choices) - 1
+    if not isinstance(index, int) or isinstance(index, bool) or not rule.first <= index <= last:
+        raise FieldFault(f"field `{rule.index}` is {index!r}, not one of {rule.first} to {last}")
+    return choices[index - rule.first]
+
+
+def _joined(rule: Join, value: Any) -> str:
+    if not isinstance(value, list):
+        raise FieldFault(f"field `{rule.field}` is {'missing' if value is None else 'no list'}")
+    texts = []
+    for element in value:
+        parts = element if isinstance(element, list | dict) else [element]
+        pairs = parts.items() if isinstance(parts, dict) else ((str(at), part) for at, part in enumerate(parts))
+        texts.append(fill(rule.item, {name: _flat(part) for name, part in pairs}))
+    return rule.separator.join(texts)
+
+
+def _flat(part: Any) -> Any:
+    return ", ".join(str(element) for element in part) if isinstance(part, list) else part
+
+
+def _stripped(rule: Strip, text: str) -> str:
+    if not text.startswith(rule.prefix) or not text.endswith(rule.suffix):
+        raise FieldFault(f"field `{rule.field}` lacks the declared prefix or suffix: {text[:60]!r}")
+    return text.removeprefix(rule.prefix).removesuffix(rule.suffix)

@@ -1,0 +1,71 @@
+"""The three forms of a record, and the check that one has its form."""
+
+from typing import Any, Literal, TypedDict
+
+Record = dict[str, Any]
+"""A JSON object: raw, instruction or benchmark."""
+ROLES = ("system", "user", "assistant")
+
+
+class Message(TypedDict):
+    """One turn of a dialogue."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def find_fault(kind: str, record: Any) -> str | None:
+    """Say what keeps `record` from being a record of `kind`, or None.
+
+    raw: {"text"}, not blank. instruction: {"messages"}, at least one non-blank assistant turn after a user turn,
+    no turn blank, user and assistant in turn, ending with the assistant. benchmark: {"id", fields: text or list
+    of texts}.
+    """
+    if not isinstance(record, dict):
+        return f"is a {type(record).__name__}, not an object"
+    if kind == "raw":
+        return _fault_of_text(record)
+    if kind == "instruction":
+        return _fault_of_messages(record)
+    return _fault_of_item(record)
+
+
+def _fault_of_text(record: Record) -> str | None:
+    text = record.get("text")
+    if not isinstance(text, str):
+        return f"`text` is {text!r}, not a text"
+    return None if text.strip() else "`text` is empty"
+
+
+def _fault_of_messages(record: Record) -> str | None:
+    messages = record.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return "`messages` is no list of turns"
+    for at, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            return f"turn {at + 1} has no role of {', '.join(ROLES)}"
+        content = message.get("content")
+        if not isinstance(content, str) or not content.strip():
+            return f"turn {at + 1} ({message['role']}) is empty"
+    roles = [message["role"] for message in messages]
+    spoken = roles[1:] if roles[0] == "system" else roles
+    if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
+        return f"turns are {', '.join(roles)}: user and assistant must take turns, assistant last"
+    return None
+
+
+def _fault_of_item(record: Record) -> str | None:
+    if not isinstance(record.get("id"), str) or not record["id"]:
+        return f"`id` is {record.get('id')!r}, not a text"
+    for name, value in record.items():
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            return f"`{name}` is {value!r}, not a text or a list of texts"
+    return None
+
+
+def texts_of(record: Record) -> list[str]:
+    """The texts of a raw or an instruction record, in order."""
+    if "messages" in record:
+        return [message["content"] for message in record["messages"]]
+    return [record["text"]]

@@ -1,0 +1,80 @@
+"""The number a solution ends in: GSM8K, MGSM and the demo's sums.
+
+A record of GSM8K: {"question": "A robe takes 2 bolts of blue fiber and half that much white fiber.  How many bolts in
+total does it take?", "answer": "It takes 2/2=<<2/2=1>>1 bolt of white fiber\\nSo the total amount of fabric is
+2+1=<<2+1=3>>3 bolts of fabric\\n#### 3"}. One of MGSM: {"question": "ローブを作成するには、…", "answer": "3"}.
+
+The answer is the first number after the last marker that a number follows; without one, the last number of the text,
+where settings allow it. Numbers are compared by value: $1,234.50 = 1234.5, １８ = 18, 3万5千 = 35000; 50 % is 50.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+from mixlab.config.benchmarks import FinalNumberSettings
+from mixlab.config.problems import DataError
+from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
+
+_UNITS = {"億": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3, "百": 10**2}
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
+_PART = re.compile(rf"({_DIGITS})({'|'.join(_UNITS)})?")
+# a minus is a sign only where nothing is subtracted from: not in 10-3 nor in x-3
+_NUMBER = re.compile(rf"(?:(?<![\w).])-\s?)?\$?(?:(?:{_DIGITS})(?:{'|'.join(_UNITS)}))*(?:{_DIGITS})(?:{'|'.join(_UNITS)})?")
+
+
+def _read_number(text: str) -> Fraction:
+    value = sum(
+        (Fraction(digits.replace(",", "")) * _UNITS.get(unit, 1) for digits, unit in _PART.findall(text)), Fraction(0)
+    )
+    return -value if text.startswith("-") else value
+
+
+def find_numbers(text: str) -> list[Fraction]:
+    """Return the numbers in `text` in order, full-width digits, thousands commas and 万, 億 understood."""
+    plain = unicodedata.normalize("NFKC", text).replace("−", "-")
+    return [_read_number(found) for found in _NUMBER.findall(plain)]
+
+
+def extract_number(text: str, markers: Sequence[str], fallback: Literal["last_number", "none"]) -> Fraction | None:
+    """Return the number a text gives as its answer, or None."""
+    marked = [(at, marker) for marker in markers for at in _places(text, marker)]
+    for at, marker in sorted(marked, reverse=True):
+        if numbers := find_numbers(text[at + len(marker) :]):
+            return numbers[0]
+    numbers = find_numbers(text) if fallback == "last_number" else []
+    return numbers[-1] if numbers else None
+
+
+def _places(text: str, marker: str) -> list[int]:
+    return [match.start() for match in re.finditer(re.escape(marker), text)]
+
+
+def read_reference(settings: FinalNumberSettings, item: Pair) -> Fraction:
+    """Return the number of an item's reference answer; raises DataError naming the item where there is none."""
+    text = read_text(item[0], settings.answer_field)
+    number = extract_number(text, settings.markers, "last_number")
+    if number is None:
+        raise DataError(f"item '{item[1].item}': {settings.answer_field} holds no number: {text!r:.80}")
+    return number
+
+
+def score_final_number(settings: FinalNumberSettings, pairs: Sequence[Pair]) -> Scored:
+    """Score each response 1 when its number equals the reference's, else 0."""
+    scores = []
+    for pair in pairs:
+        response = pair[1]
+        reference = read_reference(settings, pair)
+        got = extract_number(response.responses[-1], settings.markers, settings.fallback)
+        scores.append(
+            Score(
+                item=response.item,
+                score=float(got == reference),
+                parsed=got is not None,
+                extracted=None if got is None else str(got),
+                note=describe_silence(response),
+            )
+        )
+    return Scored(scores, {})

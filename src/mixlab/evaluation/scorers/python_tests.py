@@ -1,0 +1,76 @@
+"""Code that must pass the item's tests: HumanEval, JHumanEval and the demo's one-line functions.
+
+A record of HumanEval, shortened: {"task_id": "HumanEval/2", "prompt": "def truncate_number(number: float) -> float:\\n
+\\"\\"\\" Given a positive floating point number, ...\\"\\"\\"\\n", "entry_point": "truncate_number", "canonical_solution":
+"    return number % 1.0\\n", "test": "def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
+
+form completion: prompt + response + test + check(entry_point) is run. form program: the response, or the first fenced
+block in it, takes the place of prompt + response. An item whose prompt and reference solution together are not Python
+is one that nobody can solve: JHumanEval/64 lacks the line break before its `def`.
+"""
+
+import re
+from collections.abc import Sequence
+
+from mixlab.config.benchmarks import PythonTestsSettings
+from mixlab.evaluation.sandbox import Sandbox
+from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
+from mixlab.generation.prompts import is_python, repair_python_prompt
+
+_FENCED = re.compile(r"```[A-Za-z]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+NOT_PYTHON = "prompt and reference solution together are not valid Python, so no response can pass"
+
+
+def cut_code(settings: PythonTestsSettings, response: str) -> str:
+    """Return the code of a response: its first fenced block where it stands alone, cut at the first stop string."""
+    fenced = _FENCED.search(response) if settings.form == "program" else None
+    code = fenced[1] if fenced else response
+    ends = [at for stop in settings.stop if (at := code.find(stop)) >= 0]
+    return code[: min(ends)] if ends else code
+
+
+def build_start(settings: PythonTestsSettings, pair: Pair) -> str:
+    """Return what stands before the response's code: the prompt of a completion, as published or repaired."""
+    if settings.form == "program":
+        return ""
+    prompt = read_text(pair[0], settings.prompt_field)
+    return repair_python_prompt(prompt) if settings.repair_prompts else prompt
+
+
+def build_program(settings: PythonTestsSettings, pair: Pair, code: str) -> str:
+    """Return the program whose end without an exception means that `code` is right."""
+    item = pair[0]
+    entry_point = read_text(item, settings.entry_point_field)
+    test = read_text(item, settings.test_field)
+    return f"{build_start(settings, pair)}{code}\n\n{test}\n\ncheck({entry_point})\n"
+
+
+def find_unsolvable(settings: PythonTestsSettings, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Return the items that no response can solve, with the reason; empty where references are not given."""
+    field = settings.reference_field
+    return {
+        pair[1].item: NOT_PYTHON
+        for pair in pairs
+        if field is not None and field in pair[0]
+        if not is_python(build_start(settings, pair) + read_text(pair[0], field))
+    }
+
+
+def score_python_tests(settings: PythonTestsSettings, pairs: Sequence[Pair], workers: int) -> Scored:
+    """Score each response 1 when its program passes in the sandbox, else 0; `workers` programs run at a time."""
+    codes = [cut_code(settings, response.responses[-1]) for _, response in pairs]
+    programs = [build_program(settings, pair, code) for pair, code in zip(pairs, codes, strict=True)]
+    with Sandbox(workers) as sandbox:
+        outcomes = sandbox.run_all(programs, settings.limits)
+    scores = [
+        Score(
+            item=response.item,
+            score=float(outcome.passed and code.strip() != ""),
+            parsed=code.strip() != "",
+            extracted=code or None,
+            note=describe_silence(response) or outcome.reason,
+        )
+        for (_, response), code, outcome in zip(pairs, codes, outcomes, strict=True)
+    ]
+    return Scored(scores, find_unsolvable(settings, pairs), sandbox.label)

@@ -1,0 +1,71 @@
+"""Scores the responses of one model to one benchmark."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mixlab.config.benchmarks import ExactMatchSettings, FinalNumberSettings, ScorerSettings
+from mixlab.config.problems import DataError, Problem
+from mixlab.data.writing import write_json, write_line
+from mixlab.evaluation.scorers.exact_match import score_exact_match
+from mixlab.evaluation.scorers.final_number import score_final_number
+from mixlab.evaluation.scorers.python_tests import score_python_tests
+from mixlab.evaluation.scorers.score import Pair, Scored
+from mixlab.generation.responses import Response, read_responses
+
+log = logging.getLogger(__name__)
+
+
+def pair_responses(items: Iterable[Mapping[str, Any]], responses: Sequence[Response]) -> list[Pair]:
+    """Put each response beside its item, in the order of the responses.
+
+    Raises DataError naming every response to an item that is not in the source, or that was given no answer.
+    """
+    known = {item["id"]: item for item in items}
+    strange = [response.item for response in responses if response.item not in known]
+    silent = [response.item for response in responses if not response.responses]
+    if strange or silent:
+        raise DataError(
+            [
+                *(Problem("no item of the source: items and responses differ", key=f"item {name}") for name in strange),
+                *(Problem("has no response: generate it again", key=f"item {name}") for name in silent),
+            ]
+        )
+    return [(known[response.item], response) for response in responses]
+
+
+def score_pairs(settings: ScorerSettings, pairs: Sequence[Pair], workers: int) -> Scored:
+    """Score items and responses by the scorer that `settings` names."""
+    if isinstance(settings, ExactMatchSettings):
+        return score_exact_match(settings, pairs)
+    if isinstance(settings, FinalNumberSettings):
+        return score_final_number(settings, pairs)
+    return score_python_tests(settings, pairs, workers)
+
+
+def write_scores(
+    settings: ScorerSettings, items: Iterable[Mapping[str, Any]], responses: Path, out: Path, *, workers: int = 1
+) -> None:
+    """Write `scores.jsonl` and `index.json` for the responses in the folder `responses`.
+
+    Of a multi-turn item the last turn is scored. Items without a response (beyond the limit) are left out. `workers`
+    bounds how many programs run at a time and changes no result. Raises DataError for an item that cannot be scored.
+    """
+    scored = score_pairs(settings, pair_responses(items, read_responses(responses)), workers)
+    with (out / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
+        for score in scored.scores:
+            write_line(stream, asdict(score))
+    total = len(scored.scores)
+    mean = sum(score.score for score in scored.scores) / total if total else None
+    index = {
+        "scorer": settings.scorer,
+        "items": total,
+        "mean": mean,
+        "parsed": sum(score.parsed for score in scored.scores),
+        "unsolvable": [{"item": item, "reason": scored.unsolvable[item]} for item in sorted(scored.unsolvable)],
+        **({"sandbox": scored.sandbox} if scored.sandbox is not None else {}),
+    }
+    write_json(out / "index.json", index)
+    log.info("scored %d items by %s: mean %s", total, settings.scorer, mean)

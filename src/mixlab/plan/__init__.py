@@ -1,0 +1,1 @@
+"""Knows what must exist: specs, stages, expansion. Imports nothing heavy."""

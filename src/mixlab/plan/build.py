@@ -1,0 +1,61 @@
+"""From studies to a plan: read, check everything, expand; every problem at once, before any job."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixlab.config.loading import sort_problems
+from mixlab.config.machine import MainConfig
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.studies import load_main_config, load_study
+from mixlab.config.study import Study
+from mixlab.plan.checks import check_study
+from mixlab.plan.expand import expand_study
+from mixlab.plan.graph import Plan
+from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    config: MainConfig
+    studies: Mapping[str, Study]
+    files: Mapping[str, str]
+    """Digest of each locked source file -> its path on this machine."""
+
+
+def split_names(names: str) -> list[str]:
+    """Split `demo,real_small` into study names, each once."""
+    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) -> Planned:
+    """Plan the named studies, or the one `config.yaml` names.
+
+    `check_files: False` leaves the source files on this machine unlooked at. Raises ConfigError with every problem.
+    """
+    config = load_main_config(root)
+    lock = read_lock(root)
+    studies: dict[str, Study] = {}
+    plan = Plan()
+    problems: list[Problem] = []
+    used: dict[str, LockedSource] = {}
+    for name in names or split_names(config.study):
+        try:
+            study, document = load_study(root, name)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        found = check_study(study, document, lock)
+        problems += found
+        studies[name] = study
+        if not found:
+            expand_study(plan, name, study, lock)
+            used.update({source: lock[source] for source in study.sources if source in lock})
+    if check_files and not problems:
+        problems += check_sources(used, config.machine, root, root / "work")
+    if problems:
+        raise ConfigError(sort_problems(problems))
+    return Planned(plan, config, studies, locate_files(used.values(), config.machine, root))

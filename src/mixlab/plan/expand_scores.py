@@ -1,0 +1,146 @@
+"""Expand the evaluation of a study's models: responses, scores, ratings, tables, report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mixlab.config.analysis import (
+    AggregateSettings,
+    ModelEntry,
+    ModelIdentity,
+    ModelScoresSettings,
+    ReportSettings,
+    ScoredPart,
+    VariantLabel,
+    build_comparisons,
+)
+from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.study import Study
+from mixlab.plan import specs
+from mixlab.plan.graph import Node, Plan
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A model to be evaluated: the point of the study it stands for and the seeds that made it."""
+
+    model: Node
+    tokenizer: Node
+    mixture: Node
+    point: str
+    variant: str
+    description: str
+    variant_key: str
+    base_model_key: str
+    mixture_seed: int
+    ipt_seed: int
+    sft_seed: int | None
+
+    @property
+    def where(self) -> str:
+        """The label of the model without the name of its stage."""
+        return self.model.label.rsplit("/", 1)[0] if self.sft_seed is not None else f"{self.model.label}"
+
+    def identity(self) -> ModelIdentity:
+        """Return the columns of every score of this model."""
+        return ModelIdentity(
+            stage="before_sft" if self.sft_seed is None else "after_sft",
+            variant_key=self.variant_key,
+            base_model_key=self.base_model_key,
+            mixture_seed=self.mixture_seed,
+            ipt_seed=self.ipt_seed,
+            sft_seed=self.sft_seed,
+        )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One benchmark with one generation seed, its specs made once for all models."""
+
+    name: str
+    declaration: BenchmarkDeclaration
+    items: Node
+    generate: specs.GenerateSpec
+    generation_seed: int
+    score: specs.ScoreSpec | None
+    judges: tuple[tuple[int, specs.JudgeSpec], ...]
+
+
+def expand_scores(plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node]) -> Node:
+    """Add evaluation, tables and report of a study's models; return the report."""
+    asked = _list_asked(study, items)
+    tables: dict[str, tuple[ModelIdentity, Node]] = {}
+    for model in tested:
+        node = _expand_model(plan, asked, model)
+        tables.setdefault(node.key, (model.identity(), node))
+    keys = sorted(tables)
+    points = {model.point: model.variant_key for model in tested}
+    aggregate = AggregateSettings(
+        models=tuple(ModelEntry(position=position, **tables[key][0].model_dump()) for position, key in enumerate(keys)),
+        comparisons=build_comparisons(study.effects, points),
+    )
+    mixtures = sorted({model.mixture.key for model in tested})
+    gathered = plan.add(
+        specs.AggregateSpec(aggregate=aggregate),
+        {"scores": tuple(keys), "mixtures": tuple(mixtures)},
+        f"{name}/aggregate",
+    )
+    labels = {model.point: model for model in tested}
+    order = [*(label for label in study.report.order if label in labels), *sorted(labels)]
+    report = ReportSettings(
+        title=study.title,
+        variants=tuple(
+            VariantLabel(label=point, variant_key=labels[point].variant_key, description=labels[point].description)
+            for point in dict.fromkeys(order)
+        ),
+        effects=study.effects,
+        groups=study.report.groups,
+        notes=study.report.notes,
+    )
+    return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,)}, f"{name}/report")
+
+
+def _list_asked(study: Study, items: Mapping[str, Node]) -> list[_Asked]:
+    asked = []
+    for name, use in sorted(study.benchmarks.items()):
+        declaration = use.declaration(name)
+        prompt = declaration.prompt.with_chat_template(study.chat)
+        score = specs.ScoreSpec(scoring=declaration.scoring) if declaration.scoring is not None else None
+        judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
+        if declaration.judged:
+            judge = study.judge.to_settings(declaration.language)
+            judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in study.seeds.judge_run)
+        for seed in study.seeds.generation_seed:
+            generate = specs.GenerateSpec(engine=study.engine, prompt=prompt, generation_seed=study.shifted(seed))
+            asked.append(_Asked(name, declaration, items[use.data], generate, seed, score, judges))
+    return asked
+
+
+def _expand_model(plan: Plan, asked: Sequence[_Asked], tested: Tested) -> Node:
+    parts: list[ScoredPart] = []
+    results: list[str] = []
+    group = tested.model.key
+    for one in asked:
+        where = f"{tested.where}/{one.name}/generation_seed {one.generation_seed}"
+        parents = {"model": (tested.model.key,), "tokenizer": (tested.tokenizer.key,), "items": (one.items.key,)}
+        responses = plan.add(one.generate, parents, f"{where}/generate", group=group)
+        below = {"responses": (responses.key,), "items": (one.items.key,)}
+        if one.score is not None:
+            parts.append(_part(one, None))
+            results.append(plan.add(one.score, below, f"{where}/score", group=group).key)
+        for run, judge in one.judges:
+            parts.append(_part(one, run))
+            results.append(plan.add(judge, below, f"{where}/judge_run {run}/judge", group=group).key)
+    spec = specs.ScoresSpec(scores=ModelScoresSettings(model=tested.identity(), parts=tuple(parts)))
+    return plan.add(spec, {"results": tuple(results)}, f"{tested.where}/scores")
+
+
+def _part(one: _Asked, run: int | None) -> ScoredPart:
+    declaration = one.declaration
+    return ScoredPart(
+        benchmark=one.name,
+        measure=declaration.measure,
+        language=declaration.language,
+        category=declaration.category,
+        generation_seed=one.generation_seed,
+        judge_run=run,
+    )

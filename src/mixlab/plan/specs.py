@@ -1,0 +1,118 @@
+"""One frozen spec per stage: everything that decides the result and nothing else; the whole of it is hashed.
+
+`version` is raised by hand when the code of the stage changes its result.
+"""
+
+from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, ReportSettings
+from mixlab.config.base import Settings
+from mixlab.config.benchmarks import ScorerSettings
+from mixlab.config.generation import EngineSettings, PromptSettings
+from mixlab.config.judging import JudgeSettings
+from mixlab.config.mixtures import MixtureSettings
+from mixlab.config.models import ModelSettings
+from mixlab.config.sources import SourceSettings
+from mixlab.config.tokenizers import PackSettings, TokenizerSettings, TokenizeSettings
+from mixlab.config.training import AveragingSettings, TrainSettings
+
+
+class Spec(Settings):
+    """What a stage is asked to do."""
+
+    version: int = 1
+
+
+class SourceSpec(Spec):
+    """The records of a source: generated, or read from files known by their digests."""
+
+    source: SourceSettings
+
+
+class TokenizerSpec(Spec):
+    """A tokenizer trained on its own list of sources."""
+
+    tokenizer: TokenizerSettings
+
+
+class TokenizeSpec(Spec):
+    """The token store of one source and one tokenizer."""
+
+    tokenize: TokenizeSettings
+
+
+class PackSpec(Spec):
+    """The windows of one token store for one length and layout."""
+
+    pack: PackSettings
+
+
+class MixtureSpec(Spec):
+    """A plan of windows over packed sources: exact shares, a budget, a seeded order."""
+
+    mixture: MixtureSettings
+
+
+class PretrainSpec(Spec):
+    """A base model trained from scratch."""
+
+    model: ModelSettings
+    training: TrainSettings
+    pretrain_seed: int
+
+
+class IptSpec(Spec):
+    """Instruction pre-training of a base model on a mixture."""
+
+    training: TrainSettings
+    ipt_seed: int
+
+
+class AverageSpec(Spec):
+    """One model from the last snapshots of a run; which ones is said by its parents."""
+
+    averaging: AveragingSettings
+
+
+class SftSpec(Spec):
+    """Supervised fine-tuning of a model on dialogues."""
+
+    training: TrainSettings
+    sft_seed: int
+
+
+class GenerateSpec(Spec):
+    """A model's responses to one benchmark."""
+
+    engine: EngineSettings
+    prompt: PromptSettings
+    generation_seed: int
+
+
+class ScoreSpec(Spec):
+    """Scores of responses that are right or wrong."""
+
+    scoring: ScorerSettings
+
+
+class JudgeSpec(Spec):
+    """A judge's ratings of responses."""
+
+    judge: JudgeSettings
+    judge_run: int
+
+
+class ScoresSpec(Spec):
+    """All scores of one model as tidy rows."""
+
+    scores: ModelScoresSettings
+
+
+class AggregateSpec(Spec):
+    """All scores of a study, their means and the differences it claims; no label is in it."""
+
+    aggregate: AggregateSettings
+
+
+class ReportSpec(Spec):
+    """Tables, figures and a page, with the names people use."""
+
+    report: ReportSettings

@@ -1,0 +1,176 @@
+"""What the Snakefile looks up: for each rule its inputs, outputs, keys and resources, all from one plan."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mixlab.artifacts.states import States, read_states
+from mixlab.artifacts.store import Store
+from mixlab.config.machine import MachineSettings
+from mixlab.config.problems import ConfigError, Problem, did_you_mean
+from mixlab.plan.build import build_plan, split_names
+from mixlab.plan.demand import Demand, build_demand, list_groups
+from mixlab.plan.graph import Plan
+from mixlab.plan.planfile import read_plan, render_plan, write_plan
+from mixlab.plan.stages import STAGES
+
+PLAN_VARIABLE = "MIXLAB_PLAN"
+"""Environment variable by which the jobs of a run find the plan of the run that submitted them."""
+
+NOTHING = "config.yaml"
+"""A file that is always there: a target that wants nothing names it, so that Snakemake has nothing to do."""
+
+_ALLOWED = ("study",)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one process of a grouped stage makes: all of a model's artifacts of that stage."""
+
+    key: str
+    inputs: list[str]
+    outputs: list[str]
+    keys: str
+    """The keys to make, for the command line; what is complete is skipped."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A plan with what is finished, asked rule by rule."""
+
+    store: Store
+    plan: Plan
+    states: States
+    machine: MachineSettings
+    plan_file: Path
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What a run of all studies would do."""
+        return build_demand(self.plan, self.states, self.final_keys)
+
+    @cached_property
+    def final_keys(self) -> list[str]:
+        """The last artifact of every study."""
+        return [key for keys in self.plan.targets.values() for key in keys]
+
+    @cached_property
+    def _running(self) -> frozenset[str]:
+        return frozenset(self.demand.run)
+
+    def path(self, key: str) -> str:
+        """The manifest of an artifact, relative to the working folder: the file Snakemake knows it by."""
+        return f"artifacts/{self.plan.nodes[key].stage}/{key}/manifest.json"
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """What `all` asks for; never empty, so that a finished study says there is nothing to be done."""
+        return [self.path(key) for key in self.final_keys]
+
+    def wanted(self, stage: str) -> list[str]:
+        """What `stage_<name>` asks for: the unfinished artifacts of a stage that an unfinished study needs."""
+        asked = [*self.demand.run, *self.demand.fetch]
+        return [self.path(key) for key in asked if self.plan.nodes[key].stage == stage] or [NOTHING]
+
+    def inputs(self, stage: str) -> Callable[[Any], list[str]]:
+        """Return the input function of a stage's rule: nothing for a finished artifact, all inputs for another."""
+
+        def list_inputs(wildcards: Any) -> list[str]:
+            node = self.plan.nodes.get(wildcards.key)
+            if node is None or node.stage != stage:
+                raise ConfigError(f"{stage} {wildcards.key}: no artifact of this plan; `mixlab plan` lists them")
+            return [] if self.states.is_finished(node.name) else self._paths(node.inputs())
+
+        return list_inputs
+
+    def _paths(self, keys: Iterable[str]) -> list[str]:
+        return [self.path(key) for key in dict.fromkeys(keys)]
+
+    def groups(self, stage: str) -> list[Group]:
+        """List the groups of a stage that have work; finished ones need no rule, their files are simply there.
+
+        A group's outputs name its complete members too, so that the rule stays the same while it progresses.
+        """
+        found = []
+        for key, nodes in list_groups(self.plan, stage).items():
+            missing = [node for node in nodes if node.key in self._running]
+            if missing:
+                outputs = [node for node in nodes if node.key in self._running or node.name in self.states.complete]
+                inputs = self._paths(parent for node in missing for parent in node.inputs())
+                keys = " ".join(node.key for node in missing)
+                found.append(Group(key, inputs, [self.path(node.key) for node in outputs], keys))
+        return found
+
+    @cached_property
+    def fetched(self) -> list[str]:
+        """Outputs of the `fetch` rule: the tracked, absent artifacts that the wanted ones read, or that are wanted."""
+        return [self.path(key) for key in self.demand.fetch]
+
+    @cached_property
+    def fetch_keys(self) -> str:
+        """The same as keys."""
+        return " ".join(self.demand.fetch)
+
+    def pattern(self, stage: str) -> str:
+        """Pattern of the keys that a stage's rule may build: not those that are tracked and absent."""
+        absent = sorted(
+            key for name, key in self.states.tracked if name == stage and self.states.is_absent((name, key))
+        )
+        refused = f"(?!(?:{'|'.join(absent)})/)" if absent else ""
+        return f"{refused}[0-9a-f]{{16}}"
+
+    @cached_property
+    def single_fetch_pattern(self) -> str:
+        """Pattern of `<stage>/<key>` of what can be fetched but is not wanted by any study: only when asked for."""
+        wanted = set(self.demand.fetch)
+        names = [f"{stage}/{key}" for stage, key in sorted(self.states.tracked) if key not in wanted]
+        absent = [name for name in names if self.states.is_absent(tuple(name.split("/")))]  # type: ignore[arg-type]
+        return "|".join(map(re.escape, absent)) or "nothing-is-absent"
+
+    def threads(self, stage: str) -> int:
+        """CPU threads of one job of a stage."""
+        return self.machine.resources(stage).threads
+
+    def memory_mib(self, stage: str) -> int:
+        """Main memory of one job of a stage, in MiB."""
+        return self.machine.resources(stage).memory_mib
+
+    def minutes(self, stage: str) -> int:
+        """Wall time granted to one job of a stage, in minutes."""
+        return self.machine.resources(stage).runtime_minutes
+
+    def gpus(self, stage: str) -> int:
+        """GPUs of one job of a stage."""
+        return self.machine.resources(stage).gpus
+
+
+def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
+    """Plan the studies for a Snakemake run, write the plan file and announce it to the jobs of the run.
+
+    A job that reads the Snakefile again is given the plan of the run that submitted it. Raises ConfigError.
+    """
+    store = Store(root)
+    inherited = environment.get(PLAN_VARIABLE)
+    if not is_main and inherited:
+        known = read_plan(Path(inherited))
+        return Flow(store, known.plan, read_states(store, STAGES), known.machine, Path(inherited))
+    for key in config:
+        if key not in _ALLOWED:
+            hint = did_you_mean(key, _ALLOWED)
+            message = f"--config takes only `study=NAME`{hint}; other settings stand in config.yaml and studies/"
+            raise ConfigError(Problem(message, key=key))
+    planned = build_plan(root, split_names(str(config.get("study", ""))))
+    text = render_plan(planned.plan, planned.config.machine, planned.files)
+    path = write_plan(store, text).relative_to(root)
+    environment[PLAN_VARIABLE] = str(path)
+    return Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path)
+
+
+def exit_with(error: Exception) -> None:
+    """Print a user's mistake without a traceback and leave with exit code 2, whatever Snakemake would make of it."""
+    os.write(2, f"mixlab: {error}\n".encode())
+    os._exit(2)

@@ -1,0 +1,1 @@
+"""Knows paper and ink."""

@@ -1,0 +1,152 @@
+"""Figures as SVG: equal bytes for equal numbers, and inline they take the page's colours, light or dark.
+
+Text stays text. Matplotlib's own DejaVu Sans is the only face laid out with, since what a machine has installed must
+not reach the bytes; a label it has no letters for (Japanese) is shown by its number in the list of variants.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+
+from mixlab.analysis.effects import comparison_id
+from mixlab.analysis.statistics import STANDARD_ERRORS_WANTED
+from mixlab.config.analysis import ReportSettings
+from mixlab.report.numbers import Numbers
+from mixlab.report.tables import Figure
+
+# Okabe & Ito's blue and vermilion: told apart by every kind of colour vision, legible on white and on black.
+BLUE, VERMILION = "#0072b2", "#d55e00"
+# Stands for text and axes. Inline, each colour becomes that of the page, which knows light from dark.
+INK = "#1a1b1c"
+PANELS_IN_A_ROW = 4
+STYLE = {
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.size": 0,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.6,
+}
+
+
+def draw_scores(numbers: Numbers) -> Figure | None:
+    """Each group of benchmarks in a panel: every variant's mean before (open) and after SFT (filled), with its error."""
+    groups = [group for group in numbers.groups if group.measure == "accuracy"]
+    if not groups:
+        return None
+    labels = _legible([variant.label for variant in numbers.variants])
+    columns = min(len(groups), PANELS_IN_A_ROW)
+    lines = -(-len(groups) // columns)
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(1.6 + 2.1 * columns, lines * (0.75 + 0.27 * len(labels)) + 0.35), layout="constrained")
+        panels: list[Axes] = list(canvas.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+        for panel, group in zip(panels, groups, strict=False):
+            panel.set_title(_legible([group.label])[0])
+            for stage, filled, shift in (("before_sft", False, -0.14), ("after_sft", True, 0.14)):
+                for place, variant in enumerate(numbers.variants):
+                    found = numbers.estimate(variant.variant_key, stage, group)
+                    if found and found.mean is not None:
+                        error = found.se_seeds if found.se_seeds is not None else found.se_items
+                        _dot(panel, found.mean * 100, (error or 0) * 100, place + shift, filled=filled)
+            _prepare_axes(panel, labels)
+            panel.set_xlim(-4, 104)
+            panel.tick_params(labelbottom=True)
+        for panel in panels[len(groups) :]:
+            panel.set_visible(False)
+        _add_legend(canvas)
+        title = "Accuracy in percent, with standard errors as in the table: before SFT open, after SFT filled"
+        return _render(canvas, "scores", title)
+
+
+def draw_effects(settings: ReportSettings, numbers: Numbers) -> Figure | None:
+    """Each stated accuracy effect: difference with three standard errors, and the difference that was claimed."""
+    keys = settings.variant_keys()
+    drawn = []
+    for number, effect in enumerate(settings.effects, start=1):
+        found = numbers.effects.get(comparison_id(effect.to_comparison(keys)), {})
+        if effect.measure == "accuracy" and found.get("difference") and found["standard_error"]:
+            name = effect.name if _is_legible(effect.name) else f"effect {number}"
+            drawn.append((name, float(found["difference"]), float(found["standard_error"]), float(effect.at_least)))
+    if not drawn:
+        return None
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(9.0, 0.8 + 0.34 * len(drawn)), layout="constrained")
+        panel = canvas.subplots()
+        for place, (_, difference, error, claimed) in enumerate(drawn):
+            _dot(panel, difference * 100, STANDARD_ERRORS_WANTED * error * 100, place, filled=True)
+            panel.plot([claimed * 100] * 2, [place - 0.3, place + 0.3], color=VERMILION, linewidth=2)
+        panel.axvline(0, color=INK, linewidth=0.8)
+        _prepare_axes(panel, [name for name, *_ in drawn])
+        panel.set_xlabel("percentage points")
+        wide = f"{STANDARD_ERRORS_WANTED:g} standard errors"
+        title = f"Differences of accuracy; bars are {wide}, the vermilion mark is what was claimed beforehand"
+        return _render(canvas, "effects", title)
+
+
+def _dot(panel: Axes, mean: float, error: float, place: float, *, filled: bool) -> None:
+    face = {} if filled else {"markerfacecolor": "none"}
+    panel.errorbar(mean, place, xerr=error, fmt="o", color=BLUE, markersize=4.5, elinewidth=1.1, **face)
+
+
+def _prepare_axes(panel: Axes, labels: Sequence[str]) -> None:
+    panel.set_yticks(range(len(labels)), labels)
+    panel.set_ylim(len(labels) - 0.5, -0.5)
+    panel.grid(axis="x")
+    panel.set_axisbelow(True)
+
+
+def _add_legend(canvas: Canvas) -> None:
+    handles = [
+        matplotlib.lines.Line2D([], [], color=BLUE, marker="o", linestyle="", markerfacecolor=face, label=label)
+        for face, label in (("none", "before SFT"), (BLUE, "after SFT"))
+    ]
+    canvas.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
+
+
+def _is_legible(label: str) -> bool:
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return all(font.get_char_index(ord(letter)) for letter in label)
+
+
+def _legible(labels: Sequence[str]) -> list[str]:
+    shown = [label if _is_legible(label) else f"no. {place}" for place, label in enumerate(labels, start=1)]
+    # a dollar sign would start a formula
+    return [label.replace("$", r"\$") for label in shown]
+
+
+def _render(canvas: Canvas, name: str, title: str) -> Figure:
+    """Write the SVG without date or random ids; inline, without the parts that only a file needs."""
+    FigureCanvasSVG(canvas)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        canvas.savefig(buffer, format="svg", transparent=True, metadata=empty)
+    svg = buffer.getvalue()
+    inline = svg.decode("utf-8")
+    inline = inline[inline.index("<svg") :]
+    for colour, of_page in ((INK, "currentColor"), (BLUE, "var(--accent)"), (VERMILION, "var(--claim)")):
+        inline = inline.replace(colour, of_page)
+    inline = re.sub(r"<metadata>.*?</metadata>", "", inline, flags=re.DOTALL)
+    inline = re.sub(r' xmlns(:xlink)?="[^"]*"', "", inline)
+    # ids are unique on the page: each figure's carry its name
+    inline = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", inline)
+    return Figure(name, title, svg, inline)

@@ -1,0 +1,85 @@
+"""What the report reads: an aggregate's tables, joined with the labels that people use."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
+from mixlab.analysis.effects import read_effects
+from mixlab.analysis.statistics import Estimate
+from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
+
+STAGE_ORDER = ("before_sft", "after_sft")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """An aggregate as the report sees it.
+
+    `variants`: in order of display, those without a label last, under their keys. `groups`: the main table's columns.
+    """
+
+    variants: tuple[VariantLabel, ...]
+    groups: tuple[BenchmarkGroup, ...]
+    cells: tuple[Cell, ...]
+    effects: dict[str, dict[str, str]]
+    unsolvable: list[dict[str, str]]
+    certificates: dict[str, dict[str, Any]]
+    lineage: dict[str, Any]
+
+    def select(self, variant_key: str, stage: str) -> list[Cell]:
+        """The cells of one variant before or after SFT."""
+        return [cell for cell in self.cells if (cell.variant_key, cell.stage) == (variant_key, stage)]
+
+    def estimate(self, variant_key: str, stage: str, group: Selection) -> Estimate | None:
+        """The mean over a group of benchmarks, None when none of them was run."""
+        found = group_cells(self.select(variant_key, stage), group)
+        return found.estimate if found else None
+
+    def stages(self) -> list[str]:
+        """The stages that any model was scored at, before SFT first."""
+        return [stage for stage in STAGE_ORDER if any(cell.stage == stage for cell in self.cells)]
+
+    def judges(self) -> list[str]:
+        """The names of the judges, as they are to be printed wherever their scores are."""
+        return sorted({cell.judge or "judge not named" for cell in self.cells if cell.measure == "judge_score"})
+
+    def label(self, variant_key: str) -> str:
+        """The label of a variant; several labels of one point are joined."""
+        return " = ".join(one.label for one in self.variants if one.variant_key == variant_key)
+
+
+def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
+    """Read the folder that `write_aggregate` wrote."""
+    cells = tuple(read_cells(aggregate))
+    labelled = {variant.variant_key for variant in settings.variants}
+    others = sorted({cell.variant_key for cell in cells} - labelled)
+    lineage: dict[str, Any] = json.loads((aggregate / "lineage.json").read_text(encoding="utf-8"))
+    return Numbers(
+        variants=(*settings.variants, *(VariantLabel(label=key, variant_key=key) for key in others)),
+        groups=settings.groups or build_groups(cells),
+        cells=cells,
+        effects=read_effects(aggregate),
+        unsolvable=read_csv(aggregate / "unsolvable.csv"),
+        certificates={
+            key: json.loads((aggregate / "mixtures" / f"{key}.json").read_text(encoding="utf-8"))
+            for key in sorted(lineage["mixtures"])
+        },
+        lineage=lineage,
+    )
+
+
+def build_groups(cells: tuple[Cell, ...]) -> tuple[BenchmarkGroup, ...]:
+    """The default columns for accuracy: all, each category, each language; one that repeats another is left out."""
+    scored = {(cell.benchmark, cell.category, cell.language) for cell in cells if cell.measure == "accuracy"}
+    candidates = [BenchmarkGroup(label="all")] if scored else []
+    categories = sorted({category for _, category, _ in scored if category})
+    candidates += [BenchmarkGroup(label=category, categories=(category,)) for category in categories]
+    languages = sorted({language for _, _, language in scored} - set(categories))
+    candidates += [BenchmarkGroup(label=language, languages=(language,)) for language in languages]
+    groups: dict[frozenset[str], BenchmarkGroup] = {}
+    for group in candidates:
+        members = frozenset(name for name, cat, lang in scored if group.selects("accuracy", name, cat, lang))
+        groups.setdefault(members, group)
+    return tuple(groups.values())

@@ -1,0 +1,106 @@
+"""The report of a study: one page that needs nothing beside it, the same in Markdown, figures, and tables as CSV."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jinja2
+from markupsafe import Markup
+
+from mixlab.analysis.cells import write_csv
+from mixlab.analysis.effects import comparison_id
+from mixlab.config.analysis import ReportSettings
+from mixlab.report.claims import build_effects_table, summarise_effects
+from mixlab.report.figures import draw_effects, draw_scores
+from mixlab.report.markdown import render_markdown
+from mixlab.report.mixtures import build_certificate_tables, build_mixture_table
+from mixlab.report.numbers import Numbers, load_numbers
+from mixlab.report.provenance import (
+    build_ancestry_table,
+    build_lineage_tables,
+    build_unsolvable_table,
+)
+from mixlab.report.scores import build_cells_table, build_judge_table, build_main_table
+from mixlab.report.tables import Section, Table
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+def write_report(settings: ReportSettings, aggregate: Path, out: Path) -> None:
+    """Write a study's report from the folder that `write_aggregate` wrote.
+
+    Writes `report.html` (self-contained, light and dark), `report.md`, `figures/*.svg`, `tables/*.csv` (unrounded,
+    with labels) and `metrics.json` (the aggregate's, under labels). Equal input gives equal bytes.
+    """
+    numbers = load_numbers(settings, aggregate)
+    sections = build_sections(settings, numbers)
+    (out / "figures").mkdir()
+    for section in sections:
+        for figure in section.figures:
+            (out / "figures" / f"{figure.name}.svg").write_bytes(figure.svg)
+    _write_tables([table for section in sections for table in section.tables], out / "tables")
+    (out / "report.html").write_text(_render_html(settings, sections), encoding="utf-8")
+    (out / "report.md").write_text(render_markdown(settings, sections), encoding="utf-8")
+    metrics = json.loads((aggregate / "metrics.json").read_text(encoding="utf-8"))
+    text = json.dumps(_label_metrics(settings, numbers, metrics), indent=1, sort_keys=True, ensure_ascii=False)
+    (out / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    logger.info("report: %s cells, %s effects", len(numbers.cells), len(settings.effects))
+
+
+def build_sections(settings: ReportSettings, numbers: Numbers) -> list[Section]:
+    """The parts of the page in reading order; a part with nothing to say is left out."""
+    judge, unsolvable = build_judge_table(numbers), build_unsolvable_table(numbers)
+    ancestry = build_ancestry_table(numbers)
+    effects = build_effects_table(settings, numbers)
+    unscored = _keep([draw_scores(numbers)]), _keep([draw_effects(settings, numbers)])
+    sections = [
+        Section("scores", "Scores", (), unscored[0], [build_main_table(numbers)] if numbers.groups else []),
+        Section("effects", "Effects", summarise_effects(settings, numbers), unscored[1], [effects] if effects.rows else []),
+        Section("judge", "Judge", (), (), _keep([judge])),
+        Section("unsolvable", "Unsolvable items", (), (), _keep([unsolvable])),
+        Section("mixtures", "Mixtures", ("Requested beside observed, as each certificate states it.",), (),
+                [*_keep([build_mixture_table(numbers)]), *build_certificate_tables(numbers)]),
+        Section("cells", "Every cell", (), (), [build_cells_table(numbers)]),
+        Section("lineage", "Lineage", ("From every number to the seeds and keys that made it.",), (),
+                [*build_lineage_tables(numbers), *_keep([ancestry])]),
+    ]  # fmt: skip
+    return [section for section in sections if section.tables or section.figures]
+
+
+def _keep(things: Iterable[T | None]) -> list[T]:
+    return [thing for thing in things if thing is not None]
+
+
+def _write_tables(tables: Sequence[Table], folder: Path) -> None:
+    """Write each table's records; tables of one name share a file."""
+    folder.mkdir()
+    records: dict[str, list[Sequence[Any]]] = {}
+    for table in tables:
+        records.setdefault(table.name, []).extend(table.records)
+    for name, rows in records.items():
+        header = next(table.header for table in tables if table.name == name)
+        write_csv(folder / f"{name}.csv", header, rows)
+
+
+def _render_html(settings: ReportSettings, sections: Sequence[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mixlab.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    inline = {figure.name: Markup(figure.inline) for section in sections for figure in section.figures}
+    return environment.get_template("page.html.j2").render(settings=settings, sections=sections, inline=inline) + "\n"
+
+
+def _label_metrics(settings: ReportSettings, numbers: Numbers, metrics: dict[str, Any]) -> dict[str, Any]:
+    keys = settings.variant_keys()
+    effects = {effect.name: comparison_id(effect.to_comparison(keys)) for effect in settings.effects}
+    return {
+        "scores": {one.label: metrics["scores"].get(one.variant_key, {}) for one in numbers.variants},
+        "effects": {name: metrics["effects"][found] for name, found in effects.items() if found in metrics["effects"]},
+    }

@@ -1,0 +1,125 @@
+"""Tables of scores: the main one by group of benchmarks, the judge's, and every cell."""
+
+from collections.abc import Sequence
+
+from mixlab.analysis.statistics import Estimate
+from mixlab.config.analysis import BenchmarkGroup
+from mixlab.report.numbers import Numbers
+from mixlab.report.tables import Column, Shown, Table
+from mixlab.report.text import ITEMS_ONLY, MEASURES, STAGES, render_estimate, render_plain, render_score, to_anchor
+
+LONG_HEADER = (
+    "variant",
+    "stage",
+    "group",
+    "measure",
+    "judge",
+    "mean",
+    "se_seeds",
+    "seed_level",
+    "n_seeds",
+    "se_items",
+    "n_items",
+    "variant_key",
+)
+HIGHEST = {"accuracy": 1.0, "judge_score": 10.0}
+ERRORS = (
+    f"± is the standard error over seeds; {ITEMS_ONLY} marks the standard error over items, printed where one seed "
+    "leaves no error over seeds to estimate."
+)
+
+
+def build_main_table(numbers: Numbers) -> Table:
+    """Variants by groups of benchmarks, before and after SFT; accuracy in percent unless a group says otherwise."""
+    judges = ", ".join(numbers.judges())
+    note = f"Each benchmark of a group has equal weight. {ERRORS}"
+    if any(group.measure == "judge_score" for group in numbers.groups):
+        note += f" Judge scores are by {judges}."
+    return _build_wide(numbers, "main", "Accuracy by group of benchmarks, %", numbers.groups, note)
+
+
+def build_judge_table(numbers: Numbers) -> Table | None:
+    """Judge scores by benchmark, under the name of who judged; None when nothing was judged."""
+    judged = sorted({cell.benchmark for cell in numbers.cells if cell.measure == "judge_score"})
+    if not judged:
+        return None
+    groups = [BenchmarkGroup(label=name, measure="judge_score", benchmarks=(name,)) for name in judged]
+    title = f"Scores from 1 to 10 by: {', '.join(numbers.judges())}"
+    unparsed = sum(cell.n_unparsed for cell in numbers.cells if cell.measure == "judge_score")
+    note = f"{ERRORS} {unparsed} verdicts could not be read and are left out."
+    return _build_wide(numbers, "judge", title, groups, note)
+
+
+def build_cells_table(numbers: Numbers) -> Table:
+    """Every benchmark of every variant with both standard errors and all counts."""
+    columns = [Column("Variant"), Column("Stage"), Column("Benchmark"), Column("Measure")]
+    columns += [Column(label, "number") for label in ("Mean", "SE seeds", "Seeds", "SE items", "Items", "Answers")]
+    columns += [Column("Unparsed", "number"), Column("Seeds varied"), Column("Lineage")]
+    rows, records = [], []
+    for variant in numbers.variants:
+        for stage in numbers.stages():
+            for cell in numbers.select(variant.variant_key, stage):
+                found, measure = cell.estimate, cell.measure
+                name = (
+                    f"{MEASURES[measure]} by {cell.judge or 'judge not named'}" if measure == "judge_score" else measure
+                )
+                rows.append(
+                    [
+                        Shown(variant.label),
+                        Shown(STAGES[stage]),
+                        Shown(cell.benchmark),
+                        Shown(name),
+                        *(Shown(render_score(measure, value)) for value in (found.mean, found.se_seeds)),
+                        Shown(str(found.n_seeds)),
+                        Shown(render_score(measure, found.se_items)),
+                        *(Shown(render_plain(n)) for n in (found.n_items, cell.n_answers, cell.n_unparsed)),
+                        Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
+                        Shown("keys", anchor=to_anchor("lineage", variant.variant_key)),
+                    ]
+                )
+                group = BenchmarkGroup(label=cell.benchmark, measure="accuracy")
+                records.append(
+                    [*_record(variant.label, stage, group, found), cell.n_answers, cell.n_unparsed, variant.variant_key]
+                )
+                records[-1][3:5] = [measure, cell.judge]
+    header = [*LONG_HEADER[:-1], "n_answers", "n_unparsed", LONG_HEADER[-1]]
+    header[2] = "benchmark"
+    note = "An unparsed answer counts as wrong; an unparsed verdict is left out of the mean."
+    return Table("cells", "Every cell", tuple(columns), rows, header, records, note, folded=True)
+
+
+def _build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
+    columns = [Column("Variant"), Column("Stage"), *(Column(group.label, "number") for group in groups)]
+    rows, records = [], []
+    for variant in numbers.variants:
+        for place, stage in enumerate(numbers.stages()):
+            estimates = [numbers.estimate(variant.variant_key, stage, group) for group in groups]
+            label = Shown(variant.label, anchor=to_anchor("lineage", variant.variant_key)) if place == 0 else Shown("")
+            rows.append(
+                [
+                    label,
+                    Shown(STAGES[stage], tone="muted"),
+                    *(
+                        Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found))
+                        for group, found in zip(groups, estimates, strict=True)
+                    ),
+                ]
+            )
+            for group, found in zip(groups, estimates, strict=True):
+                record = _record(variant.label, stage, group, found)
+                record[4] = ", ".join(numbers.judges()) if group.measure == "judge_score" else None
+                records.append([*record, variant.variant_key])
+    return Table(name, title, tuple(columns), rows, LONG_HEADER, records, note)
+
+
+def _record(label: str, stage: str, group: BenchmarkGroup, found: Estimate | None) -> list[object]:
+    numbers: list[object] = [None] * 6
+    if found:
+        numbers = [found.mean, found.se_seeds, found.seed_level, found.n_seeds, found.se_items, found.n_items]
+    return [label, stage, group.label, group.measure, None, *numbers]
+
+
+def _shade(measure: str, estimate: Estimate | None) -> float | None:
+    if estimate is None or estimate.mean is None:
+        return None
+    return round(estimate.mean / HIGHEST[measure], 3)

@@ -1,0 +1,70 @@
+"""A table for people: typed columns, cells that may lead somewhere, and its numbers as CSV beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; `kind`: text, long (sentences, wrapped), short (never wrapped), number (right-aligned), key (monospaced)."""
+
+    label: str
+    kind: str = "text"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the column is right-aligned."""
+        return self.kind == "number"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What stands in one field: its text, the anchor on the page it leads to, a shade in [0, 1], a tone.
+
+    `tone`: "" | "muted" | "good" | "bad".
+    """
+
+    text: str
+    anchor: str = ""
+    shade: float | None = None
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for the page, and the same numbers unrounded in `records` for `tables/NAME.csv`.
+
+    `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Shown]]
+    header: Sequence[str] = ()
+    records: Sequence[Sequence[Any]] = ()
+    note: str = ""
+    anchor: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing: `svg` is the file's bytes, `inline` the same made to take the page's colours."""
+
+    name: str
+    title: str
+    svg: bytes
+    inline: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page, in reading order: sentences, figures, tables."""
+
+    anchor: str
+    title: str
+    sentences: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = field(default=())

@@ -1,0 +1,1 @@
+"""Hosts: the one floor where plan meets expert."""

@@ -1,0 +1,27 @@
+"""Host of stage aggregate."""
+
+from pathlib import Path
+
+from mixlab.analysis.aggregate import write_aggregate
+from mixlab.analysis.lineage import Ancestor
+from mixlab.config.sources import FilesOrigin
+from mixlab.plan.graph import Node
+from mixlab.plan.lineage import find_ancestors
+from mixlab.plan.specs import AggregateSpec, SourceSpec
+from mixlab.stages.job import Inputs
+
+
+def run(spec: AggregateSpec, inputs: Inputs, out: Path) -> None:
+    """Gather all scores of a study, with everything they were made from."""
+    parents = inputs.node.parents
+    mixtures = dict(zip(parents["mixtures"], inputs.all("mixtures"), strict=True))
+    ancestry = {node.key: _describe(node) for node in find_ancestors(inputs.plan, parents["scores"])}
+    write_aggregate(spec.aggregate, inputs.all("scores"), mixtures, out, ancestry=ancestry)
+
+
+def _describe(node: Node) -> Ancestor:
+    pairs = tuple((role, reference) for role, references in node.parents.items() for reference in references)
+    facts: tuple[tuple[str, str], ...] = ()
+    if isinstance(node.spec, SourceSpec) and isinstance(node.spec.source.origin, FilesOrigin):
+        facts = tuple(("digest", digest) for digest in node.spec.source.origin.digests)
+    return Ancestor(node.stage, pairs, facts)

@@ -1,0 +1,88 @@
+"""The way into every stage: from a command line to a published artifact."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.keys import split_reference
+from mixlab.artifacts.provenance import write_provenance
+from mixlab.artifacts.store import Draft, Store
+from mixlab.config.problems import UserError
+from mixlab.plan.canonical import to_plain
+from mixlab.plan.graph import Node, Plan
+from mixlab.plan.planfile import PlanFile, read_plan
+from mixlab.plan.stages import STAGES
+from mixlab.stages.job import Inputs, Session
+
+log = logging.getLogger(__name__)
+
+Host = Callable[[Any, Inputs, Path], None]
+
+
+def main(stage: str, run: Host, arguments: Sequence[str] | None = None) -> None:
+    """Make the artifacts of `stage` named on the command line; leaves with 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(
+        description=f"Make {STAGES[stage].makes}.", epilog=f"example: {stage}.py --plan work/plans/PLAN.jsonl --key KEY"
+    )
+    parser.add_argument("--plan", type=Path, required=True, help="plan file written when the workflow was read")
+    parser.add_argument("--key", nargs="+", required=True, help="keys of the artifacts to make")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        make_artifacts(stage, run, options.plan, options.key, Store(Path.cwd()))
+    except (UserError, ArtifactError) as error:
+        sys.stderr.write(f"mixlab: {error}\n")
+        sys.exit(2)
+
+
+def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], store: Store) -> None:
+    """Make artifacts one after the other in this process; a failure leaves those before it published."""
+    planned = read_plan(plan_path)
+    session = Session()
+    for key in keys:
+        node = planned.plan.nodes.get(key)
+        if node is None or node.stage != stage:
+            raise ArtifactError(f"{stage} {key}: not in {plan_path}")
+        make_artifact(run, planned, node, store, session)
+
+
+def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> None:
+    """Make one artifact under its lock, or find it whole already."""
+    started = time.perf_counter()
+    with store.writing(node.stage, node.key) as draft:
+        if draft is None:
+            log.info("%s %s is already whole", node.stage, node.key)
+            return
+        inputs = open_inputs(planned, node, store, draft, session)
+        run(node.spec, inputs, draft.out)
+        parents = {role: list(references) for role, references in node.parents.items()}
+        manifest = draft.publish(to_plain(node.spec), parents)
+    seconds = time.perf_counter() - started
+    machine = {"threads": inputs.threads, "device": "cpu", "micro_batch_windows": planned.machine.micro_batch_windows}
+    reproducible = STAGES[node.stage].reproducible
+    write_provenance(store, manifest, node.label, seconds, reproducible, machine)
+    log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
+
+
+def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:
+    """Open and verify everything a node needs; raises ArtifactError for what is absent or damaged."""
+    folders: dict[str, tuple[Path, ...]] = {}
+    specs: dict[str, tuple[Any, ...]] = {}
+    for role, references in {**node.reads, **node.parents}.items():
+        nodes = [_node(planned.plan, reference) for reference in references]
+        specs[role] = tuple(parent.spec for parent in nodes)
+        folders[role] = tuple(
+            session.once(("verified", reference), lambda stage=parent.stage, ref=reference: store.open(stage, ref))
+            for parent, reference in zip(nodes, references, strict=True)
+        )
+    threads = planned.machine.resources(node.stage).threads
+    return Inputs(planned.plan, node, folders, specs, draft.resume, planned.files, planned.machine, threads, session)
+
+
+def _node(plan: Plan, reference: str) -> Node:
+    return plan.nodes[split_reference(reference)[0]]

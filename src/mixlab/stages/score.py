@@ -1,0 +1,14 @@
+"""Host of stage score."""
+
+from pathlib import Path
+
+from mixlab.evaluation.scoring import write_scores
+from mixlab.plan.specs import ScoreSpec
+from mixlab.stages.job import Inputs
+from mixlab.stages.source import read_source
+
+
+def run(spec: ScoreSpec, inputs: Inputs, out: Path) -> None:
+    """Score a model's responses to a benchmark, item by item."""
+    items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
+    write_scores(spec.scoring, items, inputs.one("responses"), out, workers=inputs.machine.sandbox_workers)

@@ -1,0 +1,12 @@
+"""Host of stage sft."""
+
+from pathlib import Path
+
+from mixlab.plan.specs import SftSpec
+from mixlab.stages.job import Inputs
+from mixlab.stages.training import train_on_mixture
+
+
+def run(spec: SftSpec, inputs: Inputs, out: Path) -> None:
+    """Fine-tune a model on dialogues."""
+    train_on_mixture(spec.training, spec.sft_seed, inputs.one("model"), inputs, out)

@@ -1,0 +1,24 @@
+"""What the hosts of pretrain, ipt and sft share: one trainer, fed from a mixture."""
+
+from pathlib import Path
+
+from mixlab.config.training import TrainSettings
+from mixlab.data.windows import MixtureWindows
+from mixlab.stages.job import Inputs
+from mixlab.training.run import train
+from mixlab.training.weights import NewModel
+
+
+def train_on_mixture(settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path) -> None:
+    """Train `start` on the mixture of a node, with the machine's micro-batch and threads."""
+    train(
+        settings,
+        MixtureWindows(inputs.one("mixture"), inputs.all("packs"), inputs.all("stores")),
+        out,
+        seed=seed,
+        start=start,
+        resume=inputs.resume,
+        micro_batch=inputs.machine.micro_batch_windows,
+        threads=inputs.threads,
+        save_every_seconds=inputs.machine.checkpoint_seconds,
+    )

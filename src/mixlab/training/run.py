@@ -1,0 +1,166 @@
+"""Training over a mixture, the same for pretrain, ipt and sft: from start to model, through any kill."""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from mixlab.config.problems import DataError
+from mixlab.config.training import TrainSettings
+from mixlab.training.batches import Stream, Windows
+from mixlab.training.log import LOG_FILE, TrainingLog
+from mixlab.training.loop import Loop
+from mixlab.training.model import Llama
+from mixlab.training.optimizers import OptimizerSet
+from mixlab.training.process import (
+    TERMINATED,
+    Termination,
+    deterministic_torch,
+    keep_freed_memory,
+    watch_termination,
+)
+from mixlab.training.state import ResumeFolder, Trainee
+from mixlab.training.weights import NewModel, named_weights, open_model, write_model
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5.0
+
+
+def train(
+    settings: TrainSettings,
+    windows: Windows,
+    out: Path,
+    *,
+    start: NewModel | Path,
+    resume: Path,
+    micro_batch: int,
+    threads: int,
+    save_every_seconds: float = 300.0,
+    save_every_steps: int | None = None,
+) -> None:
+    """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
+
+    `start` is a model to draw from settings.seed, or a Hugging Face folder. `micro_batch` windows are computed at a
+    time; it changes rounding only. A state is saved in `resume` at most every `save_every_seconds`, and after every
+    `save_every_steps`-th step; a run killed at any point goes on from its newest whole state, and on one process
+    its result has the same bits as if it had never been killed. On SIGTERM the state is saved and SystemExit(143)
+    raised. Delete `resume` when `out` is published, not before.
+    Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
+    """
+    stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, settings.seed)
+    snapshot_steps = find_snapshot_steps(settings, stream)
+    keep_freed_memory()
+    with deterministic_torch(threads), watch_termination() as termination:
+        model = open_model(start, settings.seed)
+        _check_length(model, windows)
+        optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
+        trainee = Trainee(model, optimizers, TrainingLog())
+        folder = ResumeFolder(resume, _digest_run(settings, windows, start, model), snapshot_steps)
+        saving = Saving(folder, save_every_seconds, save_every_steps)
+        loop = Loop(settings, windows, stream, trainee, micro_batch)
+        _run_steps(loop, saving, set(snapshot_steps), termination)
+    out.mkdir(parents=True, exist_ok=True)
+    if snapshot_steps:
+        folder.hand_over_snapshots(out)
+    else:
+        write_model(model, out)
+    trainee.log.write(out / LOG_FILE)
+
+
+class Saving:
+    """When the resume state is due: by the clock, and by a count of steps when one is given."""
+
+    def __init__(self, folder: ResumeFolder, every_seconds: float, every_steps: int | None) -> None:
+        self.folder = folder
+        self._every_seconds = every_seconds
+        self._every_steps = every_steps
+        self._last = time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Whether a state is to be saved after `step`."""
+        by_steps = self._every_steps is not None and step % self._every_steps == 0
+        return by_steps or time.monotonic() - self._last >= self._every_seconds
+
+    def save(self, trainee: Trainee, step: int) -> None:
+        """Save the state after `step`."""
+        self.folder.save(trainee, step)
+        self._last = time.monotonic()
+
+
+def _run_steps(loop: Loop, saving: Saving, snapshot_steps: set[int], termination: Termination) -> None:
+    trainee, steps = loop.trainee, loop.stream.steps
+    first = saving.folder.load_newest(trainee) + 1
+    progress = Progress(steps, first, trainee.log.tokens)
+    for step in range(first, steps + 1):
+        loss = loop.step(step)
+        if step in snapshot_steps:
+            saving.folder.save_snapshot(trainee.model, step)
+        if termination.asked:
+            saving.save(trainee, step)
+            logger.warning("asked to end: state saved after step %d of %d", step, steps)
+            raise SystemExit(TERMINATED)
+        if step < steps and saving.is_due(step):
+            saving.save(trainee, step)
+        progress.report(step, trainee.log.tokens, loss)
+    if empty := trainee.log.empty_steps:
+        logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
+    if empty == steps:
+        raise DataError(
+            f"mixture: none of its windows has a token to learn (loss: {loop.settings.loss}); for "
+            "'response' answers must not lie behind the end of the window: raise sequence_tokens"
+        )
+
+
+class Progress:
+    """A line to the log every few seconds."""
+
+    def __init__(self, steps: int, first: int, tokens: int) -> None:
+        self._steps, self._first, self._first_tokens = steps, first, tokens
+        self._begin = self._last = time.monotonic()
+
+    def report(self, step: int, tokens: int, loss: float | None) -> None:
+        """Log step, loss, speed and the time left, when it is time to or the end."""
+        now = time.monotonic()
+        if now - self._last < PROGRESS_SECONDS and step < self._steps:
+            return
+        self._last = now
+        seconds = max(now - self._begin, 1e-9)
+        left_seconds = seconds / (step - self._first + 1) * (self._steps - step)
+        shown = "none" if loss is None else f"{loss:.4f}"
+        speed = (tokens - self._first_tokens) / seconds
+        logger.info("step %d/%d, loss %s, %.0f tokens/s, %.0f s left", step, self._steps, shown, speed, left_seconds)
+
+
+def find_snapshot_steps(settings: TrainSettings, stream: Stream) -> list[int]:
+    """Steps after which a snapshot is kept, the last step being one; raises DataError when there are too few."""
+    if not stream.steps:
+        raise DataError("mixture: has no windows, so there is nothing to train on; raise its budget")
+    if settings.snapshots is None:
+        return []
+    every, keep = settings.snapshots.every_steps, settings.snapshots.keep
+    possible = (stream.steps - 1) // every + 1
+    if possible < keep:
+        raise DataError(
+            f"snapshots: keep {keep}, one every {every} steps, need {(keep - 1) * every + 1} steps, but the mixture "
+            f"gives {stream.steps} ({stream.places} windows, {settings.global_batch_windows} a step), enough for "
+            f"{possible}; lower keep or every_steps, or raise the mixture's budget"
+        )
+    return [stream.steps - number * every for number in reversed(range(keep))]
+
+
+def _check_length(model: Llama, windows: Windows) -> None:
+    if windows.sequence_tokens > model.shape.max_positions:
+        raise DataError(
+            f"mixture: windows of {windows.sequence_tokens} tokens, but the model's max_positions is "
+            f"{model.shape.max_positions}; pack shorter windows or raise max_positions"
+        )
+
+
+def _digest_run(settings: TrainSettings, windows: Windows, start: NewModel | Path, model: Llama) -> str:
+    """Tell runs apart that must not share a resume folder; cheap, so data count by their number only."""
+    began = "folder" if isinstance(start, Path) else start.settings.model_dump(mode="json")
+    identity = [settings.model_dump(mode="json"), len(windows), windows.sequence_tokens, asdict(model.shape), began]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

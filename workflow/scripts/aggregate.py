@@ -1,0 +1,6 @@
+"""Doormat of stage aggregate: command line in, one call."""
+
+from mixlab.stages import doorway, aggregate
+
+if __name__ == "__main__":
+    doorway.main("aggregate", aggregate.run)
