@@ -2,6 +2,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.config.problems import UserError
@@ -13,20 +14,20 @@ try:
 except (UserError, ArtifactError) as error:
     exit_with(error)
 
-PYTHON = sys.executable
-SCRIPTS = workflow.basedir + "/workflow/scripts"
+PLAN = quote(str(flow.plan_file))
+RUN = quote(sys.executable) + " -P " + quote(workflow.basedir + "/workflow/scripts")
+MIXLAB = quote(sys.executable) + " -m mixlab.cli"
 
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
 
 
-
 rule all:
-    localrule: True
     default_target: True
     input:
         flow.targets,
+    localrule: True
 
 
 include: "rules/remote.smk"
@@ -37,8 +38,8 @@ include: "rules/report.smk"
 
 
 onsuccess:
-    shell("{PYTHON:q} -m mixlab.cli track --after-run {flow.plan_file:q} || true")
+    shell("{MIXLAB} track --after-run {PLAN}")
 
 
 onerror:
-    shell("{PYTHON:q} -m mixlab.cli track --after-run {flow.plan_file:q} || true")
+    shell("{MIXLAB} track --after-run {PLAN}")

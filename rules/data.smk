@@ -1,5 +1,6 @@
 # Data: sources, tokenizers, token stores, windows, mixtures.
 
+
 rule source:
     input:
         flow.inputs("source"),
@@ -7,8 +8,6 @@ rule source:
         update("artifacts/source/{key}/manifest.json"),
     log:
         "logs/source/{key}.log",
-    params:
-        script=SCRIPTS + "/source.py",
     wildcard_constraints:
         key=flow.pattern("source"),
     threads: flow.threads("source")
@@ -16,8 +15,7 @@ rule source:
         mem_mb=flow.memory_mib("source"),
         runtime=flow.minutes("source"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/source.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule tokenizer:
@@ -27,8 +25,6 @@ rule tokenizer:
         update("artifacts/tokenizer/{key}/manifest.json"),
     log:
         "logs/tokenizer/{key}.log",
-    params:
-        script=SCRIPTS + "/tokenizer.py",
     wildcard_constraints:
         key=flow.pattern("tokenizer"),
     threads: flow.threads("tokenizer")
@@ -36,8 +32,7 @@ rule tokenizer:
         mem_mb=flow.memory_mib("tokenizer"),
         runtime=flow.minutes("tokenizer"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/tokenizer.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule tokenize:
@@ -47,8 +42,6 @@ rule tokenize:
         update("artifacts/tokenize/{key}/manifest.json"),
     log:
         "logs/tokenize/{key}.log",
-    params:
-        script=SCRIPTS + "/tokenize.py",
     wildcard_constraints:
         key=flow.pattern("tokenize"),
     threads: flow.threads("tokenize")
@@ -56,8 +49,7 @@ rule tokenize:
         mem_mb=flow.memory_mib("tokenize"),
         runtime=flow.minutes("tokenize"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/tokenize.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule pack:
@@ -67,8 +59,6 @@ rule pack:
         update("artifacts/pack/{key}/manifest.json"),
     log:
         "logs/pack/{key}.log",
-    params:
-        script=SCRIPTS + "/pack.py",
     wildcard_constraints:
         key=flow.pattern("pack"),
     threads: flow.threads("pack")
@@ -76,8 +66,7 @@ rule pack:
         mem_mb=flow.memory_mib("pack"),
         runtime=flow.minutes("pack"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/pack.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule mixture:
@@ -87,8 +76,6 @@ rule mixture:
         update("artifacts/mixture/{key}/manifest.json"),
     log:
         "logs/mixture/{key}.log",
-    params:
-        script=SCRIPTS + "/mixture.py",
     wildcard_constraints:
         key=flow.pattern("mixture"),
     threads: flow.threads("mixture")
@@ -96,5 +83,4 @@ rule mixture:
         mem_mb=flow.memory_mib("mixture"),
         runtime=flow.minutes("mixture"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/mixture.py --plan {PLAN} --key {wildcards.key} 2> {log}"

@@ -1,69 +1,58 @@
-# Evaluation: one process per model for all its missing benchmarks. Rules are made from the plan.
-
-for group in flow.groups("generate"):
-
-    rule:
-        name:
-            f"generate_{group.key}"
-        input:
-            group.inputs,
-        output:
-            update(group.outputs),
-        log:
-            f"logs/generate/{group.key}.log",
-        params:
-            script=SCRIPTS + "/generate.py",
-            work=group.keys,
-        threads: flow.threads("generate")
-        resources:
-            mem_mb=flow.memory_mib("generate"),
-            runtime=flow.minutes("generate"),
-        shell:
-            "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {params.work} 2> {log:q}"
+# Evaluation: one process per model makes all its missing benchmarks; Snakemake knows it by the first of them.
 
 
-
-for group in flow.groups("score"):
-
-    rule:
-        name:
-            f"score_{group.key}"
-        input:
-            group.inputs,
-        output:
-            update(group.outputs),
-        log:
-            f"logs/score/{group.key}.log",
-        params:
-            script=SCRIPTS + "/score.py",
-            work=group.keys,
-        threads: flow.threads("score")
-        resources:
-            mem_mb=flow.memory_mib("score"),
-            runtime=flow.minutes("score"),
-        shell:
-            "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {params.work} 2> {log:q}"
+rule generate:
+    input:
+        flow.inputs("generate"),
+    output:
+        update("artifacts/generate/{key}/manifest.json"),
+    log:
+        "logs/generate/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("generate"),
+    threads: flow.threads("generate")
+    resources:
+        mem_mb=flow.memory_mib("generate"),
+        runtime=flow.minutes("generate"),
+    params:
+        work=flow.work("generate"),
+    shell:
+        "{RUN}/generate.py --plan {PLAN} --key {params.work} 2> {log}"
 
 
+rule score:
+    input:
+        flow.inputs("score"),
+    output:
+        update("artifacts/score/{key}/manifest.json"),
+    log:
+        "logs/score/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("score"),
+    threads: flow.threads("score")
+    resources:
+        mem_mb=flow.memory_mib("score"),
+        runtime=flow.minutes("score"),
+    params:
+        work=flow.work("score"),
+    shell:
+        "{RUN}/score.py --plan {PLAN} --key {params.work} 2> {log}"
 
-for group in flow.groups("judge"):
 
-    rule:
-        name:
-            f"judge_{group.key}"
-        input:
-            group.inputs,
-        output:
-            update(group.outputs),
-        log:
-            f"logs/judge/{group.key}.log",
-        params:
-            script=SCRIPTS + "/judge.py",
-            work=group.keys,
-        threads: flow.threads("judge")
-        resources:
-            mem_mb=flow.memory_mib("judge"),
-            runtime=flow.minutes("judge"),
-        shell:
-            "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {params.work} 2> {log:q}"
-
+rule judge:
+    input:
+        flow.inputs("judge"),
+    output:
+        update("artifacts/judge/{key}/manifest.json"),
+    log:
+        "logs/judge/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("judge"),
+    threads: flow.threads("judge")
+    resources:
+        mem_mb=flow.memory_mib("judge"),
+        runtime=flow.minutes("judge"),
+    params:
+        work=flow.work("judge"),
+    shell:
+        "{RUN}/judge.py --plan {PLAN} --key {params.work} 2> {log}"

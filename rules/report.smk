@@ -1,5 +1,6 @@
 # Tables and pages.
 
+
 rule scores:
     input:
         flow.inputs("scores"),
@@ -7,8 +8,6 @@ rule scores:
         update("artifacts/scores/{key}/manifest.json"),
     log:
         "logs/scores/{key}.log",
-    params:
-        script=SCRIPTS + "/scores.py",
     wildcard_constraints:
         key=flow.pattern("scores"),
     threads: flow.threads("scores")
@@ -16,8 +15,7 @@ rule scores:
         mem_mb=flow.memory_mib("scores"),
         runtime=flow.minutes("scores"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/scores.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule aggregate:
@@ -27,8 +25,6 @@ rule aggregate:
         update("artifacts/aggregate/{key}/manifest.json"),
     log:
         "logs/aggregate/{key}.log",
-    params:
-        script=SCRIPTS + "/aggregate.py",
     wildcard_constraints:
         key=flow.pattern("aggregate"),
     threads: flow.threads("aggregate")
@@ -36,8 +32,7 @@ rule aggregate:
         mem_mb=flow.memory_mib("aggregate"),
         runtime=flow.minutes("aggregate"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/aggregate.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule report:
@@ -47,8 +42,6 @@ rule report:
         update("artifacts/report/{key}/manifest.json"),
     log:
         "logs/report/{key}.log",
-    params:
-        script=SCRIPTS + "/report.py",
     wildcard_constraints:
         key=flow.pattern("report"),
     threads: flow.threads("report")
@@ -56,5 +49,4 @@ rule report:
         mem_mb=flow.memory_mib("report"),
         runtime=flow.minutes("report"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/report.py --plan {PLAN} --key {wildcards.key} 2> {log}"

@@ -1,5 +1,6 @@
 # Training: base models, instruction pre-training, averaging, fine-tuning.
 
+
 rule pretrain:
     input:
         flow.inputs("pretrain"),
@@ -7,8 +8,6 @@ rule pretrain:
         update("artifacts/pretrain/{key}/manifest.json"),
     log:
         "logs/pretrain/{key}.log",
-    params:
-        script=SCRIPTS + "/pretrain.py",
     wildcard_constraints:
         key=flow.pattern("pretrain"),
     threads: flow.threads("pretrain")
@@ -16,8 +15,7 @@ rule pretrain:
         mem_mb=flow.memory_mib("pretrain"),
         runtime=flow.minutes("pretrain"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/pretrain.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule ipt:
@@ -27,8 +25,6 @@ rule ipt:
         update("artifacts/ipt/{key}/manifest.json"),
     log:
         "logs/ipt/{key}.log",
-    params:
-        script=SCRIPTS + "/ipt.py",
     wildcard_constraints:
         key=flow.pattern("ipt"),
     threads: flow.threads("ipt")
@@ -36,8 +32,7 @@ rule ipt:
         mem_mb=flow.memory_mib("ipt"),
         runtime=flow.minutes("ipt"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/ipt.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule average:
@@ -47,8 +42,6 @@ rule average:
         update("artifacts/average/{key}/manifest.json"),
     log:
         "logs/average/{key}.log",
-    params:
-        script=SCRIPTS + "/average.py",
     wildcard_constraints:
         key=flow.pattern("average"),
     threads: flow.threads("average")
@@ -56,8 +49,7 @@ rule average:
         mem_mb=flow.memory_mib("average"),
         runtime=flow.minutes("average"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/average.py --plan {PLAN} --key {wildcards.key} 2> {log}"
 
 
 rule sft:
@@ -67,8 +59,6 @@ rule sft:
         update("artifacts/sft/{key}/manifest.json"),
     log:
         "logs/sft/{key}.log",
-    params:
-        script=SCRIPTS + "/sft.py",
     wildcard_constraints:
         key=flow.pattern("sft"),
     threads: flow.threads("sft")
@@ -76,5 +66,4 @@ rule sft:
         mem_mb=flow.memory_mib("sft"),
         runtime=flow.minutes("sft"),
     shell:
-        "{PYTHON:q} {params.script:q} --plan {flow.plan_file:q} --key {wildcards.key} 2> {log:q}"
-
+        "{RUN}/sft.py --plan {PLAN} --key {wildcards.key} 2> {log}"

@@ -11,13 +11,15 @@ BLOCK_BYTES = 64 * 2**20
 
 Parents = Mapping[str, Sequence[str]]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """Render `value` as the one JSON text it has: sorted keys, no spaces, no NaN.
 
     Raises ValueError for NaN and infinities, TypeError for what JSON has no word for.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def build_key(stage: str, spec_json: str, parents: Parents) -> str:
@@ -26,7 +28,7 @@ def build_key(stage: str, spec_json: str, parents: Parents) -> str:
     `parents` maps a role to references (`key` or `key:member`) in an order that the spec gives meaning to; an optional
     parent that is not there has no role, so that a role added later leaves older keys alone.
     """
-    text = f'{{"parents":{canonical_json(parents)},"spec":{spec_json},"stage":{json.dumps(stage)}}}'
+    text = f'{{"parents":{canonical_json(parents)},"spec":{spec_json},"stage":{_ENCODER.encode(stage)}}}'
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 

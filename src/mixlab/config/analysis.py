@@ -167,10 +167,12 @@ class AggregateSettings(Settings):
         positions = [model.position for model in self.models]
         if len(set(positions)) != len(positions):
             raise ValueError("two models stand at the same position; each has its own folder of scores")
-        identities = [model.model_dump(exclude={"position"}) for model in self.models]
-        for place, identity in enumerate(identities):
-            if identity in identities[:place]:
-                raise ValueError(f"the same model is gathered twice: {identity}; it would count as two seeds")
+        seen: set[tuple[object, ...]] = set()
+        for model in self.models:
+            identity = tuple(getattr(model, name) for name in ModelIdentity.model_fields)
+            if identity in seen:
+                raise ValueError(f"the same model is gathered twice: {model!r}; it would count as two seeds")
+            seen.add(identity)
         return self
 
     @model_validator(mode="after")

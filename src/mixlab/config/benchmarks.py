@@ -142,9 +142,7 @@ def declared_benchmarks() -> tuple[str, ...]:
 
 
 def _problems(file: str, error: ValidationError) -> list[Problem]:
-    return [
-        Problem(item["msg"], file=file, key=".".join(str(part) for part in item["loc"])) for item in error.errors()
-    ]
+    return [Problem(item["msg"], file=file, key=".".join(str(part) for part in item["loc"])) for item in error.errors()]
 
 
 def parse_declaration(data: Any, file: str) -> BenchmarkDeclaration:

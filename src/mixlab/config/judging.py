@@ -106,6 +106,4 @@ class JudgeConfig(Settings):
         """
         if language not in self.prompts:
             raise ValueError(f"judge.prompts has no prompts for '{language}'; add them or leave judge.prompts out")
-        return JudgeSettings(
-            engine=self.engine, language=language, prompts=self.prompts[language], rule=self.rule
-        )
+        return JudgeSettings(engine=self.engine, language=language, prompts=self.prompts[language], rule=self.rule)

@@ -66,7 +66,7 @@ def write_token_store(
     _write_index(out, ends, spans, excluded, tokenizer.get_vocab_size())
 
 
-def _write_index(out: Path, ends: array[int], spans: array[int], excluded: int, vocab_size: int) -> None:
+def _write_index(out: Path, ends: "array[int]", spans: "array[int]", excluded: int, vocab_size: int) -> None:
     response_spans = np.array(spans, dtype="<i8").reshape(-1, 2)
     np.save(out / "document_offsets.npy", np.array(ends, dtype="<i8"), allow_pickle=False)
     np.save(out / "response_spans.npy", response_spans, allow_pickle=False)

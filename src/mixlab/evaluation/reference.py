@@ -49,7 +49,8 @@ def spoil_reference(settings: ScorerSettings, pair: Pair) -> str:
         marker = settings.markers[0] + " " if settings.markers else ""
         return f"{marker}{float(read_reference(settings, pair) + 1):.10g}"
     if settings.form == "program":
-        return f"def {read_text(pair[0], settings.entry_point_field)}(*given, **named):\n    raise NotImplementedError\n"
+        name = read_text(pair[0], settings.entry_point_field)
+        return f"def {name}(*given, **named):\n    raise NotImplementedError\n"
     return "    raise NotImplementedError\n"
 
 

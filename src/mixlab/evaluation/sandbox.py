@@ -12,12 +12,12 @@ trusted.
 import json
 import logging
 import os
+import secrets
 import selectors
 import shutil
 import subprocess
 import sys
 import sysconfig
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,12 +28,15 @@ from types import TracebackType
 from typing import Self
 
 from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.problems import UserError
 
 LABEL_BUBBLEWRAP = "bubblewrap"
 LABEL_FALLBACK = "UNPROTECTED: subprocess with limits only, bubblewrap is not usable on this machine"
+NOT_STARTED = "sandbox did not answer"
 
 _WARDEN = Path(__file__).parent / "warden.py"
-_FIRST_UID = 1_000_000_000
+# users that no account has (systemd's range for passing services), also mapped in a rootless container
+_FIRST_UID, _UIDS = 61_200, 4_000
 _PATIENCE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -81,12 +84,22 @@ def _bubblewrap_command(bubblewrap: str) -> list[str]:
     return [*command, str(_interpreter()), "-I", "-S", "/warden.py"]
 
 
+def _check_fallback() -> None:
+    """Raise UserError where code tested without bubblewrap would have to run as root."""
+    private = [folder for folder in _interpreter().parents if folder.stat().st_mode & 0o005 != 0o005]
+    if os.geteuid() == 0 and private:
+        raise UserError(
+            "bubblewrap is not usable and only root can read this Python, so models' code would run as root: "
+            "install bubblewrap (apt install bubblewrap) or use another user"
+        )
+
+
 class _Warden:
     """One running warden; started again when it stops answering or may not serve a second program."""
 
-    def __init__(self, command: Sequence[str], uid: int, *, always_anew: bool) -> None:
+    def __init__(self, command: Sequence[str], *, always_anew: bool) -> None:
         self._command = tuple(command)
-        self._uid = uid
+        self._uid = _FIRST_UID + secrets.randbelow(_UIDS)
         self._always_anew = always_anew
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -124,14 +137,14 @@ class _Warden:
             process.stdin.flush()
         except BrokenPipeError:
             self.stop()
-            return "sandbox did not start", False
+            return NOT_STARTED, False
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             answered = selector.select(limits.wall_seconds + _PATIENCE_SECONDS)
         line = process.stdout.readline() if answered else b""
         if not line:
             self.stop()
-            return ("sandbox did not start" if answered else "limit wall_seconds"), False
+            return (NOT_STARTED if answered else "limit wall_seconds"), False
         result = json.loads(line)
         if self._always_anew or not result["isolated"]:
             self.stop()
@@ -146,26 +159,27 @@ class Sandbox:
 
     def __init__(self, workers: int = 1, *, allow_bubblewrap: bool = True) -> None:
         self._workers = max(1, workers)
+        bubblewrap = shutil.which("bwrap") if allow_bubblewrap else None
+        command = _bubblewrap_command(bubblewrap) if bubblewrap else []
+        first = _Warden(command, always_anew=False)
+        self.label = LABEL_BUBBLEWRAP
+        if not bubblewrap or first.run("import math", SandboxLimits())[0] != "passed":
+            first.stop()
+            _check_fallback()
+            self.label = LABEL_FALLBACK
+            log.warning("%s: install bubblewrap (apt install bubblewrap) before running models' code", self.label)
+            command = [str(_interpreter()), "-I", "-S", str(_WARDEN)]
+            first = _Warden(command, always_anew=True)
+        others = range(1, self._workers)
+        self._wardens = [first, *(_Warden(command, always_anew=not self.is_protected) for _ in others)]
         self._idle: SimpleQueue[_Warden] = SimpleQueue()
-        command, self.label = self._choose(allow_bubblewrap)
-        first_uid = _FIRST_UID + os.getpid() * 64 + threading.get_ident() % 8 * 8
-        self._wardens = [
-            _Warden(command, first_uid + number, always_anew=self.label != LABEL_BUBBLEWRAP)
-            for number in range(self._workers)
-        ]
         for warden in self._wardens:
             self._idle.put(warden)
 
-    @staticmethod
-    def _choose(allow_bubblewrap: bool) -> tuple[list[str], str]:
-        bubblewrap = shutil.which("bwrap") if allow_bubblewrap else None
-        if bubblewrap is not None:
-            command = _bubblewrap_command(bubblewrap)
-            trial = _Warden(command, _FIRST_UID, always_anew=True)
-            if trial.run("import math", SandboxLimits())[0] == "passed":
-                return command, LABEL_BUBBLEWRAP
-        log.warning("%s: install bubblewrap (apt install bubblewrap) before running code of a model", LABEL_FALLBACK)
-        return [str(_interpreter()), "-I", "-S", str(_WARDEN)], LABEL_FALLBACK
+    @property
+    def is_protected(self) -> bool:
+        """Whether programs cannot reach the machine's files and network."""
+        return self.label == LABEL_BUBBLEWRAP
 
     def __enter__(self) -> Self:
         return self
@@ -185,9 +199,16 @@ class Sandbox:
             self._idle.put(warden)
 
     def run(self, source: str, limits: SandboxLimits) -> Outcome:
-        """Run one program; safe to call from many threads, `workers` of which run at a time."""
+        """Run one program; safe to call from many threads, `workers` of which run at a time.
+
+        Raises RuntimeError when the sandbox itself fails: that is no program's fault and no score.
+        """
         with self._borrowed() as warden:
             word, _ = warden.run(source, limits)
+            if word == NOT_STARTED:
+                word, _ = warden.run(source, limits)
+        if word == NOT_STARTED:
+            raise RuntimeError("the sandbox ended without an answer, twice: is the machine out of memory or processes?")
         return Outcome(passed=word == "passed", reason=word)
 
     def run_all(self, sources: Sequence[str], limits: SandboxLimits) -> list[Outcome]:

@@ -167,7 +167,7 @@ def serve() -> None:
         with os.fdopen(read, "rb") as stream:
             result = stream.readline()
         os.waitpid(pid, 0)
-        os.write(answer, result or b'{"word": "keeper lost", "isolated": false}\n')
+        os.write(answer, result or b'{"word": "sandbox did not answer", "isolated": false}\n')
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from mixlab.config.tokenizers import SPECIAL_TOKENS
 from mixlab.data.chat import render_prompt
 from mixlab.data.records import Message
 
-_LOST_BREAK = re.compile(r'^(\"\"\"|\'\'\')(?=(?:def|class|import|from)\s)', re.MULTILINE)
+_LOST_BREAK = re.compile(r"^(\"\"\"|\'\'\')(?=(?:def|class|import|from)\s)", re.MULTILINE)
 
 
 def is_python(source: str) -> bool:

@@ -1,7 +1,7 @@
 """The one JSON text of a spec: all of it is hashed; a field added later is absent where it means what was."""
 
-from enum import Enum
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,32 +9,42 @@ from pydantic import BaseModel
 from mixlab.artifacts.keys import canonical_json
 from mixlab.config.base import is_added
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
+@cache
+def _fields(model: type[BaseModel]) -> tuple[tuple[str, bool, Any], ...]:
+    """Name of each field, whether it was added later, and the value its absence means."""
+    return tuple(
+        (name, is_added(field), field.get_default(call_default_factory=True) if is_added(field) else None)
+        for name, field in model.model_fields.items()
+    )
+
 
 def to_plain(value: Any) -> Any:
     """Turn a settings model into JSON values, leaving out each added field that equals what its absence meant.
 
     Fractions become "p/q", so that they stay exact. Raises TypeError for a type without a canonical form.
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, BaseModel):
         plain = {}
-        for name, field in type(value).model_fields.items():
+        for name, added, absent in _fields(kind):
             item = getattr(value, name)
-            if not (is_added(field) and item == field.get_default(call_default_factory=True)):
-                plain[name] = to_plain(item)
+            if not (added and item == absent):
+                plain[name] = item if type(item) in _PLAIN else to_plain(item)
         return plain
+    if kind is tuple or kind is list:
+        return [to_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
     if isinstance(value, Fraction):
         return str(value)
-    if isinstance(value, Enum):
-        return to_plain(value.value)
     if isinstance(value, float):
         return float(value)
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    raise TypeError(f"no canonical form for {type(value).__name__}: {value!r}")
+    raise TypeError(f"no canonical form for {kind.__name__}: {value!r}")
 
 
 def render_spec(spec: BaseModel) -> str:

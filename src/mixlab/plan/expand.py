@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.sources import GeneratorOrigin, SourceConfig, SourceSettings
-from mixlab.config.study import Study, VariantConfig
+from mixlab.config.study import SftConfig, Study, VariantConfig
 from mixlab.config.tokenizers import PackSettings, TokenizeSettings
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
@@ -43,6 +43,8 @@ class Expansion:
     study: Study
     lock: Mapping[str, LockedSource]
     _packs: dict[tuple[str, str, int, str], tuple[Node, Node]] = field(default_factory=dict)
+    _base_models: dict[str, Node] = field(default_factory=dict)
+    _sft_data: dict[str, tuple[Node, dict[str, tuple[str, ...]]]] = field(default_factory=dict)
     _specs: dict[str, specs.Spec] = field(default_factory=dict)
 
     def label(self, *parts: str) -> str:
@@ -105,6 +107,11 @@ class Expansion:
 
     def base_model(self, name: str) -> Node:
         """Add a base model and what it is trained on."""
+        if name not in self._base_models:
+            self._base_models[name] = self._add_base_model(name)
+        return self._base_models[name]
+
+    def _add_base_model(self, name: str) -> Node:
         config = self.study.base_models[name]
         label = self.label("pretrain", name)
         seed = self.study.shifted(config.pretrain_seed)
@@ -174,15 +181,7 @@ class Expansion:
         config = study.sft
         if config is None:
             return
-        # one SFT data set per study, as in the paper: the seed orders it, it does not draw another
-        mixture, reads = self.mixture(
-            config.mixture,
-            tokenizer,
-            config.sequence_tokens,
-            "one_per_window",
-            study.shifted(1),
-            self.label("mixture", "sft" if len(study.tokenizers) == 1 else f"sft for {base_name}"),
-        )
+        mixture, reads = self._sft_mixture(config, tokenizer, base_name)
         for seed in study.seeds.sft_seed:
             shifted = study.shifted(seed)
             spec = self._once(
@@ -190,6 +189,18 @@ class Expansion:
             )
             parents = {"model": (average.key,), "mixture": (mixture.key,)}
             yield seed, self.plan.add(spec, parents, self.label(where, f"sft_seed {seed}", "sft"), reads)
+
+    def _sft_mixture(
+        self, config: SftConfig, tokenizer: str, base_name: str
+    ) -> tuple[Node, dict[str, tuple[str, ...]]]:
+        """Add the dialogues that all models with a tokenizer are tuned on; a seed orders them, it draws no others."""
+        if tokenizer not in self._sft_data:
+            name = "sft" if len(self.study.tokenizers) == 1 else f"sft for {base_name}"
+            seed, label = self.study.shifted(1), self.label("mixture", name)
+            self._sft_data[tokenizer] = self.mixture(
+                config.mixture, tokenizer, config.sequence_tokens, "one_per_window", seed, label
+            )
+        return self._sft_data[tokenizer]
 
     def _once(self, name: str, make: Callable[[], specs.Spec]) -> specs.Spec:
         if name not in self._specs:

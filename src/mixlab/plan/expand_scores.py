@@ -68,9 +68,10 @@ class _Asked:
 def expand_scores(plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node]) -> Node:
     """Add evaluation, tables and report of a study's models; return the report."""
     asked = _list_asked(study, items)
+    parts = _list_parts(asked)
     tables: dict[str, tuple[ModelIdentity, Node]] = {}
     for model in tested:
-        node = _expand_model(plan, asked, model)
+        node = _expand_model(plan, asked, parts, model)
         tables.setdefault(node.key, (model.identity(), node))
     keys = sorted(tables)
     points = {model.point: model.variant_key for model in tested}
@@ -115,8 +116,7 @@ def _list_asked(study: Study, items: Mapping[str, Node]) -> list[_Asked]:
     return asked
 
 
-def _expand_model(plan: Plan, asked: Sequence[_Asked], tested: Tested) -> Node:
-    parts: list[ScoredPart] = []
+def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, ...], tested: Tested) -> Node:
     results: list[str] = []
     group = tested.model.key
     for one in asked:
@@ -125,22 +125,26 @@ def _expand_model(plan: Plan, asked: Sequence[_Asked], tested: Tested) -> Node:
         responses = plan.add(one.generate, parents, f"{where}/generate", group=group)
         below = {"responses": (responses.key,), "items": (one.items.key,)}
         if one.score is not None:
-            parts.append(_part(one, None))
             results.append(plan.add(one.score, below, f"{where}/score", group=group).key)
         for run, judge in one.judges:
-            parts.append(_part(one, run))
             results.append(plan.add(judge, below, f"{where}/judge_run {run}/judge", group=group).key)
-    spec = specs.ScoresSpec(scores=ModelScoresSettings(model=tested.identity(), parts=tuple(parts)))
+    spec = specs.ScoresSpec(scores=ModelScoresSettings(model=tested.identity(), parts=parts))
     return plan.add(spec, {"results": tuple(results)}, f"{tested.where}/scores")
 
 
-def _part(one: _Asked, run: int | None) -> ScoredPart:
-    declaration = one.declaration
-    return ScoredPart(
-        benchmark=one.name,
-        measure=declaration.measure,
-        language=declaration.language,
-        category=declaration.category,
-        generation_seed=one.generation_seed,
-        judge_run=run,
+def _list_parts(asked: Sequence[_Asked]) -> tuple[ScoredPart, ...]:
+    """What each model's results are, in the order `_expand_model` lists them."""
+    runs: list[tuple[_Asked, int | None]] = []
+    for one in asked:
+        runs += [(one, None)] if one.score is not None else [(one, run) for run, _ in one.judges]
+    return tuple(
+        ScoredPart(
+            benchmark=one.name,
+            measure=one.declaration.measure,
+            language=one.declaration.language,
+            category=one.declaration.category,
+            generation_seed=one.generation_seed,
+            judge_run=run,
+        )
+        for one, run in runs
     )

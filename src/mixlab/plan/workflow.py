@@ -13,8 +13,8 @@ from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import build_plan, split_names
-from mixlab.plan.demand import Demand, build_demand, list_groups
-from mixlab.plan.graph import Plan
+from mixlab.plan.demand import Demand, build_demand
+from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.stages import STAGES
 
@@ -25,17 +25,6 @@ NOTHING = "config.yaml"
 """A file that is always there: a target that wants nothing names it, so that Snakemake has nothing to do."""
 
 _ALLOWED = ("study",)
-
-
-@dataclass(frozen=True)
-class Group:
-    """What one process of a grouped stage makes: all of a model's artifacts of that stage."""
-
-    key: str
-    inputs: list[str]
-    outputs: list[str]
-    keys: str
-    """The keys to make, for the command line; what is complete is skipped."""
 
 
 @dataclass(frozen=True)
@@ -74,36 +63,58 @@ class Flow:
     def wanted(self, stage: str) -> list[str]:
         """What `stage_<name>` asks for: the unfinished artifacts of a stage that an unfinished study needs."""
         asked = [*self.demand.run, *self.demand.fetch]
-        return [self.path(key) for key in asked if self.plan.nodes[key].stage == stage] or [NOTHING]
+        return self._paths(key for key in asked if self.plan.nodes[key].stage == stage) or [NOTHING]
 
     def inputs(self, stage: str) -> Callable[[Any], list[str]]:
-        """Return the input function of a stage's rule: nothing for a finished artifact, all inputs for another."""
+        """Return the input function of a stage's rule: nothing for a finished artifact, all inputs for another.
+
+        A member of a group that another leads waits for the leader, whose process makes it.
+        """
 
         def list_inputs(wildcards: Any) -> list[str]:
-            node = self.plan.nodes.get(wildcards.key)
-            if node is None or node.stage != stage:
-                raise ConfigError(f"{stage} {wildcards.key}: no artifact of this plan; `mixlab plan` lists them")
-            return [] if self.states.is_finished(node.name) else self._paths(node.inputs())
+            node = self._node(stage, wildcards.key)
+            if self.states.is_finished(node.name):
+                return []
+            if (leader := self._leader(node)) != node.key:
+                return [self.path(leader)]
+            return self._paths(key for member in self._missing(node) for key in member.inputs())
 
         return list_inputs
 
+    def work(self, stage: str) -> Callable[[Any], str]:
+        """Return the function that lists the keys a grouped job makes: all of its group that are missing."""
+
+        def list_keys(wildcards: Any) -> str:
+            return " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
+
+        return list_keys
+
+    def _node(self, stage: str, key: str) -> Node:
+        node = self.plan.nodes.get(key)
+        if node is None or node.stage != stage:
+            raise ConfigError(f"{stage} {key}: no artifact of this plan; `mixlab plan` lists what it has")
+        return node
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str], list[Node]]:
+        """Nodes to run of each grouped stage, by stage and group."""
+        groups: dict[tuple[str, str], list[Node]] = {}
+        for key in self.demand.run:
+            node = self.plan.nodes[key]
+            if STAGES[node.stage].grouped:
+                groups.setdefault((node.stage, node.group), []).append(node)
+        return groups
+
+    def _missing(self, node: Node) -> list[Node]:
+        return self._groups.get((node.stage, node.group)) or [node]
+
+    def _leader(self, node: Node) -> str:
+        """The member by which Snakemake knows a group's process: the first that is missing."""
+        return self._missing(node)[0].key if node.key in self._running else node.key
+
     def _paths(self, keys: Iterable[str]) -> list[str]:
-        return [self.path(key) for key in dict.fromkeys(keys)]
-
-    def groups(self, stage: str) -> list[Group]:
-        """List the groups of a stage that have work; finished ones need no rule, their files are simply there.
-
-        A group's outputs name its complete members too, so that the rule stays the same while it progresses.
-        """
-        found = []
-        for key, nodes in list_groups(self.plan, stage).items():
-            missing = [node for node in nodes if node.key in self._running]
-            if missing:
-                outputs = [node for node in nodes if node.key in self._running or node.name in self.states.complete]
-                inputs = self._paths(parent for node in missing for parent in node.inputs())
-                keys = " ".join(node.key for node in missing)
-                found.append(Group(key, inputs, [self.path(node.key) for node in outputs], keys))
-        return found
+        nodes = self.plan.nodes
+        return list(dict.fromkeys(self.path(self._leader(nodes[key])) for key in keys))
 
     @cached_property
     def fetched(self) -> list[str]:

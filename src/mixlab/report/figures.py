@@ -7,6 +7,7 @@ not reach the bytes; a label it has no letters for (Japanese) is shown by its nu
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib import font_manager
@@ -25,7 +26,7 @@ BLUE, VERMILION = "#0072b2", "#d55e00"
 # Stands for text and axes. Inline, each colour becomes that of the page, which knows light from dark.
 INK = "#1a1b1c"
 PANELS_IN_A_ROW = 4
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
@@ -49,7 +50,7 @@ STYLE = {
 
 
 def draw_scores(numbers: Numbers) -> Figure | None:
-    """Each group of benchmarks in a panel: every variant's mean before (open) and after SFT (filled), with its error."""
+    """A panel per group of benchmarks: every variant's mean before (open) and after SFT (filled), with its error."""
     groups = [group for group in numbers.groups if group.measure == "accuracy"]
     if not groups:
         return None
@@ -103,8 +104,8 @@ def draw_effects(settings: ReportSettings, numbers: Numbers) -> Figure | None:
 
 
 def _dot(panel: Axes, mean: float, error: float, place: float, *, filled: bool) -> None:
-    face = {} if filled else {"markerfacecolor": "none"}
-    panel.errorbar(mean, place, xerr=error, fmt="o", color=BLUE, markersize=4.5, elinewidth=1.1, **face)
+    face = BLUE if filled else "none"
+    panel.errorbar(mean, place, xerr=error, fmt="o", color=BLUE, markersize=4.5, elinewidth=1.1, markerfacecolor=face)
 
 
 def _prepare_axes(panel: Axes, labels: Sequence[str]) -> None:

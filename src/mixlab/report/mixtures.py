@@ -60,7 +60,7 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
                     Shown(name, tone="muted"),
                     *(Shown(render_score("accuracy", value), shade=value) for value in values),
                     *(Shown(render_plain(end) if first else "") for end in ends),
-                    Shown(mixture.key if first else "", anchor=to_anchor("key", mixture.key) if first else ""),
+                    Shown(mixture.key if first else "", anchor=to_anchor("certificate", mixture.key) if first else ""),
                 ]
             )
         records += _records(mixture)
@@ -72,7 +72,7 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
 
 
 def build_certificate_tables(numbers: Numbers) -> list[Table]:
-    """Each mixture's certificate in full, under the anchor that its key leads to."""
+    """Each mixture's certificate in full, under an anchor of its own."""
     columns = [Column("Axis"), Column("Part"), Column("Requested"), Column("Feasible")]
     columns += [Column(label, "number") for label in ("Observed, %", "Allocated tokens", "Population tokens")]
     columns += [Column("Windows", "number"), Column("Repetition", "number")]
@@ -97,7 +97,7 @@ def build_certificate_tables(numbers: Numbers) -> list[Table]:
             f"{certificate['unit']}; at most {certificate['max_epochs']} epochs; seed {certificate['seed']}."
         )
         title = f"Certificate of {mixture.label} ({mixture.key})"
-        anchor = to_anchor("key", mixture.key)
+        anchor = to_anchor("certificate", mixture.key)
         tables.append(Table("mixtures", title, tuple(columns), rows, note=note, anchor=anchor, folded=True))
     return tables
 

@@ -52,21 +52,27 @@ def write_report(settings: ReportSettings, aggregate: Path, out: Path) -> None:
 
 def build_sections(settings: ReportSettings, numbers: Numbers) -> list[Section]:
     """The parts of the page in reading order; a part with nothing to say is left out."""
-    judge, unsolvable = build_judge_table(numbers), build_unsolvable_table(numbers)
-    ancestry = build_ancestry_table(numbers)
-    effects = build_effects_table(settings, numbers)
-    unscored = _keep([draw_scores(numbers)]), _keep([draw_effects(settings, numbers)])
+    main = [build_main_table(numbers)] if numbers.groups else []
+    effects = [build_effects_table(settings, numbers)] if settings.effects else []
+    mixtures = [*_keep([build_mixture_table(numbers)]), *build_certificate_tables(numbers)]
+    lineage = [*build_lineage_tables(numbers), *_keep([build_ancestry_table(numbers)])]
+    requested = ["Requested beside observed, as each certificate states it."]
+    leads = ["From every number to the seeds and keys that made it."]
     sections = [
-        Section("scores", "Scores", (), unscored[0], [build_main_table(numbers)] if numbers.groups else []),
-        Section("effects", "Effects", summarise_effects(settings, numbers), unscored[1], [effects] if effects.rows else []),
-        Section("judge", "Judge", (), (), _keep([judge])),
-        Section("unsolvable", "Unsolvable items", (), (), _keep([unsolvable])),
-        Section("mixtures", "Mixtures", ("Requested beside observed, as each certificate states it.",), (),
-                [*_keep([build_mixture_table(numbers)]), *build_certificate_tables(numbers)]),
-        Section("cells", "Every cell", (), (), [build_cells_table(numbers)]),
-        Section("lineage", "Lineage", ("From every number to the seeds and keys that made it.",), (),
-                [*build_lineage_tables(numbers), *_keep([ancestry])]),
-    ]  # fmt: skip
+        Section("scores", "Scores", (), _keep([draw_scores(numbers)]), main),
+        Section(
+            "effects",
+            "Effects",
+            summarise_effects(settings, numbers),
+            _keep([draw_effects(settings, numbers)]),
+            effects,
+        ),
+        Section("judge", "Judge", tables=_keep([build_judge_table(numbers)])),
+        Section("unsolvable", "Unsolvable items", tables=_keep([build_unsolvable_table(numbers)])),
+        Section("mixtures", "Mixtures", requested, tables=mixtures),
+        Section("cells", "Every cell", tables=[build_cells_table(numbers)]),
+        Section("lineage", "Lineage", leads, tables=lineage),
+    ]
     return [section for section in sections if section.tables or section.figures]
 
 

@@ -2,7 +2,7 @@
 
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table
-from mixlab.report.text import STAGES, render_plain, to_anchor
+from mixlab.report.text import STAGES, UNKNOWN, render_plain, to_anchor
 
 SEEDS = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
 KEYS = ("base_model_key", "mixture_key", "model_key", "generate_key", "score_key")
@@ -23,7 +23,6 @@ def build_unsolvable_table(numbers: Numbers) -> Table | None:
 def build_lineage_tables(numbers: Numbers) -> list[Table]:
     """For each variant, one row per model and score with every seed and key; they carry the page's lineage anchors."""
     tables = []
-    known = set(numbers.lineage["ancestry"]) | set(numbers.certificates)
     used = [
         name for name in SEEDS if any(name in one for entry in numbers.lineage["cells"] for one in entry["made_of"])
     ]
@@ -35,7 +34,7 @@ def build_lineage_tables(numbers: Numbers) -> list[Table]:
         for entry in sorted(entries, key=lambda entry: entry["stage"] != "before_sft"):
             for one in entry["made_of"]:
                 seeds = [Shown(render_plain(one.get(name))) for name in used]
-                keys = [_show_key(one.get(name), known) for name in KEYS]
+                keys = [_show_key(numbers, one.get(name)) for name in KEYS]
                 rows.append([Shown(STAGES[entry["stage"]]), Shown(entry["benchmark"]), *seeds, *keys])
                 record = [numbers.label(key), entry["stage"], entry["benchmark"], entry["measure"]]
                 records.append([*record, *(one.get(name) for name in (*SEEDS, *KEYS)), key])
@@ -55,16 +54,23 @@ def build_ancestry_table(numbers: Numbers) -> Table | None:
         facts = "; ".join(f"{name} {value}" for name, value in one["facts"])
         parents = one["parents"] or [["", ""]]
         for place, (role, parent) in enumerate(parents):
-            first = [Shown(one["stage"]), Shown(key)] if place == 0 else [Shown(""), Shown("")]
-            rows.append([*first, Shown(role), _show_key(parent, set(ancestry)), Shown(facts if place == 0 else "")])
+            certificate = to_anchor("certificate", key) if key in numbers.certificates else ""
+            first = [Shown(one["stage"]), Shown(key, anchor=certificate, anchored=to_anchor("key", key))]
+            first = first if place == 0 else [Shown(""), Shown("")]
+            rows.append([*first, Shown(role), _show_key(numbers, parent), Shown(facts if place == 0 else "")])
             records.append([one["stage"], key, role, parent, facts])
     columns = (Column("Stage"), Column("Key", "key"), Column("Role"), Column("Made from", "key"), Column("Data", "key"))
     header = ["stage", "key", "role", "parent", "facts"]
     return Table("ancestry", "What each key was made from", columns, rows, header, records, folded=True)
 
 
-def _show_key(key: str | None, known: set[str]) -> Shown:
+def _show_key(numbers: Numbers, key: str | None) -> Shown:
+    """Lead to what the key was made from, else to its certificate, else nowhere."""
     if not key:
-        return Shown("–", tone="muted")
-    bare = key.partition(":")[0]
-    return Shown(key, anchor=to_anchor("key", bare) if bare in known else "")
+        return Shown(UNKNOWN, tone="muted")
+    for name in (key, key.partition(":")[0]):
+        if name in numbers.lineage["ancestry"]:
+            return Shown(key, anchor=to_anchor("key", name))
+        if name in numbers.certificates:
+            return Shown(key, anchor=to_anchor("certificate", name))
+    return Shown(key)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup
 from mixlab.report.numbers import Numbers
@@ -57,66 +58,59 @@ def build_cells_table(numbers: Numbers) -> Table:
     columns += [Column("Unparsed", "number"), Column("Seeds varied"), Column("Lineage")]
     rows, records = [], []
     for variant in numbers.variants:
-        for stage in numbers.stages():
-            for cell in numbers.select(variant.variant_key, stage):
-                found, measure = cell.estimate, cell.measure
-                name = (
-                    f"{MEASURES[measure]} by {cell.judge or 'judge not named'}" if measure == "judge_score" else measure
-                )
-                rows.append(
-                    [
-                        Shown(variant.label),
-                        Shown(STAGES[stage]),
-                        Shown(cell.benchmark),
-                        Shown(name),
-                        *(Shown(render_score(measure, value)) for value in (found.mean, found.se_seeds)),
-                        Shown(str(found.n_seeds)),
-                        Shown(render_score(measure, found.se_items)),
-                        *(Shown(render_plain(n)) for n in (found.n_items, cell.n_answers, cell.n_unparsed)),
-                        Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
-                        Shown("keys", anchor=to_anchor("lineage", variant.variant_key)),
-                    ]
-                )
-                group = BenchmarkGroup(label=cell.benchmark, measure="accuracy")
-                records.append(
-                    [*_record(variant.label, stage, group, found), cell.n_answers, cell.n_unparsed, variant.variant_key]
-                )
-                records[-1][3:5] = [measure, cell.judge]
+        for cell in (cell for stage in numbers.stages() for cell in numbers.select(variant.variant_key, stage)):
+            rows.append(_show_cell(variant.label, cell))
+            record = _record(variant.label, cell.stage, cell.benchmark, cell.measure, cell.judge, cell.estimate)
+            records.append([*record, cell.n_answers, cell.n_unparsed, variant.variant_key])
     header = [*LONG_HEADER[:-1], "n_answers", "n_unparsed", LONG_HEADER[-1]]
     header[2] = "benchmark"
     note = "An unparsed answer counts as wrong; an unparsed verdict is left out of the mean."
     return Table("cells", "Every cell", tuple(columns), rows, header, records, note, folded=True)
 
 
+def _show_cell(label: str, cell: Cell) -> list[Shown]:
+    found, measure = cell.estimate, cell.measure
+    judged = f"{MEASURES[measure]}, by {cell.judge or 'judge not named'}"
+    return [
+        Shown(label),
+        Shown(STAGES[cell.stage]),
+        Shown(cell.benchmark),
+        Shown(judged if measure == "judge_score" else MEASURES[measure]),
+        *(Shown(render_score(measure, value)) for value in (found.mean, found.se_seeds)),
+        Shown(str(found.n_seeds)),
+        Shown(render_score(measure, found.se_items)),
+        *(Shown(render_plain(count)) for count in (found.n_items, cell.n_answers, cell.n_unparsed)),
+        Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
+        Shown("keys", anchor=to_anchor("lineage", cell.variant_key)),
+    ]
+
+
 def _build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
+    """Two rows per variant, before and after SFT, a column per group."""
     columns = [Column("Variant"), Column("Stage"), *(Column(group.label, "number") for group in groups)]
     rows, records = [], []
     for variant in numbers.variants:
-        for place, stage in enumerate(numbers.stages()):
-            estimates = [numbers.estimate(variant.variant_key, stage, group) for group in groups]
-            label = Shown(variant.label, anchor=to_anchor("lineage", variant.variant_key)) if place == 0 else Shown("")
-            rows.append(
-                [
-                    label,
-                    Shown(STAGES[stage], tone="muted"),
-                    *(
-                        Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found))
-                        for group, found in zip(groups, estimates, strict=True)
-                    ),
-                ]
-            )
-            for group, found in zip(groups, estimates, strict=True):
-                record = _record(variant.label, stage, group, found)
-                record[4] = ", ".join(numbers.judges()) if group.measure == "judge_score" else None
+        label = Shown(variant.label, anchor=to_anchor("lineage", variant.variant_key))
+        for stage in numbers.stages():
+            row = [label, Shown(STAGES[stage], tone="muted")]
+            for group in groups:
+                found = numbers.estimate(variant.variant_key, stage, group)
+                row.append(Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found)))
+                judge = ", ".join(numbers.judges()) if group.measure == "judge_score" else None
+                record = _record(variant.label, stage, group.label, group.measure, judge, found)
                 records.append([*record, variant.variant_key])
+            rows.append(row)
+            label = Shown("")
     return Table(name, title, tuple(columns), rows, LONG_HEADER, records, note)
 
 
-def _record(label: str, stage: str, group: BenchmarkGroup, found: Estimate | None) -> list[object]:
+def _record(
+    label: str, stage: str, group: str, measure: str, judge: str | None, found: Estimate | None
+) -> list[object]:
     numbers: list[object] = [None] * 6
     if found:
         numbers = [found.mean, found.se_seeds, found.seed_level, found.n_seeds, found.se_items, found.n_items]
-    return [label, stage, group.label, group.measure, None, *numbers]
+    return [label, stage, group, measure, judge, *numbers]
 
 
 def _shade(measure: str, estimate: Estimate | None) -> float | None:

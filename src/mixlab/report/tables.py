@@ -1,13 +1,16 @@
 """A table for people: typed columns, cells that may lead somewhere, and its numbers as CSV beside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `kind`: text, long (sentences, wrapped), short (never wrapped), number (right-aligned), key (monospaced)."""
+    """A column.
+
+    `kind`: text, long (sentences, wrapped), short (never wrapped), number (right-aligned), key (monospaced).
+    """
 
     label: str
     kind: str = "text"
@@ -20,7 +23,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Shown:
-    """What stands in one field: its text, the anchor on the page it leads to, a shade in [0, 1], a tone.
+    """What stands in one field: its text, the anchor it leads to, a shade in [0, 1], a tone, the anchor it is.
 
     `tone`: "" | "muted" | "good" | "bad".
     """
@@ -29,6 +32,7 @@ class Shown:
     anchor: str = ""
     shade: float | None = None
     tone: str = ""
+    anchored: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,4 +71,4 @@ class Section:
     title: str
     sentences: Sequence[str] = ()
     figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = field(default=())
+    tables: Sequence[Table] = ()

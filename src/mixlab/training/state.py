@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from mixlab.training.log import LOG_FILE, TrainingLog
 from mixlab.training.model import Llama
 from mixlab.training.optimizers import OptimizerSet
 from mixlab.training.sealed import DIGESTS_FILE, find_fault, remove_partial, write_sealed
 from mixlab.training.shape import WEIGHTS_FILE
-from mixlab.training.weights import fill_weights, named_weights, write_model
+from mixlab.training.weights import fill_weights, named_weights, write_model, write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class ResumeFolder:
 
         def fill(folder: Path) -> None:
             weights = {name: weight.detach() for name, weight in named_weights(trainee.model).items()}
-            save_file(weights, folder / WEIGHTS_FILE)
-            save_file(trainee.optimizers.state(), folder / _OPTIMIZER_FILE)
+            write_tensors(weights, folder / WEIGHTS_FILE)
+            write_tensors(trainee.optimizers.state(), folder / _OPTIMIZER_FILE)
             trainee.log.write(folder / LOG_FILE)
             progress = {"run": self._run_digest, "step": step}
             (folder / _PROGRESS_FILE).write_text(json.dumps(progress, sort_keys=True), encoding="utf-8")

@@ -1,5 +1,7 @@
 """Where weights come from and go to: drawn from a seed, read from and written to a Hugging Face folder."""
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,4 +108,15 @@ def write_model(model: Llama, folder: Path) -> None:
     """Write config.json and model.safetensors (float32) into an existing folder."""
     write_shape(model.shape, folder)
     tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_tensors(tensors, folder / WEIGHTS_FILE)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write one safetensors file; raises OSError, with its number and `path`, for a full disk and the like."""
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        # Their message ends in "(os error 28)".
+        if match := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
+        raise

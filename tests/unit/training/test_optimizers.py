@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ for name in ("q", "k", "up", "down"):
 def test_muon_takes_the_steps_of_torchs_own_up_to_its_bfloat16():
     # torch's Muon multiplies in bfloat16: without this variable some virtual CPUs die of SIGILL.
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.path.dirname(__file__)
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
     subprocess.run([sys.executable, "-c", _AGAINST_TORCH], env=environment, check=True)
 
 

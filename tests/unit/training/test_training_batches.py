@@ -51,13 +51,11 @@ def test_the_order_does_not_depend_on_the_step_at_which_one_begins_to_look():
 
 
 def test_a_shuffled_order_is_the_same_on_every_machine_and_in_every_numpy():
-    assert Stream(8, 8, Fraction(1), "shuffled", seed=1).batch(1) == [2, 0, 4, 7, 3, 5, 1, 6]
+    assert Stream(8, 8, Fraction(1), "shuffled", seed=1).batch(1) == [3, 5, 2, 7, 0, 6, 1, 4]
 
 
 def test_targets_stay_within_their_document_and_padding_has_none():
-    given = Given(
-        window([10, 11, 12], [20, 21], answers=[0, 1, 1, 1, 1]), window([30], [40, 41], answers=[1, 0, 1])
-    )
+    given = Given(window([10, 11, 12], [20, 21], answers=[0, 1, 1, 1, 1]), window([30], [40, 41], answers=[1, 0, 1]))
     batch = load_batch(given, [0, 1], 2, "all", VOCAB)
     micro = batch.micro[0]
     pairs = [

@@ -20,9 +20,10 @@ from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silenc
 
 _UNITS = {"億": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3, "百": 10**2}
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-_PART = re.compile(rf"({_DIGITS})({'|'.join(_UNITS)})?")
+_UNIT = "|".join(_UNITS)
+_PART = re.compile(rf"({_DIGITS})({_UNIT})?")
 # a minus is a sign only where nothing is subtracted from: not in 10-3 nor in x-3
-_NUMBER = re.compile(rf"(?:(?<![\w).])-\s?)?\$?(?:(?:{_DIGITS})(?:{'|'.join(_UNITS)}))*(?:{_DIGITS})(?:{'|'.join(_UNITS)})?")
+_NUMBER = re.compile(rf"(?:(?<![\w).])-)?\$?(?:(?:{_DIGITS})(?:{_UNIT}))*(?:{_DIGITS})(?:{_UNIT})?")
 
 
 def _read_number(text: str) -> Fraction:

@@ -1,15 +1,17 @@
 """Code that must pass the item's tests: HumanEval, JHumanEval and the demo's one-line functions.
 
-A record of HumanEval, shortened: {"task_id": "HumanEval/2", "prompt": "def truncate_number(number: float) -> float:\\n
-\\"\\"\\" Given a positive floating point number, ...\\"\\"\\"\\n", "entry_point": "truncate_number", "canonical_solution":
-"    return number % 1.0\\n", "test": "def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
+A record of HumanEval, its docstring and tests shortened: {"task_id": "HumanEval/2", "prompt":
+"def truncate_number(number: float) -> float:\\n    'Given a positive floating point number, ...'\\n", "entry_point":
+"truncate_number", "canonical_solution": "    return number % 1.0\\n", "test":
+"def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
 
 form completion: prompt + response + test + check(entry_point) is run. form program: the response, or the first fenced
-block in it, takes the place of prompt + response. An item whose prompt and reference solution together are not Python
-is one that nobody can solve: JHumanEval/64 lacks the line break before its `def`.
+block in it, without common indentation takes the place of prompt + response. An item whose prompt and reference
+solution together are not Python is one that nobody can solve: JHumanEval/64 lacks the line break before its `def`.
 """
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from mixlab.config.benchmarks import PythonTestsSettings
@@ -26,6 +28,7 @@ def cut_code(settings: PythonTestsSettings, response: str) -> str:
     """Return the code of a response: its first fenced block where it stands alone, cut at the first stop string."""
     fenced = _FENCED.search(response) if settings.form == "program" else None
     code = fenced[1] if fenced else response
+    code = textwrap.dedent(code) if settings.form == "program" else code
     ends = [at for stop in settings.stop if (at := code.find(stop)) >= 0]
     return code[: min(ends)] if ends else code
 

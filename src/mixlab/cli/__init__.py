@@ -1,0 +1,87 @@
+"""The command line `mixlab`: commands are imported when they are used, so that it starts quickly."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.cli._common import print_error
+from mixlab.config.problems import UserError, did_you_mean
+
+INTERRUPTED = 130
+"""Exit code of a command that was stopped by Ctrl-C, as shells count it."""
+
+COMMANDS = {
+    "plan": "What exists, what would run, what would be fetched.",
+    "explain": "One artifact: spec, parents, children, where it is, who made it.",
+    "diff": "What an edit would run and keep.",
+    "lock": "Write the digests of source files to sources.lock.",
+    "track": "Put finished artifacts under DVC.",
+    "restore": "Fetch tracked artifacts.",
+    "verify": "Compare artifacts with their digests.",
+    "discard": "Drop data that nobody needs any more.",
+    "forget": "Drop the pointer of data that is lost.",
+    "unlock": "Free the working folder after a killed run.",
+    "gc": "Free space that no study, branch or tag needs.",
+    "deliver": "Bring one stage of a study up to date (the stages of dvc.yaml).",
+    "schema": "What may be written in a study and in config.yaml.",
+}
+"""Every command and what it is for; its code is `mixlab.cli.<name>.command`."""
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is asked for; a user's mistake leaves with exit code 2, no traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands in the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = f"{__name__}.{cmd_name}"
+        try:
+            command: click.Command = importlib.import_module(module).command
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise click.ClickException(f"the command '{cmd_name}' is not part of this version of mixlab") from None
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, ...]:
+        """Find the command named first, or say which one may be meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (UserError, ArtifactError) as error:
+            print_error(error)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mixlab")
+def mixlab() -> None:
+    """Find out which data mixture to train on: plans, artifacts and their history.
+
+    Every command works in the current folder, the one with config.yaml, and takes --json and --help.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; leaves by SystemExit."""
+    mixlab(args=None if arguments is None else list(arguments), prog_name="mixlab")

@@ -1,0 +1,94 @@
+"""What the commands share: options, tables, JSON, and how a user's mistake is printed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mixlab.artifacts.states import Name, States
+from mixlab.artifacts.store import Store
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.studies import CONFIG, STUDIES
+from mixlab.plan.graph import Node
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+study_option = click.option(
+    "--study", "studies", multiple=True, metavar="NAME", help="Study to look at; may be repeated."
+)
+
+
+def example(*commands: str) -> str:
+    """Render the examples that a command's help ends with."""
+    return "\b\nExample:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def open_store() -> Store:
+    """Return the store of the current folder; raises ConfigError where there is no config.yaml."""
+    root = Path.cwd()
+    if not (root / CONFIG).is_file():
+        raise ConfigError(Problem(f"no {CONFIG} in {root}; run mixlab in the folder that has one"))
+    return Store(root)
+
+
+def list_studies(root: Path) -> list[str]:
+    """Name every study of a working folder."""
+    return sorted(path.stem for path in (root / STUDIES).glob("*.yaml"))
+
+
+def print_error(error: Exception) -> None:
+    """Print a user's mistakes to stderr, one a line, each as `file:line: key: message`."""
+    lines = str(error).splitlines()
+    head = f"mixlab: {len(lines)} problems\n" if len(lines) > 1 else "mixlab: "
+    click.echo(head + "\n".join(lines), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def render_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Render rows under a header; numbers stand to the right, the last column is not padded."""
+    table = [list(header), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    right = [all(row[column].isdigit() for row in table[1:]) for column in range(len(header))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def render_count(number: int, noun: str) -> str:
+    """Render `1 study`, `2 studies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def render_bytes(size: int) -> str:
+    """Render a size for people, in binary units."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def find_state(states: States, name: Name) -> str:
+    """Say what an artifact is in one word: complete (here), tracked (elsewhere), discarded, or absent."""
+    if name in states.complete:
+        return "complete"
+    if name in states.tracked:
+        return "tracked"
+    return "discarded" if name in states.discarded else "absent"
+
+
+def describe_node(node: Node) -> dict[str, Any]:
+    """Describe a node for JSON."""
+    return {"stage": node.stage, "key": node.key, "labels": node.labels}

@@ -1,0 +1,194 @@
+"""`mixlab diff`: what an edit would run and what it keeps, from two plans side by side."""
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mixlab.artifacts.states import read_states
+from mixlab.cli._common import (
+    describe_node,
+    example,
+    json_option,
+    open_store,
+    print_json,
+    render_count,
+    render_table,
+    study_option,
+)
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.studies import CONFIG, STUDIES, load_main_config
+from mixlab.plan.build import build_plan, split_names
+from mixlab.plan.compare import Cause, Comparison, compare_plans, list_causes
+from mixlab.plan.demand import build_demand
+from mixlab.plan.graph import Plan
+from mixlab.plan.sources_lock import LOCK
+from mixlab.plan.stages import STAGES
+
+_COLUMNS = ("kept", "new", "gone", "run")
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two plans, what they share, and which of the new one's artifacts would run now."""
+
+    old: Plan
+    new: Plan
+    comparison: Comparison
+    causes: list[Cause]
+    run: tuple[str, ...]
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Count kept, new and gone artifacts by stage, and those of the new plan that would run."""
+        counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
+        compared = self.comparison
+        groups = (("kept", compared.kept), ("new", compared.new), ("gone", compared.gone), ("run", self.run))
+        for name, keys in groups:
+            for key in keys:
+                node = self.new.nodes.get(key) or self.old.nodes[key]
+                counts[node.stage][name] += 1
+        return {stage: counter for stage, counter in counts.items() if counter}
+
+
+@click.command(epilog=example("mixlab diff", "mixlab diff main . --study demo"))
+@click.argument("old", default="HEAD")
+@click.argument("new", default=".")
+@study_option
+@json_option
+def command(old: str, new: str, studies: Sequence[str], as_json: bool) -> None:
+    """Show what an edit would run and keep.
+
+    OLD and NEW are git revisions or folders; `.` is the working folder. Both are planned with the specs of the
+    current code, so that what differs is the configuration. Without --study: the studies that NEW's config.yaml names.
+    """
+    store = open_store()
+    with open_side(store.root, old) as before, open_side(store.root, new) as after:
+        names = list(studies) or split_names(after.main_study())
+        for name in names:
+            if not any((side.root / STUDIES / f"{name}.yaml").is_file() for side in (before, after)):
+                after.plan([name])
+        plans = before.plan(names), after.plan(names)
+    wanted = [key for keys in plans[1].targets.values() for key in keys]
+    demand = build_demand(plans[1], read_states(store, STAGES), wanted)
+    difference = Difference(*plans, compare_plans(*plans), list_causes(*plans), demand.run)
+    if as_json:
+        print_json(_describe(difference, old, new, names))
+    else:
+        _print(difference, old, new)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two configurations: where its files lie, and what people call it."""
+
+    name: str
+    root: Path
+
+    def main_study(self) -> str:
+        """The studies that its config.yaml names."""
+        with self._renamed():
+            return load_main_config(self.root).study
+
+    def plan(self, names: Sequence[str]) -> Plan:
+        """Plan the named studies, leaving out those that this side does not have."""
+        present = [name for name in names if (self.root / STUDIES / f"{name}.yaml").is_file()]
+        if not present and len(names) != 1:
+            return Plan()
+        with self._renamed():
+            return build_plan(self.root, present or names, check_files=False).plan if present else Plan()
+
+    @contextmanager
+    def _renamed(self) -> Iterator[None]:
+        """Name files in problems as `HEAD:studies/demo.yaml`, not by the folder they were unpacked to."""
+        try:
+            yield
+        except ConfigError as error:
+            found = [replace(one, file=one.file.replace(f"{self.root}/", f"{self.name}:")) for one in error.problems]
+            raise ConfigError(found) from None
+
+
+@contextmanager
+def open_side(root: Path, name: str) -> Iterator[Side]:
+    """Open a folder, or unpack the configuration of a git revision into a temporary one."""
+    folder = root / name
+    if (folder / CONFIG).is_file():
+        yield Side(name, folder.resolve())
+        return
+    if _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
+        raise ConfigError(Problem(f"'{name}' is neither a git revision nor a folder with {CONFIG}"))
+    listed = (_git(root, "ls-tree", "-r", "-z", "--name-only", name) or b"").decode().split("\0")
+    # a study may extend a file that lies elsewhere, so every YAML file comes along
+    wanted = [path for path in listed if path.endswith((".yaml", ".yml")) or path == LOCK]
+    if CONFIG not in wanted:
+        raise ConfigError(Problem(f"'{name}' has no {CONFIG}"))
+    archive = _git(root, "archive", "--format=tar", name, "--", *wanted) or b""
+    with tempfile.TemporaryDirectory(prefix="mixlab-diff-") as temporary:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            packed.extractall(temporary, filter="data")
+        yield Side(name, Path(temporary).resolve())
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def render_cause(cause: Cause) -> str:
+    """Render one cause: stage, label, how many share it, and what changed."""
+    label = cause.label.partition("/")[2] or cause.label
+    many = f" and {len(cause.keys) - 1} more" if len(cause.keys) > 1 else ""
+    if not cause.relative:
+        return f"{cause.stage} '{label}'{many}: nothing like it before"
+    shown = "; ".join(str(change) for change in cause.changes[:_SHOWN])
+    rest = f"; and {len(cause.changes) - _SHOWN} more changes" if len(cause.changes) > _SHOWN else ""
+    near = "" if cause.relative == cause.label else f" (nearest: '{cause.relative.partition('/')[2]}')"
+    return f"{cause.stage} '{label}'{many}: {shown}{rest}{near}"
+
+
+def _print(difference: Difference, old: str, new: str) -> None:
+    compared = difference.comparison
+    if not compared.new and not compared.gone:
+        click.echo(f"{old} and {new} ask for the same {render_count(len(compared.kept), 'artifact')}.")
+    else:
+        rows = [[stage, *(one[name] for name in _COLUMNS)] for stage, one in difference.counts().items()]
+        total = sum(difference.counts().values(), Counter[str]())
+        click.echo(render_table(("stage", *_COLUMNS), [*rows, ["total", *(total[name] for name in _COLUMNS)]]))
+        for cause in difference.causes:
+            click.echo(render_cause(cause))
+    running = len(set(difference.run) & set(compared.new))
+    kept = len(difference.run) - running
+    click.echo(f"{render_count(running, 'new artifact')} would run" + (f", and {kept} kept ones that are not made yet." if kept else "."))
+
+
+def _describe(difference: Difference, old: str, new: str, names: Sequence[str]) -> dict[str, Any]:
+    compared = difference.comparison
+    counts = difference.counts()
+    return {
+        "old": old,
+        "new": new,
+        "studies": list(names),
+        "stages": [{"stage": stage} | {name: one[name] for name in _COLUMNS} for stage, one in counts.items()],
+        "kept": [describe_node(difference.new.nodes[key]) for key in compared.kept],
+        "added": [describe_node(difference.new.nodes[key]) for key in compared.new],
+        "gone": [describe_node(difference.old.nodes[key]) for key in compared.gone],
+        "run": [describe_node(difference.new.nodes[key]) for key in difference.run],
+        "causes": [
+            {
+                "stage": cause.stage,
+                "keys": cause.keys,
+                "label": cause.label,
+                "relative": cause.relative,
+                "changes": [vars(change) for change in cause.changes],
+            }
+            for cause in difference.causes
+        ],
+    }

@@ -1,0 +1,133 @@
+"""Declarations of benchmarks, prompts and judges."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from mixlab.config.benchmarks import declared_benchmarks, load_declaration, parse_declaration
+from mixlab.config.chat import ChatTemplate
+from mixlab.config.generation import PromptSettings, SamplingSettings
+from mixlab.config.judging import JudgeConfig, JudgePrompts
+from mixlab.config.problems import ConfigError
+
+CODE = {
+    "version": 1,
+    "description": "d",
+    "language": "en",
+    "category": "code",
+    "measure": "accuracy",
+    "prompt": {"template": "{prompt}"},
+    "scoring": {"scorer": "python_tests"},
+}
+
+
+@pytest.mark.parametrize("name", declared_benchmarks())
+def test_every_declared_benchmark_can_be_loaded_and_leaves_the_chat_template_to_the_study(name):
+    assert load_declaration(name).prompt.chat_template is None
+
+
+def test_a_misspelt_benchmark_is_refused_with_the_name_that_was_meant():
+    with pytest.raises(ConfigError, match="no benchmark is declared as 'jhumanevl'; did you mean 'jhumaneval'"):
+        load_declaration("jhumanevl")
+
+
+def test_a_name_like_no_other_is_refused_with_all_names():
+    with pytest.raises(ConfigError, match=r"declared are .*gsm8k.*mt_bench_ja"):
+        load_declaration("xyz")
+
+
+def test_all_problems_of_a_declaration_are_named_at_once():
+    data = CODE | {"category": "poetry", "prompt": {"template": "{prompt}", "chatt": True}}
+    with pytest.raises(ConfigError) as caught:
+        parse_declaration(data, "x.yaml")
+    assert [problem.key for problem in caught.value.problems] == ["category", "prompt.chatt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scoring": None}, "either scoring or judged"),
+        ({"judged": True}, "either scoring or judged"),
+        ({"measure": "judge_score"}, "measure is judge_score exactly where"),
+        ({"prompt": {"template": "{prompt}", "repair_prompts": True}}, "repair_prompts must be the same"),
+        (
+            {"prompt": {"template": "{prompt}", "repair_prompts": True}, "scoring": {"scorer": "exact_match"}},
+            "a meaning only with the scorer python_tests",
+        ),
+        ({"scoring": None, "judged": True, "measure": "judge_score"}, "set prompt.turns: turns"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_declaration(CODE | change, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({"template": "always the same"}, "no {field} placeholder"),
+        ({"template": "{question}", "turns": "turns"}, "must contain {turn}"),
+        ({"template": "{turn}"}, "turns does not name"),
+        ({"template": "{turn}", "turns": "turns", "chat": False}, "need the chat format"),
+        ({"template": "{q}", "system": "s", "chat": False}, "need the chat format"),
+    ],
+)
+def test_prompt_settings_that_cannot_mean_anything_are_refused(prompt, message):
+    with pytest.raises(ValidationError, match=message):
+        PromptSettings.model_validate(prompt)
+
+
+def test_nucleus_sampling_without_temperature_is_refused():
+    with pytest.raises(ValidationError, match="no effect at temperature 0"):
+        SamplingSettings(top_p=0.9)
+
+
+def test_the_chat_template_enters_the_settings_only_where_the_chat_format_is_used():
+    template = ChatTemplate(user_prefix="U:")
+    assert load_declaration("gsm8k").prompt.with_chat_template(template).chat_template == template
+    assert load_declaration("humaneval").prompt.with_chat_template(template).chat_template is None
+
+
+def test_a_study_may_ask_for_fewer_items_and_repaired_prompts():
+    changed = load_declaration("jhumaneval").with_changes(limit=5, repair_prompts=True)
+    assert (changed.prompt.limit, changed.prompt.repair_prompts, changed.scoring.repair_prompts) == (5, True, True)
+
+
+def test_repair_of_prompts_that_are_not_code_is_refused():
+    with pytest.raises(ValidationError, match="a meaning only with the scorer python_tests"):
+        load_declaration("gsm8k").with_changes(repair_prompts=True)
+
+
+def test_item_fields_name_what_prompt_and_scorer_read():
+    assert load_declaration("humaneval").item_fields() == {"prompt", "test", "entry_point"}
+    assert load_declaration("gsm8k").item_fields() == {"question", "answer"}
+    assert load_declaration("mt_bench_ja").item_fields() == {"turns"}
+
+
+def test_braces_that_name_no_field_stay_as_they_are():
+    prompt = PromptSettings(template='{"a": 1} {question} { x }')
+    assert prompt.render({"question": "{answer}"}) == '{"a": 1} {answer} { x }'
+
+
+def test_another_languages_judge_prompt_does_not_enter_a_judges_settings():
+    config = JudgeConfig()
+    changed = config.prompts["ja"].model_copy(update={"system": "別の指示"})
+    edited = config.model_copy(update={"prompts": {**config.prompts, "ja": changed}})
+    assert edited.to_settings("en") == config.to_settings("en")
+    assert edited.to_settings("ja") != config.to_settings("ja")
+
+
+def test_a_judge_prompt_without_a_marked_answer_is_refused():
+    prompts = JudgeConfig().prompts["en"].model_dump()
+    with pytest.raises(ValidationError, match=r"first must contain \{answer\}"):
+        JudgePrompts.model_validate(prompts | {"first": "<question>\n{question}\n</question>"})
+    with pytest.raises(ValidationError, match=r"first must set \{answer\} between <answer> and </answer>"):
+        JudgePrompts.model_validate(prompts | {"first": "<question>{question}</question> {answer}"})
+
+
+def test_the_declarations_import_nothing_heavy():
+    code = "import sys, mixlab.config.benchmarks, mixlab.config.judging; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "pandas", "transformers", "tokenizers"} & set(loaded)

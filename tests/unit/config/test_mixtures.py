@@ -1,0 +1,120 @@
+"""What a mixture declaration accepts, and that equal mixtures are equal however they are written."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mixlab.config.mixture_config import MixtureConfig
+from mixlab.config.mixtures import MixtureSettings
+from mixlab.config.sources import SourceConfig
+
+
+def _declared(**labels: str) -> dict[str, SourceConfig]:
+    declared = {}
+    for name, label in labels.items():
+        kind, language, *category = label.split("/")
+        fields = {"raw": {"text": "{t}"}, "instruction": {"user": "{q}", "assistant": "{a}"}, "benchmark": {"item": {"q": "{q}"}}}
+        declared[name] = SourceConfig.model_validate(
+            {
+                "kind": kind,
+                "language": language,
+                "category": category[0] if category else None,
+                "licence": "none",
+                "origin": {"type": "files", "paths": [name], "format": "jsonl", "fields": fields[kind]},
+            }
+        )
+    return declared
+
+
+DECLARED = _declared(
+    wiki="raw/en", soseki="raw/ja", gsm="instruction/en/math", mawps="instruction/ja/math",
+    alpaca="instruction/en/code", test="benchmark/en",
+)  # fmt: skip
+BASE: dict[str, Any] = {"sources": ["wiki", "soseki", "gsm", "mawps"], "instruction": "0.8", "budget": {"tokens": "6e5"}}
+
+
+def _settings(**changes: Any) -> MixtureSettings:
+    return MixtureConfig.model_validate(BASE | changes).to_settings(DECLARED, seed=0)
+
+
+def test_equal_mixtures_written_differently_are_one() -> None:
+    one = _settings(language={"ratios": {"en": "1/2", "ja": 0.5}}, instruction="80 %", budget={"tokens": 600_000})
+    for other in (
+        _settings(language={"weights": {"ja": 3, "en": 3}}),
+        _settings(language={"ratios": {"ja": "50 %", "en": "0.5"}}, sources=["gsm", "mawps", "soseki", "wiki"]),
+    ):
+        assert one.model_dump_json() == other.model_dump_json()
+
+
+def test_a_zero_share_is_the_same_as_no_share() -> None:
+    one = _settings(category={"weights": {"math": 1, "code": 0}})
+    assert one.model_dump_json() == _settings(category={"ratios": {"math": 1}}).model_dump_json()
+
+
+def test_a_third_is_exact_and_its_decimal_is_not() -> None:
+    assert _settings(instruction="1/3").instruction == Fraction(1, 3)
+    assert _settings(instruction="33.33 %").instruction == Fraction(3333, 10000)
+    with pytest.raises(ValidationError, match=r"ratios sum to 0\.9999, not 1; did you mean `weights:`"):
+        _settings(language={"ratios": {"en": "66.66 %", "ja": "33.33 %"}})
+
+
+def test_settings_survive_json() -> None:
+    settings = _settings(raw={"weights": {"wiki": 2, "soseki": 1}}, max_epochs="3/2")
+    assert MixtureSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_raw_shares_and_groups_become_positions() -> None:
+    raw = {"ratios": {"books": "3/4", "wiki": "1/4"}}
+    settings = _settings(raw=raw, raw_groups={"books": ["soseki"]})
+    assert [source.kind for source in settings.sources] == ["instruction", "instruction", "raw", "raw"]
+    assert [(group.ratio, group.sources) for group in settings.raw] == [(Fraction(3, 4), (2,)), (Fraction(1, 4), (3,))]
+
+
+def test_an_order_by_key_makes_names_irrelevant() -> None:
+    config = MixtureConfig.model_validate(BASE)
+    renamed = MixtureConfig.model_validate(BASE | {"sources": ["wiki", "z_soseki", "gsm", "mawps"]})
+    one = config.to_settings(DECLARED, 0, ["soseki", "gsm", "wiki", "mawps"])
+    other = renamed.to_settings(DECLARED | {"z_soseki": DECLARED["soseki"]}, 0, ["z_soseki", "gsm", "wiki", "mawps"])
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sources": ["wiki", "gsn"]}, "unknown name 'gsn'; did you mean 'gsm'?"),
+        ({"sources": ["wiki", "test"]}, "'test' is a benchmark"),
+        ({"sources": ["wiki"]}, "instruction data has a share of 0.8 and no source"),
+        ({"sources": ["gsm"]}, "raw data has a share of 0.2 and no source"),
+        ({"sources": {"gsm": 1, "alpaca": 1, "wiki": -1}}, "must not be negative"),
+        ({"sources": {"wiki": "nan", "gsm": 1}}, "expected a number"),
+        ({"sources": {"wiki": 0, "gsm": 1}}, "all weights are 0"),
+        ({"instruction": "1.2"}, r"must lie in \[0, 1\]"),
+        ({"language": {"ratios": {"en": 1, "de": 0}}}, "unknown name 'de'"),
+        ({"category": {"weights": {"maths": 1}}}, "did you mean 'math'?"),
+        ({"language": {"weights": {"en": 0}}}, "all shares are 0"),
+        ({"language": {"weights": {"en": 1}, "ratios": {"en": 1}}}, "either `ratios:`"),
+        ({"category": {"weights": {"math": 1, "code": 1}}}, "cell any language/code has a share and no source"),
+        ({"cells": {"ratios": {"en/math": "1/2", "ja/code": "1/2"}}}, "cell ja/code has a share and no source"),
+        ({"cells": {"ratios": {"en-math": 1}}}, "unknown cell en-math"),
+        ({"cells": {"ratios": {"en/math": 1}}, "language": {"weights": {"en": 1}}}, "remove those axes"),
+        ({"raw": {"weights": {"wiki": 1, "gsm": 1}}}, "is no raw source"),
+        ({"raw": {"weights": {"wiki": 1, "both": 1}}, "raw_groups": {"both": ["wiki", "soseki"]}}, "in two groups"),
+        ({"budget": {"tokens": 1, "samples": 2}}, "got tokens and samples"),
+        ({"budget": {}}, "got none"),
+        ({"budget": {"tokens": "0.5"}}, "expected a whole number"),
+        ({"max_epochs": 0}, "greater than 0"),
+    ],
+)
+def test_a_mixture_that_cannot_be_met_is_refused_before_anything_runs(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _settings(**changes)
+
+
+def test_the_joint_of_two_axes_needs_a_source_in_every_cell_unless_it_may_be_raked() -> None:
+    joint = {"sources": [*BASE["sources"], "alpaca"], "category": {"weights": {"math": 3, "code": 1}}}
+    joint["language"] = {"weights": {"en": 1, "ja": 1}}
+    with pytest.raises(ValidationError, match="cell ja/code has a share and no source: add a source"):
+        _settings(**joint)
+    assert _settings(**joint, on_empty_cell="rake").on_empty_cell == "rake"

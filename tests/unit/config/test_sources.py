@@ -1,0 +1,100 @@
+"""What a source declaration accepts, and what of it reaches the key."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mixlab.config.fields import parse_template
+from mixlab.config.sources import SourceConfig, SourceSettings
+
+A, B = "a" * 64, "b" * 64
+
+
+def _config(**changes: Any) -> SourceConfig:
+    origin = {"type": "files", "paths": ["x.jsonl"], "format": "jsonl", "fields": {"user": "{q}", "assistant": "{a}"}}
+    base: dict[str, Any] = {"kind": "instruction", "language": "en", "category": "math", "licence": "MIT"}
+    origin |= changes.pop("origin", {})
+    return SourceConfig.model_validate({"origin": origin} | base | changes)
+
+
+def _world(kind: str, **options: Any) -> dict[str, Any]:
+    made = {"type": "generator", "name": "invented_world", "size": 9, "options": {"world_seed": 1} | options}
+    return {"kind": kind, "licence": "none", "origin": made, "language": "en"}
+
+
+def test_labels_licence_paths_and_roots_never_reach_the_settings() -> None:
+    one = _config().to_settings([B, A])
+    other = _config(
+        language="ja", category="code", licence="other", origin={"paths": ["y", "z"], "root": "elsewhere"}
+    ).to_settings([A, B, A])
+    assert one == other
+    assert one.model_dump(mode="json") == other.model_dump(mode="json")
+
+
+def test_what_decides_the_records_reaches_the_settings() -> None:
+    plain = _config().to_settings([A])
+    for changes in (
+        {"on_bad_record": "exclude"},
+        {"origin": {"limit": 3}},
+        {"origin": {"fields": {"user": "{q}!", "assistant": "{a}"}}},
+    ):
+        assert _config(**changes).to_settings([A]) != plain
+
+
+def test_settings_survive_json() -> None:
+    settings = _config().to_settings([A, B])
+    assert SourceSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"category": None}, "an instruction source needs `category`"),
+        ({"language": None}, "needs `language`"),
+        ({"kind": "raw"}, "a raw source has no category|takes text, not assistant, user"),
+        ({"origin": {"fields": {"user": "{q}"}}}, "needs both `user` and `assistant`"),
+        ({"origin": {"fields": {"user": "{q", "assistant": "{a}"}}}, "no placeholder"),
+        ({"origin": {"columns": ["q"]}}, "`columns` belongs to format tsv or csv, not jsonl"),
+        ({"origin": {"format": "text", "split": "headings"}}, "go together"),
+        ({"origin": {"limit": 0}}, "greater than 0"),
+        ({"kind": "benchmark", "origin": {"fields": {"id": "{n}"}}}, "needs `fields: {item"),
+        (
+            {"origin": {"joined": {"paths": ["y"], "format": "jsonl", "id": "{n}", "item": {"r": "{r}"}}}},
+            "`joined` belongs to kind benchmark",
+        ),
+    ],
+)
+def test_a_declaration_that_cannot_be_read_is_refused_with_the_cure(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        _config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (_world("raw", language="en", category="math"), "has no category"),
+        (_world("instruction", language="en") | {"category": "math"}, "needs `category` for kind instruction"),
+        (_world("instruction", language="ja", category="math") | {"category": "math"}, "generator makes 'ja'"),
+        (_world("raw", language="en", part="dialogue"), "belongs to kind instruction or benchmark"),
+        (_world("benchmark", language="en", category="math", part="strangers"), "set `category: general`"),
+    ],
+)
+def test_a_world_that_contradicts_itself_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SourceConfig.model_validate(config)
+
+
+def test_a_file_origin_holds_sorted_distinct_digests() -> None:
+    dumped = _config().to_settings([A, B]).model_dump(mode="json")
+    dumped["origin"]["digests"] = [B, A]
+    with pytest.raises(ValidationError, match="digests must be sorted"):
+        SourceSettings.model_validate(dumped)
+
+
+def test_a_template_splits_into_text_and_places() -> None:
+    assert parse_template("a {b.0.c} {{d}} {e?}") == ["a ", (("b", "0", "c"), False), " {d} ", (("e",), True)]
+    assert parse_template("") == [""]
+    for wrong in ("{", "}", "{}", "{a b}", "{a..b}"):
+        with pytest.raises(ValueError, match="no placeholder"):
+            parse_template(wrong)
