@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mixlab.artifacts.recompute import read_recompute
 from mixlab.artifacts.store import Store
 
 Name = tuple[str, str]
@@ -34,7 +35,10 @@ def _list_names(folder: os.PathLike[str], suffix: str) -> list[str]:
 
 
 def read_states(store: Store, stages: Iterable[str]) -> States:
-    """List what is complete, tracked and discarded, without opening a single artifact."""
+    """List what is complete, tracked and discarded, without opening a single artifact.
+
+    A tracked artifact whose data is lost (`work/recompute.json`) does not count as tracked.
+    """
     complete, tracked, discarded = set(), set(), set()
     for stage in stages:
         for key in _list_names(store.artifacts / stage, ""):
@@ -42,4 +46,4 @@ def read_states(store: Store, stages: Iterable[str]) -> States:
                 complete.add((stage, key))
         tracked.update((stage, key) for key in _list_names(store.tracked / stage, ".dvc"))
         discarded.update((stage, key) for key in _list_names(store.discarded / stage, ".json"))
-    return States(frozenset(complete), frozenset(tracked), frozenset(discarded))
+    return States(frozenset(complete), frozenset(tracked - read_recompute(store)), frozenset(discarded))

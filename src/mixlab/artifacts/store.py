@@ -137,6 +137,23 @@ class Draft:
         Raises ArtifactError when something that is no whole artifact stands in its place.
         """
         manifest = write_manifest(self.out, self.stage, self.key, spec, parents)
+        self._appear()
+        return manifest
+
+    def adopt(self) -> Manifest:
+        """Let a restored artifact appear like a published one, after comparing it with the manifest it brought.
+
+        Raises ArtifactError when it is another artifact, or differs from its manifest by a single byte.
+        """
+        manifest = read_manifest(self.out)
+        if (manifest.stage, manifest.key) != (self.stage, self.key):
+            raise ArtifactError(f"{self.out}: its manifest is of {manifest.stage} {manifest.key}")
+        if wrong := check_files(self.out, manifest):
+            raise ArtifactError("\n".join(wrong))
+        self._appear()
+        return manifest
+
+    def _appear(self) -> None:
         for path in [*sorted(self.out.rglob("*")), self.out]:
             _flush(path)
         target = self.store.folder(self.stage, self.key)
@@ -149,7 +166,6 @@ class Draft:
             raise ArtifactError(f"{target}: holds files but no {MANIFEST}; move it away and run again") from error
         _flush(target.parent)
         shutil.rmtree(self.folder)
-        return manifest
 
 
 def _flush(path: Path) -> None:

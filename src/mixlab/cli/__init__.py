@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
     "explain": "One artifact: spec, parents, children, where it is, who made it.",
     "diff": "What an edit would run and keep.",
+    "show": "The main table of a finished study, and where its report is.",
     "lock": "Write the digests of source files to sources.lock.",
     "track": "Put finished artifacts under DVC.",
     "restore": "Fetch tracked artifacts.",
@@ -26,6 +27,8 @@ COMMANDS = {
     "unlock": "Free the working folder after a killed run.",
     "gc": "Free space that no study, branch or tag needs.",
     "deliver": "Bring one stage of a study up to date (the stages of dvc.yaml).",
+    "show": "The main table of a finished study, and where its report is.",
+    "references": "Check scorers on the benchmarks' own reference solutions.",
     "schema": "What may be written in a study and in config.yaml.",
 }
 """Every command and what it is for; its code is `mixlab.cli.<name>.command`."""
@@ -48,7 +51,7 @@ class Commands(click.Group):
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise
-            raise click.ClickException(f"the command '{cmd_name}' is not part of this version of mixlab") from None
+            ctx.fail(f"the command '{cmd_name}' is not part of this installation: {module} is missing")
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import click
 
 from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
-from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.problems import ConfigError, Problem, UserError
 from mixlab.config.studies import CONFIG, STUDIES
 from mixlab.plan.graph import Node
 
@@ -39,9 +39,9 @@ def list_studies(root: Path) -> list[str]:
 
 def print_error(error: Exception) -> None:
     """Print a user's mistakes to stderr, one a line, each as `file:line: key: message`."""
-    lines = str(error).splitlines()
-    head = f"mixlab: {len(lines)} problems\n" if len(lines) > 1 else "mixlab: "
-    click.echo(head + "\n".join(lines), err=True)
+    count = len(error.problems) if isinstance(error, UserError) else 1
+    head = f"mixlab: {count} problems\n" if count > 1 else "mixlab: "
+    click.echo(f"{head}{error}", err=True)
 
 
 def print_json(value: Any) -> None:

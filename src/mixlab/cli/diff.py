@@ -25,7 +25,7 @@ from mixlab.cli._common import (
     study_option,
 )
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.studies import CONFIG, STUDIES, load_main_config
+from mixlab.config.studies import CONFIG, STUDIES, load_main_config, load_study
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.compare import Cause, Comparison, compare_plans, list_causes
 from mixlab.plan.demand import build_demand
@@ -74,8 +74,8 @@ def command(old: str, new: str, studies: Sequence[str], as_json: bool) -> None:
     with open_side(store.root, old) as before, open_side(store.root, new) as after:
         names = list(studies) or split_names(after.main_study())
         for name in names:
-            if not any((side.root / STUDIES / f"{name}.yaml").is_file() for side in (before, after)):
-                after.plan([name])
+            if not before.has(name) and not after.has(name):
+                load_study(store.root, name)
         plans = before.plan(names), after.plan(names)
     wanted = [key for keys in plans[1].targets.values() for key in keys]
     demand = build_demand(plans[1], read_states(store, STAGES), wanted)
@@ -93,6 +93,10 @@ class Side:
     name: str
     root: Path
 
+    def has(self, name: str) -> bool:
+        """Whether it has a study of this name."""
+        return (self.root / STUDIES / f"{name}.yaml").is_file()
+
     def main_study(self) -> str:
         """The studies that its config.yaml names."""
         with self._renamed():
@@ -100,11 +104,11 @@ class Side:
 
     def plan(self, names: Sequence[str]) -> Plan:
         """Plan the named studies, leaving out those that this side does not have."""
-        present = [name for name in names if (self.root / STUDIES / f"{name}.yaml").is_file()]
-        if not present and len(names) != 1:
+        present = [name for name in names if self.has(name)]
+        if not present:
             return Plan()
         with self._renamed():
-            return build_plan(self.root, present or names, check_files=False).plan if present else Plan()
+            return build_plan(self.root, present, check_files=False).plan
 
     @contextmanager
     def _renamed(self) -> Iterator[None]:
@@ -166,7 +170,8 @@ def _print(difference: Difference, old: str, new: str) -> None:
             click.echo(render_cause(cause))
     running = len(set(difference.run) & set(compared.new))
     kept = len(difference.run) - running
-    click.echo(f"{render_count(running, 'new artifact')} would run" + (f", and {kept} kept ones that are not made yet." if kept else "."))
+    rest = f", and {render_count(kept, 'kept one')} not made yet" if kept else ""
+    click.echo(f"{render_count(running, 'new artifact')} would run{rest}.")
 
 
 def _describe(difference: Difference, old: str, new: str, names: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class MachineSettings(Settings):
     """Machine settings of `config.yaml`; none of them enters a spec."""
 
     data_roots: dict[str, str] = Field(
-        default_factory=dict, description="name of a data root -> folder, relative to the working folder or absolute, or sysconfig:stdlib"
+        default_factory=dict,
+        description="name of a data root -> folder, relative to the working folder or absolute, or sysconfig:stdlib",
     )
     micro_batch_windows: int = Field(default=8, ge=1, description="windows in one forward pass of training")
     generation_batch: int = Field(default=512, ge=1, description="prompts in one batch of generation")

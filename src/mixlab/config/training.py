@@ -94,7 +94,6 @@ class TrainSettings(Settings):
     snapshots: SnapshotSettings | None = Field(
         default=None, description="keep the last models of the run instead of the last one alone (ipt)"
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the first weights and of the shuffled order")
 
     @model_validator(mode="after")
     def _sees_something(self) -> Self:

@@ -1,5 +1,6 @@
 """From packs to a mixture: which windows, in which order, and the certificate of what was taken."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,10 +20,15 @@ _DRAW, _ORDER = 0, 1
 
 @dataclass(frozen=True)
 class _Pack:
-    """What mixing needs of one pack; `units` is the measure of the budget, tokens or 1 per window."""
+    """What mixing needs of one pack.
+
+    `units_W` is the measure of the budget, tokens or 1 per window. `stream` names the pack's random stream by what
+    it holds: neither its position nor the other sources of a mixture change which windows are drawn first.
+    """
 
     tokens_W: np.ndarray
     units_W: np.ndarray
+    stream: int
 
     @property
     def population(self) -> int:
@@ -46,12 +52,12 @@ def build_mixture(
     requested = allocate(budget, composition.sources)
     _check_repetition(settings, requested, population, names or [str(at) for at in range(len(packs))])
     drawn = [
-        draw_windows(pack.units_W, wanted, settings.max_epochs, settings.seed, at)
-        for at, (pack, wanted) in enumerate(zip(opened, requested, strict=True))
+        draw_windows(pack.units_W, wanted, settings.max_epochs, settings.seed, pack.stream)
+        for pack, wanted in zip(opened, requested, strict=True)
     ]
     if not any(len(windows) for windows in drawn):
         raise DataError(f"a budget of {budget} takes no window; raise it")
-    np.save(out / "windows.npy", interleave(drawn, settings.seed), allow_pickle=False)
+    np.save(out / "windows.npy", interleave(drawn, settings.seed, [pack.stream for pack in opened]), allow_pickle=False)
     taken = [
         Taken(
             population=population[at],
@@ -69,14 +75,17 @@ def build_mixture(
 def _open_packs(settings: MixtureSettings, packs: Sequence[Path]) -> list[_Pack]:
     opened = []
     lengths = {}
-    for pack in packs:
+    for pack, source in zip(packs, settings.sources, strict=True):
         index = read_json(pack / "index.json")
         lengths[pack] = index["sequence_tokens"]
         by_samples = settings.budget.samples is not None
         if by_samples and index["layout"] != "one_per_window":
             raise DataError(f"{pack}: a budget in samples needs packs of layout one_per_window")
         tokens_W = np.load(pack / "window_tokens.npy", mmap_mode="r")
-        opened.append(_Pack(tokens_W, np.ones(len(tokens_W), dtype=np.int64) if by_samples else tokens_W))
+        units_W = np.ones(len(tokens_W), dtype=np.int64) if by_samples else tokens_W
+        label = source.cell if source.kind == "instruction" else source.language
+        digest = hashlib.sha256(label.encode() + np.ascontiguousarray(tokens_W).tobytes()).digest()
+        opened.append(_Pack(tokens_W, units_W, int.from_bytes(digest[:8], "little")))
     if len(set(lengths.values())) > 1:
         raise DataError(f"packs of different sequence_tokens: {sorted(set(lengths.values()))}; use one length")
     return opened
@@ -110,25 +119,23 @@ def _check_repetition(
         raise DataError(problems)
 
 
-def _generator(seed: int, *place: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=place)))
+def _generator(seed: int, stream: int, *place: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, stream], spawn_key=place)))
 
 
-def draw_windows(
-    units_W: np.ndarray, wanted: int, max_epochs: Fraction, seed: int, position: int
-) -> np.ndarray:
+def draw_windows(units_W: np.ndarray, wanted: int, max_epochs: Fraction, seed: int, stream: int) -> np.ndarray:
     """Draw windows of one source until `wanted` units are met as nearly as windows allow.
 
-    Every epoch is a permutation of its own; a larger `wanted` continues the same sequence. Depends on nothing
-    of the other sources but this one's position.
+    Every epoch is a permutation of its own; a larger `wanted` continues the same sequence. Depends on `seed` and
+    the source's own `stream`, on nothing of other sources.
     """
     there = int(units_W.sum())
     if not wanted or not there:
         return np.empty(0, dtype=np.int64)
     epochs, rest = divmod(wanted, there)
-    drawn = [_permutation(seed, position, epoch, len(units_W)) for epoch in range(epochs)]
+    drawn = [_permutation(seed, stream, epoch, len(units_W)) for epoch in range(epochs)]
     if rest:
-        last = _permutation(seed, position, epochs, len(units_W))
+        last = _permutation(seed, stream, epochs, len(units_W))
         sums = np.cumsum(units_W[last])
         count = int(np.searchsorted(sums, rest))
         before = int(sums[count - 1]) if count else 0
@@ -139,19 +146,19 @@ def draw_windows(
     return np.concatenate(drawn)
 
 
-def _permutation(seed: int, position: int, epoch: int, windows: int) -> np.ndarray:
-    return _generator(seed, _DRAW, position, epoch).permutation(windows)
+def _permutation(seed: int, stream: int, epoch: int, windows: int) -> np.ndarray:
+    return _generator(seed, stream, _DRAW, epoch).permutation(windows)
 
 
-def interleave(drawn: Sequence[np.ndarray], seed: int) -> np.ndarray:
+def interleave(drawn: Sequence[np.ndarray], seed: int, streams: Sequence[int]) -> np.ndarray:
     """Merge the sources' windows into one order, int64 [N, 2], each source spread evenly over the whole.
 
     Window j of n of a source lands at a random place of [j/n, (j+1)/n): the order within a source is kept, and
     any long stretch of the mixture has about the shares of the whole.
     """
     places = [
-        (np.arange(len(windows)) + _generator(seed, _ORDER, at).random(len(windows))) / max(len(windows), 1)
-        for at, windows in enumerate(drawn)
+        (np.arange(len(windows)) + _generator(seed, stream, _ORDER).random(len(windows))) / max(len(windows), 1)
+        for windows, stream in zip(drawn, streams, strict=True)
     ]
     sources = np.repeat(np.arange(len(drawn)), [len(windows) for windows in drawn])
     order = np.argsort(np.concatenate(places), kind="stable")

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     StoppingCriteriaList,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from mixlab.config.generation import EngineSettings, SamplingSettings
 from mixlab.config.problems import DataError
@@ -125,6 +126,7 @@ def open_engine(
     Raises DataError when the tokenizer has more entries than the model has embeddings.
     """
     torch.set_num_threads(threads)
+    disable_progress_bar()
     loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         model,
         dtype=_DTYPES[settings.dtype],

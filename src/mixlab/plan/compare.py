@@ -10,6 +10,10 @@ from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.specs import Spec
 
 _ABSENT = object()
+_ORDERED_BY_KEY = frozenset({"aggregate"})
+"""Stages whose spec lists things in order of keys, so that it changes all over when a key above it does."""
+_FOLLOWS = "_key"
+"""Ending of the fields that hold a key: they change because something else did."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,19 @@ def compare_plans(old: Plan, new: Plan) -> Comparison:
 def list_causes(old: Plan, new: Plan) -> list[Cause]:
     """List where the difference between two plans begins, with the nearest relative of what is new.
 
-    The relative is the old artifact of the same label, else the one of the same stage whose spec differs least.
+    The relative is the old artifact of the same label, else the one of the same stage whose spec differs least. What
+    merely follows from new parents is left out.
     """
     finder = _Finder(old, new)
     found: dict[tuple[str, tuple[Change, ...]], list[Node]] = {}
     relatives: dict[str, str] = {}
     for node in new.nodes.values():
-        if node.key in old.nodes or any(key not in old.nodes for key in node.inputs()):
+        if node.key in old.nodes or not finder.may_begin(node):
             continue
         relative, changes = finder.nearest(node)
-        relatives[node.key] = relative.label if relative else ""
-        found.setdefault((node.stage, changes), []).append(node)
+        if changes or relative is None:
+            relatives[node.key] = relative.label if relative else ""
+            found.setdefault((node.stage, changes), []).append(node)
     return [
         Cause(stage, tuple(node.key for node in nodes), nodes[0].label, relatives[nodes[0].key], changes)
         for (stage, changes), nodes in found.items()
@@ -87,15 +93,33 @@ class _Finder:
             self.by_spec.setdefault(node.stage, {}).setdefault(id(node.spec), node)
         self.known: dict[tuple[int, int], tuple[Change, ...]] = {}
 
+    def namesake(self, node: Node) -> Node | None:
+        """Return the old node with a label of this one."""
+        same = (self.by_label.get((node.stage, label)) for label in node.labels)
+        return next((other for other in same if other is not None), None)
+
+    def is_topmost(self, node: Node) -> bool:
+        """Whether all that a node is made from is old."""
+        return all(key in self.old.nodes for key in node.inputs())
+
+    def may_begin(self, node: Node) -> bool:
+        """Whether a new node can differ by more than its parents."""
+        if self.is_topmost(node):
+            return True
+        if self.namesake(node) is not None:
+            return node.stage not in _ORDERED_BY_KEY
+        return all(key in self.old.nodes or self.namesake(self.new.nodes[key]) for key in node.inputs())
+
     def nearest(self, node: Node) -> tuple[Node | None, tuple[Change, ...]]:
         """Return a node's nearest relative and how the node differs from it."""
-        same = (self.by_label.get((node.stage, label)) for label in node.labels)
-        relative = next((other for other in same if other is not None), None)
+        relative = self.namesake(node)
         if relative is None:
             others = self.by_spec.get(node.stage, {}).values()
             relative = min(others, key=lambda other: len(self.changes(other, node)), default=None)
         if relative is None:
             return None, ()
+        if not self.is_topmost(node):
+            return relative, self.changes(relative, node)
         roles = find_role_changes(relative.parents, node.parents, self.label)
         return relative, (*self.changes(relative, node), *roles)
 
@@ -119,6 +143,8 @@ def find_changes(old: Spec, new: Spec) -> Iterator[Change]:
     before, after = to_plain(old), to_plain(new)
     sections = [name for name, value in after.items() if isinstance(value, dict)]
     for path, was, now in _walk(before, after, ()):
+        if path[-1].endswith(_FOLLOWS):
+            continue
         # a spec with one section needs no name for it: `mixture.category.math` is the mixture's `category.math`
         shown = path[1:] if len(sections) == 1 and path[:1] == (sections[0],) and len(path) > 1 else path
         yield Change(".".join(shown), _render(was), _render(now))

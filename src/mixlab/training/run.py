@@ -34,6 +34,7 @@ def train(
     windows: Windows,
     out: Path,
     *,
+    seed: int,
     start: NewModel | Path,
     resume: Path,
     micro_batch: int,
@@ -43,22 +44,22 @@ def train(
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
-    `start` is a model to draw from settings.seed, or a Hugging Face folder. `micro_batch` windows are computed at a
+    `start` is a model to draw from `seed`, which orders the windows too, or a Hugging Face folder. `micro_batch` windows are computed at a
     time; it changes rounding only. A state is saved in `resume` at most every `save_every_seconds`, and after every
     `save_every_steps`-th step; a run killed at any point goes on from its newest whole state, and on one process
     its result has the same bits as if it had never been killed. On SIGTERM the state is saved and SystemExit(143)
     raised. Delete `resume` when `out` is published, not before.
     Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
     """
-    stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, settings.seed)
+    stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, seed)
     snapshot_steps = find_snapshot_steps(settings, stream)
     keep_freed_memory()
     with deterministic_torch(threads), watch_termination() as termination:
-        model = open_model(start, settings.seed)
+        model = open_model(start, seed)
         _check_length(model, windows)
         optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
         trainee = Trainee(model, optimizers, TrainingLog())
-        folder = ResumeFolder(resume, _digest_run(settings, windows, start, model), snapshot_steps)
+        folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshot_steps)
         saving = Saving(folder, save_every_seconds, save_every_steps)
         loop = Loop(settings, windows, stream, trainee, micro_batch)
         _run_steps(loop, saving, set(snapshot_steps), termination)
@@ -159,8 +160,15 @@ def _check_length(model: Llama, windows: Windows) -> None:
         )
 
 
-def _digest_run(settings: TrainSettings, windows: Windows, start: NewModel | Path, model: Llama) -> str:
+def _digest_run(settings: TrainSettings, seed: int, windows: Windows, start: NewModel | Path, model: Llama) -> str:
     """Tell runs apart that must not share a resume folder; cheap, so data count by their number only."""
     began = "folder" if isinstance(start, Path) else start.settings.model_dump(mode="json")
-    identity = [settings.model_dump(mode="json"), len(windows), windows.sequence_tokens, asdict(model.shape), began]
+    identity = [
+        settings.model_dump(mode="json"),
+        seed,
+        len(windows),
+        windows.sequence_tokens,
+        asdict(model.shape),
+        began,
+    ]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

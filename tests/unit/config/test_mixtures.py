@@ -10,19 +10,25 @@ from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.sources import SourceConfig
 
+FIELDS: dict[str, Any] = {
+    "raw": {"text": "{t}"},
+    "instruction": {"user": "{q}", "assistant": "{a}"},
+    "benchmark": {"item": {"q": "{q}"}},
+}
+
 
 def _declared(**labels: str) -> dict[str, SourceConfig]:
     declared = {}
     for name, label in labels.items():
         kind, language, *category = label.split("/")
-        fields = {"raw": {"text": "{t}"}, "instruction": {"user": "{q}", "assistant": "{a}"}, "benchmark": {"item": {"q": "{q}"}}}
+        fields = FIELDS[kind]
         declared[name] = SourceConfig.model_validate(
             {
                 "kind": kind,
                 "language": language,
                 "category": category[0] if category else None,
                 "licence": "none",
-                "origin": {"type": "files", "paths": [name], "format": "jsonl", "fields": fields[kind]},
+                "origin": {"type": "files", "paths": [name], "format": "jsonl", "fields": fields},
             }
         )
     return declared
@@ -32,7 +38,8 @@ DECLARED = _declared(
     wiki="raw/en", soseki="raw/ja", gsm="instruction/en/math", mawps="instruction/ja/math",
     alpaca="instruction/en/code", test="benchmark/en",
 )  # fmt: skip
-BASE: dict[str, Any] = {"sources": ["wiki", "soseki", "gsm", "mawps"], "instruction": "0.8", "budget": {"tokens": "6e5"}}
+SOURCES = ["wiki", "soseki", "gsm", "mawps"]
+BASE: dict[str, Any] = {"sources": SOURCES, "instruction": "0.8", "budget": {"tokens": "6e5"}}
 
 
 def _settings(**changes: Any) -> MixtureSettings:
@@ -89,7 +96,7 @@ def test_an_order_by_key_makes_names_irrelevant() -> None:
         ({"sources": ["gsm"]}, "raw data has a share of 0.2 and no source"),
         ({"sources": {"gsm": 1, "alpaca": 1, "wiki": -1}}, "must not be negative"),
         ({"sources": {"wiki": "nan", "gsm": 1}}, "expected a number"),
-        ({"sources": {"wiki": 0, "gsm": 1}}, "all weights are 0"),
+        ({"sources": {"wiki": 0, "gsm": 1}}, r"raw data has a share of 0\.2 and no source"),
         ({"instruction": "1.2"}, r"must lie in \[0, 1\]"),
         ({"language": {"ratios": {"en": 1, "de": 0}}}, "unknown name 'de'"),
         ({"category": {"weights": {"maths": 1}}}, "did you mean 'math'?"),
@@ -113,7 +120,7 @@ def test_a_mixture_that_cannot_be_met_is_refused_before_anything_runs(changes: d
 
 
 def test_the_joint_of_two_axes_needs_a_source_in_every_cell_unless_it_may_be_raked() -> None:
-    joint = {"sources": [*BASE["sources"], "alpaca"], "category": {"weights": {"math": 3, "code": 1}}}
+    joint = {"sources": [*SOURCES, "alpaca"], "category": {"weights": {"math": 3, "code": 1}}}
     joint["language"] = {"weights": {"en": 1, "ja": 1}}
     with pytest.raises(ValidationError, match="cell ja/code has a share and no source: add a source"):
         _settings(**joint)

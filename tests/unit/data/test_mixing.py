@@ -32,7 +32,8 @@ def _pack(folder: Path, window_tokens: list[int], layout: str = "packed", sequen
 @pytest.fixture
 def packs(tmp_path: Path) -> list[Path]:
     stream = np.random.default_rng(0)
-    return [_pack(tmp_path / str(at), stream.integers(10, 17, size).tolist()) for at, size in enumerate((200, 100, 400))]
+    sizes = enumerate((200, 100, 400))
+    return [_pack(tmp_path / str(at), stream.integers(10, 17, size).tolist()) for at, size in sizes]
 
 
 def _mix(out: Path, packs: list[Path], **changes: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -82,6 +83,16 @@ def test_changing_one_ratio_keeps_the_beginning_of_every_source(tmp_path: Path, 
         shorter = min(len(mine), len(theirs))
         assert shorter > 10
         assert mine[:shorter] == theirs[:shorter]
+
+
+def test_a_source_keeps_its_windows_when_another_is_left_out_or_stands_elsewhere(
+    tmp_path: Path, packs: list[Path]
+) -> None:
+    one, _ = _mix(tmp_path / "one", packs)
+    fewer, _ = _mix(tmp_path / "fewer", packs[::-2], sources=EN_JA[::-2], language={"en": 1})
+    mine, theirs = one[one[:, 0] == 0, 1].tolist(), fewer[fewer[:, 0] == 1, 1].tolist()
+    assert mine == theirs[: len(mine)]
+    assert one[one[:, 0] == 2, 1].tolist() == fewer[fewer[:, 0] == 0, 1].tolist()
 
 
 def test_every_stretch_of_the_mixture_has_about_its_shares(tmp_path: Path, packs: list[Path]) -> None:
@@ -156,6 +167,6 @@ def test_a_draw_is_never_more_than_one_window_off_nor_beyond_its_epochs(
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6))
 def test_interleaving_loses_nothing_and_keeps_the_order_of_each_source(counts: list[int]) -> None:
     drawn = [np.random.default_rng(at).permutation(count) for at, count in enumerate(counts)]
-    merged = interleave(drawn, seed=5)
+    merged = interleave(drawn, 5, range(len(drawn)))
     for at, windows in enumerate(drawn):
         assert merged[merged[:, 0] == at, 1].tolist() == windows.tolist()

@@ -31,7 +31,7 @@ def run_training(folder, wanted=None, windows=None, start=None, **machine):
         folder / "out",
         start=start or small_model(),
         resume=folder / "resume",
-        **({"micro_batch": 4, "threads": 1} | machine),
+        **({"micro_batch": 4, "threads": 1, "seed": 7} | machine),
     )
     return folder / "out"
 
@@ -86,15 +86,24 @@ def test_a_run_killed_at_any_step_ends_with_the_same_bits(tmp_path, monkeypatch,
     assert done == list(range(steps // 3 * 3 + 1, 13))
 
 
-def test_a_run_killed_while_it_hands_over_ends_with_the_same_bits(tmp_path, monkeypatch):
+def test_a_run_killed_while_it_hands_over_does_not_start_over_and_ends_with_the_same_bits(tmp_path, monkeypatch):
     wanted = settings(snapshots=SNAPSHOTS)
     whole = read_files(run_training(tmp_path / "whole", wanted))
+    original = TrainingLog.write
+
+    def write(self, path):
+        if path.parent.name == "out":
+            raise Killed
+        original(self, path)
+
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLog, "write", lambda self, path: None if "out" not in str(path) else 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run_training(tmp_path / "killed", wanted)
+        patch.setattr(TrainingLog, "write", write)
+        with pytest.raises(Killed):
+            run_training(tmp_path / "killed", wanted, save_every_steps=5)
     shutil.rmtree(tmp_path / "killed" / "out")
+    done = kill_after(monkeypatch, 99)
     assert read_files(run_training(tmp_path / "killed", wanted)) == whole
+    assert done == [11, 12]
 
 
 _CHILD = """
@@ -193,8 +202,8 @@ def test_a_broken_newest_state_is_skipped_with_a_warning(tmp_path, monkeypatch, 
 
 def test_the_state_of_a_run_with_other_settings_is_not_taken_over(tmp_path, caplog):
     run_training(tmp_path, save_every_steps=5)
-    alone = read_files(run_training(tmp_path / "alone", settings(seed=8)))
-    assert read_files(run_training(tmp_path, settings(seed=8))) == alone
+    alone = read_files(run_training(tmp_path / "alone", seed=8))
+    assert read_files(run_training(tmp_path, seed=8)) == alone
     assert "another" not in caplog.text
     assert "it belongs to a run with other settings or data" in caplog.text
 
@@ -218,7 +227,7 @@ def test_response_loss_is_the_mean_over_answer_tokens_alone(tmp_path):
     rate = {"name": "adamw", "learning_rate": 1e-6}
     wanted = settings(loss="response", passes=1, optimizer=rate, order="mixture")
     row = read_log(run_training(tmp_path, wanted, windows))[0]
-    model = run.open_model(small_model(), wanted.seed)
+    model = run.open_model(small_model(), 7)
     total, count = 0.0, 0
     for window in windows.windows:
         start = 0
@@ -255,7 +264,7 @@ def test_more_snapshots_than_the_run_can_give_are_refused_before_it_begins(tmp_p
 def test_the_seed_alone_changes_a_run_that_starts_from_a_model(tmp_path):
     base = run_training(tmp_path / "base")
     seeds = {"first": 1, "again": 1, "other": 2}
-    outs = [run_training(tmp_path / name, settings(seed=seed, passes=1), start=base) for name, seed in seeds.items()]
+    outs = [run_training(tmp_path / name, settings(passes=1), start=base, seed=seed) for name, seed in seeds.items()]
     first, again, other = (read_files(out)["model.safetensors"] for out in outs)
     assert first == again
     assert first != other

@@ -44,7 +44,6 @@ def test_a_model_that_cannot_be_built_is_refused(changes, message):
         ({"schedule": {"name": "constant", "final_ratio": 0.1}}, "Extra inputs"),
         ({"schedule": {"name": "cosine", "final_ratio": 1.5}}, "less than or equal to 1"),
         ({"snapshots": {"every_steps": 0, "keep": 1}}, "every_steps"),
-        ({"seed": -1}, "seed"),
         ({"micro_batch": 4}, "Extra inputs"),
     ],
 )

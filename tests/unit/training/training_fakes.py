@@ -51,6 +51,5 @@ def settings(**changes):
         "schedule": {"name": "cosine", "warmup_steps": 3},
         "global_batch_windows": 4,
         "passes": 2,
-        "seed": 7,
     }
     return TrainSettings.model_validate(values | changes)

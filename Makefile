@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo real micro test test-all lint clean-work help
+
+help:
+	@echo "make demo      run the embedded study and print its main table"
+	@echo "make test      lint and run every test"
+	@echo "make test-all  the same, and the demo in three worlds"
+	@echo "make real      the same chain on real data (needs ../shared/data)"
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo micro: $(INSTALLED)
+	$(BIN)/snakemake --profile local all --config study=$@
+	$(BIN)/mixlab show $@
+
+real: $(INSTALLED)
+	$(BIN)/mixlab lock python_stdlib --study real_small
+	$(BIN)/snakemake --profile local all --config study=real_small
+	$(BIN)/mixlab show real_small
+	$(BIN)/mixlab references real_small
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile rules
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-all: test
+	$(BIN)/python -m pytest -m worlds tests/e2e

@@ -1,0 +1,62 @@
+"""Pointers: the small files by which git knows an artifact and DVC finds its bytes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.states import Name
+from mixlab.artifacts.store import Store
+
+_FIELD = re.compile(r"^(?:- |  )(md5|size|nfiles|path): *'?([^'\n]+?)'? *$", re.MULTILINE)
+_DIRECTORY = re.compile(r"[0-9a-f]{32}\.dir")
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a pointer says: DVC's name of the artifact's folder, its size and its number of files."""
+
+    stage: str
+    key: str
+    oid: str
+    bytes: int
+    files: int
+
+    @property
+    def name(self) -> Name:
+        """Stage and key."""
+        return self.stage, self.key
+
+
+def parse_pointer(stage: str, key: str, text: str) -> Pointer:
+    """Parse the text of `tracked/<stage>/<key>.dvc`; raises ArtifactError when it is not such a text."""
+    fields = dict(_FIELD.findall(text))
+    place = f"tracked/{stage}/{key}.dvc"
+    if fields.get("path") != key or not _DIRECTORY.fullmatch(fields.get("md5", "")):
+        raise ArtifactError(f"{place}: not a pointer to {stage} {key}; `git checkout` it, or `mixlab forget {key}`")
+    return Pointer(stage, key, fields["md5"], int(fields.get("size", 0)), int(fields.get("nfiles", 0)))
+
+
+def read_pointer(store: Store, name: Name) -> Pointer:
+    """Read an artifact's pointer; raises ArtifactError when there is none."""
+    try:
+        return parse_pointer(*name, store.pointer(*name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{name[0]} {name[1]}: not tracked, so there is nothing to fetch") from None
+
+
+def list_pointers(store: Store) -> list[Name]:
+    """List every artifact that has a pointer in this working folder, in order of stage and key."""
+    return sorted((path.parent.name, path.stem) for path in store.tracked.glob("*/*.dvc"))
+
+
+def drop_pointers(store: Store, names: Iterable[Name]) -> list[Path]:
+    """Remove pointers and nothing else; return those that were there."""
+    dropped = []
+    for name in sorted(names):
+        path = store.pointer(*name)
+        if path.is_file():
+            path.unlink()
+            dropped.append(path)
+    return dropped

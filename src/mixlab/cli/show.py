@@ -1,0 +1,40 @@
+"""`mixlab show`: the main table of a finished study, and where its report is."""
+
+from pathlib import Path
+
+import click
+
+from mixlab.analysis.cells import read_csv
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.cli._common import example, json_option, open_store, print_json
+from mixlab.plan.build import build_plan
+from mixlab.report.terminal import render_main_table
+
+
+@click.command(epilog=example("mixlab show demo"))
+@click.argument("studies", nargs=-1, metavar="[STUDY...]")
+@json_option
+def command(studies: tuple[str, ...], as_json: bool) -> None:
+    """Print the main table of a finished study, its claimed effects, and where its report is."""
+    store = open_store()
+    plan = build_plan(store.root, studies, check_files=False).plan
+    shown = {}
+    for name, (key,) in plan.targets.items():
+        if not store.is_complete("report", key):
+            raise ArtifactError(f"study '{name}' has no report yet; run `snakemake --profile local all`")
+        folder = store.open("report", key)
+        shown[name] = folder
+        if not as_json:
+            _print_study(name, folder, store.root)
+    if as_json:
+        tables = {name: read_csv(folder / "tables" / "main.csv") for name, folder in shown.items()}
+        effects = {name: read_csv(folder / "tables" / "effects.csv") for name, folder in shown.items()}
+        print_json({"main": tables, "effects": effects})
+
+
+def _print_study(name: str, folder: Path, root: Path) -> None:
+    click.echo(f"{name}\n")
+    click.echo(render_main_table(folder))
+    for row in read_csv(folder / "tables" / "effects.csv"):
+        click.echo("  ".join(f"{key}: {value}" for key, value in row.items() if value))
+    click.echo(f"report: {(folder / 'report.html').relative_to(root)}")

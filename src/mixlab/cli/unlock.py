@@ -1,0 +1,36 @@
+"""`mixlab unlock`: free the working folder after a killed run, unless something of it still lives."""
+
+import subprocess
+import sys
+
+import click
+
+from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.locks import list_writers
+from mixlab.cli._common import example, json_option, open_store, print_json, render_count
+
+
+@click.command(epilog=example("mixlab unlock", "mixlab unlock && snakemake --profile local all"))
+@json_option
+def command(as_json: bool) -> None:
+    """Free the working folder after a killed run.
+
+    After SIGKILL, Snakemake's lock remains and its jobs may live on. While a writer lives this refuses, naming its host
+    and process; else it runs `snakemake --unlock`.
+    """
+    store = open_store()
+    if writers := list_writers(store.work):
+        lines = [f"{render_count(len(writers), 'writer')} still at work; wait, or stop it, then unlock"]
+        raise BusyError("\n".join([*lines, *map(str, writers)]))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--unlock", "--quiet", "all"],
+        cwd=store.root,
+        stdout=sys.stderr,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    if as_json:
+        print_json({"unlocked": True})
+    else:
+        click.echo("No writer lives; the working folder is unlocked.")
