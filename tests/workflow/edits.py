@@ -4,13 +4,18 @@
 made, `only` matches the labels of all of them: a test compares both with what a plan wants or with what a run made.
 """
 
+import json
+import os
+import random
 import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from checkouts import run_mixlab
 
 STUDY = "studies/micro.yaml"
@@ -65,13 +70,7 @@ def append(path: str, text: str) -> Apply:
 
 def relock(*edits: Apply) -> Apply:
     """Return the edits followed by `mixlab lock`."""
-
-    def apply(root: Path) -> None:
-        for edit in edits:
-            edit(root)
-        run_mixlab(root, "lock")
-
-    return apply
+    return together(*edits, lambda root: print(run_mixlab(root, "lock")))
 
 
 def delete(path: str) -> Apply:
@@ -82,6 +81,50 @@ def delete(path: str) -> Apply:
         shutil.rmtree(target) if target.is_dir() else target.unlink()
 
     return apply
+
+
+def together(*edits: Apply) -> Apply:
+    """Return several edits as one."""
+
+    def apply(root: Path) -> None:
+        for edit in edits:
+            edit(root)
+
+    return apply
+
+
+def discard_stage(stage: str) -> Apply:
+    """Return an edit that drops the artifacts of a stage and leaves a tombstone for each."""
+
+    def apply(root: Path) -> None:
+        for folder in sorted((root / "artifacts" / stage).iterdir()):
+            tombstone = root / "discarded" / stage / f"{folder.name}.json"
+            tombstone.parent.mkdir(parents=True, exist_ok=True)
+            tombstone.write_text(json.dumps({"key": folder.name, "reason": "averaged"}))
+            shutil.rmtree(folder)
+
+    return apply
+
+
+def reverse_keys(root: Path) -> None:
+    """Write the study with the keys of every mapping in reversed order."""
+
+    def reverse(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reverse(value[key]) for key in reversed(value)}
+        return [reverse(item) for item in value] if isinstance(value, list) else value
+
+    path = root / STUDY
+    text = yaml.safe_dump(reverse(yaml.safe_load(path.read_text())), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def touch_all(root: Path) -> None:
+    """Give every file another modification time, in no order."""
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    random.Random(0).shuffle(files)
+    for moment, path in enumerate(files):
+        os.utime(path, (1_700_000_000 + moment, 1_700_000_000 + moment))
 
 
 _EVALUATION_OF_ONE = {"generate": 2, "score": 1, "judge": 2, "scores": 1}
@@ -161,7 +204,49 @@ REMAKING = (
     ),
     Edit(
         "variant renamed",
-        replace(STUDY, "  even:\n", "  uniform:\n").__call__,
-        {},
+        together(replace(STUDY, "  even:\n", "  uniform:\n"), replace(STUDY, "against: even", "against: uniform")),
+        {"report": 1},
+        TABLES,
     ),
+    Edit("an effect renamed", replace(STUDY, "more math data, more math", "more helps"), {"report": 1}, TABLES),
+    Edit("title of the report", replace(STUDY, "Micro study", "Tiny study"), {"report": 1}, TABLES),
+)
+
+REMAKING_NOTHING = tuple(
+    Edit(name, apply, {})
+    for name, apply in {
+        "an edit undone": together(replace(STUDY, "math: 3", "math: 4"), replace(STUDY, "math: 4", "math: 3")),
+        "comments in .py, .smk and .yaml": together(
+            append("src/mixlab/training/loop.py", "\n# a remark\n"),
+            append("src/mixlab/plan/specs.py", "\n# a remark\n"),
+            append("rules/training.smk", "\n# a remark\n"),
+            append(STUDY, "\n\n# a remark\n"),
+            append("config.yaml", "# a remark\n"),
+        ),
+        "white space in .py, .smk and .yaml": together(
+            replace("src/mixlab/config/base.py", "import Any", "import  Any"),
+            append("rules/data.smk", "\n\n\n"),
+            append(STUDY, "\n   \n\n"),
+            replace(STUDY, "judge_run: [1, 2]", "judge_run:   [ 1,   2 ]"),
+        ),
+        "order of keys": reverse_keys,
+        "a half written as 50 %": replace(STUDY, "instruction: 1/2", "instruction: 50 %", count=2),
+        "a half written as 0.5": replace(STUDY, "instruction: 1/2", "instruction: 0.50", count=2),
+        "weights scaled": replace(STUDY, "{math: 3, reasoning: 1}", "{math: 1.5, reasoning: 50 %}"),
+        "weights written as ratios": replace(
+            STUDY, "{weights: {math: 3, reasoning: 1}}", "{ratios: {math: 3/4, reasoning: 0.25}}"
+        ),
+        "every file touched in random order": touch_all,
+        "machine settings": append("config.yaml", "  micro_batch_windows: 3\n  stages: {ipt: {threads: 2}}\n"),
+        "raw data removed": delete("tests/data/micro"),
+        "a source renamed, then mixlab lock": relock(replace(STUDY, "math_file", "sums", count=3)),
+        "a source file renamed, then mixlab lock": relock(
+            lambda root: (root / "tests/data/micro/math_en.jsonl").rename(root / "tests/data/micro/sums.jsonl"),
+            replace(STUDY, "math_en.jsonl", "sums.jsonl"),
+        ),
+        "a licence reworded": replace(STUDY, "CC0-1.0", "public domain", count=6),
+        "all ipt data discarded": discard_stage("ipt"),
+        "every model deleted, not tracked": delete("artifacts/sft"),
+        "every token store deleted, not tracked": delete("artifacts/tokenize"),
+    }.items()
 )

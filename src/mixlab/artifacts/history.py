@@ -9,7 +9,7 @@ from mixlab.artifacts.pointers import Pointer, parse_pointer
 from mixlab.artifacts.states import Name
 
 TRACKED = "tracked"
-_NOT_COMMITTED = "nobody yet (not committed)"
+_NOT_COMMITTED = "nobody yet"
 
 
 def is_repository(root: Path) -> bool:
@@ -17,14 +17,19 @@ def is_repository(root: Path) -> bool:
     return _run(root, "rev-parse", "--git-dir") is not None
 
 
-def _run(root: Path, *arguments: str, text: str = "") -> str | None:
+def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     """Run git below `root` and return what it prints, or None when it fails or is not installed."""
     command = ["git", "-C", str(root), "-c", "core.quotepath=off", *arguments]
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def _run(root: Path, *arguments: str) -> str | None:
+    printed = _run_bytes(root, *arguments)
+    return None if printed is None else printed.decode(errors="replace")
 
 
 def _to_name(path: str) -> Name:
@@ -50,6 +55,12 @@ def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
 def _shorten(paths: list[str], most: int = 1000) -> list[str]:
     """A command line has an end: beyond `most` paths, ask for the whole folder."""
     return paths if len(paths) <= most else [TRACKED]
+
+
+def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
+    """List the files below some places that git does not have as they are: new, changed or removed."""
+    printed = _run(root, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *places) or ""
+    return sorted(line[3:] for line in printed.split("\0") if line)
 
 
 def find_pointer(root: Path, key: str) -> tuple[str, str] | None:
@@ -92,14 +103,18 @@ def _read_blobs(root: Path, blobs: Iterable[tuple[str, str]]) -> dict[Name, set[
     """Read many pointers by their blob and path, in one process."""
     found: dict[Name, set[Pointer]] = {}
     listed = sorted(blobs)
-    printed = _run(root, "cat-file", "--batch", text="".join(f"{blob}\n" for blob, _ in listed)) or ""
+    printed = _run_bytes(root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in listed).encode())
+    rest = printed or b""
     for _, path in listed:
-        head, _, printed = printed.partition("\n")
-        size = int(head.split()[2])
-        text, printed = printed[:size], printed[size + 1 :]
+        head, _, rest = rest.partition(b"\n")
+        about = head.split()
+        if len(about) != 3:
+            continue  # a blob that a partial clone left behind
+        size = int(about[2])
+        text, rest = rest[:size].decode(errors="replace"), rest[size + 1 :]
         name = _to_name(path)
         try:
             found.setdefault(name, set()).add(parse_pointer(*name, text))
         except ArtifactError:
             continue  # a foreign .dvc file below tracked/ names no artifact
-    return found
+    return {name: pointers for name, pointers in found.items() if pointers}

@@ -1,4 +1,4 @@
-"""Keep DVC from deleting: a plain `dvc pull` removes each folder it once linked that the current branch has no pointer for.
+"""Keep DVC from deleting: a plain `dvc pull` removes what it once linked and the current branch has no pointer for.
 
 DVC notes such links in a small database per working folder. It is emptied here without importing DVC (0.2 s), so that
 it can be done whenever the workflow is read. The place is that of dvc 3.67; a test compares it with DVC's own.

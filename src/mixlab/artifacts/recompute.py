@@ -20,7 +20,7 @@ def read_recompute(store: Store) -> frozenset[tuple[str, str]]:
     except FileNotFoundError:
         return frozenset()
     except (ValueError, TypeError) as error:
-        raise ArtifactError(f"{path}: damaged ({error}); remove it, then `mixlab restore --recompute-missing`") from None
+        raise ArtifactError(f"{path}: damaged ({error}); remove it") from None
 
 
 def write_recompute(store: Store, names: Iterable[tuple[str, str]]) -> None:

@@ -39,7 +39,9 @@ def read_states(store: Store, stages: Iterable[str]) -> States:
 
     A tracked artifact whose data is lost (`work/recompute.json`) does not count as tracked.
     """
-    complete, tracked, discarded = set(), set(), set()
+    complete: set[Name] = set()
+    tracked: set[Name] = set()
+    discarded: set[Name] = set()
     for stage in stages:
         for key in _list_names(store.artifacts / stage, ""):
             if store.is_complete(stage, key):

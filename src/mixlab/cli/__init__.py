@@ -17,7 +17,6 @@ COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
     "explain": "One artifact: spec, parents, children, where it is, who made it.",
     "diff": "What an edit would run and keep.",
-    "show": "The main table of a finished study, and where its report is.",
     "lock": "Write the digests of source files to sources.lock.",
     "track": "Put finished artifacts under DVC.",
     "restore": "Fetch tracked artifacts.",

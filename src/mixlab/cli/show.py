@@ -36,5 +36,7 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
     click.echo(f"{name}\n")
     click.echo(render_main_table(folder))
     for row in read_csv(folder / "tables" / "effects.csv"):
-        click.echo("  ".join(f"{key}: {value}" for key, value in row.items() if value))
+        difference, error = (f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error"))
+        claim = f"{row['variant']} against {row['against']}: {difference} ± {error}, claimed at least {row['at_least']}"
+        click.echo(f"{row['name']}: {claim}: {row['verdict']}")
     click.echo(f"report: {(folder / 'report.html').relative_to(root)}")

@@ -32,10 +32,7 @@ def parse_exact(value: Any) -> Fraction:
         raise ValueError(f"expected a number like 0.5, 1/2 or 50 %, got {value!r}")
     if isinstance(value, (int, Fraction, Decimal)):
         return Fraction(value)
-    if isinstance(value, float):
-        text = getattr(value, "text", repr(float(value)))
-    else:
-        text = str(value)
+    text = getattr(value, "text", repr(float(value))) if isinstance(value, float) else str(value)
     try:
         if match := _FRACTION.match(text):
             return Fraction(int(match[1]), int(match[2]))

@@ -126,7 +126,7 @@ def open_engine(
     Raises DataError when the tokenizer has more entries than the model has embeddings.
     """
     torch.set_num_threads(threads)
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         model,
         dtype=_DTYPES[settings.dtype],

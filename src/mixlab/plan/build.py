@@ -7,7 +7,7 @@ from pathlib import Path
 from mixlab.config.loading import sort_problems
 from mixlab.config.machine import MainConfig
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.studies import load_main_config, load_study
+from mixlab.config.studies import load_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.checks import check_study
 from mixlab.plan.expand import expand_study
@@ -44,16 +44,16 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     used: dict[str, LockedSource] = {}
     for name in names or split_names(config.study):
         try:
-            study, document = load_study(root, name)
+            read = read_study(root, name)
         except ConfigError as error:
             problems += error.problems
             continue
-        found = check_study(study, document, lock)
+        found = [*read.problems, *check_study(read, lock)]
         problems += found
-        studies[name] = study
+        studies[name] = read.study
         if not found:
-            expand_study(plan, name, study, lock)
-            used.update({source: lock[source] for source in study.sources if source in lock})
+            expand_study(plan, name, read.study, lock)
+            used.update({source: lock[source] for source in read.study.sources if source in lock})
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:

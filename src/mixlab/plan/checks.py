@@ -1,14 +1,16 @@
 """What a study cannot mean, found before any job: every problem at once, each with its address."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 
 from pydantic import ValidationError
 
-from mixlab.config.loading import Document, problem_at
+from mixlab.config.loading import problem_at
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import FilesConfig
+from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
 from mixlab.config.training import TrainSettings
 from mixlab.plan.sources_lock import LOCK, LockedSource
@@ -17,19 +19,26 @@ Path = tuple[str | int, ...]
 Found = Iterator[tuple[Path, str]]
 
 
-def check_study(study: Study, document: Document, lock: Mapping[str, LockedSource]) -> list[Problem]:
-    """Return every problem of a study that its models alone cannot see."""
-    checks: tuple[Found, ...] = (
-        _check_sources(study, lock),
-        _check_tokenizers(study),
-        _check_base_models(study),
-        _check_variants(study),
-        _check_training(study),
-        _check_sft(study),
-        _check_benchmarks(study),
-        _check_effects(study),
+def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Problem]:
+    """Return every problem of a study that its models alone cannot see.
+
+    A study with mistakes of form is checked as far as it was understood, so that all problems are told at once.
+    """
+    study = read.study
+    checks: tuple[tuple[Callable[[], Found], tuple[str, ...]], ...] = (
+        (lambda: _check_sources(study, lock), ("sources",)),
+        (lambda: _check_tokenizers(study, read), ("tokenizers", "sources")),
+        (lambda: _check_base_models(study, read), ("base_models", "tokenizers", "sources")),
+        (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
+        (lambda: _check_order(study, read), ("report", "variants")),
+        (lambda: _check_training(study), ("ipt", "average", "variants", "base_models")),
+        (lambda: _check_sft(study, read), ("sft", "base_models", "sources")),
+        (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
+        (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
+        (lambda: _check_names(study), ("effects", "report")),
     )
-    return [problem_at(document, path, message) for check in checks for path, message in check]
+    possible = (check() for check, sections in checks if not read.missing.intersection(sections))
+    return [problem_at(read.document, path, message) for found in possible for path, message in found]
 
 
 def _unknown(what: str, name: str, known: Sequence[str] | Mapping[str, object]) -> str:
@@ -59,17 +68,26 @@ def _check_sources(study: Study, lock: Mapping[str, LockedSource]) -> Found:
                     yield ("sources", name), message
 
 
-def _check_tokenizers(study: Study) -> Found:
+def _check_tokenizers(study: Study, read: StudyFile) -> Found:
     for name, tokenizer in study.tokenizers.items():
         for position, source in enumerate(tokenizer.sources):
             path = ("tokenizers", name, "sources", position)
-            if source not in study.sources:
-                yield path, _unknown("source", source, study.sources)
-            elif study.sources[source].kind == "benchmark":
+            if source not in read.names("sources"):
+                yield path, _unknown("source", source, read.names("sources"))
+            elif source in tokenizer.sources[:position]:
+                yield path, f"'{source}' is named twice; name each source once"
+            elif source in study.sources and study.sources[source].kind == "benchmark":
                 yield path, f"'{source}' is a benchmark; a tokenizer is trained on raw and instruction sources"
 
 
-def _check_mixture(study: Study, path: Path, mixture: MixtureConfig) -> Found:
+def _check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureConfig) -> Found:
+    written = read.names("sources")
+    for position, name in enumerate(mixture.sources):
+        if name not in written:
+            at = name if isinstance(mixture.sources, dict) else position
+            yield (*path, "sources", at), _unknown("source", name, written)
+    if not all(name in study.sources for name in mixture.names()):
+        return
     try:
         mixture.to_settings(study.sources, seed=0)
     except ValueError as error:
@@ -85,29 +103,32 @@ def _check_length(study: Study, path: Path, sequence_tokens: int, base_models: S
             yield (*path, "sequence_tokens"), f"{message}; lower it or raise base_models.{name}.model.max_positions"
 
 
-def _check_base_models(study: Study) -> Found:
+def _check_base_models(study: Study, read: StudyFile) -> Found:
     for name, model in study.base_models.items():
         path = ("base_models", name)
-        if model.tokenizer not in study.tokenizers:
-            yield (*path, "tokenizer"), _unknown("tokenizer", model.tokenizer, study.tokenizers)
+        if model.tokenizer not in read.names("tokenizers"):
+            yield (*path, "tokenizer"), _unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
         if model.training.snapshots is not None:
             yield (*path, "training", "snapshots"), "pretraining keeps its last model alone; remove snapshots"
-        yield from _check_mixture(study, (*path, "mixture"), model.mixture)
+        yield from _check_mixture(study, read, (*path, "mixture"), model.mixture)
         yield from _check_length(study, path, model.sequence_tokens, [name])
 
 
-def _check_variants(study: Study) -> Found:
+def _check_variants(study: Study, read: StudyFile) -> Found:
     for label, variant in study.variants.items():
         path = ("variants", label)
         for position, name in enumerate(variant.base_models or ()):
-            if name not in study.base_models:
-                yield (*path, "base_models", position), _unknown("base model", name, study.base_models)
-        yield from _check_mixture(study, path, variant.to_mixture())
+            if name not in read.names("base_models"):
+                yield (*path, "base_models", position), _unknown("base model", name, read.names("base_models"))
+        yield from _check_mixture(study, read, path, variant.to_mixture())
         if variant.budget.samples is not None:
             yield (*path, "budget"), "IPT packs documents, so its budget is in tokens or epochs, not samples"
+
+
+def _check_order(study: Study, read: StudyFile) -> Found:
     for position, label in enumerate(study.report.order):
-        if label not in study.variants:
-            yield ("report", "order", position), _unknown("variant", label, study.variants)
+        if label not in read.names("variants"):
+            yield ("report", "order", position), _unknown("variant", label, read.names("variants"))
 
 
 def _check_training(study: Study) -> Found:
@@ -135,26 +156,27 @@ def _check_steps(training: TrainSettings, label: str, tokens: int | None, sequen
         yield ("variants", label, "budget"), f"{message}; raise the budget or keep fewer snapshots"
 
 
-def _check_sft(study: Study) -> Found:
+def _check_sft(study: Study, read: StudyFile) -> Found:
     sft = study.sft
     if sft is None:
         return
-    yield from _check_mixture(study, ("sft", "mixture"), sft.mixture)
+    yield from _check_mixture(study, read, ("sft", "mixture"), sft.mixture)
     yield from _check_length(study, ("sft",), sft.sequence_tokens, list(study.base_models))
     if sft.training.snapshots is not None:
         yield ("sft", "training", "snapshots"), "sft keeps its last model alone; remove snapshots"
-    for position, name in enumerate(sft.mixture.names()):
+    for position, name in enumerate(sft.mixture.sources):
         if name in study.sources and study.sources[name].kind == "raw":
-            yield ("sft", "mixture", "sources", position), f"'{name}' is raw text; sft learns from dialogues"
+            at = name if isinstance(sft.mixture.sources, dict) else position
+            yield ("sft", "mixture", "sources", at), f"'{name}' is raw text; sft learns from dialogues"
 
 
-def _check_benchmarks(study: Study) -> Found:
+def _check_benchmarks(study: Study, read: StudyFile) -> Found:
     for name, use in study.benchmarks.items():
         path = ("benchmarks", name)
         source = study.sources.get(use.data)
-        if source is None:
-            yield (*path, "data"), _unknown("source", use.data, study.sources)
-        elif source.kind != "benchmark":
+        if use.data not in read.names("sources"):
+            yield (*path, "data"), _unknown("source", use.data, read.names("sources"))
+        elif source is not None and source.kind != "benchmark":
             yield (*path, "data"), f"'{use.data}' is a source of kind {source.kind}; a benchmark needs kind benchmark"
         try:
             declaration = use.declaration(name)
@@ -173,13 +195,14 @@ def _check_benchmarks(study: Study) -> Found:
                 yield ("judge",), str(error)
 
 
-def _check_effects(study: Study) -> Found:
-    points = list(study.variants)
-    if len(study.base_models) > 1:
+def _check_effects(study: Study, read: StudyFile) -> Found:
+    points = list(read.names("variants"))
+    if len(read.names("base_models")) > 1:
         points = [
             f"{label} on {base}"
-            for label, variant in study.variants.items()
-            for base in variant.base_models or study.base_models
+            for label in points
+            for base in (study.variants[label].base_models if label in study.variants else None)
+            or read.names("base_models")
         ]
     declared = {}
     for name, use in study.benchmarks.items():
@@ -187,6 +210,7 @@ def _check_effects(study: Study) -> Found:
             declared[name] = use.declaration(name)
         except (ConfigError, ValueError):
             continue
+    is_whole = len(declared) == len(read.names("benchmarks"))
     for position, effect in enumerate(study.effects):
         path = ("effects", position)
         for field in ("variant", "against"):
@@ -198,5 +222,17 @@ def _check_effects(study: Study) -> Found:
         chosen = [
             name for name, one in declared.items() if effect.selects(one.measure, name, one.category, one.language)
         ]
-        if declared and not chosen:
+        if is_whole and not chosen:
             yield path, f"effect '{effect.name}' selects no benchmark of the study ({effect.filters()})"
+
+
+def _check_names(study: Study) -> Found:
+    """Two things of one name cannot be told apart in a table."""
+    names = Counter(effect.name for effect in study.effects)
+    for position, effect in enumerate(study.effects):
+        if names.pop(effect.name, 1) > 1:
+            yield ("effects", position, "name"), f"'{effect.name}' names several effects; names must differ"
+    labels = Counter(group.label for group in study.report.groups)
+    for position, group in enumerate(study.report.groups):
+        if labels.pop(group.label, 1) > 1:
+            yield ("report", "groups", position), f"'{group.label}' names several groups; labels must differ"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixlab.artifacts.keys import split_reference
+from mixlab.artifacts.keys import canonical_json, split_reference
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.specs import Spec
@@ -12,6 +12,8 @@ from mixlab.plan.specs import Spec
 _ABSENT = object()
 _ORDERED_BY_KEY = frozenset({"aggregate"})
 """Stages whose spec lists things in order of keys, so that it changes all over when a key above it does."""
+_UNORDERED = "sources"
+"""Field whose entries stand in order of keys, so that only which ones there are means something."""
 _FOLLOWS = "_key"
 """Ending of the fields that hold a key: they change because something else did."""
 
@@ -169,6 +171,8 @@ def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str
         for name in dict.fromkeys((*old, *new)):
             yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), (*path, str(name)))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        if path[-1:] == (_UNORDERED,):
+            old, new = sorted(old, key=canonical_json), sorted(new, key=canonical_json)
         for number, (was, now) in enumerate(zip(old, new, strict=True)):
             yield from _walk(was, now, (*path, str(number)))
     elif old != new or type(old) is not type(new):

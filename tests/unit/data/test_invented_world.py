@@ -104,7 +104,7 @@ def test_sums_and_orders_are_right(language: str) -> None:
         left, right = item["solution"].split("=")
         assert str(eval(left)) == right == item["answer"]
     for item in _records("benchmark", 100, language=language, category="reasoning"):
-        digits = [int(digit) for digit in item["answer"].split()]
+        digits = [int(digit) for digit in item["answer"]]
         assert digits in (sorted(digits), sorted(digits, reverse=True))
         assert sorted(digits) == sorted(int(digit) for digit in item["prompt"] if digit.isdigit())
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixlab.config.mixtures import MixtureSettings
@@ -119,6 +119,7 @@ def test_raking_towards_axes_that_cannot_both_hold_is_an_error() -> None:
 
 
 @given(st.lists(st.integers(1, 100), min_size=8, max_size=8), st.integers(0, 7))
+@settings(max_examples=30)
 def test_raking_meets_both_axes_whenever_it_answers(weights: list[int], empty: int) -> None:
     cells = [f"{language}/{category}" for language in LANGUAGES for category in CATEGORIES]
     joint = {cell: Fraction(weight, sum(weights)) for cell, weight in zip(cells, weights, strict=True)}

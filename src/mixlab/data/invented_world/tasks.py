@@ -66,9 +66,9 @@ def _sums(words: ModuleType) -> Iterator[Task]:
 def _orders(words: ModuleType) -> Iterator[Task]:
     for digits in permutations(range(10), 3):
         for direction, wordings in words.ORDERS.items():
-            answer = " ".join(str(digit) for digit in sorted(digits, reverse=direction == "down"))
+            answer = "".join(str(digit) for digit in sorted(digits, reverse=direction == "down"))
             for wording in wordings:
-                yield Task(wording.format(digits=" ".join(map(str, digits))), answer, {"answer": answer})
+                yield Task(wording.format(digits="".join(map(str, digits))), answer, {"answer": answer})
 
 
 def _functions(words: ModuleType) -> Iterator[Task]:

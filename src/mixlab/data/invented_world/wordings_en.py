@@ -64,33 +64,30 @@ FILL = (
 JOINT = " "
 """Between two sentences."""
 
-THINGS = (
-    ("apples", ""), ("books", ""), ("coins", ""), ("stones", ""),
-    ("flowers", ""), ("cakes", ""), ("shells", ""), ("boxes", ""),
-)  # fmt: skip
+THINGS = (("apples", ""), ("books", ""), ("coins", ""), ("stones", ""))
 SUMS = (
-    "I have {a} {thing}. I get {b} more. How many {thing} do I have?",
-    "There are {a} {thing} here and {b} {thing} there. How many in all?",
-    "Ann has {a} {thing} and Ben has {b}. How many {thing} together?",
-    "{a} {thing} are in a bag. We add {b}. How many {thing} now?",
+    "I have {a} {thing} and get {b}. How many?",
+    "{a} {thing} here, {b} there. How many in all?",
+    "Ann has {a} {thing}, Ben has {b}. Together?",
+    "{a} {thing} in a bag, {b} are added. How many?",
 )
 DIFFERENCES = (
-    "I have {a} {thing}. I lose {b}. How many {thing} are left?",
-    "There are {a} {thing}. We take {b} away. How many remain?",
-    "Ann has {a} {thing} and gives {b} to Ben. How many {thing} has Ann?",
-    "{a} {thing} are in a bag. {b} fall out. How many {thing} now?",
+    "I have {a} {thing} and lose {b}. How many?",
+    "{a} {thing} here, {b} are taken. How many left?",
+    "Ann has {a} {thing}, Ben takes {b}. What remains?",
+    "{a} {thing} in a bag, {b} fall out. How many?",
 )
 ORDERS = {
     "up": (
         "Sort {digits} from small to large.",
         "Put {digits} in rising order.",
-        "Order these, smallest first: {digits}",
+        "Order smallest first: {digits}",
         "{digits}: which order goes up?",
     ),
     "down": (
         "Sort {digits} from large to small.",
         "Put {digits} in falling order.",
-        "Order these, largest first: {digits}",
+        "Order largest first: {digits}",
         "{digits}: which order goes down?",
     ),
 }

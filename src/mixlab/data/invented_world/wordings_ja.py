@@ -62,21 +62,18 @@ FILL = (
 )
 JOINT = ""
 
-THINGS = (
-    ("りんご", "個"), ("本", "冊"), ("鉛筆", "本"), ("石", "個"),
-    ("花", "本"), ("皿", "枚"), ("紙", "枚"), ("箱", "個"),
-)  # fmt: skip
+THINGS = (("りんご", "個"), ("石", "個"), ("紙", "枚"), ("皿", "枚"))
 SUMS = (
-    "{thing}が{a}{unit}あります。{b}{unit}もらいました。全部で何{unit}ですか。",
-    "ここに{thing}が{a}{unit}、あそこに{b}{unit}あります。合わせて何{unit}ですか。",
-    "花子は{thing}を{a}{unit}、太郎は{b}{unit}持っています。二人で何{unit}ですか。",
-    "袋に{thing}が{a}{unit}あります。{b}{unit}入れました。今は何{unit}ですか。",
+    "{thing}が{a}{unit}、{b}{unit}もらう。何{unit}？",
+    "ここに{thing}{a}{unit}、あそこに{b}{unit}。全部で？",
+    "花子は{thing}{a}{unit}、太郎は{b}{unit}。合わせて？",
+    "袋に{thing}{a}{unit}、{b}{unit}入れた。今は？",
 )
 DIFFERENCES = (
-    "{thing}が{a}{unit}あります。{b}{unit}なくしました。残りは何{unit}ですか。",
-    "{thing}が{a}{unit}あり、{b}{unit}取りました。何{unit}残りますか。",
-    "花子は{thing}を{a}{unit}持ち、太郎に{b}{unit}あげました。花子は何{unit}持っていますか。",
-    "袋に{thing}が{a}{unit}あります。{b}{unit}落ちました。今は何{unit}ですか。",
+    "{thing}が{a}{unit}、{b}{unit}なくす。何{unit}？",
+    "ここに{thing}{a}{unit}、{b}{unit}取った。残りは？",
+    "花子は{thing}{a}{unit}、太郎に{b}{unit}渡す。残りは？",
+    "袋に{thing}{a}{unit}、{b}{unit}出した。今は？",
 )
 ORDERS = {
     "up": (

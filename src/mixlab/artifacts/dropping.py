@@ -1,0 +1,72 @@
+"""Drop data on purpose: from the artifacts, from the cache, never from a remote."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from mixlab.artifacts.history import list_reachable
+from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.pointers import Pointer, drop_pointers, list_pointers, read_pointer
+from mixlab.artifacts.recompute import read_recompute, write_recompute
+from mixlab.artifacts.remote import open_depot
+from mixlab.artifacts.states import Name
+from mixlab.artifacts.store import Store
+from mixlab.artifacts.tombstones import Tombstone, drop_artifact, write_tombstone
+
+
+def list_unpushed(store: Store, names: Iterable[Name]) -> list[Name]:
+    """List which of `names` no remote has whole: those without a pointer, and those whose objects it lacks."""
+    tracked = {name: read_pointer(store, name) for name in names if store.pointer(*name).is_file()}
+    only = [name for name in names if name not in tracked]
+    if tracked:
+        with open_depot(store) as depot:
+            only += [one.name for one in depot.list_missing(tracked.values(), cached=False)]
+    return sorted(only)
+
+
+def discard_artifacts(store: Store, names: Sequence[Name], reason: str) -> list[Tombstone]:
+    """Leave tombstones and drop pointers, artifacts and their share of the cache, in that order.
+
+    Killed in between, an artifact is still finished: by its tombstone, or because it is still here.
+    """
+    tombstones = [describe_dropped(store, name, reason) for name in names]
+    pointers = [read_pointer(store, name) for name in names if store.pointer(*name).is_file()]
+    for tombstone in tombstones:
+        write_tombstone(store, tombstone)
+    drop_pointers(store, names)
+    for name in names:
+        drop_artifact(store, name)
+    drop_cached(store, pointers)
+    write_recompute(store, read_recompute(store).difference(names))
+    return tombstones
+
+
+def describe_dropped(store: Store, name: Name, reason: str) -> Tombstone:
+    """Describe an artifact for its tombstone: by its manifest, or by its provenance when it is not here."""
+    if store.is_complete(*name):
+        manifest = read_manifest(store.folder(*name))
+        return Tombstone(*name, manifest.digest, manifest.bytes, reason)
+    records = sorted((store.root / "provenance" / name[0] / name[1]).glob("*.json"))
+    digests = [json.loads(path.read_text(encoding="utf-8")).get("digest", "") for path in records]
+    return Tombstone(*name, digests[-1] if digests else "", read_pointer(store, name).bytes, reason)
+
+
+def drop_cached(store: Store, pointers: Sequence[Pointer]) -> int:
+    """Remove the artifacts' objects from the cache, but for those that another pointer needs; return the bytes freed.
+
+    Other pointers are those of this folder, of every branch and of every tag.
+    """
+    if not pointers:
+        return 0
+    names = {one.name for one in pointers}
+    with open_depot(store) as depot:
+        return depot.drop(depot.list_used(pointers) - depot.list_used(list_kept(store, names)))
+
+
+def list_kept(store: Store, without: set[Name]) -> list[Pointer]:
+    """List the pointers of this folder and of every branch and tag, but for some artifacts'.
+
+    Raises ArtifactError for a pointer that cannot be read: nobody knows what it needs.
+    """
+    kept = {one for name, found in list_reachable(store.root).items() if name not in without for one in found}
+    kept.update(read_pointer(store, name) for name in list_pointers(store) if name not in without)
+    return sorted(kept, key=lambda one: (one.name, one.oid))

@@ -1,0 +1,140 @@
+"""Bring tracked artifacts back: ask first, fetch, put in place, and mend what was damaged on this machine."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.history import find_pointer, read_committers
+from mixlab.artifacts.pointers import Pointer, parse_pointer, read_pointer
+from mixlab.artifacts.remote import Depot, open_depot
+from mixlab.artifacts.states import Name
+from mixlab.artifacts.store import Store
+from mixlab.artifacts.tombstones import drop_artifact
+
+CURE = (
+    "push them where they were made (`dvc push`), or make them again (`mixlab restore --recompute-missing`), "
+    "or drop their pointers (`mixlab forget KEY`)"
+)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A tracked artifact whose data cannot be had, and who committed its pointer."""
+
+    stage: str
+    key: str
+    committer: str
+
+    @property
+    def name(self) -> Name:
+        """Stage and key."""
+        return self.stage, self.key
+
+    def __str__(self) -> str:
+        place = f"{self.stage} {self.key}"
+        return f"{place}: tracked, but neither cache nor remote has its data; pointer committed by {self.committer}"
+
+
+def check_fetchable(store: Store, names: Iterable[Name]) -> list[Missing]:
+    """List which tracked artifacts cannot be fetched: the cache is asked first, then the remote, in one batch.
+
+    Raises ArtifactError where there is no DVC repository or a pointer cannot be read.
+    """
+    pointers = [read_pointer(store, name) for name in sorted(set(names))]
+    if not pointers:
+        return []
+    with open_depot(store) as depot:
+        return _name_committers(store, depot.list_missing(pointers))
+
+
+def _name_committers(store: Store, lost: Sequence[Pointer]) -> list[Missing]:
+    committers = read_committers(store.root, [one.name for one in lost])
+    return [Missing(*one.name, committers[one.name]) for one in lost]
+
+
+def require_fetchable(store: Store, names: Iterable[Name]) -> None:
+    """Raise ArtifactError listing every tracked artifact of `names` that cannot be fetched, with the cures."""
+    if missing := check_fetchable(store, names):
+        raise build_error(missing)
+
+
+def build_error(missing: Sequence[Missing]) -> ArtifactError:
+    """Build the error that lists what cannot be fetched, and the cures."""
+    return ArtifactError("\n".join([*map(str, missing), CURE]))
+
+
+def restore_artifacts(store: Store, names: Iterable[Name]) -> list[Name]:
+    """Fetch tracked artifacts and put each in its place, verified; return those that were not here.
+
+    Nothing is fetched when something cannot be had: then ArtifactError lists it with key and committer.
+    """
+    wanted = [read_pointer(store, name) for name in sorted(set(names)) if not store.is_complete(*name)]
+    if not wanted:
+        return []
+    with open_depot(store) as depot:
+        if lost := depot.list_missing(wanted):
+            raise build_error(_name_committers(store, lost))
+        depot.fetch(wanted)
+        for pointer in wanted:
+            _place(depot, pointer)
+    return [pointer.name for pointer in wanted]
+
+
+def _place(depot: Depot, pointer: Pointer) -> None:
+    """Place an artifact; when the cache's copy is damaged, replace it by the remote's, once."""
+    try:
+        depot.place(pointer)
+    except ArtifactError:
+        damaged = depot.list_damaged(pointer)
+        if not damaged:
+            raise
+        if depot.list_missing([pointer], cached=False):
+            raise _hopeless(depot, pointer) from None
+        depot.drop(damaged)
+        depot.fetch([pointer])
+        depot.place(pointer)
+
+
+def repair_artifact(store: Store, name: Name) -> bool:
+    """Replace a damaged artifact by its tracked copy; return False when it was removed because it is not tracked.
+
+    A flipped byte is in the cache as well where artifacts are links to it: the cached objects are read, and the
+    damaged ones dropped, before anything is fetched. Raises ArtifactError, and removes nothing, when there is no good
+    copy.
+    """
+    if not store.pointer(*name).is_file():
+        drop_artifact(store, name)
+        return False
+    pointer = read_pointer(store, name)
+    with open_depot(store) as depot:
+        damaged = depot.list_damaged(pointer)
+        whole = depot.read_tree(pointer) is not None and not damaged
+        if depot.list_missing([pointer], cached=whole):
+            raise _hopeless(depot, pointer)
+        drop_artifact(store, name)
+        depot.drop(damaged)
+        depot.fetch([pointer])
+        depot.place(pointer)
+    return True
+
+
+def _hopeless(depot: Depot, pointer: Pointer) -> ArtifactError:
+    stage, key = pointer.name
+    place = f"remote '{depot.remote_name}'" if depot.remote_name else "no remote is configured, so nothing else"
+    return ArtifactError(
+        f"{stage} {key}: damaged here and in the cache, and {place} has no copy; "
+        f"`mixlab forget {key}`, then `mixlab verify --repair {key}`, and the next run makes it again"
+    )
+
+
+def adopt_pointer(store: Store, key: str) -> Name | None:
+    """Find a pointer to `key` that another branch or an earlier commit had and write it here; None if there is none."""
+    found = find_pointer(store.root, key)
+    if found is None:
+        return None
+    stage, text = found
+    parse_pointer(stage, key, text)
+    path = store.pointer(stage, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return stage, key

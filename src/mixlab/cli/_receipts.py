@@ -1,0 +1,65 @@
+"""The small text files by which `dvc repro` knows what each stage is asked for and what it delivered."""
+
+from pathlib import Path
+
+from mixlab.artifacts.pipeline import PIPELINE, record_pipeline
+from mixlab.artifacts.states import States, read_states
+from mixlab.artifacts.store import Store
+from mixlab.config.studies import load_main_config
+from mixlab.plan.demand import build_demand
+from mixlab.plan.graph import Plan
+from mixlab.plan.stages import STAGES
+
+PLANS = "plans"
+RECEIPTS = "receipts"
+
+
+def list_keys(plan: Plan, study: str) -> dict[str, list[str]]:
+    """Map each stage to the sorted keys of a study: what it wants, whatever is finished."""
+    keys = sorted(plan.closure(plan.targets[study]))
+    return {stage: [key for key in keys if plan.nodes[key].stage == stage] for stage in STAGES}
+
+
+def write_plans(store: Store, plan: Plan, study: str) -> bool:
+    """Write `plans/<study>/<stage>.txt` for every stage; return whether any of them changed."""
+    folder = store.root / PLANS / study
+    stale = [path for path in folder.glob("*.txt") if path.stem not in STAGES]
+    for path in stale:
+        path.unlink()
+    written = [write_keys(folder / f"{stage}.txt", keys) for stage, keys in list_keys(plan, study).items()]
+    return any([*written, *stale])
+
+
+def write_receipt(store: Store, plan: Plan, states: States, study: str, stage: str) -> bool:
+    """Write which of a stage's keys are finished; return whether that changed."""
+    keys = [key for key in list_keys(plan, study)[stage] if states.is_finished((stage, key))]
+    return write_keys(store.root / RECEIPTS / study / f"{stage}.txt", keys)
+
+
+def write_keys(path: Path, keys: list[str]) -> bool:
+    """Write one key a line; return whether the file changed."""
+    text = "".join(f"{key}\n" for key in keys)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return True
+
+
+def record_finished(store: Store, plan: Plan) -> bool:
+    """Leave plans, receipts and dvc.lock of config.yaml's study as `dvc repro` would, once the study is finished.
+
+    So `dvc status` is clean and `dvc repro` has nothing to do after a literal `snakemake … all`. Returns whether
+    dvc.lock was written.
+    """
+    study = load_main_config(store.root).study
+    if study not in plan.targets or not (store.root / PIPELINE).is_file():
+        return False
+    states = read_states(store, STAGES)
+    if not build_demand(plan, states, plan.targets[study]).is_empty:
+        return False
+    changed = [write_plans(store, plan, study)]
+    changed += [write_receipt(store, plan, states, study, stage) for stage in STAGES]
+    return any(changed) and record_pipeline(store)

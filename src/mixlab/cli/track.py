@@ -1,0 +1,114 @@
+"""`mixlab track`: put finished artifacts under DVC, and what people read beside the code."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mixlab.artifacts.history import is_repository, list_uncommitted
+from mixlab.artifacts.pointers import Pointer
+from mixlab.artifacts.states import read_states
+from mixlab.artifacts.store import Store
+from mixlab.artifacts.tracking import list_untracked, push_artifacts, track_artifacts
+from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
+from mixlab.cli._named import RESULTS, refresh_named, write_results
+from mixlab.cli._receipts import record_finished
+from mixlab.cli._selection import count_stages, describe_names, is_key, plan_named, select_names
+from mixlab.plan.graph import Plan
+from mixlab.plan.planfile import read_plan
+from mixlab.plan.stages import STAGES
+
+SWITCH = "MIXLAB_TRACK"
+"""Environment variable: `off` inside `dvc repro`, where `mixlab deliver` tracks instead."""
+
+COMMITTED = ("tracked", "discarded", "provenance", "dvc.lock")
+COMMITTED_BY_STUDY = ("plans", "receipts", RESULTS)
+"""What tracking changes and git keeps."""
+
+
+@click.command(epilog=example("mixlab track", "mixlab track ipt average --push", "mixlab track 431bfac04c1bd901"))
+@click.argument("what", nargs=-1, metavar="[KEY|STAGE|STUDY]...")
+@click.option("--push", is_flag=True, help="Upload to the DVC remote, before a pointer is written.")
+@click.option("--after-run", type=click.Path(path_type=Path), metavar="PLAN", hidden=True)
+@json_option
+def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: bool) -> None:
+    """Give every whole artifact a pointer that git can keep; without names, those of the study of config.yaml.
+
+    Refreshes the links in named/ and the tables in results/, and prints the git and DVC commands it leaves to you.
+    """
+    store = open_store()
+    if after_run is not None:
+        track_after_run(store, after_run)
+        return
+    plan = Plan() if what and all(is_key(word) for word in what) else plan_named(store, what)
+    names = select_names(plan, read_states(store, STAGES), what)
+    made = track_artifacts(store, list_untracked(store, names), push=push)
+    uploaded = push_artifacts(store, [name for name in names if store.pointer(*name).is_file()]) if push else 0
+    changed = publish(store, plan)
+    if plan.targets and has_dvc(store):
+        record_finished(store, plan)
+    if as_json:
+        print_json({"tracked": describe_names([one.name for one in made]), "uploaded": uploaded, "results": changed})
+    else:
+        _print(store, plan, made, push)
+
+
+def publish(store: Store, plan: Plan) -> list[str]:
+    """Refresh links and tables of a plan's studies; return the tables that changed."""
+    refresh_named(store, plan, read_states(store, STAGES))
+    return [path.relative_to(store.root).as_posix() for path in write_results(store, plan)]
+
+
+def has_dvc(store: Store) -> bool:
+    """Whether artifacts can be tracked here: in a git repository with DVC in it."""
+    return (store.root / ".dvc").is_dir() and is_repository(store.root)
+
+
+def track_after_run(store: Store, plan_file: Path) -> None:
+    """Track what a Snakemake run finished, in one line; nothing where there is no repository, or inside `dvc repro`."""
+    plan = read_plan(plan_file).plan
+    publish(store, plan)
+    if os.environ.get(SWITCH) == "off":
+        return
+    if not has_dvc(store):
+        click.echo("mixlab: no git and DVC repository here, so nothing is tracked", err=True)
+        return
+    made = track_plan(store, plan)
+    if made:
+        click.echo(f"mixlab: {_summarise(made)}; `mixlab track` says what is left to you", err=True)
+
+
+def track_plan(store: Store, plan: Plan) -> list[Pointer]:
+    """Track every whole artifact of a plan, and bring receipts and dvc.lock of a finished study up to date."""
+    made = track_artifacts(store, list_untracked(store, [node.name for node in plan.nodes.values()]))
+    record_finished(store, plan)
+    return made
+
+
+def _summarise(made: Sequence[Pointer]) -> str:
+    size = render_bytes(sum(one.bytes for one in made))
+    return f"Tracked {render_count(len(made), 'artifact')} ({size}): {count_stages([one.name for one in made])}"
+
+
+def _print(store: Store, plan: Plan, made: Sequence[Pointer], push: bool) -> None:
+    click.echo(f"{_summarise(made)}." if made else "Nothing new to track.")
+    for line in list_commands(store, plan, push):
+        click.echo(line)
+
+
+def list_commands(store: Store, plan: Plan, push: bool) -> list[str]:
+    """List the commands that are left to the user: what git does not have yet, and what no remote may have."""
+    places = [*COMMITTED, *(f"{folder}/{study}" for study in plan.targets for folder in COMMITTED_BY_STUDY)]
+    files = list_uncommitted(store.root, places) if has_dvc(store) else []
+    if not files:
+        return []
+    changed = [place for place in places if any(file == place or file.startswith(f"{place}/") for file in files)]
+    pointers = [file for file in files if file.endswith(".dvc")]
+    message = f"{', '.join(plan.targets) or 'artifacts'}: {render_count(len(pointers), 'pointer')}"
+    lines = ["Left to you:", f"  git add --all {shlex.join(changed)}", f"  git commit -m {shlex.quote(message)}"]
+    stages = [stage for stage in STAGES if any(file.startswith(f"tracked/{stage}/") for file in pointers)]
+    if stages and not push:
+        lines.append(f"  dvc push --recursive {' '.join(f'tracked/{stage}' for stage in stages)}")
+    return lines

@@ -1,0 +1,79 @@
+"""`mixlab verify`: compare artifacts with their digests, and replace the damaged ones."""
+
+import sys
+
+import click
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.manifest import check_files, read_manifest
+from mixlab.artifacts.restoring import repair_artifact
+from mixlab.artifacts.states import Name, read_states
+from mixlab.artifacts.store import Store
+from mixlab.cli._common import example, json_option, open_store, print_error, print_json, render_count
+from mixlab.cli._selection import is_key, plan_named, select_names
+from mixlab.plan.graph import Plan
+from mixlab.plan.stages import STAGES
+
+DAMAGED = 1
+"""Exit code when something is wrong and was not repaired."""
+
+
+@click.command(epilog=example("mixlab verify", "mixlab verify ipt", "mixlab verify --repair 431bfac04c1bd901"))
+@click.argument("what", nargs=-1, metavar="[KEY|STAGE|STUDY]...")
+@click.option("--repair", is_flag=True, help="Discard what is damaged, and fetch it again where it is tracked.")
+@json_option
+def command(what: tuple[str, ...], repair: bool, as_json: bool) -> None:
+    """Read artifacts and compare every file with its digest; without names, all that are here.
+
+    Exit code 1 when something is wrong. With --repair a damaged artifact that is tracked is replaced by its good copy
+    (the cache's copies are checked as well: they may be the same bytes); one that is not is removed, and the next run
+    makes it again; one of which no good copy exists stays, with exit code 2.
+    """
+    store = open_store()
+    states = read_states(store, STAGES)
+    plan = Plan() if all(is_key(word) for word in what) else plan_named(store, what)
+    names = [name for name in select_names(plan, states, what) if name in states.complete] if what else states.complete
+    damaged = {name: wrong for name in sorted(names) if (wrong := find_damage(store, name))}
+    outcomes, hopeless = _repair(store, damaged) if repair else ({}, [])
+    if as_json:
+        cards = [
+            {"stage": name[0], "key": name[1], "problems": wrong, "outcome": outcomes.get(name, "damaged")}
+            for name, wrong in damaged.items()
+        ]
+        print_json({"checked": len(names), "damaged": cards})
+    else:
+        for name, wrong in damaged.items():
+            click.echo(f"{name[0]} {name[1]}: {outcomes.get(name, 'damaged')}")
+            click.echo("\n".join(f"  {one}" for one in wrong))
+        click.echo(f"{render_count(len(names), 'artifact')} checked, {len(damaged)} damaged, {len(outcomes)} mended.")
+    for error in hopeless:
+        print_error(error)
+    if hopeless:
+        sys.exit(ArtifactError.exit_code)
+    if len(outcomes) < len(damaged):
+        sys.exit(DAMAGED)
+
+
+def find_damage(store: Store, name: Name) -> list[str]:
+    """List what is wrong with an artifact that is here, file by file."""
+    folder = store.folder(*name)
+    try:
+        manifest = read_manifest(folder)
+    except ArtifactError as error:
+        return [str(error)]
+    if (manifest.stage, manifest.key) != name:
+        return [f"{folder}: its manifest is of {manifest.stage} {manifest.key}"]
+    return check_files(folder, manifest)
+
+
+def _repair(store: Store, damaged: dict[Name, list[str]]) -> tuple[dict[Name, str], list[ArtifactError]]:
+    outcomes: dict[Name, str] = {}
+    hopeless: list[ArtifactError] = []
+    for name in damaged:
+        try:
+            fetched = repair_artifact(store, name)
+        except ArtifactError as error:
+            hopeless.append(error)
+        else:
+            outcomes[name] = "replaced by its tracked copy" if fetched else "removed; the next run makes it again"
+    return outcomes, hopeless

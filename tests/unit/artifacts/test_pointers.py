@@ -1,0 +1,74 @@
+"""Pointers, and the list of those whose data is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.pointers import Pointer, drop_pointers, list_pointers, parse_pointer, read_pointer
+from mixlab.artifacts.recompute import read_recompute, write_recompute
+from mixlab.artifacts.states import read_states
+from mixlab.artifacts.store import Store
+
+KEY = "0123456789012345"
+OTHER = "89db06905f4b250e"
+OID = "8e4655fcc53c70b58e74c088f1632e73.dir"
+
+
+def render(key: str, oid: str = OID) -> str:
+    return f"wdir: ../../artifacts/ipt\nouts:\n- md5: {oid}\n  size: 1007\n  nfiles: 3\n  hash: md5\n  path: {key}\n"
+
+
+def write_pointer(store: Store, key: str, text: str) -> None:
+    path = store.pointer("ipt", key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("written", [KEY, f"'{KEY}'"])
+def test_a_key_of_digits_only_is_read_quoted_or_not(tmp_path: Path, written: str) -> None:
+    store = Store(tmp_path)
+    write_pointer(store, KEY, render(written))
+    assert read_pointer(store, ("ipt", KEY)) == Pointer("ipt", KEY, OID, 1007, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", render(OTHER), render(KEY, "8e4655fcc53c70b58e74c088f1632e73"), "<<<<<<< main\n" + render(KEY)[40:]],
+    ids=["empty", "of another artifact", "to a file", "in conflict"],
+)
+def test_what_is_no_pointer_to_the_artifact_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ArtifactError, match=rf"tracked/ipt/{KEY}\.dvc"):
+        parse_pointer("ipt", KEY, text)
+
+
+def test_an_artifact_without_a_pointer_is_said_not_to_be_tracked(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=f"ipt {KEY}: not tracked"):
+        read_pointer(Store(tmp_path), ("ipt", KEY))
+
+
+def test_dropping_pointers_leaves_the_others(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for key in (KEY, OTHER):
+        write_pointer(store, key, render(key))
+    assert drop_pointers(store, [("ipt", KEY), ("sft", OTHER)]) == [store.pointer("ipt", KEY)]
+    assert list_pointers(store) == [("ipt", OTHER)]
+
+
+def test_a_pointer_whose_data_is_lost_does_not_count_as_tracked(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for key in (KEY, OTHER):
+        write_pointer(store, key, render(key))
+    write_recompute(store, [("ipt", KEY)])
+    assert read_states(store, ["ipt"]).tracked == {("ipt", OTHER)}
+    write_recompute(store, [])
+    assert read_states(store, ["ipt"]).tracked == {("ipt", KEY), ("ipt", OTHER)}
+    assert list(store.work.iterdir()) == []
+
+
+def test_a_damaged_list_of_lost_artifacts_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write_recompute(store, [("ipt", KEY)])
+    (store.work / "recompute.json").write_text("[[")
+    with pytest.raises(ArtifactError, match=r"recompute\.json: damaged"):
+        read_recompute(store)

@@ -1,0 +1,63 @@
+"""Golden keys: what the micro study's artifacts are called. A changed key means that finished work is made again.
+
+To accept new keys on purpose: `python tests/unit/plan/golden.py --write`, and say in the commit which stages re-key.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from mixlab.plan.build import build_plan
+from mixlab.plan.graph import Plan
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+GOLDEN = Path(__file__).with_name("golden_keys.json")
+REFRESH = "python tests/unit/plan/golden.py --write"
+
+Keys = dict[str, dict[str, str]]
+"""Stage -> label -> key."""
+
+
+def plan_micro(root: Path = REPOSITORY) -> Plan:
+    """Plan the micro study from the committed lock, whatever the files on this machine are."""
+    return build_plan(root, ["micro"], check_files=False).plan
+
+
+def list_keys(plan: Plan) -> Keys:
+    """List a plan's keys by stage and first label, sorted."""
+    keys: Keys = {}
+    for node in sorted(plan.nodes.values(), key=lambda node: node.label):
+        keys.setdefault(node.stage, {})[node.label] = node.key
+    return keys
+
+
+def read_golden() -> Keys:
+    """Read the pinned keys."""
+    keys: Keys = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return keys
+
+
+def find_drift(pinned: Keys, current: Keys) -> list[str]:
+    """Say, stage by stage, which keys are not the pinned ones."""
+    drift = []
+    for stage in dict.fromkeys((*current, *pinned)):
+        before, after = pinned.get(stage, {}), current.get(stage, {})
+        changed = [label for label in after if label in before and after[label] != before[label]]
+        added, lost = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+        for what, labels in (("changed", changed), ("not pinned", added), ("no longer planned", lost)):
+            if labels:
+                drift.append(f"{stage}: {len(labels)} {what}, e.g. {labels[0]}")
+    return drift
+
+
+def main() -> None:
+    """Show the drift, or pin the current keys with --write."""
+    current = list_keys(plan_micro())
+    for line in find_drift(read_golden() if GOLDEN.exists() else {}, current):
+        print(line)
+    if "--write" in sys.argv[1:]:
+        GOLDEN.write_text(json.dumps(current, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`mixlab diff`: what an edit would run and keep, against a revision or a folder."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from mixlab.artifacts.store import Store
+
+Invoke = Callable[..., Result]
+STUDY = Path("studies/micro.yaml")
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def committed(micro: Path) -> Path:
+    """The working folder as a git repository with one commit."""
+    git("init", "--initial-branch", "main")
+    git("add", "config.yaml", "studies", "sources.lock")
+    git("commit", "--message", "the study")
+    return micro
+
+
+def edit(old: str, new: str) -> None:
+    text = STUDY.read_text()
+    assert old in text
+    STUDY.write_text(text.replace(old, new))
+
+
+def read_stages(result: Result) -> dict[str, dict[str, int]]:
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return {row["stage"]: {name: row[name] for name in ("kept", "new", "gone", "run")} for row in answer["stages"]}
+
+
+def test_an_edit_is_compared_with_the_last_commit(committed: Path, invoke: Invoke) -> None:
+    assert "HEAD and . ask for the same" in invoke("diff").stdout
+    edit("math: 3, reasoning: 1", "math: 4, reasoning: 1")
+    stages = read_stages(invoke("diff", "--json"))
+    assert stages["mixture"] == {"kept": 3, "new": 1, "gone": 1, "run": 4}
+    assert stages["pack"] == {"kept": 5, "new": 0, "gone": 0, "run": 5}
+    assert stages["report"] == {"kept": 0, "new": 1, "gone": 1, "run": 1}
+    text = invoke("diff").stdout
+    assert "mixture 'math heavy 数学/mixture_seed 1': category.math 3/4 -> 4/5; category.reasoning 1/4 -> 1/5" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("sft_seed: [1, 2]", "sft_seed: [1, 2, 3]", ("sft", "sft_seed 1 -> 3")),
+        ("average: {last: 4}", "average: {last: 3}", ("average", "last 4 -> 3")),
+        (
+            "judge_run: [1, 2]",
+            "judge_run: [1, 2]\njudge: {rule: {same_number: 0.5}}",
+            ("judge", "rule.same_number 0.8"),
+        ),
+        ("Micro study", "Small study", ("report", "title Micro study -> Small study")),
+        (
+            "sources: [raw_file, raw_ja]}",
+            "sources: [raw_ja]}",
+            ("tokenizer", "sources micro/source/raw_file -> nothing"),
+        ),
+    ],
+)
+def test_a_cause_names_the_field_that_changed(
+    committed: Path, invoke: Invoke, old: str, new: str, cause: tuple[str, str]
+) -> None:
+    edit(old, new)
+    lines = [line for line in invoke("diff").stdout.splitlines() if " -> " in line]
+    assert len(lines) <= 2
+    assert lines[0].startswith(f"{cause[0]} '")
+    assert cause[1] in lines[0]
+
+
+def test_two_edits_have_two_causes_though_one_lies_above_the_other(committed: Path, invoke: Invoke) -> None:
+    edit("average: {last: 4}", "average: {last: 3}")
+    edit("math: 3, reasoning: 1", "math: 4, reasoning: 1")
+    causes = json.loads(invoke("diff", "--json").stdout)["causes"]
+    assert sorted((cause["stage"], len(cause["keys"])) for cause in causes) == [
+        ("average", 1),
+        ("average", 1),
+        ("mixture", 1),
+    ]
+
+
+def test_folders_can_be_compared_and_a_study_that_one_lacks_is_all_new(
+    committed: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(committed, other, symlinks=True)
+    (other / STUDY).unlink()
+    stages = read_stages(invoke("diff", str(other), ".", "--study", "micro", "--json"))
+    assert sum(row["new"] for row in stages.values()) > 60
+    assert sum(row["kept"] + row["gone"] for row in stages.values()) == 0
+
+
+def test_what_is_here_already_would_not_run(committed: Path, invoke: Invoke) -> None:
+    edit("Micro study", "Small study")
+    (new,) = json.loads(invoke("diff", "--json").stdout)["added"]
+    path = Store(committed).manifest_path("report", new["key"])
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert invoke("diff").stdout.splitlines()[-1] == "0 new artifacts would run."
+
+
+def test_mistakes_name_the_revision_they_are_in(committed: Path, invoke: Invoke) -> None:
+    edit("average: {last: 4}", "average: {last: 5}")
+    git("commit", "--all", "--message", "a mistake")
+    result = invoke("diff", "HEAD", "HEAD~1")
+    assert result.exit_code == 2
+    assert "HEAD:studies/micro.yaml:88: average.last" in result.stderr
+    assert "'nowhere' is neither a git revision nor a folder" in invoke("diff", "nowhere").stderr

@@ -1,0 +1,138 @@
+"""`mixlab lock` and `mixlab unlock`: what the files are, and whether somebody still writes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkouts import REPOSITORY, copy_checkout, run_python
+from click.testing import Result
+
+from mixlab.plan.sources_lock import read_lock
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def data(micro: Path) -> Path:
+    """The data folder of the working folder, with files of its own."""
+    folder = micro / "tests/data/micro"
+    folder.unlink()
+    folder.mkdir()
+    for path in (REPOSITORY / "tests/data/micro").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_without_a_lock_a_plan_names_the_cure_and_the_lock_can_be_written(data: Path, invoke: Invoke) -> None:
+    Path("sources.lock").unlink()
+    assert "sources.math_file: not in sources.lock; run `mixlab lock math_file`" in invoke("plan").stderr
+    result = invoke("lock")
+    assert result.exit_code == 0
+    assert "new        math_file: 1 file" in result.stdout
+    assert invoke("plan").exit_code == 0
+
+
+def test_a_lock_that_is_no_json_is_written_anew(data: Path, invoke: Invoke) -> None:
+    Path("sources.lock").write_text("<<<<<<< HEAD\n")
+    assert "sources.lock: cannot be read" in invoke("plan").stderr
+    result = invoke("lock")
+    assert result.exit_code == 0
+    assert "sources.lock is written anew" in result.stderr
+    assert invoke("plan").exit_code == 0
+
+
+def test_a_changed_file_stops_the_plan_until_it_is_locked(data: Path, invoke: Invoke) -> None:
+    with (data / "math_en.jsonl").open("a") as file:
+        file.write('{"question": "1 + 1?", "answer": "2"}\n')
+    refused = invoke("plan")
+    assert refused.exit_code == 2
+    assert "run `mixlab lock math_file`" in refused.stderr
+    answer = json.loads(invoke("lock", "--json").stdout)
+    changes = {row["source"]: (row["change"], row["digest_changed"]) for row in answer["sources"]}
+    assert changes["math_file"] == ("changed", ["math_en.jsonl"])
+    assert changes["raw_file"] == ("unchanged", [])
+    assert invoke("plan").exit_code == 0
+
+
+def test_only_the_named_sources_are_looked_at(data: Path, invoke: Invoke) -> None:
+    for path in data.iterdir():
+        path.write_text('{"text": "new", "question": "new", "answer": "new"}\n')
+    before = read_lock(Path.cwd())
+    assert invoke("lock", "raw_*").exit_code == 0
+    after = read_lock(Path.cwd())
+    assert after["math_file"] == before["math_file"]
+    assert after["raw_file"] != before["raw_file"]
+
+
+def test_an_unchanged_lock_is_not_written(data: Path, invoke: Invoke) -> None:
+    invoke("lock", "--prune")
+    before = Path("sources.lock").stat().st_mtime_ns
+    assert "0 sources changed of 2 looked at" in invoke("lock").stdout
+    assert Path("sources.lock").stat().st_mtime_ns == before
+
+
+def test_two_studies_cannot_give_one_name_to_different_files(data: Path, invoke: Invoke) -> None:
+    text = Path("studies/micro.yaml").read_text()
+    Path("studies/other.yaml").write_text(text.replace("[math_en.jsonl]", "[raw_en.jsonl]"))
+    result = invoke("lock")
+    assert result.exit_code == 2
+    lines = [line for line in result.stderr.splitlines() if "sources.math_file" in line]
+    assert [line.partition(":")[0] for line in lines] == ["studies/micro.yaml", "studies/other.yaml"]
+    assert "study 'micro' declares this source with other files than study 'other'" in lines[0]
+    assert invoke("lock", "--study", "micro").exit_code == 0
+
+
+def test_what_no_study_declares_is_removed_only_with_prune(data: Path, invoke: Invoke) -> None:
+    invoke("lock", "--prune")
+    path = Path("studies/micro.yaml")
+    path.write_text(path.read_text().replace("math_file", "sums"))
+    result = invoke("lock")
+    assert "unused     math_file: no study declares it" in result.stdout
+    assert {"math_file", "sums"} <= set(read_lock(Path.cwd()))
+    invoke("lock", "--prune")
+    assert set(read_lock(Path.cwd())) == {"raw_file", "sums"}
+
+
+def test_missing_files_and_unknown_names_are_told_together(data: Path, invoke: Invoke) -> None:
+    before = Path("sources.lock").read_text()
+    for path in data.iterdir():
+        path.unlink()
+    result = invoke("lock")
+    assert result.exit_code == 2
+    for name, line in (("raw_file", 9), ("math_file", 15)):
+        assert f"studies/micro.yaml:{line}: sources.{name}.origin: no file matches" in result.stderr
+    assert "no file source is named 'mathfile'; did you mean 'math_file'?" in invoke("lock", "mathfile").stderr
+    assert Path("sources.lock").read_text() == before
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from mixlab.artifacts.store import Store
+with Store(Path.cwd()).writing("sft", "0123456789abcdef"):
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_unlock_refuses_while_a_writer_lives_and_unlocks_after_it(tmp_path: Path) -> None:
+    root = copy_checkout(tmp_path / "checkout")
+    locks = root / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").write_text("config.yaml\n")
+    with subprocess.Popen([sys.executable, "-c", HOLDER], cwd=root, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        refused = run_python(root, "-m", "mixlab.cli", "unlock")
+        holder.kill()
+    assert refused.returncode == 2
+    assert "1 writer still at work" in refused.stderr
+    assert f"sft 0123456789abcdef is being written by process {holder.pid} on " in refused.stderr
+    assert (locks / "0.input.lock").exists()
+    done = run_python(root, "-m", "mixlab.cli", "unlock")
+    assert done.returncode == 0, done.stderr
+    assert "unlocked" in done.stdout
+    assert not list(locks.glob("*")) if locks.exists() else True
