@@ -116,3 +116,11 @@ def flip_byte(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(data)
     path.chmod(0o444)
+
+
+def finish(root: Path) -> None:
+    """Make, track, push and commit every artifact of the micro study."""
+    make_artifacts(root, plan_micro(root).nodes.values())
+    mixlab(root, "track", "--push")
+    snakemake(root, "--dry-run", "--quiet", "all")
+    commit(root, "finish")

@@ -26,12 +26,12 @@ def to_plain(value: Any) -> Any:
 
     Fractions become "p/q", so that they stay exact. Raises TypeError for a type without a canonical form.
     """
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in _PLAIN:
         return value
     if isinstance(value, BaseModel):
         plain = {}
-        for name, added, absent in _fields(kind):
+        for name, added, absent in _fields(type(value)):
             item = getattr(value, name)
             if not (added and item == absent):
                 plain[name] = item if type(item) in _PLAIN else to_plain(item)

@@ -1,7 +1,8 @@
 """Expand a checked study into its nodes, from sources to the report."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.mixture_config import MixtureConfig
@@ -132,39 +133,40 @@ class Expansion:
                 yield from self._models_of(label, variant, base_name)
 
     def _models_of(self, label: str, variant: VariantConfig, base_name: str) -> Iterator[Tested]:
-        study, seeds = self.study, self.study.seeds
-        tokenizer = study.base_models[base_name].tokenizer
-        base = self.base_model(base_name)
-        point = label if len(study.base_models) == 1 else f"{label} on {base_name}"
-        config = variant.to_mixture()
-        variant_key = ""
+        seeds = self.study.seeds
+        point = label if len(self.study.base_models) == 1 else f"{label} on {base_name}"
         for mixture_seed in seeds.mixture_seed:
-            where = f"{point}/mixture_seed {mixture_seed}"
-            mixture, reads = self.mixture(
-                config,
-                tokenizer,
-                study.ipt.sequence_tokens,
-                "packed",
-                study.shifted(mixture_seed),
-                self.label(where, "mixture"),
-            )
-            variant_key = variant_key or build_variant_key(mixture, base)
             for ipt_seed in seeds.ipt_seed:
-                average = self._averaged(base, mixture, reads, ipt_seed, f"{where}/ipt_seed {ipt_seed}")
-                common = {
-                    "point": point,
-                    "variant": label,
-                    "description": variant.description,
-                    "variant_key": variant_key,
-                    "base_model_key": base.key,
-                    "tokenizer": self.tokenizer(tokenizer),
-                    "mixture": mixture,
-                    "mixture_seed": mixture_seed,
-                    "ipt_seed": ipt_seed,
-                }
-                yield Tested(model=average, sft_seed=None, **common)
-                for sft_seed, tuned in self._fine_tuned(average, tokenizer, f"{where}/ipt_seed {ipt_seed}", base_name):
-                    yield Tested(model=tuned, sft_seed=sft_seed, **common)
+                where = f"{point}/mixture_seed {mixture_seed}"
+                average = self._add_average(variant, base_name, where, mixture_seed, ipt_seed)
+                average = replace(average, point=point, variant=label, description=variant.description)
+                yield average
+                for sft_seed, tuned in self._fine_tuned(average, f"{where}/ipt_seed {ipt_seed}", base_name):
+                    yield replace(average, model=tuned, sft_seed=sft_seed)
+
+    def _add_average(
+        self, variant: VariantConfig, base_name: str, where: str, mixture_seed: int, ipt_seed: int
+    ) -> Tested:
+        tokenizer = self.study.base_models[base_name].tokenizer
+        base = self.base_model(base_name)
+        mixture, reads = self.mixture(
+            variant.to_mixture(),
+            tokenizer,
+            self.study.ipt.sequence_tokens,
+            "packed",
+            self.study.shifted(mixture_seed),
+            self.label(where, "mixture"),
+        )
+        return Tested(
+            model=self._averaged(base, mixture, reads, ipt_seed, f"{where}/ipt_seed {ipt_seed}"),
+            tokenizer=self.tokenizer(tokenizer),
+            mixture=mixture,
+            variant_key=build_variant_key(mixture, base),
+            base_model_key=base.key,
+            mixture_seed=mixture_seed,
+            ipt_seed=ipt_seed,
+            sft_seed=None,
+        )
 
     def _averaged(self, base: Node, mixture: Node, reads: dict[str, tuple[str, ...]], seed: int, where: str) -> Node:
         study = self.study
@@ -176,18 +178,16 @@ class Expansion:
         spec = self._once("average", lambda: specs.AverageSpec(averaging=study.average))
         return self.plan.add(spec, {"snapshots": members}, self.label(where, "average"))
 
-    def _fine_tuned(self, average: Node, tokenizer: str, where: str, base_name: str) -> Iterator[tuple[int, Node]]:
+    def _fine_tuned(self, average: Tested, where: str, base_name: str) -> Iterator[tuple[int, Node]]:
         study = self.study
         config = study.sft
         if config is None:
             return
-        mixture, reads = self._sft_mixture(config, tokenizer, base_name)
+        mixture, reads = self._sft_mixture(config, self.study.base_models[base_name].tokenizer, base_name)
         for seed in study.seeds.sft_seed:
             shifted = study.shifted(seed)
-            spec = self._once(
-                f"sft {seed}", lambda shifted=shifted: specs.SftSpec(training=config.training, sft_seed=shifted)
-            )
-            parents = {"model": (average.key,), "mixture": (mixture.key,)}
+            spec = self._once(f"sft {seed}", partial(specs.SftSpec, training=config.training, sft_seed=shifted))
+            parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
             yield seed, self.plan.add(spec, parents, self.label(where, f"sft_seed {seed}", "sft"), reads)
 
     def _sft_mixture(
@@ -210,7 +210,8 @@ class Expansion:
 
 def build_variant_key(mixture: Node, base: Node) -> str:
     """Return the identity of a point of a study: its mixture whatever the mixture_seed, and its base model."""
-    assert isinstance(mixture.spec, specs.MixtureSpec)
+    if not isinstance(mixture.spec, specs.MixtureSpec):
+        raise TypeError(f"expected a mixture, got {mixture.stage}")
     shares = to_plain(mixture.spec.mixture.model_copy(update={"seed": 0}))
     text = canonical_json([shares, sorted(mixture.parents["packs"]), base.key])
     return build_digest(text.encode())[:16]

@@ -26,14 +26,14 @@ class Tested:
     model: Node
     tokenizer: Node
     mixture: Node
-    point: str
-    variant: str
-    description: str
     variant_key: str
     base_model_key: str
     mixture_seed: int
     ipt_seed: int
     sft_seed: int | None
+    point: str = ""
+    variant: str = ""
+    description: str = ""
 
     @property
     def where(self) -> str:

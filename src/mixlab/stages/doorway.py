@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, sessi
         nodes = [_node(planned.plan, reference) for reference in references]
         specs[role] = tuple(parent.spec for parent in nodes)
         folders[role] = tuple(
-            session.once(("verified", reference), lambda stage=parent.stage, ref=reference: store.open(stage, ref))
+            session.once(("verified", reference), partial(store.open, parent.stage, reference))
             for parent, reference in zip(nodes, references, strict=True)
         )
     threads = planned.machine.resources(node.stage).threads
