@@ -1,5 +1,6 @@
-"""Copies of the checkout under git and DVC, with a remote in a folder, filled with tiny artifacts instead of a run's."""
+"""Copies of the checkout under git and DVC, their remote a folder, filled with tiny artifacts instead of a run's."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -8,9 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from checkouts import REPOSITORY, copy_checkout, environment
+from click.testing import CliRunner
 
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+from mixlab.cli import mixlab as command_line
 from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
@@ -30,9 +33,15 @@ def run(root: Path, *command: str, code: int = 0, **variables: str) -> str:
     return said
 
 
-def mixlab(root: Path, *arguments: str, code: int = 0, **variables: str) -> str:
-    """Run a command of `mixlab` in a copy."""
-    return run(root, sys.executable, "-m", "mixlab.cli", *arguments, code=code, **variables)
+def mixlab(root: Path, *arguments: str, code: int = 0) -> str:
+    """Run a command of `mixlab` in a copy, in this process; an exception that would be a traceback is raised."""
+    with contextlib.chdir(root):
+        result = CliRunner().invoke(command_line, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code != code:
+        raise AssertionError(f"mixlab {' '.join(arguments)}: exit code {result.exit_code}, not {code}\n{result.output}")
+    return result.output
 
 
 def snakemake(root: Path, *arguments: str, code: int = 0) -> str:

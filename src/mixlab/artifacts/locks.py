@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from mixlab.artifacts.errors import BusyError
+
+_TRIES = 5
+_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,15 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
+def _try_patiently(file: IO[str]) -> bool:
+    """Try for a moment: who lists the writers holds each lock for an instant."""
+    for _ in range(_TRIES):
+        if _try_lock(file):
+            return True
+        time.sleep(_PAUSE_SECONDS)
+    return False
+
+
 def _read_writer(path: Path) -> Writer:
     try:
         card = json.loads(path.read_text())
@@ -49,7 +62,7 @@ def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path` (`work/<stage>/<key>.lock`) or raise BusyError naming the holder's host and process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        if not _try_lock(file):
+        if not _try_patiently(file):
             raise BusyError(f"{_read_writer(path)}; wait for it, or stop it and run again")
         file.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")

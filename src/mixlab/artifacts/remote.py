@@ -74,6 +74,14 @@ class Depot:
             raise ArtifactError("no DVC remote is configured; `dvc remote add -d NAME PLACE` names one")
         return remote
 
+    @contextmanager
+    def _reach(self) -> Iterator[None]:
+        """Turn what a remote that cannot be reached raises into an error that names it."""
+        try:
+            yield
+        except OSError as error:
+            raise ArtifactError(f"remote '{self.remote_name}': {error}") from error
+
     def read_tree(self, pointer: Pointer, *places: Any) -> dict[str, str] | None:
         """Map the files of an artifact to their objects, read from the first place that knows it; None if none does."""
         from dvc_data.hashfile.hash_info import HashInfo
@@ -131,7 +139,8 @@ class Depot:
         if oids:
             wanted = [HashInfo(_HASH, oid) for oid in sorted(oids)]
             remote = self.need_remote()
-            transfer(remote, self.cache, wanted, verify=True, cache_odb=remote)
+            with self._reach():
+                transfer(remote, self.cache, wanted, verify=True, cache_odb=remote)
 
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
@@ -143,7 +152,8 @@ class Depot:
 
         remote = self.need_remote()
         wanted = [HashInfo(_HASH, one.oid) for one in pointers]
-        result = transfer(self.cache, remote, wanted, cache_odb=self.cache, shallow=False)
+        with self._reach():
+            result = transfer(self.cache, remote, wanted, cache_odb=self.cache, shallow=False)
         if result.failed:
             raise ArtifactError(f"{len(result.failed)} objects could not be uploaded to '{self.remote_name}'")
         return len(result.transferred)
@@ -195,7 +205,10 @@ class Depot:
     def list_uploaded(self, oids: set[str]) -> set[str]:
         """List which objects the remote has; none when there is no remote."""
         remote = self.remote()
-        return set(remote.oids_exist(oids)) if remote is not None and oids else set()
+        if remote is None or not oids:
+            return set()
+        with self._reach():
+            return set(remote.oids_exist(oids))
 
     def drop(self, oids: Iterable[str]) -> int:
         """Remove objects from the cache; return the bytes that this frees."""

@@ -9,7 +9,7 @@ from mixlab.artifacts.pointers import Pointer, parse_pointer, read_pointer
 from mixlab.artifacts.remote import Depot, open_depot
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
-from mixlab.artifacts.tombstones import drop_artifact
+from mixlab.artifacts.tombstones import drop_artifact, drop_tombstones
 
 CURE = (
     "push them where they were made (`dvc push`), or make them again (`mixlab restore --recompute-missing`), "
@@ -66,6 +66,7 @@ def build_error(missing: Sequence[Missing]) -> ArtifactError:
 def restore_artifacts(store: Store, names: Iterable[Name]) -> list[Name]:
     """Fetch tracked artifacts and put each in its place, verified; return those that were not here.
 
+    A tombstone of what is here again goes.
     Nothing is fetched when something cannot be had: then ArtifactError lists it with key and committer.
     """
     wanted = [read_pointer(store, name) for name in sorted(set(names)) if not store.is_complete(*name)]
@@ -77,7 +78,9 @@ def restore_artifacts(store: Store, names: Iterable[Name]) -> list[Name]:
         depot.fetch(wanted)
         for pointer in wanted:
             _place(depot, pointer)
-    return [pointer.name for pointer in wanted]
+    restored = [pointer.name for pointer in wanted]
+    drop_tombstones(store, restored)
+    return restored
 
 
 def _place(depot: Depot, pointer: Pointer) -> None:

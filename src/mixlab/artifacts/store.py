@@ -90,22 +90,22 @@ class Store:
 
         Raises BusyError when another process holds the lock. The draft's `resume` folder survives a failure.
         """
-        with hold_lock(self.lock_path(stage, key)):
-            if self.is_complete(stage, key):
-                yield None
-                return
-            draft = Draft(self, stage, key)
-            shutil.rmtree(draft.out, ignore_errors=True)
-            draft.out.mkdir(parents=True)
-            draft.resume.mkdir(exist_ok=True)
-            try:
+        draft = Draft(self, stage, key)
+        try:
+            with hold_lock(self.lock_path(stage, key)):
+                if self.is_complete(stage, key):
+                    yield None
+                    return
+                shutil.rmtree(draft.out, ignore_errors=True)
+                draft.out.mkdir(parents=True)
+                draft.resume.mkdir(exist_ok=True)
                 yield draft
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    shutil.rmtree(draft.out, ignore_errors=True)
-                    message = f"{stage} {key}: the disk is full ({draft.out}); nothing was published"
-                    raise ArtifactError(f"{message}. Free space, then run again: finished work is kept") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            shutil.rmtree(draft.out, ignore_errors=True)
+            message = f"{stage} {key}: the disk is full ({draft.out}); nothing was published"
+            raise ArtifactError(f"{message}. Free space, then run again: finished work is kept") from error
 
 
 @dataclass(frozen=True)

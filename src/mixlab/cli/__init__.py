@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.cli._common import print_error
+from mixlab.cli._errors import print_error
 from mixlab.config.problems import UserError, did_you_mean
 
 INTERRUPTED = 130

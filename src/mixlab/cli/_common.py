@@ -1,4 +1,4 @@
-"""What the commands share: options, tables, JSON, and how a user's mistake is printed."""
+"""What the commands share: options, tables, JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,8 @@ import click
 
 from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
-from mixlab.config.problems import ConfigError, Problem, UserError
+from mixlab.cli._errors import print_error as print_error
+from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import CONFIG, STUDIES
 from mixlab.plan.graph import Node
 
@@ -35,13 +36,6 @@ def open_store() -> Store:
 def list_studies(root: Path) -> list[str]:
     """Name every study of a working folder."""
     return sorted(path.stem for path in (root / STUDIES).glob("*.yaml"))
-
-
-def print_error(error: Exception) -> None:
-    """Print a user's mistakes to stderr, one a line, each as `file:line: key: message`."""
-    count = len(error.problems) if isinstance(error, UserError) else 1
-    head = f"mixlab: {count} problems\n" if count > 1 else "mixlab: "
-    click.echo(f"{head}{error}", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -15,8 +15,14 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def plan_named(store: Store, what: Sequence[str]) -> Plan:
-    """Plan the studies named in `what`, or those of config.yaml when it names none; sources are not looked at."""
-    studies = [name for name in what if name in list_studies(store.root) and name not in STAGES]
+    """Plan the studies named in `what`, or those of config.yaml when it names none; sources are not looked at.
+
+    Keys need no plan: when there are only keys, nothing is planned.
+    """
+    known = list_studies(store.root)
+    studies = [word for word in what if word in known and word not in STAGES]
+    if what and not studies and all(is_key(word) for word in what):
+        return Plan()
     return build_plan(store.root, studies, check_files=False).plan
 
 

@@ -11,7 +11,7 @@ from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
 from mixlab.cli._needs import estimate_cost, list_needing
-from mixlab.cli._selection import count_stages, describe_names, is_key, plan_named, select_names
+from mixlab.cli._selection import count_stages, describe_names, plan_named, select_names
 from mixlab.cli.explain import plan_studies
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.graph import Plan
@@ -32,8 +32,9 @@ def command(what: tuple[str, ...], reason: str, unpushed: bool, force: bool, as_
     """
     store = open_store()
     states = read_states(store, STAGES)
-    named = Plan() if all(is_key(word) for word in what) else plan_named(store, what)
-    names = [name for name in select_names(named, states, what) if name in states.complete | states.tracked]
+    names = [
+        name for name in select_names(plan_named(store, what), states, what) if name in states.complete | states.tracked
+    ]
     if not names:
         raise ConfigError(f"nothing of {', '.join(what)} is here or tracked, so there is nothing to discard")
     plan = plan_studies(store.root, ())

@@ -14,7 +14,6 @@ from mixlab.cli._selection import count_stages, describe_names, is_key, plan_nam
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import build_demand
-from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
 
 
@@ -70,8 +69,7 @@ def _find_names(store: Store, word: str) -> list[Name]:
     """Find what one word names; a key unknown here is looked for in git's history, and its pointer written."""
     states = read_states(store, STAGES)
     try:
-        plan = Plan() if is_key(word) else plan_named(store, [word])
-        names = select_names(plan, states, [word])
+        names = select_names(plan_named(store, [word]), states, [word])
     except ConfigError:
         adopted = adopt_pointer(store, word) if is_key(word) else None
         if adopted is None:

@@ -1,5 +1,6 @@
 """`mixlab schema`: what may be written in a study and in config.yaml, for editors and for people."""
 
+import re
 from typing import Any
 
 import click
@@ -17,6 +18,8 @@ REFERENCE_COMMAND = "mixlab schema --reference > docs/config.md"
 _DEFAULTS_TEXT = (
     "keys that every variant takes where it does not set them itself; a variant's own key replaces them whole"
 )
+
+_LONG_DEFAULT = re.compile(r"\| `[^`\n]{200,}` \|")
 
 _INTRODUCTION = f"""# Configuration reference
 
@@ -71,5 +74,6 @@ def _with_extends(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def render_config_reference() -> str:
-    """Render the text of docs/config.md."""
-    return f"{_INTRODUCTION}\n{render_reference([MainConfig, Study, BenchmarkDeclaration])}"
+    """Render the text of docs/config.md; defaults that are whole texts are left out."""
+    reference = render_reference([MainConfig, Study, BenchmarkDeclaration])
+    return f"{_INTRODUCTION}\n{_LONG_DEFAULT.sub('| (long) |', reference)}"

@@ -28,15 +28,28 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
             _print_study(name, folder, store.root)
     if as_json:
         tables = {name: read_csv(folder / "tables" / "main.csv") for name, folder in shown.items()}
-        effects = {name: read_csv(folder / "tables" / "effects.csv") for name, folder in shown.items()}
-        print_json({"main": tables, "effects": effects})
+        judged = {name: _read_table(folder, "judge") for name, folder in shown.items()}
+        effects = {name: _read_table(folder, "effects") for name, folder in shown.items()}
+        print_json({"main": tables, "judge": judged, "effects": effects})
+
+
+def _read_table(folder: Path, name: str) -> list[dict[str, str]]:
+    """Read a table of the report; a study without judged benchmarks or claimed effects has none."""
+    path = folder / "tables" / f"{name}.csv"
+    return read_csv(path) if path.exists() else []
 
 
 def _print_study(name: str, folder: Path, root: Path) -> None:
     click.echo(f"{name}\n")
     click.echo(render_main_table(folder))
-    for row in read_csv(folder / "tables" / "effects.csv"):
-        difference, error = (f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error"))
+    for row in _read_table(folder, "judge"):
+        where = f"{row['variant']}, {row['stage'].replace('_', ' ')}, {row['group']}"
+        error = row["se_seeds"] or row["se_items"]
+        click.echo(f"{where}: {float(row['mean']):.2f}{f' ± {float(error):.2f}' if error else ''} by {row['judge']}")
+    for row in _read_table(folder, "effects"):
+        difference, error = (
+            f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error")
+        )
         claim = f"{row['variant']} against {row['against']}: {difference} ± {error}, claimed at least {row['at_least']}"
         click.echo(f"{row['name']}: {claim}: {row['verdict']}")
     click.echo(f"report: {(folder / 'report.html').relative_to(root)}")

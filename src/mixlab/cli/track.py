@@ -15,7 +15,7 @@ from mixlab.artifacts.tracking import list_untracked, push_artifacts, track_arti
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
 from mixlab.cli._named import RESULTS, refresh_named, write_results
 from mixlab.cli._receipts import record_finished
-from mixlab.cli._selection import count_stages, describe_names, is_key, plan_named, select_names
+from mixlab.cli._selection import count_stages, describe_names, plan_named, select_names
 from mixlab.plan.graph import Plan
 from mixlab.plan.planfile import read_plan
 from mixlab.plan.stages import STAGES
@@ -42,7 +42,7 @@ def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: 
     if after_run is not None:
         track_after_run(store, after_run)
         return
-    plan = Plan() if what and all(is_key(word) for word in what) else plan_named(store, what)
+    plan = plan_named(store, what)
     names = select_names(plan, read_states(store, STAGES), what)
     made = track_artifacts(store, list_untracked(store, names), push=push)
     uploaded = push_artifacts(store, [name for name in names if store.pointer(*name).is_file()]) if push else 0

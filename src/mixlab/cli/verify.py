@@ -10,8 +10,8 @@ from mixlab.artifacts.restoring import repair_artifact
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import example, json_option, open_store, print_error, print_json, render_count
-from mixlab.cli._selection import is_key, plan_named, select_names
-from mixlab.plan.graph import Plan
+from mixlab.cli._selection import plan_named, select_names
+from mixlab.config.problems import ConfigError
 from mixlab.plan.stages import STAGES
 
 DAMAGED = 1
@@ -31,9 +31,12 @@ def command(what: tuple[str, ...], repair: bool, as_json: bool) -> None:
     """
     store = open_store()
     states = read_states(store, STAGES)
-    plan = Plan() if all(is_key(word) for word in what) else plan_named(store, what)
-    names = [name for name in select_names(plan, states, what) if name in states.complete] if what else states.complete
-    damaged = {name: wrong for name in sorted(names) if (wrong := find_damage(store, name))}
+    names = sorted(states.complete)
+    if what:
+        names = [name for name in select_names(plan_named(store, what), states, what) if name in states.complete]
+        if not names:
+            raise ConfigError(f"nothing of {', '.join(what)} is here, so there is nothing to verify")
+    damaged = {name: wrong for name in names if (wrong := find_damage(store, name))}
     outcomes, hopeless = _repair(store, damaged) if repair else ({}, [])
     if as_json:
         cards = [

@@ -195,7 +195,7 @@ class VariantLabel(Settings):
 class BenchmarkGroup(Selection):
     """A column of the main table: the mean of several benchmarks, each with equal weight."""
 
-    label: Name
+    label: Name = Field(description="heading of the column")
 
 
 class ReportSettings(Settings):

@@ -156,9 +156,7 @@ def _resolved(shares: Shares | Natural, what: str) -> Any:
 def _labels(name: str, declared: SourceConfig, weight: Fraction | Natural) -> MixtureSource:
     if declared.kind == "benchmark" or declared.language is None:
         raise ValueError(f"sources: {name!r} is a benchmark; a mixture takes raw and instruction sources")
-    return MixtureSource(
-        kind=declared.kind, language=declared.language, category=declared.category, weight=weight
-    )
+    return MixtureSource(kind=declared.kind, language=declared.language, category=declared.category, weight=weight)
 
 
 def _check_names(what: str, got: Any, allowed: Any) -> None:

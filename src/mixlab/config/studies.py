@@ -90,8 +90,10 @@ def _understand(data: Mapping[str, Any]) -> dict[str, Any]:
             entry = TypeAdapter(get_args(field.annotation)[1])
             built = ((key, _build(entry, one)) for key, one in value.items())
             parts[name] = {key: one for key, one in built if one is not None}
-        elif value is not None and (section := _build(TypeAdapter(cast("type[Any]", field.annotation)), value)) is not None:
-            parts[name] = section
+        elif value is not None:
+            section = _build(TypeAdapter(cast("type[Any]", field.annotation)), value)
+            if section is not None:
+                parts[name] = section
     return parts
 
 

@@ -26,7 +26,7 @@ SEED_STEP = 100_000
 class TokenizerConfig(TokenizerSettings):
     """A tokenizer and the sources it is trained on."""
 
-    sources: SourceNames = Field(description="names of the sources it is trained on, in this order")
+    sources: SourceNames = Field(description="names of the sources it is trained on; their order means nothing")
 
     def to_settings(self) -> TokenizerSettings:
         """Return what decides the tokenizer beside its parents."""

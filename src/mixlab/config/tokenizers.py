@@ -40,9 +40,7 @@ class TokenizerSettings(Settings):
 class TokenizeSettings(Settings):
     """How the records of one source become tokens."""
 
-    chat: ChatTemplate | None = Field(
-        None, description="chat template of an instruction source; absent for raw text"
-    )
+    chat: ChatTemplate | None = Field(None, description="chat template of an instruction source; absent for raw text")
 
 
 class PackSettings(Settings):

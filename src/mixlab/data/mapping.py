@@ -38,9 +38,7 @@ def build_record(kind: str, fields: FieldMapping, row: Any, number: int) -> Reco
     given = (("system", fields.system), ("user", fields.user), ("assistant", fields.assistant))
     return {
         "messages": [
-            {"role": role, "content": fill(template, row).strip()}
-            for role, template in given
-            if template is not None
+            {"role": role, "content": fill(template, row).strip()} for role, template in given if template is not None
         ]
     }
 

@@ -119,9 +119,7 @@ def _fill(
     return at + pieces
 
 
-def _write(
-    settings: PackSettings, segments: np.ndarray, bins: np.ndarray, out: Path, counts: dict[str, int]
-) -> None:
+def _write(settings: PackSettings, segments: np.ndarray, bins: np.ndarray, out: Path, counts: dict[str, int]) -> None:
     order = np.argsort(bins, kind="stable")
     segments, bins = segments[order], bins[order]
     window_offsets = np.concatenate([[0], np.cumsum(np.bincount(bins))])

@@ -55,9 +55,7 @@ def _store_generated(settings: SourceSettings, origin: GeneratorOrigin, out: Pat
     write_json(out / "index.json", {"records": records, "excluded": 0, "bytes": path.stat().st_size})
 
 
-def open_source(
-    settings: SourceSettings, artifact: Path, files: Sequence[tuple[str, Path]] = ()
-) -> Iterator[Record]:
+def open_source(settings: SourceSettings, artifact: Path, files: Sequence[tuple[str, Path]] = ()) -> Iterator[Record]:
     """Yield the records of a source: a generator's from its artifact, a file source's from its verified files.
 
     What the source stage excluded is left out again, silently: the artifact lists it.

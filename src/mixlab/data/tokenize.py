@@ -28,9 +28,7 @@ def token_dtype(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= SMALL_VOCABULARY else "<u4")
 
 
-def write_token_store(
-    settings: TokenizeSettings, records: Iterable[Record], tokenizer_folder: Path, out: Path
-) -> None:
+def write_token_store(settings: TokenizeSettings, records: Iterable[Record], tokenizer_folder: Path, out: Path) -> None:
     """Tokenize `records` into the token store `out`.
 
     Writes `tokens.bin`, `document_offsets.npy` int64 [D+1], `response_spans.npy` int64 [S, 2] (absolute, the

@@ -41,9 +41,7 @@ def test_no_training_prompt_is_a_benchmark_prompt(language: str, category: str) 
 
 
 @cells
-def test_every_record_has_the_form_of_its_kind_and_comes_again_from_the_same_seed(
-    language: str, category: str
-) -> None:
+def test_every_record_has_the_form_of_its_kind_and_comes_again_from_the_same_seed(language: str, category: str) -> None:
     for kind in ("instruction", "benchmark"):
         options = {"language": language, "category": category}
         records = _records(kind, 80, **options)

@@ -114,9 +114,7 @@ def test_a_source_that_must_repeat_too_often_is_named_with_needs_has_and_cure(
     assert len(caught.value.problems) == 1
 
 
-def test_repetition_within_max_epochs_takes_every_window_before_any_again(
-    tmp_path: Path, packs: list[Path]
-) -> None:
+def test_repetition_within_max_epochs_takes_every_window_before_any_again(tmp_path: Path, packs: list[Path]) -> None:
     asked = {"budget": {"tokens": 8000}, "language": {"en": "1/4", "ja": "3/4"}, "max_epochs": 3}
     windows, certificate = _mix(tmp_path / "out", packs, **asked)
     mine = windows[windows[:, 0] == 1, 1].tolist()

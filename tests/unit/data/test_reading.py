@@ -158,9 +158,7 @@ def test_wrong_utf8_spoils_its_own_document_only(tmp_path: Path) -> None:
     origin = {"format": "text", "split": "blank_lines", "fields": {}}
     settings = _settings(files, kind="raw", category=None, on_bad_record="exclude", origin=origin)
     assert [record["text"] for record in read_records(settings, files, excluded.append)] == ["one", "three"]
-    assert [(one.record, one.reason) for one in excluded] == [
-        (2, "line 3: wrong UTF-8: byte 0xff at position 1")
-    ]
+    assert [(one.record, one.reason) for one in excluded] == [(2, "line 3: wrong UTF-8: byte 0xff at position 1")]
 
 
 def _benchmark(tmp_path: Path, required: bool) -> tuple[SourceSettings, list[tuple[str, Path]]]:

@@ -26,9 +26,7 @@ def test_allocation_sums_to_the_budget_and_is_less_than_one_unit_off(weights: li
 
 
 @given(weights_lists, st.integers(0, 10**6), st.integers(1, 50))
-def test_allocation_does_not_depend_on_how_weights_are_scaled(
-    weights: list[int], budget: int, scale: int
-) -> None:
+def test_allocation_does_not_depend_on_how_weights_are_scaled(weights: list[int], budget: int, scale: int) -> None:
     total = sum(weights)
     plain = allocate(budget, [Fraction(weight, total) for weight in weights])
     assert plain == allocate(budget, [Fraction(weight * scale, total * scale) for weight in weights])

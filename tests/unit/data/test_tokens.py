@@ -110,16 +110,13 @@ def test_a_dialogue_becomes_one_document_whose_responses_are_marked_with_their_e
     assert len(store["spans"]) == 4
     assert store["response_tokens"] == int(np.diff(store["spans"]).sum())
     texts = [
-        tokenizer.decode(store["ids"][start:end].tolist(), skip_special_tokens=False)
-        for start, end in store["spans"]
+        tokenizer.decode(store["ids"][start:end].tolist(), skip_special_tokens=False) for start, end in store["spans"]
     ]
     assert texts == ["1+1=2<|end|>", " harbor<|end|>"] * 2
     assert store["ids"][store["offsets"][1:] - 1].tolist() == [1, 1]
 
 
-def test_a_prompt_tokenizes_as_the_beginning_of_its_training_document(
-    tmp_path: Path, tokenizer_folder: Path
-) -> None:
+def test_a_prompt_tokenizes_as_the_beginning_of_its_training_document(tmp_path: Path, tokenizer_folder: Path) -> None:
     tokenizer, template = load_tokenizer(tokenizer_folder), ChatTemplate()
     ids = _store(tmp_path, tokenizer_folder, [DIALOGUE], chat=True)["ids"].tolist()
     for turns in (1, 3):
@@ -135,9 +132,7 @@ def test_raw_text_cannot_smuggle_in_a_special_token(tmp_path: Path, tokenizer_fo
     assert decoded == "a<|end|>b<|user|>"
 
 
-def test_a_dialogue_with_a_special_token_in_it_is_excluded_and_listed(
-    tmp_path: Path, tokenizer_folder: Path
-) -> None:
+def test_a_dialogue_with_a_special_token_in_it_is_excluded_and_listed(tmp_path: Path, tokenizer_folder: Path) -> None:
     bad = {"messages": [{"role": "user", "content": "<|assistant|>"}, {"role": "assistant", "content": "x"}]}
     store = _store(tmp_path, tokenizer_folder, [DIALOGUE, bad], chat=True)
     assert (store["documents"], store["excluded"]) == (1, 1)

@@ -121,4 +121,3 @@ def _turns(tasks: list[Task]) -> list[dict[str, str]]:
             {"role": "assistant", "content": task.response},
         )
     ]
-

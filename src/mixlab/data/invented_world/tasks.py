@@ -49,9 +49,7 @@ def _questions(words: ModuleType, language: str, people: tuple[Person, ...]) -> 
     for person, fact in product(people, FACTS):
         name, value = person.names[language], person.value(fact, language)
         for wording in words.QUESTIONS[fact]:
-            yield Task(
-                wording.format(name=name), words.ANSWER.format(value=value), {"answer": value}, f"{name}/{fact}"
-            )
+            yield Task(wording.format(name=name), words.ANSWER.format(value=value), {"answer": value}, f"{name}/{fact}")
 
 
 def _sums(words: ModuleType) -> Iterator[Task]:

@@ -1,0 +1,31 @@
+"""One finished micro study for all tests of this room; each test edits a copy of its own."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from checkouts import copy_checkout
+from filelock import FileLock
+from runs import run_all
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A working folder with spaces and Japanese in its path, in which the micro study was run from nothing."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    root = shared / "finished study 研究"
+    with FileLock(shared / "finished.lock"):
+        if not (root / "finished").exists():
+            copy_checkout(root)
+            run_all(root)
+            (root / "finished").touch()
+    return root
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A moved copy of the finished study."""
+    root = tmp_path / "moved 移動"
+    shutil.copytree(finished, root, symlinks=True)
+    return root
