@@ -20,14 +20,13 @@ class Demand:
         return not self.run and not self.fetch
 
 
-def build_demand(plan: Plan, states: States, targets: Iterable[str], recompute: Iterable[str] = ()) -> Demand:
+def build_demand(plan: Plan, states: States, targets: Iterable[str]) -> Demand:
     """Walk from the targets to what is here, and stop at it.
 
     A complete artifact stops the walk; a tracked one that is absent is fetched; one that is neither is run, and its
     inputs are wanted. A discarded one is run only where something below it is: a target's tombstone counts as
-    finished. `recompute` names tracked keys to treat as undone, because no remote has their data.
+    finished.
     """
-    undone = set(recompute)
     run: set[str] = set()
     fetch: set[str] = set()
     waiting = [key for key in targets if plan.nodes[key].name not in states.discarded]
@@ -36,7 +35,7 @@ def build_demand(plan: Plan, states: States, targets: Iterable[str], recompute: 
         node = plan.nodes[key]
         if key in run or key in fetch or node.name in states.complete:
             continue
-        if node.name in states.tracked and key not in undone:
+        if node.name in states.tracked:
             fetch.add(key)
         else:
             run.add(key)

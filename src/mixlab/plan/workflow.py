@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mixlab.artifacts.links import clear_links
+from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
@@ -162,7 +164,8 @@ class Flow:
 def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
     """Plan the studies for a Snakemake run, write the plan file and announce it to the jobs of the run.
 
-    A job that reads the Snakefile again is given the plan of the run that submitted it. Raises ConfigError.
+    A job that reads the Snakefile again is given the plan of the run that submitted it. Raises ConfigError, and
+    ArtifactError listing every tracked artifact the run needs whose data neither cache nor remote has.
     """
     store = Store(root)
     inherited = environment.get(PLAN_VARIABLE)
@@ -178,7 +181,11 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     text = render_plan(planned.plan, planned.config.machine, planned.files)
     path = write_plan(store, text).relative_to(root)
     environment[PLAN_VARIABLE] = str(path)
-    return Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path)
+    flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path)
+    clear_links(root)
+    # before any job: a pointer whose data nobody has would otherwise fail in the middle of a run
+    require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
+    return flow
 
 
 def exit_with(error: Exception) -> None:

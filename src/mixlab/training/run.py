@@ -46,9 +46,9 @@ def train(
 
     `start` is a model to draw from `seed`, which orders the windows too, or a Hugging Face folder. `micro_batch`
     windows are computed at a time; it changes rounding only. A state is saved in `resume` at most every
-    `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any point goes on from its newest whole state, and on one process
-    its result has the same bits as if it had never been killed. On SIGTERM the state is saved and SystemExit(143)
-    raised. Delete `resume` when `out` is published, not before.
+    `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any point goes on from its newest
+    whole state, and on one process its result has the same bits as if it had never been killed. On SIGTERM the state
+    is saved and SystemExit(143) raised. Delete `resume` when `out` is published, not before.
     Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
     """
     stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, seed)

@@ -24,10 +24,9 @@ def demand(
     complete: Iterable[Name] = (),
     tracked: Iterable[Name] = (),
     discarded: Iterable[Name] = (),
-    recompute: Iterable[str] = (),
 ) -> Demand:
     states = States(frozenset(complete), frozenset(tracked), frozenset(discarded))
-    return build_demand(plan, states, [key for keys in plan.targets.values() for key in keys], recompute)
+    return build_demand(plan, states, [key for keys in plan.targets.values() for key in keys])
 
 
 def stages(plan: Plan, keys: Iterable[str]) -> set[str]:
@@ -88,15 +87,6 @@ def test_reads_are_wanted_like_parents(plan: Plan) -> None:
     assert stages(plan, wanted.run) >= {"tokenize", "ipt"}
     # tokenizer and sources are here, so the walk ends at them
     assert not stages(plan, wanted.run) & {"source", "tokenizer", "pack", "mixture", "pretrain"}
-
-
-def test_data_that_no_remote_has_is_made_again_when_asked(plan: Plan) -> None:
-    lost = next(node for node in plan.by_stage("scores"))
-    tracked = names(plan) - names(plan, "report", "aggregate")
-    wanted = demand(plan, tracked=tracked, recompute=[lost.key])
-    assert lost.key in wanted.run
-    assert lost.key not in wanted.fetch
-    assert set(lost.parents["results"]) <= set(wanted.fetch)
 
 
 def test_a_models_benchmarks_are_one_group_and_other_stages_are_groups_of_one(plan: Plan) -> None:
