@@ -14,9 +14,10 @@ try:
 except (UserError, ArtifactError) as error:
     exit_with(error)
 
-PLAN = quote(str(flow.plan_file))
-RUN = quote(sys.executable) + " -P " + quote(workflow.basedir + "/workflow/scripts")
-MIXLAB = quote(sys.executable) + " -m mixlab.cli"
+PYTHON = quote(sys.executable)
+RUN = f"{PYTHON} -P {quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}"
+MIXLAB = f"{PYTHON} -m mixlab.cli"
+TRACK = f"{MIXLAB} track --after-run {quote(str(flow.plan_file))}"
 
 
 wildcard_constraints:
@@ -38,8 +39,8 @@ include: "rules/report.smk"
 
 
 onsuccess:
-    shell("{MIXLAB} track --after-run {PLAN}")
+    shell("{TRACK}")
 
 
 onerror:
-    shell("{MIXLAB} track --after-run {PLAN}")
+    shell("{TRACK}")

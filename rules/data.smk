@@ -10,12 +10,16 @@ rule source:
         "logs/source/{key}.log",
     wildcard_constraints:
         key=flow.pattern("source"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("source")
     resources:
         mem_mb=flow.memory_mib("source"),
         runtime=flow.minutes("source"),
+    params:
+        command=flow.command(RUN, "source"),
     shell:
-        "{RUN}/source.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule tokenizer:
@@ -27,12 +31,16 @@ rule tokenizer:
         "logs/tokenizer/{key}.log",
     wildcard_constraints:
         key=flow.pattern("tokenizer"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("tokenizer")
     resources:
         mem_mb=flow.memory_mib("tokenizer"),
         runtime=flow.minutes("tokenizer"),
+    params:
+        command=flow.command(RUN, "tokenizer"),
     shell:
-        "{RUN}/tokenizer.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule tokenize:
@@ -44,12 +52,16 @@ rule tokenize:
         "logs/tokenize/{key}.log",
     wildcard_constraints:
         key=flow.pattern("tokenize"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("tokenize")
     resources:
         mem_mb=flow.memory_mib("tokenize"),
         runtime=flow.minutes("tokenize"),
+    params:
+        command=flow.command(RUN, "tokenize"),
     shell:
-        "{RUN}/tokenize.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule pack:
@@ -61,12 +73,16 @@ rule pack:
         "logs/pack/{key}.log",
     wildcard_constraints:
         key=flow.pattern("pack"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("pack")
     resources:
         mem_mb=flow.memory_mib("pack"),
         runtime=flow.minutes("pack"),
+    params:
+        command=flow.command(RUN, "pack"),
     shell:
-        "{RUN}/pack.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule mixture:
@@ -78,9 +94,13 @@ rule mixture:
         "logs/mixture/{key}.log",
     wildcard_constraints:
         key=flow.pattern("mixture"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("mixture")
     resources:
         mem_mb=flow.memory_mib("mixture"),
         runtime=flow.minutes("mixture"),
+    params:
+        command=flow.command(RUN, "mixture"),
     shell:
-        "{RUN}/mixture.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"

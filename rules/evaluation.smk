@@ -10,14 +10,17 @@ rule generate:
         "logs/generate/{key}.log",
     wildcard_constraints:
         key=flow.pattern("generate"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("generate")
     resources:
         mem_mb=flow.memory_mib("generate"),
         runtime=flow.minutes("generate"),
     params:
+        command=flow.command(RUN, "generate"),
         work=flow.work("generate"),
     shell:
-        "{RUN}/generate.py --plan {PLAN} --key {params.work} 2> {log}"
+        "{params.command} --key {params.work} 2> {log}"
 
 
 rule score:
@@ -29,14 +32,17 @@ rule score:
         "logs/score/{key}.log",
     wildcard_constraints:
         key=flow.pattern("score"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("score")
     resources:
         mem_mb=flow.memory_mib("score"),
         runtime=flow.minutes("score"),
     params:
+        command=flow.command(RUN, "score"),
         work=flow.work("score"),
     shell:
-        "{RUN}/score.py --plan {PLAN} --key {params.work} 2> {log}"
+        "{params.command} --key {params.work} 2> {log}"
 
 
 rule judge:
@@ -48,11 +54,14 @@ rule judge:
         "logs/judge/{key}.log",
     wildcard_constraints:
         key=flow.pattern("judge"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("judge")
     resources:
         mem_mb=flow.memory_mib("judge"),
         runtime=flow.minutes("judge"),
     params:
+        command=flow.command(RUN, "judge"),
         work=flow.work("judge"),
     shell:
-        "{RUN}/judge.py --plan {PLAN} --key {params.work} 2> {log}"
+        "{params.command} --key {params.work} 2> {log}"

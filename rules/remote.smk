@@ -18,10 +18,12 @@ if flow.fetched:
         log:
             "logs/fetch/wanted.log",
         localrule: True
+        conda:
+            "../envs/mixlab.yaml"
         params:
-            work=flow.fetch_keys,
+            command=f"{MIXLAB} restore --plan {quote(str(flow.plan_file))}",
         shell:
-            "{MIXLAB} restore {params.work} 2> {log}"
+            "{params.command} 2> {log}"
 
 
 rule fetch_single:
@@ -32,7 +34,10 @@ rule fetch_single:
     wildcard_constraints:
         name=flow.single_fetch_pattern,
     localrule: True
+    conda:
+        "../envs/mixlab.yaml"
     params:
-        work=lambda wildcards: wildcards.name.split("/")[1],
+        command=f"{MIXLAB} restore",
+        key=lambda wildcards: Path(wildcards.name).name,
     shell:
-        "{MIXLAB} restore {params.work} 2> {log}"
+        "{params.command} {params.key} 2> {log}"

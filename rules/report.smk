@@ -10,12 +10,16 @@ rule scores:
         "logs/scores/{key}.log",
     wildcard_constraints:
         key=flow.pattern("scores"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("scores")
     resources:
         mem_mb=flow.memory_mib("scores"),
         runtime=flow.minutes("scores"),
+    params:
+        command=flow.command(RUN, "scores"),
     shell:
-        "{RUN}/scores.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule aggregate:
@@ -27,12 +31,16 @@ rule aggregate:
         "logs/aggregate/{key}.log",
     wildcard_constraints:
         key=flow.pattern("aggregate"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("aggregate")
     resources:
         mem_mb=flow.memory_mib("aggregate"),
         runtime=flow.minutes("aggregate"),
+    params:
+        command=flow.command(RUN, "aggregate"),
     shell:
-        "{RUN}/aggregate.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule report:
@@ -44,9 +52,13 @@ rule report:
         "logs/report/{key}.log",
     wildcard_constraints:
         key=flow.pattern("report"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("report")
     resources:
         mem_mb=flow.memory_mib("report"),
         runtime=flow.minutes("report"),
+    params:
+        command=flow.command(RUN, "report"),
     shell:
-        "{RUN}/report.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"

@@ -10,12 +10,16 @@ rule pretrain:
         "logs/pretrain/{key}.log",
     wildcard_constraints:
         key=flow.pattern("pretrain"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("pretrain")
     resources:
         mem_mb=flow.memory_mib("pretrain"),
         runtime=flow.minutes("pretrain"),
+    params:
+        command=flow.command(RUN, "pretrain"),
     shell:
-        "{RUN}/pretrain.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule ipt:
@@ -27,12 +31,16 @@ rule ipt:
         "logs/ipt/{key}.log",
     wildcard_constraints:
         key=flow.pattern("ipt"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("ipt")
     resources:
         mem_mb=flow.memory_mib("ipt"),
         runtime=flow.minutes("ipt"),
+    params:
+        command=flow.command(RUN, "ipt"),
     shell:
-        "{RUN}/ipt.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule average:
@@ -44,12 +52,16 @@ rule average:
         "logs/average/{key}.log",
     wildcard_constraints:
         key=flow.pattern("average"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("average")
     resources:
         mem_mb=flow.memory_mib("average"),
         runtime=flow.minutes("average"),
+    params:
+        command=flow.command(RUN, "average"),
     shell:
-        "{RUN}/average.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"
 
 
 rule sft:
@@ -61,9 +73,13 @@ rule sft:
         "logs/sft/{key}.log",
     wildcard_constraints:
         key=flow.pattern("sft"),
+    conda:
+        "../envs/mixlab.yaml"
     threads: flow.threads("sft")
     resources:
         mem_mb=flow.memory_mib("sft"),
         runtime=flow.minutes("sft"),
+    params:
+        command=flow.command(RUN, "sft"),
     shell:
-        "{RUN}/sft.py --plan {PLAN} --key {wildcards.key} 2> {log}"
+        "{params.command} --key {wildcards.key} 2> {log}"

@@ -1,6 +1,7 @@
 """`mixlab restore`: bring tracked artifacts back, or say which cannot be had."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -14,14 +15,16 @@ from mixlab.cli._selection import count_stages, describe_names, is_key, plan_nam
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import build_demand
+from mixlab.plan.planfile import read_plan
 from mixlab.plan.stages import STAGES
 
 
 @click.command(epilog=example("mixlab restore", "mixlab restore 431bfac04c1bd901", "mixlab restore ipt"))
 @click.argument("what", nargs=-1, metavar="[KEY|STAGE|STUDY]...")
+@click.option("--plan", "plan_path", type=click.Path(path_type=Path), help="Plan file of the run to fetch for.")
 @click.option("--recompute-missing", is_flag=True, help="Treat what cannot be had as undone, and fetch the rest.")
 @json_option
-def command(what: tuple[str, ...], recompute_missing: bool, as_json: bool) -> None:
+def command(what: tuple[str, ...], plan_path: Path | None, recompute_missing: bool, as_json: bool) -> None:
     """Fetch tracked artifacts; without names, those that a run of config.yaml's study would fetch.
 
     Cache and remote are asked first: when something cannot be had, it is listed with key and committer, nothing is
@@ -30,7 +33,7 @@ def command(what: tuple[str, ...], recompute_missing: bool, as_json: bool) -> No
     store = open_store()
     lost: list[Missing] = []
     while True:
-        names = find_wanted(store, what)
+        names = find_wanted(store, what, plan_path)
         missing = check_fetchable(store, names)
         if not missing:
             break
@@ -53,11 +56,11 @@ def command(what: tuple[str, ...], recompute_missing: bool, as_json: bool) -> No
     )
 
 
-def find_wanted(store: Store, what: Sequence[str]) -> list[Name]:
+def find_wanted(store: Store, what: Sequence[str], plan_path: Path | None = None) -> list[Name]:
     """List the tracked, absent artifacts that are asked for, or that a run of the default study would fetch."""
     states = read_states(store, STAGES)
     if not what:
-        plan = build_plan(store.root, check_files=False).plan
+        plan = read_plan(plan_path).plan if plan_path else build_plan(store.root, check_files=False).plan
         targets = [key for keys in plan.targets.values() for key in keys]
         return [plan.nodes[key].name for key in build_demand(plan, states, targets).fetch]
     names = [name for word in what for name in _find_names(store, word)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from mixlab.artifacts.links import clear_links
@@ -123,11 +124,6 @@ class Flow:
         """Outputs of the `fetch` rule: the tracked, absent artifacts that the wanted ones read, or that are wanted."""
         return [self.path(key) for key in self.demand.fetch]
 
-    @cached_property
-    def fetch_keys(self) -> str:
-        """The same as keys."""
-        return " ".join(self.demand.fetch)
-
     def pattern(self, stage: str) -> str:
         """Pattern of the keys that a stage's rule may build: not those that are tracked and absent."""
         absent = sorted(
@@ -143,6 +139,10 @@ class Flow:
         names = [f"{stage}/{key}" for stage, key in sorted(self.states.tracked) if key not in wanted]
         absent = [name for name in names if self.states.is_absent(tuple(name.split("/")))]  # type: ignore[arg-type]
         return "|".join(map(re.escape, absent)) or "nothing-is-absent"
+
+    def command(self, run: str, stage: str) -> str:
+        """The command line of a stage's jobs, up to their keys; `run` is how a doormat is called."""
+        return f"{run}/{stage}.py --plan {quote(str(self.plan_file))}"
 
     def threads(self, stage: str) -> int:
         """CPU threads of one job of a stage."""
