@@ -76,7 +76,7 @@ def write_bare(folder: Path, plan: Plan, built: bool) -> int:
 
 def write_ours(folder: Path) -> None:
     """Lay the workflow and the mock study into an empty folder."""
-    for name in ("Snakefile", "rules", "workflow", "profiles"):
+    for name in ("Snakefile", "rules", "workflow", "envs", "profiles"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     write_study(folder, build_study())

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -143,3 +144,28 @@ def test_a_malformed_record_is_named_with_its_file_and_number_and_nothing_is_pub
     assert re.search(r"math_en\.jsonl.*record 161.*answer", output), output
     assert "Traceback" not in output
     assert list_made(study) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_on_a_full_disk_nothing_half_made_is_published_and_a_larger_one_goes_on(tmp_path: Path, finished: Path) -> None:
+    root = copy_checkout(tmp_path / "full 満杯")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        for name in ("artifacts", "work"):
+            (disk / name).mkdir()
+            (root / name).symlink_to(disk / name)
+        code, output = run(root, "all")
+        assert code != 0
+        assert "the disk is full" in output
+        assert "Traceback" not in output
+        whole = read_artifacts(finished)
+        assert {path: whole.get(path) for path in read_artifacts(root)} == read_artifacts(root)
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        run_all(root)
+        assert differing(read_artifacts(root), whole) == []
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

@@ -17,6 +17,7 @@ COPIED = (
     "local",
     "slurm",
     "workflow",
+    "envs",
     "src/mixlab",
     "studies/micro.yaml",
     "tests/data/micro",
