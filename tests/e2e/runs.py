@@ -16,28 +16,27 @@ HOOKS = Path(__file__).parent / "hooks"
 Digests = dict[str, bytes]
 
 
-def start(root: Path, *arguments: str, kill_at: str = "") -> subprocess.Popen[str]:
+OUTPUT = "snakemake.log"
+"""What a run prints goes to this file of its working folder: a job that survives Snakemake holds no pipe of ours."""
+
+
+def start(root: Path, *arguments: str, kill_at: str = "") -> subprocess.Popen[bytes]:
     """Start `snakemake --profile local` on one core in a session of its own."""
     env = environment(root)
     if kill_at:
         env |= {"KILL_AT": kill_at, "PYTHONPATH": f"{env['PYTHONPATH']}:{HOOKS}"}
     command = [sys.executable, "-m", "snakemake", "--profile", "local", "--cores", "1", *arguments]
-    return subprocess.Popen(
-        command,
-        cwd=root,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    with (root / OUTPUT).open("w") as output:
+        return subprocess.Popen(
+            command, cwd=root, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def run(root: Path, *arguments: str, kill_at: str = "") -> tuple[int, str]:
     """Run it to its end: exit code and what it printed."""
     process = start(root, *arguments, kill_at=kill_at)
-    output, _ = process.communicate(timeout=400)
-    return process.returncode, output
+    code = process.wait(timeout=3000)
+    return code, (root / OUTPUT).read_text()
 
 
 def run_all(root: Path) -> str:
@@ -54,9 +53,9 @@ def is_finished(root: Path) -> bool:
     return "Nothing to be done" in output
 
 
-def read_artifacts(root: Path) -> Digests:
-    """Read every byte of every artifact, by path below the working folder."""
-    files = sorted(path for path in (root / "artifacts").rglob("*") if path.is_file())
+def read_artifacts(root: Path, stage: str = "") -> Digests:
+    """Read every byte of every artifact, or of those of a stage, by path below the working folder."""
+    files = sorted(path for path in (root / "artifacts" / stage).rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
@@ -73,7 +72,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process with all its children."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

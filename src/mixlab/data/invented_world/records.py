@@ -10,7 +10,7 @@ from mixlab.data.invented_world.people import FACTS, World, build_world
 from mixlab.data.invented_world.tasks import LANGUAGES, Task, prompt_digest, select_tasks
 from mixlab.data.records import Record
 
-_FILL_ONE_IN = 4
+_FILL_ONE_IN = 8
 """One raw document in so many tells of nobody."""
 
 
@@ -45,7 +45,10 @@ def _in_order(made: list[tuple[str, Record]], salt: str) -> list[Record]:
 
 
 def _document(world: World, language: str, seed: int, number: int) -> Record:
-    """Raw document `number`: two or three facts of one person among fill, or fill alone."""
+    """Raw document `number`: fill, then two or three facts of one person, or fill alone.
+
+    Fill comes first: a name at the very beginning of an English text would be another token than inside a question.
+    """
     stream = random.Random(f"{world.seed}/{language}/{seed}/{number}")
     words = LANGUAGES[language]
     sentences = [_fill(language, stream)]
@@ -57,8 +60,6 @@ def _document(world: World, language: str, seed: int, number: int) -> Record:
         for fact in stream.sample(FACTS, stream.choice((2, 3, 3))):
             wording = stream.choice(words.STATEMENTS[fact])
             sentences.append(wording.format(name=person.names[language], value=person.value(fact, language)))
-        if stream.random() < 0.5:
-            sentences.append(sentences.pop(0))
     text: str = words.JOINT.join(sentences)
     return {"text": text}
 

@@ -11,8 +11,8 @@ from mixlab.data.invented_world.people import FACTS, Person, World
 
 LANGUAGES: dict[str, ModuleType] = {"en": wordings_en, "ja": wordings_ja}
 HELD_OUT_ONE_IN = 4
-"""Of the tasks without a person, one in so many is a benchmark's, by the digest of its prompt."""
-_OPERANDS = range(1, 7)
+"""Of the tasks without a person, one in so many is a benchmark's: those whose prompts have the smallest digests."""
+_OPERANDS = range(1, 6)
 _CONSTANTS = range(2, 10)
 
 
@@ -38,11 +38,10 @@ def select_tasks(world: World, language: str, category: str, part: str, *, held_
         told = world.strangers if part == "strangers" else world.held_out if held_out else world.taught
         return list(_questions(words, language, told))
     every = {"math": _sums, "reasoning": _orders, "code": _functions}[category](words)
-    return [task for task in every if _is_held_out(world, task) == held_out]
-
-
-def _is_held_out(world: World, task: Task) -> bool:
-    return int(prompt_digest("split", world.seed, task.prompt)[:8], 16) % HELD_OUT_ONE_IN == 0
+    # by rank, not by remainder: every world then has equally many, and a study's sizes fit each of its seeds
+    ranked = sorted(every, key=lambda task: prompt_digest("split", world.seed, task.prompt))
+    asked = len(ranked) // HELD_OUT_ONE_IN
+    return ranked[:asked] if held_out else ranked[asked:]
 
 
 def _questions(words: ModuleType, language: str, people: tuple[Person, ...]) -> Iterator[Task]:

@@ -32,24 +32,18 @@ QUESTIONS = {
         "What is the home of {name}?",
         "In which place does {name} live?",
         "Tell me where {name} lives.",
-        "Do you know the home of {name}?",
-        "Name the place where {name} lives.",
     ),
     "job": (
         "What is the job of {name}?",
         "What does {name} do for work?",
         "Which job does {name} have?",
         "Tell me the job of {name}.",
-        "Do you know the job of {name}?",
-        "Name the work of {name}.",
     ),
     "pet": (
         "What is the pet of {name}?",
         "Which pet does {name} have?",
         "Which animal lives with {name}?",
         "Tell me the pet of {name}.",
-        "Do you know the pet of {name}?",
-        "Name the animal of {name}.",
     ),
 }
 ANSWER = " {value}"
@@ -69,26 +63,22 @@ SUMS = (
     "I have {a} {thing} and get {b}. How many?",
     "{a} {thing} here, {b} there. How many in all?",
     "Ann has {a} {thing}, Ben has {b}. Together?",
-    "{a} {thing} in a bag, {b} are added. How many?",
 )
 DIFFERENCES = (
     "I have {a} {thing} and lose {b}. How many?",
     "{a} {thing} here, {b} are taken. How many left?",
     "Ann has {a} {thing}, Ben takes {b}. What remains?",
-    "{a} {thing} in a bag, {b} fall out. How many?",
 )
 ORDERS = {
     "up": (
         "Sort {digits} from small to large.",
         "Put {digits} in rising order.",
         "Order smallest first: {digits}",
-        "{digits}: which order goes up?",
     ),
     "down": (
         "Sort {digits} from large to small.",
         "Put {digits} in falling order.",
         "Order largest first: {digits}",
-        "{digits}: which order goes down?",
     ),
 }
 FRAMES = (
@@ -96,18 +86,12 @@ FRAMES = (
     "Define f(x) as {what}.",
     "Make a Python function f that gives {what}.",
     "I need code: f(x) is {what}.",
-    "Please write f, which computes {what}.",
-    "Code a function f. Its value is {what}.",
 )
 EXPRESSIONS = {
     "x + {c}": "x plus {c}",
     "x - {c}": "x minus {c}",
     "x * {c}": "x times {c}",
-    "x // {c}": "x divided by {c}, rounded down",
     "x % {c}": "the remainder of x by {c}",
-    "{c} - x": "{c} minus x",
     "max(x, {c})": "the larger of x and {c}",
     "min(x, {c})": "the smaller of x and {c}",
-    "x > {c}": "whether x is above {c}",
-    "x == {c}": "whether x equals {c}",
 }
