@@ -92,13 +92,18 @@ def split_console(block: Block) -> list[Command]:
 
 
 def run_command(root: Path, command: str) -> str:
-    """Run a command in `root` with the code of `root`, and return all it prints; fails when it does."""
+    """Run a command in `root` with the code of `root`, and return all it prints; fails when it does.
+
+    A pytest in it keeps its temporary folders beside `root`: else it would first clean up after every other pytest.
+    """
     kept = {name: value for name, value in environment(root).items() if not name.startswith("PYTEST")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    temporary = root.parent / "temporary"
+    temporary.mkdir(exist_ok=True)
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=root,
-        env={**kept, "PATH": path},
+        env={**kept, "PATH": path, "PYTEST_DEBUG_TEMPROOT": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,0 +1,194 @@
+"""What the documents say is so: commands, options, tables, paths and links."""
+
+import re
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from checkouts import copy_checkout, pretend_finished
+from docs_blocks import CONSOLE, REPOSITORY, find_difference, list_documents, read_blocks, read_commands, run_command
+from docs_tables import EDIT_TABLE, OTHERS, REFRESH, render_edit_table
+
+from mixlab.cli import COMMANDS, mixlab
+from mixlab.plan.build import build_plan
+from mixlab.plan.stages import STAGES
+
+README = REPOSITORY / "README.md"
+ARCHITECTURE = REPOSITORY / "docs/architecture.md"
+TRACKING = "tests/workflow/test_dvc_tracking.py::"
+
+SESSION = (
+    'export PATH="$PWD/.venv/bin:$PATH"',
+    "mixlab plan micro",
+    "sed -i 's/{math: 3, reasoning: 1}/{math: 4, reasoning: 1}/' studies/micro.yaml",
+    "mixlab diff --study micro",
+    "git checkout --quiet studies/micro.yaml",
+    "snakemake --profile local -n all --config study=micro",
+)
+"""Commands of README that are really run, in order, in a copy; the study counts as finished after its plan."""
+
+DRY = {
+    "make demo": "make --dry-run demo",
+    "make test": "make --dry-run test",
+    "snakemake --profile slurm -n all": "snakemake --profile slurm -n all",
+    "snakemake --profile slurm all --default-resources slurm_account=ACCOUNT slurm_partition=PARTITION": (
+        "snakemake --profile slurm all --default-resources slurm_account=ACCOUNT slurm_partition=PARTITION -n"
+    ),
+    "snakemake --profile local all --config study=micro": "snakemake --profile local all --config study=micro -n",
+}
+"""Commands that are run as far as they can be without doing it, in a copy with nothing made."""
+
+ELSEWHERE = {
+    "mixlab show micro": "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is",
+    "mixlab explain 'even/mixture_seed 1/mixture'": (
+        "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is"
+    ),
+    "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
+    "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
+    "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
+}
+"""Commands that another test runs, by that test."""
+
+PRETENDED = re.compile(r"\d+ jobs have missing provenance/metadata .*\nRules with missing metadata: .*\n")
+"""What Snakemake says of artifacts that are only pretended to be finished."""
+
+RECIPES = {path for path in list_documents() if path.name.startswith("adding-a-")}
+"""Followed word by word by test_docs_recipes.py."""
+
+
+def find_test(test: str) -> bool:
+    file, _, name = test.partition("::")
+    path = REPOSITORY / file
+    return path.is_file() and re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.M) is not None
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout with nothing made, under git."""
+    root = copy_checkout(tmp_path_factory.mktemp("documents") / "copy")
+    for name in ("Makefile", "constraints.txt", "pyproject.toml"):
+        shutil.copy2(REPOSITORY / name, root)
+    identity = "-c user.name=Hanako -c user.email=hanako@lab.example"
+    run_command(root, f"git init --quiet && git add --all && git {identity} commit --quiet --message begin")
+    return root
+
+
+def test_every_command_in_the_documents_is_run_by_a_test_and_no_other_is_listed() -> None:
+    written = {one.text for path in list_documents() if path not in RECIPES for one in read_commands(path)}
+    listed = {*SESSION, *DRY, *ELSEWHERE}
+    assert written - listed == set(), "say in test_docs.py how these commands are run"
+    assert listed - written == set(), "these commands stand in no document any more"
+    assert [test for test in ELSEWHERE.values() if not find_test(test)] == []
+
+
+def test_commands_stand_in_console_blocks_alone() -> None:
+    """So that none escapes: a shell block without prompts, or a prompt in a plain block, would."""
+    blocks = [block for path in list_documents() for block in read_blocks(path)]
+    assert [str(block) for block in blocks if block.language in ("", "bash", "sh", "shell")] == []
+    assert [str(one) for one in blocks if one.language != CONSOLE and re.search(r"^\$ ", one.text, re.M)] == []
+
+
+@pytest.mark.parametrize("command", DRY)
+def test_a_command_that_would_take_long_starts(copy: Path, command: str) -> None:
+    said = run_command(copy, DRY[command])
+    written = next(one for one in read_commands(README) if one.text == command)
+    assert not find_difference(written, said)
+
+
+def test_the_steps_of_readme_are_what_happens(copy: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(copy, root, symlinks=True)
+    for command in (one for one in read_commands(README) if one.text in SESSION):
+        difference = find_difference(command, PRETENDED.sub("", run_command(root, command.text)))
+        assert not difference, difference
+        if command.text == "mixlab plan micro":
+            pretend_finished(root)
+
+
+def test_readme_lists_every_mixlab_command_with_what_it_is_for() -> None:
+    rows = re.findall(r"^\| `mixlab (\w+)` \| (.+) \|$", README.read_text(encoding="utf-8"), re.M)
+    assert dict(rows) == COMMANDS
+
+
+def test_every_mixlab_command_named_in_a_text_has_the_options_it_is_given() -> None:
+    wrong = []
+    for path in list_documents():
+        text = path.read_text(encoding="utf-8")
+        for span in [*re.findall(r"`mixlab ([^`\n]+)`", text), *re.findall(r"^\$ mixlab (.+)$", text, re.M)]:
+            name, *words = span.split()
+            command = mixlab.get_command(click.Context(mixlab), name) if name in COMMANDS else None
+            known = {option for one in command.params for option in one.opts} | {"--help"} if command else set()
+            if name not in ("--help", "COMMAND") and (
+                command is None or any(word.split("=")[0] not in known for word in words if word.startswith("--"))
+            ):
+                wrong.append(f"{path.name}: mixlab {span}")
+    assert wrong == []
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere() -> None:
+    broken = []
+    for path in list_documents():
+        for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            place, _, anchor = link.partition("#")
+            target = (path.parent / place).resolve() if place else path
+            if re.match(r"https?:", link):
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{path.name}: {link}")
+    assert broken == []
+
+
+def test_files_named_in_a_text_are_there() -> None:
+    """A path is a span with a slash that names no pattern; what a recipe makes, it makes itself."""
+    gone = []
+    for path in list_documents():
+        text = path.read_text(encoding="utf-8")
+        made = set(re.findall(r"^New file `([^`]+)`:$", text, re.M))
+        for name in re.findall(r"`((?:src|tests|docs|rules|workflow|profiles|performance|studies)/[\w./-]+)`", text):
+            if name not in made and not (REPOSITORY / name).exists():
+                gone.append(f"{path.name}: {name}")
+    assert gone == []
+
+
+def read_stage_rows() -> dict[str, list[str]]:
+    rows = [line.split(" | ") for line in ARCHITECTURE.read_text(encoding="utf-8").splitlines()]
+    cells = [[cell.strip("| ") for cell in row] for row in rows if len(row) == 6]
+    return {row[0].strip("`"): row[1:] for row in cells if row[0].strip("`") in STAGES}
+
+
+def test_the_table_of_stages_is_that_of_the_plan() -> None:
+    rows = read_stage_rows()
+    assert list(rows) == list(STAGES)
+    plan = build_plan(REPOSITORY, ["micro"], check_files=False).plan
+    for name, stage in STAGES.items():
+        parents, reads, makes, reproducible, _ = rows[name]
+        nodes = plan.by_stage(name)
+        assert set(re.findall(r"`(\w+)`", parents)) == {role for node in nodes for role in node.parents}, name
+        assert set(re.findall(r"`(\w+)`", reads)) == {role for node in nodes for role in node.reads}, name
+        assert (makes, reproducible) == (stage.makes, stage.reproducible), name
+
+
+def test_every_line_of_the_profile_is_explained() -> None:
+    profile = (REPOSITORY / "profiles/default/config.yaml").read_text(encoding="utf-8")
+    keys = re.findall(r"^([\w-]+):", profile, re.M)
+    section = ARCHITECTURE.read_text(encoding="utf-8").partition("## Snakemake")[2].partition("\n## ")[0]
+    assert [key for key in keys if f"`{key}" not in section] == []
+
+
+def test_every_decision_is_listed_in_the_architecture() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    decisions = sorted((REPOSITORY / "docs/decisions").glob("*.md"))
+    assert [path.name for path in decisions if f"decisions/{path.name}" not in text] == []
+    numbers = [path.name[:4] for path in decisions]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
+def test_the_edit_table_is_what_the_tests_run() -> None:
+    assert EDIT_TABLE.read_text(encoding="utf-8") == render_edit_table(), f"run `{REFRESH}`"
+    assert [row.test for row in OTHERS if not find_test(row.test)] == []
