@@ -16,11 +16,11 @@ rule generate:
     resources:
         mem_mb=flow.memory_mib("generate"),
         runtime=flow.minutes("generate"),
+        gpu=flow.gpus("generate"),
     params:
-        command=flow.command(RUN, "generate"),
-        work=flow.work("generate"),
+        command=flow.group_command(RUN, "generate"),
     shell:
-        "{params.command} --key {params.work} 2> {log}"
+        "{params.command} 2> {log}"
 
 
 rule score:
@@ -39,10 +39,9 @@ rule score:
         mem_mb=flow.memory_mib("score"),
         runtime=flow.minutes("score"),
     params:
-        command=flow.command(RUN, "score"),
-        work=flow.work("score"),
+        command=flow.group_command(RUN, "score"),
     shell:
-        "{params.command} --key {params.work} 2> {log}"
+        "{params.command} 2> {log}"
 
 
 rule judge:
@@ -61,7 +60,6 @@ rule judge:
         mem_mb=flow.memory_mib("judge"),
         runtime=flow.minutes("judge"),
     params:
-        command=flow.command(RUN, "judge"),
-        work=flow.work("judge"),
+        command=flow.group_command(RUN, "judge"),
     shell:
-        "{params.command} --key {params.work} 2> {log}"
+        "{params.command} 2> {log}"

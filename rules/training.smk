@@ -16,6 +16,7 @@ rule pretrain:
     resources:
         mem_mb=flow.memory_mib("pretrain"),
         runtime=flow.minutes("pretrain"),
+        gpu=flow.gpus("pretrain"),
     params:
         command=flow.command(RUN, "pretrain"),
     shell:
@@ -37,6 +38,7 @@ rule ipt:
     resources:
         mem_mb=flow.memory_mib("ipt"),
         runtime=flow.minutes("ipt"),
+        gpu=flow.gpus("ipt"),
     params:
         command=flow.command(RUN, "ipt"),
     shell:
@@ -79,6 +81,7 @@ rule sft:
     resources:
         mem_mb=flow.memory_mib("sft"),
         runtime=flow.minutes("sft"),
+        gpu=flow.gpus("sft"),
     params:
         command=flow.command(RUN, "sft"),
     shell:

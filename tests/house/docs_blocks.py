@@ -16,6 +16,8 @@ from checkouts import environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONSOLE, PLAIN, DIFF = "console", "text", "diff"
+SPACING = {"python": "\n\n", "snakemake": "\n\n"}
+"""What stands between the end of a file and a block that is added to it."""
 
 _FENCE = re.compile(r"^```(\S*)(.*)$")
 _PURPOSE = re.compile(r"^(New file|At the end of|In) `([^`]+)`:$")
@@ -164,7 +166,7 @@ def _edit(root: Path, block: Block) -> None:
         assert text.count(before) == 1, f"{block}: these lines stand {text.count(before)} times in {name}:\n{before}"
         text = text.replace(before, after)
     else:
-        text += block.text
+        text += f"{SPACING.get(block.language, '')}{block.text}"
     path.write_text(text, encoding="utf-8")
 
 

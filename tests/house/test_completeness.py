@@ -14,7 +14,7 @@ from mixlab.plan.stages import STAGE_OF_SPEC, STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_DOORMAT = 40
-CURE = "docs/adding_a_stage.md says how"
+CURE = "docs/adding-a-stage.md says how"
 
 
 def read(name: str) -> str:

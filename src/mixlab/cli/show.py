@@ -19,7 +19,8 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
     store = open_store()
     plan = build_plan(store.root, studies, check_files=False).plan
     shown = {}
-    for name, (key,) in plan.targets.items():
+    for name, keys in plan.targets.items():
+        (key,) = (key for key in keys if plan.nodes[key].stage == "report")
         if not store.is_complete("report", key):
             raise ArtifactError(f"study '{name}' has no report yet; run `snakemake --profile local all`")
         folder = store.open("report", key)

@@ -2,15 +2,16 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.generation import FieldName, PromptSettings
+from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import Category, Language
+from mixlab.config.validation import validate
 
 _DECLARED = Path(__file__).parent / "benchmarks_declared"
 
@@ -141,18 +142,6 @@ def declared_benchmarks() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _DECLARED.glob("*.yaml")))
 
 
-def _problems(file: str, error: ValidationError) -> list[Problem]:
-    return [Problem(item["msg"], file=file, key=".".join(str(part) for part in item["loc"])) for item in error.errors()]
-
-
-def parse_declaration(data: Any, file: str) -> BenchmarkDeclaration:
-    """Check what was read from `file`; raises ConfigError with every problem."""
-    try:
-        return BenchmarkDeclaration.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_problems(file, error)) from None
-
-
 @cache
 def load_declaration(name: str) -> BenchmarkDeclaration:
     """Read the declaration of the benchmark `name`.
@@ -164,7 +153,12 @@ def load_declaration(name: str) -> BenchmarkDeclaration:
     if name not in names:
         hint = did_you_mean(name, names) or "; declared are " + ", ".join(names)
         raise ConfigError(Problem(f"no benchmark is declared as '{name}'{hint}", key="benchmarks"))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with path.open(encoding="utf-8") as stream:
-        data = yaml.load(stream, Loader=loader)
-    return parse_declaration(data, f"benchmarks_declared/{path.name}")
+    return read_declaration(path)
+
+
+def read_declaration(path: Path) -> BenchmarkDeclaration:
+    """Read a declaration from a file; raises ConfigError with every problem, each with file, line and key."""
+    declaration, problems = validate(BenchmarkDeclaration, load_document(path))
+    if problems or declaration is None:
+        raise ConfigError(problems)
+    return declaration

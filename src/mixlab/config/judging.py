@@ -4,11 +4,13 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
+from mixlab.config.loading import load_document
+from mixlab.config.problems import ConfigError
 from mixlab.config.sources import LANGUAGES, Language
+from mixlab.config.validation import validate
 
 _PROMPTS = Path(__file__).parent / "judge_prompts"
 
@@ -81,9 +83,10 @@ class JudgeSettings(Settings):
 @cache
 def load_judge_prompts(language: Language) -> JudgePrompts:
     """Read our own prompts for `language`."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with (_PROMPTS / f"{language}.yaml").open(encoding="utf-8") as stream:
-        return JudgePrompts.model_validate(yaml.load(stream, Loader=loader))
+    prompts, problems = validate(JudgePrompts, load_document(_PROMPTS / f"{language}.yaml"))
+    if problems or prompts is None:
+        raise ConfigError(problems)
+    return prompts
 
 
 def _default_prompts() -> dict[Language, JudgePrompts]:

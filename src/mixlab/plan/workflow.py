@@ -84,13 +84,14 @@ class Flow:
 
         return list_inputs
 
-    def work(self, stage: str) -> Callable[[Any], str]:
-        """Return the function that lists the keys a grouped job makes: all of its group that are missing."""
+    def group_command(self, run: str, stage: str) -> Callable[[Any], str]:
+        """Return the function that writes a grouped job's command line: all of its group that are missing."""
 
-        def list_keys(wildcards: Any) -> str:
-            return " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
+        def write_command(wildcards: Any) -> str:
+            keys = " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
+            return f"{self.command(run, stage)} --key {keys}"
 
-        return list_keys
+        return write_command
 
     def _node(self, stage: str, key: str) -> Node:
         node = self.plan.nodes.get(key)

@@ -1,12 +1,13 @@
 """Declarations of benchmarks, prompts and judges."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 from pydantic import ValidationError
 
-from mixlab.config.benchmarks import declared_benchmarks, load_declaration, parse_declaration
+from mixlab.config.benchmarks import declared_benchmarks, load_declaration, read_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.generation import PromptSettings, SamplingSettings
 from mixlab.config.judging import JudgeConfig, JudgePrompts
@@ -38,10 +39,16 @@ def test_a_name_like_no_other_is_refused_with_all_names():
         load_declaration("xyz")
 
 
-def test_all_problems_of_a_declaration_are_named_at_once():
+def write(folder, data):
+    path = folder / "x.yaml"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_all_problems_of_a_declaration_are_named_at_once(tmp_path):
     data = CODE | {"category": "poetry", "prompt": {"template": "{prompt}", "chatt": True}}
     with pytest.raises(ConfigError) as caught:
-        parse_declaration(data, "x.yaml")
+        read_declaration(write(tmp_path, data))
     assert [problem.key for problem in caught.value.problems] == ["category", "prompt.chatt"]
 
 
@@ -59,9 +66,9 @@ def test_all_problems_of_a_declaration_are_named_at_once():
         ({"scoring": None, "judged": True, "measure": "judge_score"}, "set prompt.turns: turns"),
     ],
 )
-def test_a_declaration_that_contradicts_itself_is_refused(change, message):
+def test_a_declaration_that_contradicts_itself_is_refused(tmp_path, change, message):
     with pytest.raises(ConfigError, match=message):
-        parse_declaration(CODE | change, "x.yaml")
+        read_declaration(write(tmp_path, CODE | change))
 
 
 @pytest.mark.parametrize(
