@@ -23,8 +23,8 @@ from grid import build_study, write_study
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
 from mixlab.plan.build import build_plan
-from mixlab.plan.demand import build_demand, list_groups
-from mixlab.plan.graph import Plan
+from mixlab.plan.demand import build_demand
+from mixlab.plan.graph import Node, Plan
 from mixlab.plan.stages import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +45,14 @@ rule {name}:
     resources: mem_mb=2000, runtime=60
     shell: "touch {{output}}"
 """
+
+
+def list_groups(plan: Plan, stage: str) -> dict[str, list[Node]]:
+    """Map each group of a stage to its nodes: what one process makes."""
+    groups: dict[str, list[Node]] = {}
+    for node in plan.by_stage(stage):
+        groups.setdefault(node.group, []).append(node)
+    return groups
 
 
 def write_bare(folder: Path, plan: Plan, built: bool) -> int:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from checkouts import list_made, list_wanted
-from edits import REMAKING, REMAKING_NOTHING, Edit
-from runs import is_finished, run_all
+from edits import REMAKING, REMAKING_NOTHING, Edit, discard_stage
+from runs import is_finished, run, run_all
 
 
 def read_moments(root: Path) -> dict[str, int]:
@@ -52,3 +52,15 @@ def test_a_middle_that_was_deleted_is_made_again_only_when_something_below_it_is
     stages = [stage for stage, _ in list_wanted(study)]
     assert stages.count("average") == 2
     assert "ipt" not in stages
+
+
+def test_discarded_data_comes_back_when_something_below_it_must_be_made_again(study: Path) -> None:
+    for stage in ("ipt", "mixture"):
+        discard_stage(stage)(study)
+    path = study / "studies/micro.yaml"
+    path.write_text(path.read_text().replace("average: {last: 4}", "average: {last: 3}"))
+    code, output = run(study, "stage_average")
+    assert code == 0, output
+    made = list_made(study)
+    assert len([key for stage, key in made if stage == "ipt"]) == 2
+    assert len([key for stage, key in made if stage == "average"]) == 4

@@ -126,9 +126,16 @@ def free_garbage(store: Store, finding: Finding, unpushed: bool) -> int:
             depot.drop(objects)
             freed += sum(objects.values())
     for name, size in finding.work:
-        if _drop_work(store, name):
+        # a resume state is the only copy of a killed run's GPU hours
+        if (unpushed or not holds_states(store, name)) and _drop_work(store, name):
             freed += size
     return freed
+
+
+def holds_states(store: Store, name: Name) -> bool:
+    """Whether an unfinished attempt left a resume state behind."""
+    resume = store.work / name[0] / name[1] / "resume"
+    return resume.is_dir() and any(resume.iterdir())
 
 
 def _drop_work(store: Store, name: Name) -> bool:

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,12 +131,18 @@ class Draft:
         """Where a stage keeps what lets it go on after a kill."""
         return self.folder / "resume"
 
-    def publish(self, spec: dict[str, Any], parents: dict[str, list[str]]) -> Manifest:
-        """Seal the draft and let the artifact appear by one rename.
+    def publish(
+        self,
+        spec: dict[str, Any],
+        parents: dict[str, list[str]],
+        before_rename: Callable[[Manifest], object] = lambda manifest: None,
+    ) -> Manifest:
+        """Seal the draft and let the artifact appear by one rename; what must never lack comes before the rename.
 
         Raises ArtifactError when something that is no whole artifact stands in its place.
         """
         manifest = write_manifest(self.out, self.stage, self.key, spec, parents)
+        before_rename(manifest)
         self._appear()
         return manifest
 

@@ -22,7 +22,16 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.sources import FilesConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
-from mixlab.plan.sources_lock import LOCK, LockedSource, joined_paths, lock_source, read_lock, select, write_lock
+from mixlab.plan.sources_lock import (
+    LOCK,
+    LockedSource,
+    joined_paths,
+    lock_source,
+    read_lock,
+    remember_files,
+    select,
+    write_lock,
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,7 @@ def _lock(
         one = declared[name]
         try:
             locked[name] = lock_source(name, one.config, machine, root)
+            remember_files(locked[name], machine, root, root / "work")
         except ConfigError as error:
             problems += [
                 problem if problem.file else problem_at(one.document, ("sources", name, "origin"), problem.message)

@@ -6,6 +6,7 @@ import click
 
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table
 from mixlab.config.machine import MachineSettings
+from mixlab.config.problems import ConfigError
 from mixlab.config.sources import FilesConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
@@ -51,7 +52,9 @@ def check_study(study: Study, machine: MachineSettings, root: Path) -> dict[str,
         config = study.sources[use.data]
         if declaration.scoring is None or not isinstance(config.origin, FilesConfig):
             continue
-        locked = lock[use.data]
+        locked = lock.get(use.data)
+        if locked is None or not locked.is_of(config.origin):
+            raise ConfigError(f"source '{use.data}' is not locked as it is declared; run `mixlab lock {use.data}`")
         settings = config.to_settings(locked.digests(), locked.digests(joined=True))
         items = open_source(settings, root, _locate(locked, machine, root))
         checks[name] = check_references(declaration, items, workers=machine.sandbox_workers)

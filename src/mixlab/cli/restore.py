@@ -21,7 +21,12 @@ from mixlab.plan.stages import STAGES
 
 @click.command(epilog=example("mixlab restore", "mixlab restore 431bfac04c1bd901", "mixlab restore ipt"))
 @click.argument("what", nargs=-1, metavar="[KEY|STAGE|STUDY]...")
-@click.option("--plan", "plan_path", type=click.Path(path_type=Path), help="Plan file of the run to fetch for.")
+@click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Plan file of the run to fetch for.",
+)
 @click.option("--recompute-missing", is_flag=True, help="Treat what cannot be had as undone, and fetch the rest.")
 @json_option
 def command(what: tuple[str, ...], plan_path: Path | None, recompute_missing: bool, as_json: bool) -> None:

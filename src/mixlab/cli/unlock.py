@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
@@ -22,15 +24,20 @@ def command(as_json: bool) -> None:
     if writers := list_writers(store.work):
         lines = [f"{render_count(len(writers), 'writer')} still at work; wait, or stop it, then unlock"]
         raise BusyError("\n".join([*lines, *map(str, writers)]))
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--unlock", "--quiet", "all"],
-        cwd=store.root,
-        stdout=sys.stderr,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
+    code = unlock(store.root)
+    if code:
+        sys.exit(code)
     if as_json:
         print_json({"unlocked": True})
     else:
         click.echo("No writer lives; the working folder is unlocked.")
+
+
+def unlock(root: Path) -> int:
+    """Run `snakemake --unlock` on a workflow of nothing but `all`, so that a study in error is in nobody's way."""
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "Snakefile"
+        empty.write_text("rule all:\n")
+        command = [sys.executable, "-m", "snakemake", "--unlock", "--quiet", "all", "--snakefile", str(empty)]
+        done = subprocess.run([*command, "--directory", str(root)], cwd=root, stdout=sys.stderr, check=False)
+    return done.returncode

@@ -86,7 +86,7 @@ ScorerSettings = Annotated[
 class BenchmarkDeclaration(Settings):
     """One benchmark: its labels, its prompt, and either its scoring or that it is judged."""
 
-    version: int = Field(ge=1, description="raised when prompt or scoring changes, so that tables can say which")
+    version: int = Field(ge=1, description="raised by hand to ask every model again; enters the key of its responses")
     description: str = Field(min_length=1, description="one sentence for the report")
     language: Language = Field(description="language of the questions")
     category: Category = Field(description="column of the tables it fills")

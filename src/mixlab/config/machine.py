@@ -3,7 +3,7 @@
 import sysconfig
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
 
@@ -37,6 +37,15 @@ class MachineSettings(Settings):
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
     )
+
+    @field_validator("data_roots")
+    @classmethod
+    def _places_exist_in_sysconfig(cls, roots: dict[str, str]) -> dict[str, str]:
+        known = sysconfig.get_path_names()
+        for name, place in roots.items():
+            if place.startswith(SYSCONFIG) and place.removeprefix(SYSCONFIG) not in known:
+                raise ValueError(f"data root '{name}': {place!r} is none of sysconfig's paths: {', '.join(known)}")
+        return roots
 
     def resources(self, stage: str) -> StageResources:
         """Return what a job of `stage` asks for."""

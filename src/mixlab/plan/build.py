@@ -6,13 +6,15 @@ from pathlib import Path
 
 from mixlab.config.loading import sort_problems
 from mixlab.config.machine import MainConfig
-from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.studies import load_main_config, read_study
+from mixlab.config.problems import ConfigError, Problem, did_you_mean
+from mixlab.config.sources import FilesConfig
+from mixlab.config.studies import CONFIG, load_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.checks import check_study
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
 from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
+from mixlab.plan.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ def split_names(names: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
+def check_stages(config: MainConfig) -> list[Problem]:
+    """Return a problem for each stage that `machine.stages` names and the pipeline does not have."""
+    return [
+        Problem(f"no stage is named '{name}'{did_you_mean(name, STAGES)}", CONFIG, key=f"machine.stages.{name}")
+        for name in config.machine.stages
+        if name not in STAGES
+    ]
+
+
 def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) -> Planned:
     """Plan the named studies, or the one `config.yaml` names.
 
@@ -40,9 +51,12 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     lock = read_lock(root)
     studies: dict[str, Study] = {}
     plan = Plan()
-    problems: list[Problem] = []
+    problems = check_stages(config)
     used: dict[str, LockedSource] = {}
-    for name in names or split_names(config.study):
+    chosen = list(names) or split_names(config.study)
+    if not chosen:
+        problems.append(Problem(f"names no study, got {config.study!r}", CONFIG, key="study"))
+    for name in chosen:
         try:
             read = read_study(root, name)
         except ConfigError as error:
@@ -53,7 +67,8 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
         studies[name] = read.study
         if not found:
             expand_study(plan, name, read.study, lock)
-            used.update({source: lock[source] for source in read.study.sources if source in lock})
+            sources = read.study.sources.items()
+            used.update({source: lock[source] for source, one in sources if isinstance(one.origin, FilesConfig)})
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:

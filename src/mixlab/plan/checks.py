@@ -31,8 +31,8 @@ def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Probl
         (lambda: _check_base_models(study, read), ("base_models", "tokenizers", "sources")),
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: _check_order(study, read), ("report", "variants")),
-        (lambda: _check_training(study), ("ipt", "average", "variants", "base_models")),
-        (lambda: _check_sft(study, read), ("sft", "base_models", "sources")),
+        (lambda: _check_training(study), ("ipt", "average", "variants", "base_models", "seeds")),
+        (lambda: _check_sft(study, read), ("sft", "base_models", "sources", "seeds")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
         (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
         (lambda: _check_names(study), ("effects", "report")),
@@ -139,9 +139,17 @@ def _check_training(study: Study) -> Found:
     elif study.average.last > snapshots.keep:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
+    yield from _check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
     yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, list(study.base_models))
     for label, variant in study.variants.items():
         yield from _check_steps(study.ipt.training, label, variant.budget.tokens, study.ipt.sequence_tokens)
+
+
+def _check_seeds_matter(path: Path, training: TrainSettings, axis: str, seeds: Sequence[int]) -> Found:
+    """A run from a given model in the mixture's own order has nothing left for a seed to decide."""
+    if training.order == "mixture" and len(seeds) > 1:
+        message = f"order: mixture leaves nothing to {axis}, so its {len(seeds)} seeds would be one model counted often"
+        yield path, f"{message}; write order: shuffled, or one seed"
 
 
 def _check_steps(training: TrainSettings, label: str, tokens: int | None, sequence_tokens: int) -> Found:
@@ -162,6 +170,7 @@ def _check_sft(study: Study, read: StudyFile) -> Found:
         return
     yield from _check_mixture(study, read, ("sft", "mixture"), sft.mixture)
     yield from _check_length(study, ("sft",), sft.sequence_tokens, list(study.base_models))
+    yield from _check_seeds_matter(("sft", "training", "order"), sft.training, "sft_seed", study.seeds.sft_seed)
     if sft.training.snapshots is not None:
         yield ("sft", "training", "snapshots"), "sft keeps its last model alone; remove snapshots"
     for position, name in enumerate(sft.mixture.sources):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mixlab.artifacts.states import States
-from mixlab.plan.graph import Node, Plan
+from mixlab.plan.graph import Plan
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,3 @@ def build_demand(plan: Plan, states: States, targets: Iterable[str]) -> Demand:
             waiting.extend(node.inputs())
     order = plan.nodes
     return Demand(tuple(key for key in order if key in run), tuple(key for key in order if key in fetch))
-
-
-def list_groups(plan: Plan, stage: str) -> dict[str, list[Node]]:
-    """Map each group of a stage to its nodes: what one process makes."""
-    groups: dict[str, list[Node]] = {}
-    for node in plan.by_stage(stage):
-        groups.setdefault(node.group, []).append(node)
-    return groups

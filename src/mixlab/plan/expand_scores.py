@@ -111,7 +111,12 @@ def _list_asked(study: Study, items: Mapping[str, Node]) -> list[_Asked]:
             judge = study.judge.to_settings(declaration.language)
             judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in study.seeds.judge_run)
         for seed in study.seeds.generation_seed:
-            generate = specs.GenerateSpec(engine=study.engine, prompt=prompt, generation_seed=study.shifted(seed))
+            generate = specs.GenerateSpec(
+                benchmark_version=declaration.version,
+                engine=study.engine,
+                prompt=prompt,
+                generation_seed=study.shifted(seed),
+            )
             asked.append(_Asked(name, declaration, items[use.data], generate, seed, score, judges))
     return asked
 

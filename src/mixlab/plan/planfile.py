@@ -1,6 +1,7 @@
 """The plan as an immutable file: jobs read it, so that an edit during a run changes no running job."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def write_plan(store: Store, text: str) -> Path:
     path = store.work / PLANS / f"{build_digest(text.encode())[:16]}.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
+        temporary = path.with_suffix(f".{os.getpid()}.part")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     return path

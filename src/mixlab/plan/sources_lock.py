@@ -124,6 +124,29 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+Seen = dict[str, list[int | str]]
+"""Path of a source file -> size, time of change and digest, as this machine last saw them together."""
+
+
+def read_seen(work: Path) -> Seen:
+    """Read what this machine knows of source files; a list that cannot be read is forgotten, it is a cache."""
+    try:
+        seen = json.loads((work / _SEEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return seen if isinstance(seen, dict) else {}
+
+
+def remember_files(source: LockedSource, machine: MachineSettings, root: Path, work: Path) -> None:
+    """Note that a source's files were hashed as they are now, so that planning trusts even the largest."""
+    seen = read_seen(work)
+    base = machine.root(source.root, root)
+    for file in source.files:
+        status = (base / file.path).stat()
+        seen[str(base / file.path)] = [status.st_size, status.st_mtime_ns, file.digest]
+    write_json(work / _SEEN, seen)
+
+
 def check_sources(
     sources: Mapping[str, LockedSource], machine: MachineSettings, root: Path, work: Path
 ) -> list[Problem]:
@@ -132,8 +155,7 @@ def check_sources(
     A file whose size and time are as last seen is trusted. Another is hashed again when it is not larger than
     machine.rehash_limit_mib, else it is a problem whose cure is `mixlab lock NAME`.
     """
-    path = work / _SEEN
-    seen: dict[str, list[int | str]] = json.loads(path.read_text()) if path.exists() else {}
+    seen = read_seen(work)
     known = dict(seen)
     problems = []
     for name, source in sorted(sources.items()):
@@ -143,28 +165,27 @@ def check_sources(
         for file in source.files:
             problems += _check_file(name, base / file.path, file, known, machine.rehash_limit_mib)
     if known != seen:
-        write_json(path, known)
+        write_json(work / _SEEN, known)
     return problems
 
 
-def _check_file(
-    name: str, path: Path, file: LockedFile, known: dict[str, list[int | str]], limit_mib: int
-) -> list[Problem]:
+def _check_file(name: str, path: Path, file: LockedFile, known: Seen, limit_mib: int) -> list[Problem]:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    cure = f"run `mixlab lock {name}` to use what is there now, or put the locked file back"
+    changed = Problem(f"source '{name}': {path} is not the file that was locked; {cure}")
+    if status.st_size != file.bytes:
+        return [changed]
     card = known.get(str(path))
     digest = card[2] if card and card[:2] == [status.st_size, status.st_mtime_ns] else None
-    cure = f"run `mixlab lock {name}` to use what is there now, or put the locked file back"
-    if digest is None and status.st_size == file.bytes and status.st_size > limit_mib * 2**20:
+    if digest is None and status.st_size > limit_mib * 2**20:
         return [Problem(f"source '{name}': {path} looks changed and is too large to hash while planning; {cure}")]
     if digest is None:
         digest = _sha256(path)
         known[str(path)] = [status.st_size, status.st_mtime_ns, digest]
-    if digest != file.digest:
-        return [Problem(f"source '{name}': {path} is not the file that was locked; {cure}")]
-    return []
+    return [] if digest == file.digest else [changed]
 
 
 def locate_files(sources: Iterable[LockedSource], machine: MachineSettings, root: Path) -> dict[str, str]:

@@ -82,6 +82,7 @@ class SftSpec(Spec):
 class GenerateSpec(Spec):
     """A model's responses to one benchmark."""
 
+    benchmark_version: int
     engine: EngineSettings
     prompt: PromptSettings
     generation_seed: int

@@ -76,7 +76,8 @@ class Flow:
 
         def list_inputs(wildcards: Any) -> list[str]:
             node = self._node(stage, wildcards.key)
-            if self.states.is_finished(node.name):
+            # a discarded artifact that has to come back is finished by its tombstone and runs all the same
+            if self.states.is_finished(node.name) and node.key not in self._running:
                 return []
             if (leader := self._leader(node)) != node.key:
                 return [self.path(leader)]
@@ -110,11 +111,15 @@ class Flow:
         return groups
 
     def _missing(self, node: Node) -> list[Node]:
-        return self._groups.get((node.stage, node.group)) or [node]
+        return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
+
+    def _is_grouped(self, node: Node) -> bool:
+        """Whether a process of a group makes it in this run; what is asked for beside the demand is made alone."""
+        return STAGES[node.stage].grouped and node.key in self._running
 
     def _leader(self, node: Node) -> str:
         """The member by which Snakemake knows a group's process: the first that is missing."""
-        return self._missing(node)[0].key if node.key in self._running else node.key
+        return self._missing(node)[0].key
 
     def _paths(self, keys: Iterable[str]) -> list[str]:
         nodes = self.plan.nodes

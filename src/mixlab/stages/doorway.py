@@ -11,6 +11,7 @@ from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
+from mixlab.artifacts.manifest import Manifest
 from mixlab.artifacts.provenance import write_provenance
 from mixlab.artifacts.store import Draft, Store
 from mixlab.config.problems import UserError
@@ -62,12 +63,23 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
         inputs = open_inputs(planned, node, store, draft, session)
         run(node.spec, inputs, draft.out)
         parents = {role: list(references) for role, references in node.parents.items()}
-        manifest = draft.publish(to_plain(node.spec), parents)
+        # provenance first: a kill between the two must not leave an artifact that nobody made
+        manifest = draft.publish(
+            to_plain(node.spec), parents, lambda manifest: _note_provenance(store, manifest, node, inputs, started)
+        )
     seconds = time.perf_counter() - started
-    machine = {"threads": inputs.threads, "device": "cpu", "micro_batch_windows": planned.machine.micro_batch_windows}
-    reproducible = STAGES[node.stage].reproducible
-    write_provenance(store, manifest, node.label, seconds, reproducible, machine)
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
+
+
+def _note_provenance(store: Store, manifest: Manifest, node: Node, inputs: Inputs, started: float) -> None:
+    machine = {
+        "threads": inputs.threads,
+        "device": "cpu",
+        "micro_batch_windows": inputs.machine.micro_batch_windows,
+        "generation_batch": inputs.machine.generation_batch,
+    }
+    seconds = time.perf_counter() - started
+    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine)
 
 
 def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:

@@ -6,7 +6,7 @@ import pytest
 from golden import plan_micro
 
 from mixlab.artifacts.states import Name, States
-from mixlab.plan.demand import Demand, build_demand, list_groups
+from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Plan
 
 
@@ -87,11 +87,3 @@ def test_reads_are_wanted_like_parents(plan: Plan) -> None:
     assert stages(plan, wanted.run) >= {"tokenize", "ipt"}
     # tokenizer and sources are here, so the walk ends at them
     assert not stages(plan, wanted.run) & {"source", "tokenizer", "pack", "mixture", "pretrain"}
-
-
-def test_a_models_benchmarks_are_one_group_and_other_stages_are_groups_of_one(plan: Plan) -> None:
-    groups = list_groups(plan, "generate")
-    models = {node.key for stage in ("average", "sft") for node in plan.by_stage(stage)}
-    assert set(groups) == models
-    assert all({node.parents["model"][0] for node in nodes} == {key} for key, nodes in groups.items())
-    assert all(len(nodes) == 1 for nodes in list_groups(plan, "sft").values())
