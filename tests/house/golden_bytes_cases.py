@@ -103,9 +103,7 @@ def pack(bench: Bench, layout: str, chat: bool) -> Pin:
         "index.json": {"dtype": "uint16", "vocab_size": 300, "tokens": int(ends[-1]), "documents": len(lengths)},
     }
     store = bench.put(specs.TokenizeSpec.model_validate({"tokenize": {"chat": {} if chat else None}}), files)
-    return bench.run(
-        specs.PackSpec.model_validate({"pack": {"sequence_tokens": 8, "layout": layout}}), tokens=[store]
-    )
+    return bench.run(specs.PackSpec.model_validate({"pack": {"sequence_tokens": 8, "layout": layout}}), tokens=[store])
 
 
 def put_pack(bench: Bench, layout: str, window_tokens: list[int]) -> str:
