@@ -1,0 +1,220 @@
+"""The fixed tiny inputs behind golden_bytes.json, hand-made and written out: scores, aggregate, report."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from golden_bytes import Bench, Pin
+
+from mixlab.analysis.effects import comparison_id
+from mixlab.analysis.tidy import SCHEMA
+from mixlab.config.analysis import EffectSettings, build_comparisons
+from mixlab.plan import specs
+
+JUDGE = "rule judge (not a language model)"
+KEYS = {"with math 数学": "aa11", "without": "bb22"}
+"""Label -> key of a variant."""
+EFFECTS = tuple(
+    EffectSettings.model_validate({"variant": "with math 数学", "against": "without", "stage": "after_sft", **effect})
+    for effect in (
+        {"name": "math helps", "categories": ["math"], "at_least": "1/4"},
+        {"name": "the judge agrees", "measure": "judge_score", "at_least": 1},
+    )
+)
+TRAINING = {
+    "optimizer": {"name": "adamw", "learning_rate": 0.01},
+    "schedule": {"name": "constant"},
+    "global_batch_windows": 1,
+}
+ASKED = "<question>{question}</question> <answer>{answer}</answer>"
+REFERENCE = "<reference>{reference}</reference>"
+PROMPTS = {
+    "system": "Rate.",
+    "exchange": "{question} {answer}",
+    "first": ASKED,
+    "first_with_reference": f"{ASKED} {REFERENCE}",
+    "later": f"{{earlier}} {ASKED}",
+    "later_with_reference": f"{{earlier}} {ASKED} {REFERENCE}",
+}
+"""A judge's prompts, not ours: those may be reworded, which changes a spec and no code."""
+PARTS = (
+    {"benchmark": "math_en", "measure": "accuracy", "language": "en", "category": "math", "judge_run": None},
+    {"benchmark": "talk_en", "measure": "judge_score", "language": "en", "category": None, "judge_run": 1},
+)
+
+
+def build_entry(ratio: str, share: float, tokens: int) -> dict[str, Any]:
+    """One entry of a certificate of 1000 tokens."""
+    return {
+        "requested_ratio": ratio,
+        "requested_ratio_float": share,
+        "feasible_ratio": ratio,
+        "feasible_ratio_float": share,
+        "requested_tokens": round(share * 1000),
+        "population_tokens": 4000,
+        "allocated_tokens": tokens,
+        "observed_ratio": tokens / 1000,
+        "windows": tokens // 10,
+        "repetition": tokens / 4000,
+    }
+
+
+CERTIFICATE = {
+    "seed": 1,
+    "unit": "tokens",
+    "budget": 1000,
+    "max_epochs": "4",
+    "sources": [
+        {"position": 0, "kind": "instruction", "language": "en", "category": "math", **build_entry("1/4", 0.25, 260)},
+        {"position": 1, "kind": "raw", "language": "ja", "category": None, **build_entry("3/4", 0.75, 740)},
+    ],
+    "axes": {
+        "instruction": {"instruction": build_entry("1/4", 0.25, 260), "raw": build_entry("3/4", 0.75, 740)},
+        "language": {"en": build_entry("1", 1.0, 260)},
+        "category": {"math": build_entry("1", 1.0, 260)},
+        "cells": {"en/math": build_entry("1", 1.0, 260)},
+        "raw": {"ja": build_entry("1", 1.0, 740)},
+    },
+    "total": build_entry("1", 1.0, 1000),
+}
+
+
+def put_mixture(bench: Bench) -> str:
+    source = {"kind": "raw", "language": "en"}
+    spec = specs.MixtureSpec.model_validate({"mixture": {"sources": [source], "budget": {"tokens": 1000}}})
+    return bench.put(spec, {"certificate.json": CERTIFICATE})
+
+
+def score_model(bench: Bench) -> Pin:
+    """Right, wrong and unreadable answers; a verdict without a rating; a mixture found behind the model."""
+    ipt = specs.IptSpec.model_validate({"training": TRAINING, "ipt_seed": 2})
+    model = bench.put(ipt, {}, mixture=[put_mixture(bench)])
+    asked = specs.GenerateSpec.model_validate(
+        {"engine": {}, "prompt": {"template": "{question}"}, "benchmark_version": 1, "generation_seed": 1}
+    )
+    responses = bench.put(asked, {}, model=[f"{model}:last-00"])
+    scored = [{"item": str(at), "score": right, "parsed": at < 3} for at, right in enumerate((1.0, 0.0, 0.5, 0.0))]
+    unsolvable = [{"item": "3", "reason": "its prompt is broken"}]
+    first = bench.put(
+        specs.ScoreSpec.model_validate({"scoring": {"scorer": "exact_match"}}),
+        {"scores.jsonl": scored, "index.json": {"unsolvable": unsolvable}},
+        responses=[responses],
+    )
+    rated = [
+        {"item": "数", "turn": turn, "score": score, "parsed": score is not None, "verdict_id": f"verdict-{turn}"}
+        for turn, score in ((1, 7.0), (2, None))
+    ]
+    judge = {"language": "en", "prompts": PROMPTS}
+    second = bench.put(
+        specs.JudgeSpec.model_validate({"judge": judge, "judge_run": 1}),
+        {"verdicts.jsonl": rated, "index.json": {"judge": JUDGE}},
+        responses=[responses],
+    )
+    identity = {"stage": "after_sft", "variant_key": "aa11", "base_model_key": "cc33"}
+    seeds = {"mixture_seed": 1, "ipt_seed": 2, "sft_seed": 3}
+    spec = specs.ScoresSpec.model_validate({"scores": {"model": {**identity, **seeds}, "parts": PARTS}})
+    return bench.run(spec, results=[first, second])
+
+
+def list_models() -> Iterator[dict[str, Any]]:
+    """Two variants before SFT and after it with two seeds."""
+    for variant in KEYS.values():
+        for sft_seed in (None, 1, 2):
+            stage = "before_sft" if sft_seed is None else "after_sft"
+            seeds = {"mixture_seed": 1, "ipt_seed": 1, "sft_seed": sft_seed}
+            yield {"stage": stage, "variant_key": variant, "base_model_key": "cc33", **seeds}
+
+
+def list_rows(model: dict[str, Any], mixture: str) -> Iterator[dict[str, Any]]:
+    """Four items of mathematics, `right` of them right, and two rated turns, one of them without a rating."""
+    right = (2 if model["variant_key"] == "aa11" else 0) + (model["sft_seed"] or 0)
+    name = f"{model['variant_key']}-{model['sft_seed']}"
+    keys = {"model_key": f"model-{name}", "mixture_key": mixture, "generate_key": f"generate-{name}"}
+    shared = {**model, **keys, "generation_seed": 1}
+    for item in range(4):
+        score = {"item": str(item), "turn": 1, "score": float(item < right), "parsed": item > 0}
+        yield {**shared, **PARTS[0], **score, "score_key": f"score-{name}"}
+    for turn, rating in ((1, 2.0 * right + 1), (2, float("nan"))):
+        verdict = {"item": "a", "turn": turn, "score": rating, "parsed": turn == 1, "judge": JUDGE}
+        yield {**shared, **PARTS[1], **verdict, "score_key": f"judge-{name}", "verdict_id": f"{name}-{turn}"}
+
+
+def gather(bench: Bench) -> Pin:
+    models = list(list_models())
+    mixtures = {key: put_mixture(bench) for key in KEYS.values()}
+    unsolvable = [{"item": "3", "reason": "its prompt is broken"}]
+    index = {"parts": [{**PARTS[0], "unsolvable": unsolvable}, {**PARTS[1], "unsolvable": []}]}
+    scores = []
+    for model in models:
+        rows = list(list_rows(model, mixtures[model["variant_key"]]))
+        spec = specs.ScoresSpec.model_validate({"scores": {"model": model, "parts": PARTS}})
+        files = {"scores.parquet": {"rows": rows, "schema": SCHEMA}, "index.json": index}
+        scores.append(bench.put(spec, files, mixture=[mixtures[model["variant_key"]]]))
+    entries = [{"position": at, **model} for at, model in enumerate(models)]
+    comparisons = [one.model_dump() for one in build_comparisons(EFFECTS, KEYS)]
+    spec = specs.AggregateSpec.model_validate({"aggregate": {"models": entries, "comparisons": comparisons}})
+    return bench.run(spec, scores=scores, mixtures=list(mixtures.values()))
+
+
+CELLS = """\
+variant_key,stage,benchmark,measure,language,category,judge,mean,se_seeds,seed_level,n_seeds,se_items,n_items,\
+n_models,n_answers,n_unparsed
+aa11,after_sft,math_en,accuracy,en,math,,0.75,0.125,sft_seed,2,0.1875,4,2,8,1
+aa11,after_sft,talk_en,judge_score,en,,JUDGE,6.5,0.5,sft_seed,2,,1,2,4,2
+aa11,before_sft,math_en,accuracy,en,math,,0.5,,,1,0.1875,4,1,4,1
+bb22,after_sft,math_en,accuracy,en,math,,0.25,0.0,sft_seed,2,0.1875,4,2,8,0
+bb22,before_sft,math_en,accuracy,en,math,,0.0,,,1,0.125,4,1,4,0
+""".replace("JUDGE", JUDGE)
+REPLICATES = """\
+variant_key,stage,benchmark,measure,mixture_seed,ipt_seed,sft_seed,mean
+aa11,after_sft,math_en,accuracy,1,1,1,0.625
+aa11,after_sft,math_en,accuracy,1,1,2,0.875
+aa11,after_sft,talk_en,judge_score,1,1,1,6.0
+aa11,after_sft,talk_en,judge_score,1,1,2,7.0
+aa11,before_sft,math_en,accuracy,1,1,,0.5
+bb22,after_sft,math_en,accuracy,1,1,1,0.25
+bb22,after_sft,math_en,accuracy,1,1,2,0.25
+bb22,before_sft,math_en,accuracy,1,1,,0.0
+"""
+EFFECT_TABLE = """\
+effect,variant_key,against_key,stage,measure,benchmarks,at_least,variant_mean,variant_seed_level,variant_n_seeds,\
+against_mean,against_seed_level,against_n_seeds,difference,se_seeds,se_items,standard_error,ratio,incomplete_models,\
+verdict
+EFFECT,aa11,bb22,after_sft,accuracy,math_en,0.25,0.75,sft_seed,2,0.25,sft_seed,2,0.5,0.125,0.25,0.25,2.0,0,not met
+"""
+
+
+def report(bench: Bench) -> Pin:
+    """The second effect is one that the aggregate did not measure."""
+    effect = comparison_id(EFFECTS[0].to_comparison(KEYS))
+    lineage = {
+        "cells": [
+            {
+                "variant_key": key,
+                "stage": "after_sft",
+                "benchmark": "math_en",
+                "measure": "accuracy",
+                "made_of": [{"mixture_seed": 1, "sft_seed": 1, "mixture_key": "dd44", "score_key": f"score-{key}"}],
+            }
+            for key in KEYS.values()
+        ],
+        "mixtures": {"dd44": {"certificate_digest": "0" * 64}},
+        "ancestry": {"dd44": {"stage": "mixture", "parents": [["packs", "ee55"]], "facts": [["digest", "1" * 64]]}},
+    }
+    files = {
+        "cells.csv": CELLS,
+        "replicates.csv": REPLICATES,
+        "effects.csv": EFFECT_TABLE.replace("EFFECT", effect),
+        "unsolvable.csv": "benchmark,item,reason,models\nmath_en,3,its prompt <is> broken,2\n",
+        "metrics.json": {"effects": {effect: {"difference": 0.5}}, "scores": {"aa11": {"after_sft": {}}}},
+        "lineage.json": lineage,
+        "mixtures/dd44.json": CERTIFICATE,
+    }
+    entries = [{"position": at, **model} for at, model in enumerate(list_models())]
+    aggregate = bench.put(specs.AggregateSpec.model_validate({"aggregate": {"models": entries}}), files)
+    labels = [{"label": label, "variant_key": key, "description": "a | b"} for label, key in KEYS.items()]
+    effects = [one.model_dump() for one in EFFECTS]
+    settings = {"title": "A small <study>", "variants": labels, "effects": effects, "notes": ["Four items."]}
+    return bench.run(specs.ReportSpec.model_validate({"report": settings}), aggregate=[aggregate])
+
+
+TABLE_CASES: dict[str, Callable[[Bench], Pin]] = {"scores": score_model, "aggregate": gather, "report": report}

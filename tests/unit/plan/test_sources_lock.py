@@ -1,0 +1,237 @@
+"""`sources.lock`: what planning knows of source files, and when it looks at them again."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixlab.config.machine import MachineSettings
+from mixlab.config.problems import ConfigError
+from mixlab.config.sources import SourceConfig
+from mixlab.plan import sources_lock
+from mixlab.plan.canonical import render_spec
+from mixlab.plan.sources_lock import (
+    LockedSource,
+    check_sources,
+    locate_files,
+    lock_source,
+    read_lock,
+    remember_files,
+    select,
+    write_lock,
+)
+from mixlab.plan.specs import SourceSpec
+
+MACHINE = MachineSettings(data_roots={"lab": "data"})
+STRICT = MachineSettings(data_roots={"lab": "data"}, rehash_limit_mib=0)
+"""Every file that is not empty is too large to be hashed while planning."""
+
+Hashed = list[str]
+
+
+def configure(*paths: str, root: str = "lab", **origin: Any) -> SourceConfig:
+    files = {"type": "files", "root": root, "paths": paths, "format": "jsonl", "fields": {"text": "{text}"}, **origin}
+    return SourceConfig.model_validate({"kind": "raw", "language": "en", "licence": "CC0-1.0", "origin": files})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A working folder with two files below its data root `lab`."""
+    (tmp_path / "data/部 1").mkdir(parents=True)
+    (tmp_path / "data/部 1/a.jsonl").write_text('{"text": "one"}\n')
+    (tmp_path / "data/b.jsonl").write_text('{"text": "two!"}\n')
+    return tmp_path
+
+
+@pytest.fixture
+def locked(root: Path) -> dict[str, LockedSource]:
+    return {"texts": lock_source("texts", configure("**/*.jsonl"), MACHINE, root)}
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Hashed:
+    """Names of the files that are hashed, in order."""
+    names: Hashed = []
+    digest = sources_lock._sha256
+    monkeypatch.setattr(sources_lock, "_sha256", lambda path: names.append(path.name) or digest(path))
+    return names
+
+
+Check = Callable[..., list[str]]
+
+
+@pytest.fixture
+def check(root: Path, locked: dict[str, LockedSource]) -> Check:
+    def run(machine: MachineSettings = MACHINE) -> list[str]:
+        return [problem.message for problem in check_sources(locked, machine, root, root / "work")]
+
+    return run
+
+
+def touch(path: Path) -> None:
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_a_lock_names_each_file_with_its_size_and_digest_in_order_of_path(locked: dict[str, LockedSource]) -> None:
+    files = [(file.path, file.bytes, file.digest) for file in locked["texts"].files]
+    digests = [hashlib.sha256(text).hexdigest() for text in (b'{"text": "two!"}\n', b'{"text": "one"}\n')]
+    assert files == [("b.jsonl", 17, digests[0]), ("部 1/a.jsonl", 16, digests[1])]
+
+
+def test_a_lock_that_was_written_is_read_back_and_its_sources_are_sorted(
+    root: Path, locked: dict[str, LockedSource]
+) -> None:
+    both = {"z": locked["texts"], "a": lock_source("a", configure("b.jsonl"), MACHINE, root)}
+    write_lock(root, both)
+    assert read_lock(root) == both
+    text = (root / "sources.lock").read_text(encoding="utf-8")
+    write_lock(root, dict(reversed(both.items())))
+    assert (root / "sources.lock").read_text(encoding="utf-8") == text
+    assert text.index('"a"') < text.index('"z"')
+    assert "部 1/a.jsonl" in text
+
+
+def test_without_a_lock_nothing_is_locked(tmp_path: Path) -> None:
+    assert read_lock(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "[]", '{"sources": {"a": {}}}', '{"sources": {"a": 1}}'])
+def test_a_lock_that_cannot_be_understood_is_told_with_its_cure(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sources.lock").write_text(text)
+    with pytest.raises(ConfigError, match=r"sources\.lock: cannot be read .*run `mixlab lock`"):
+        read_lock(tmp_path)
+
+
+def test_a_file_is_hashed_the_first_time_it_is_seen_and_then_trusted(check: Check, hashed: Hashed) -> None:
+    assert check() == []
+    assert hashed == ["b.jsonl", "a.jsonl"]
+    assert check() == []
+    assert check(STRICT) == []
+    assert hashed == ["b.jsonl", "a.jsonl"]
+
+
+def test_a_touched_file_is_hashed_again_when_it_is_small(root: Path, check: Check, hashed: Hashed) -> None:
+    check()
+    hashed.clear()
+    touch(root / "data/b.jsonl")
+    assert check() == []
+    assert check() == []
+    assert hashed == ["b.jsonl"]
+
+
+def test_a_touched_file_that_is_too_large_is_refused_and_its_cure_named(
+    root: Path, check: Check, hashed: Hashed
+) -> None:
+    check()
+    hashed.clear()
+    touch(root / "data/b.jsonl")
+    (told,) = check(STRICT)
+    assert told.startswith(f"source 'texts': {root / 'data/b.jsonl'} looks changed and is too large to hash")
+    assert "run `mixlab lock texts`" in told
+    assert hashed == []
+
+
+def test_what_was_just_locked_is_trusted_however_large_it_is(
+    root: Path, locked: dict[str, LockedSource], check: Check
+) -> None:
+    assert len(check(STRICT)) == 2
+    remember_files(locked["texts"], STRICT, root, root / "work")
+    assert check(STRICT) == []
+
+
+def test_changed_content_of_the_same_size_is_told(root: Path, check: Check) -> None:
+    check()
+    (root / "data/b.jsonl").write_text('{"text": "two?"}\n')
+    touch(root / "data/b.jsonl")
+    for _ in range(2):
+        (told,) = check()
+        assert "b.jsonl is not the file that was locked; run `mixlab lock texts` to use what is there now" in told
+    (root / "data/b.jsonl").write_text('{"text": "two!"}\n')
+    assert check() == []
+
+
+def test_another_size_is_told_without_hashing(root: Path, check: Check, hashed: Hashed) -> None:
+    with (root / "data/b.jsonl").open("a") as file:
+        file.write("\n")
+    (told,) = check()
+    assert "b.jsonl is not the file that was locked" in told
+    assert hashed == ["a.jsonl"]
+
+
+def test_all_changed_files_are_told_together(root: Path, check: Check) -> None:
+    for path in root.glob("data/**/*.jsonl"):
+        path.write_text("changed\n")
+    assert len(check()) == 2
+
+
+def test_a_file_that_is_not_here_is_no_problem_nor_is_its_folder_or_its_data_root(
+    root: Path, check: Check, locked: dict[str, LockedSource]
+) -> None:
+    (root / "data/部 1/a.jsonl").unlink()
+    assert check() == []
+    (root / "data/部 1").rmdir()
+    assert check() == []
+    assert check(MachineSettings(data_roots={"lab": "nowhere"})) == []
+    assert check(MachineSettings()) == []
+    assert locate_files(locked.values(), MachineSettings(), root) == {}
+
+
+def test_what_planning_remembers_may_be_lost_or_damaged(root: Path, check: Check) -> None:
+    check()
+    (seen,) = (root / "work").iterdir()
+    for text in ("", "[1]", "{"):
+        seen.write_text(text)
+        assert check() == []
+
+
+def test_a_data_root_that_the_machine_does_not_name_is_told_with_its_nearest(root: Path) -> None:
+    with pytest.raises(ConfigError, match="below the data root 'labs', which is not set; did you mean 'lab'"):
+        lock_source("texts", configure("*.jsonl", root="labs"), MACHINE, root)
+
+
+def test_every_pattern_without_a_file_is_told(root: Path) -> None:
+    config = configure("b.jsonl", "*.json", "c/*.jsonl")
+    with pytest.raises(ConfigError) as caught:
+        lock_source("texts", config, MACHINE, root)
+    told = [(problem.key, problem.message) for problem in caught.value.problems]
+    place = root / "data"
+    assert told == [
+        ("sources.texts.origin.paths", f"no file matches '*.json' in {place}"),
+        ("sources.texts.origin.paths", f"no file matches 'c/*.jsonl' in {place}"),
+    ]
+
+
+def test_a_generated_source_has_nothing_to_lock(root: Path) -> None:
+    origin = {"type": "generator", "name": "invented_world", "size": 1, "options": {"language": "en", "world_seed": 1}}
+    raw = {"kind": "raw", "language": "en", "licence": "CC0-1.0", "origin": origin}
+    with pytest.raises(ConfigError, match="is generated; there is nothing to lock"):
+        lock_source("world", SourceConfig.model_validate(raw), MACHINE, root)
+
+
+def test_the_same_bytes_under_other_names_in_other_folders_keep_the_key(
+    root: Path, locked: dict[str, LockedSource]
+) -> None:
+    config = configure("**/*.jsonl")
+    (root / "data/b.jsonl").rename(root / "data/z.jsonl")
+    (root / "data/部 1").rename(root / "data/parts")
+    again = lock_source("texts", config, MACHINE, root)
+    assert [file.path for file in again.files] == ["parts/a.jsonl", "z.jsonl"]
+    before, after = (SourceSpec(source=config.to_settings(one.digests())) for one in (locked["texts"], again))
+    assert again != locked["texts"]
+    assert render_spec(before) == render_spec(after)
+    assert locate_files([again], MACHINE, root)[again.files[1].digest] == str(root / "data/z.jsonl")
+
+
+def test_a_lock_is_of_a_declaration_until_its_root_or_paths_change(locked: dict[str, LockedSource]) -> None:
+    origins = [configure(*paths, root=root).origin for paths, root in ((["**/*.jsonl"], "lab"), (["*.jsonl"], "lab"))]
+    assert [locked["texts"].is_of(origin) for origin in origins] == [True, False]  # type: ignore[arg-type]
+    assert not locked["texts"].is_of(configure("**/*.jsonl", root="other").origin)  # type: ignore[arg-type]
+
+
+def test_sources_are_selected_by_patterns_and_what_matches_none_is_told() -> None:
+    assert select(["wiki_*", "code"], ["wiki_ja", "code", "wiki_en", "math"]) == ["code", "wiki_en", "wiki_ja"]
+    with pytest.raises(ConfigError, match="no file source is named 'maths'; did you mean 'math'"):
+        select(["maths"], ["math"])
