@@ -94,8 +94,8 @@ def tokenize_dialogues(bench: Bench) -> Pin:
 
 
 def pack(bench: Bench, layout: str, chat: bool) -> Pin:
-    """Documents of 5 to 20 tokens in windows of 8; in dialogues the last tokens, three or more, are the response."""
-    lengths = (5, 20, 3, 8, 1, 7, 4, 12)
+    """Documents in windows of 8; the last three tokens of a dialogue are the response, cut off in one of two."""
+    lengths = (5, 20, 3, 8, 1, 7, 4, 10)
     ends = np.cumsum((0, *lengths))
     spans = [[int(end) - min(3, length), int(end)] for end, length in zip(ends[1:], lengths, strict=True)]
     files = {
