@@ -51,7 +51,7 @@ def _try_patiently(file: IO[str]) -> bool:
 
 def _read_writer(path: Path) -> Writer:
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         card = {}
     return Writer(path.parent.name, path.stem, card.get("host", "?"), card.get("process", 0), card.get("since", "?"))
@@ -61,7 +61,7 @@ def _read_writer(path: Path) -> Writer:
 def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path` (`work/<stage>/<key>.lock`) or raise BusyError naming the holder's host and process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         if not _try_patiently(file):
             raise BusyError(f"{_read_writer(path)}; wait for it, or stop it and run again")
         file.truncate(0)

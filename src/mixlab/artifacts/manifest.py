@@ -65,7 +65,8 @@ def write_manifest(folder: Path, stage: str, key: str, spec: dict[str, Any], par
     if not files:
         raise ArtifactError(f"{stage} {key}: the stage wrote no files into {folder}")
     manifest = Manifest(stage, key, spec, parents, files)
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    text = json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
     return manifest
 
 
@@ -76,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
         files = tuple(FileEntry(**{**file, "blocks": tuple(file["blocks"])}) for file in card["files"])
         return Manifest(card["stage"], card["key"], card["spec"], card["parents"], files)
     except FileNotFoundError:

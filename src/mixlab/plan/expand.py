@@ -142,7 +142,8 @@ class Expansion:
                 average = replace(average, point=point, variant=label, description=variant.description)
                 yield average
                 for sft_seed, tuned in self._fine_tuned(average, f"{where}/ipt_seed {ipt_seed}", base_name):
-                    yield replace(average, model=tuned, sft_seed=sft_seed)
+                    name = self.label(where, f"ipt_seed {ipt_seed}", f"sft_seed {sft_seed}")
+                    yield replace(average, model=tuned, sft_seed=sft_seed, where=name)
 
     def _add_average(
         self, variant: VariantConfig, base_name: str, where: str, mixture_seed: int, ipt_seed: int
@@ -166,6 +167,7 @@ class Expansion:
             mixture_seed=mixture_seed,
             ipt_seed=ipt_seed,
             sft_seed=None,
+            where=self.label(where, f"ipt_seed {ipt_seed}", "average"),
         )
 
     def _averaged(self, base: Node, mixture: Node, reads: dict[str, tuple[str, ...]], seed: int, where: str) -> Node:

@@ -21,7 +21,10 @@ from mixlab.plan.graph import Node, Plan
 
 @dataclass(frozen=True)
 class Tested:
-    """A model to be evaluated: the point of the study it stands for and the seeds that made it."""
+    """A model to be evaluated: the point of the study it stands for and the seeds that made it.
+
+    `where` is what this study calls the model; another study may have named the same one first.
+    """
 
     model: Node
     tokenizer: Node
@@ -31,14 +34,10 @@ class Tested:
     mixture_seed: int
     ipt_seed: int
     sft_seed: int | None
+    where: str
     point: str = ""
     variant: str = ""
     description: str = ""
-
-    @property
-    def where(self) -> str:
-        """The label of the model without the name of its stage."""
-        return self.model.label.rsplit("/", 1)[0] if self.sft_seed is not None else f"{self.model.label}"
 
     def identity(self) -> ModelIdentity:
         """Return the columns of every score of this model."""

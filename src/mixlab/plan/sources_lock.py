@@ -99,7 +99,12 @@ def lock_source(name: str, config: SourceConfig, machine: MachineSettings, root:
     problems: list[Problem] = []
     for joined, patterns in ((False, origin.paths), (True, joined_paths(origin))):
         for pattern in patterns:
-            found = sorted(path for path in base.glob(pattern) if path.is_file())
+            try:
+                found = sorted(path for path in base.glob(pattern) if path.is_file())
+            except (NotImplementedError, ValueError) as error:
+                where = f"sources.{name}.origin.paths"
+                problems.append(Problem(f"'{pattern}' is no pattern below a data root ({error})", key=where))
+                continue
             if not found:
                 problems.append(Problem(f"no file matches '{pattern}' in {base}", key=f"sources.{name}.origin.paths"))
             for path in found:

@@ -44,6 +44,8 @@ def main(stage: str, run: Host, arguments: Sequence[str] | None = None) -> None:
 
 def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], store: Store) -> None:
     """Make artifacts one after the other in this process; a failure leaves those before it published."""
+    if not plan_path.is_file():
+        raise ArtifactError(f"no plan file {plan_path}; snakemake writes one when it reads the workflow")
     planned = read_plan(plan_path)
     session = Session()
     for key in keys:
