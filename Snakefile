@@ -32,6 +32,7 @@ rule all:
 
 
 include: "rules/remote.smk"
+include: "rules/sources.smk"
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"

@@ -1,25 +1,4 @@
-# Data: sources, tokenizers, token stores, windows, mixtures.
-
-
-rule source:
-    input:
-        flow.inputs("source"),
-    output:
-        update("artifacts/source/{key}/manifest.json"),
-    log:
-        "logs/source/{key}.log",
-    wildcard_constraints:
-        key=flow.pattern("source"),
-    conda:
-        "../envs/mixlab.yaml"
-    threads: flow.threads("source")
-    resources:
-        mem_mb=flow.memory_mib("source"),
-        runtime=flow.minutes("source"),
-    params:
-        command=flow.command(RUN, "source"),
-    shell:
-        "{params.command} --key {wildcards.key} 2> {log}"
+# Data: tokenizers, token stores, windows, mixtures, and how much there is of each.
 
 
 rule tokenizer:
@@ -39,6 +18,27 @@ rule tokenizer:
         runtime=flow.minutes("tokenizer"),
     params:
         command=flow.command(RUN, "tokenizer"),
+    shell:
+        "{params.command} --key {wildcards.key} 2> {log}"
+
+
+rule tokenize_shard:
+    input:
+        flow.inputs("tokenize_shard"),
+    output:
+        update("artifacts/tokenize_shard/{key}/manifest.json"),
+    log:
+        "logs/tokenize_shard/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("tokenize_shard"),
+    conda:
+        "../envs/mixlab.yaml"
+    threads: flow.threads("tokenize_shard")
+    resources:
+        mem_mb=flow.memory_mib("tokenize_shard"),
+        runtime=flow.minutes("tokenize_shard"),
+    params:
+        command=flow.command(RUN, "tokenize_shard"),
     shell:
         "{params.command} --key {wildcards.key} 2> {log}"
 
@@ -102,5 +102,26 @@ rule mixture:
         runtime=flow.minutes("mixture"),
     params:
         command=flow.command(RUN, "mixture"),
+    shell:
+        "{params.command} --key {wildcards.key} 2> {log}"
+
+
+rule counts:
+    input:
+        flow.inputs("counts"),
+    output:
+        update("artifacts/counts/{key}/manifest.json"),
+    log:
+        "logs/counts/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("counts"),
+    conda:
+        "../envs/mixlab.yaml"
+    threads: flow.threads("counts")
+    resources:
+        mem_mb=flow.memory_mib("counts"),
+        runtime=flow.minutes("counts"),
+    params:
+        command=flow.command(RUN, "counts"),
     shell:
         "{params.command} --key {wildcards.key} 2> {log}"

@@ -33,9 +33,13 @@ def start(root: Path, *arguments: str, kill_at: str = "") -> subprocess.Popen[by
 
 
 def run(root: Path, *arguments: str, kill_at: str = "") -> tuple[int, str]:
-    """Run it to its end: exit code and what it printed."""
+    """Run it to its end: exit code and what it printed; a test that is over before it leaves nothing running."""
     process = start(root, *arguments, kill_at=kill_at)
-    code = process.wait(timeout=3000)
+    try:
+        code = process.wait(timeout=3000)
+    except BaseException:
+        kill_group(process)
+        raise
     return code, (root / OUTPUT).read_text()
 
 

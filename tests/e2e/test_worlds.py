@@ -18,7 +18,7 @@ def copy_study(root: Path, *names: str) -> Path:
         (root / f"studies/{name}.yaml").write_text((REPOSITORY / f"studies/{name}.yaml").read_text())
     shared = REPOSITORY.parent / "shared" / "data"
     with (root / "config.yaml").open("a") as file:
-        file.write(f"    shared: {shared}\n    stdlib: sysconfig:stdlib\n")
+        file.write(f"    shared: {json.dumps(str(shared))}\n    stdlib: sysconfig:stdlib\n")
     return root
 
 

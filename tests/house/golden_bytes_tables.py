@@ -42,39 +42,56 @@ PARTS = (
 )
 
 
-def build_entry(ratio: str, share: float, tokens: int) -> dict[str, Any]:
-    """One entry of a certificate of 1000 tokens."""
-    return {
-        "requested_ratio": ratio,
-        "requested_ratio_float": share,
-        "feasible_ratio": ratio,
-        "feasible_ratio_float": share,
-        "requested_tokens": round(share * 1000),
-        "population_tokens": 4000,
-        "allocated_tokens": tokens,
-        "observed_ratio": tokens / 1000,
-        "windows": tokens // 10,
-        "repetition": tokens / 4000,
-    }
+def build_axis(**parts: tuple[str, float]) -> dict[str, Any]:
+    """An axis of a certificate by columns: part -> ratio asked for, share taken."""
+    shares = [share for _, share in parts.values()]
+    asked = [ratio for ratio, _ in parts.values()]
+    measures = ("observed_ratio", "target_ratio", "response_ratio")
+    return {"part": [*parts], "requested_ratio": asked, **dict.fromkeys(measures, shares)}
 
 
 CERTIFICATE = {
     "seed": 1,
     "unit": "tokens",
     "budget": 1000,
-    "max_epochs": "4",
-    "sources": [
-        {"position": 0, "kind": "instruction", "language": "en", "category": "math", **build_entry("1/4", 0.25, 260)},
-        {"position": 1, "kind": "raw", "language": "ja", "category": None, **build_entry("3/4", 0.75, 740)},
-    ],
-    "axes": {
-        "instruction": {"instruction": build_entry("1/4", 0.25, 260), "raw": build_entry("3/4", 0.75, 740)},
-        "language": {"en": build_entry("1", 1.0, 260)},
-        "category": {"math": build_entry("1", 1.0, 260)},
-        "cells": {"en/math": build_entry("1", 1.0, 260)},
-        "raw": {"ja": build_entry("1", 1.0, 740)},
+    "max_epochs": "8",
+    "on_empty_cell": "error",
+    "sequence_tokens": 16,
+    "windows": 64,
+    "sources": {
+        "label": ["en/math", "ja raw"],
+        "requested_ratio": ["1/4", "3/4"],
+        "requested": [250, 750],
+        "population_tokens": [50, 4000],
+        "allocated_tokens": [260, 740],
+        "target_tokens": [240, 700],
+        "response_tokens": [100, 0],
+        "windows": [17, 47],
+        "epochs": [5.2, 0.185],
+        "first_document": [0, 3],
+        "last_document": [12, 90],
+        "padding_tokens": [12, 12],
+        "cut_tokens": [3, 0],
     },
-    "total": build_entry("1", 1.0, 1000),
+    "repeated": [0],
+    "axes": {
+        "instruction": build_axis(instruction=("1/4", 0.26), raw=("3/4", 0.74)),
+        "language": {**build_axis(en=("1/2", 1.0)), "feasible_ratio": ["1"]},
+        "category": build_axis(math=("1", 1.0)),
+        "cells": build_axis(**{"en/math": ("1", 1.0)}),
+        "raw": build_axis(ja=("1", 1.0)),
+    },
+    "deviation": {"windows": 0.5, "source": 0},
+    "phases": [
+        {
+            "begin": "0",
+            "windows": 32,
+            "requested_ratio": ["1/2", "1/2"],
+            "requested": [250, 250],
+            "allocated": [260, 245],
+        },
+        {"begin": "1/2", "windows": 32, "requested_ratio": ["0", "1"], "requested": [0, 500], "allocated": [0, 495]},
+    ],
 }
 
 
@@ -213,8 +230,79 @@ def report(bench: Bench) -> Pin:
     aggregate = bench.put(specs.AggregateSpec.model_validate({"aggregate": {"models": entries}}), files)
     labels = [{"label": label, "variant_key": key, "description": "a | b"} for label, key in KEYS.items()]
     effects = [one.model_dump() for one in EFFECTS]
+    data, parents = put_data(bench)
     settings = {"title": "A small <study>", "variants": labels, "effects": effects, "notes": ["Four items."]}
-    return bench.run(specs.ReportSpec.model_validate({"report": settings}), aggregate=[aggregate])
+    spec = specs.ReportSpec.model_validate({"report": {**settings, "data": data}})
+    return bench.run(spec, aggregate=[aggregate], **parents)
 
 
-TABLE_CASES: dict[str, Callable[[Bench], Pin]] = {"scores": score_model, "aggregate": gather, "report": report}
+STORES = (
+    {"source": "算数", "kind": "instruction", "language": "en", "category": "math", "pools": ["ipt", "sft"]},
+    {"source": "web", "kind": "raw", "language": "ja", "pools": ["ipt"]},
+)
+
+
+def put_data(bench: Bench) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """What a report says of two sources, one of them not checked, and the artifacts behind it."""
+    mixture = put_mixture(bench)
+    hit = {"items": 9, "items_compared": 8, "items_hit": 2, "records_hit": 1}
+    check = bench.put(
+        specs.ContaminationSpec.model_validate({"contamination": {}}),
+        {"index.json": {"records": 40, "contaminated": 1, "benchmarks": [hit]}},
+    )
+    left = {
+        "records_in": 40,
+        "records": 38,
+        "excluded": 2,
+        "reasons": {"the same": 2},
+        "flagged": {"email": {"records": 1}},
+    }
+    filtered = bench.put(
+        specs.FilterSpec.model_validate({"filter": {"type": "exact_duplicates"}}), {"index.json": left}
+    )
+    rows = "tokenizer,kind,language,category,source,samples,tokens,response_tokens,excluded,pools\n"
+    rows += "bpe,instruction,en,math,算数,38,50000,20000,0,ipt/sft\n"
+    counted = {"counts.csv": rows, "index.json": {"balanced": None}}
+    counts = bench.put(build_counts(), counted)
+    filters = [{"name": "exact_duplicates", "key": filtered}]
+    checked = {"contamination": check, "filters": filters}
+    shown = {
+        "mixtures": [
+            {
+                "label": "数学 | 1", "key": mixture, "purposes": ["ipt"], "tokenizer": "bpe",
+                "tokenizer_key": "ff66", "sources": ["算数", "web"],
+            }
+        ],
+        "sources": [
+            {"name": "算数", "licence": "MIT", "tiers": ["permissive"], "permission": "allowed", **checked},
+            {"name": "web", "licence": "unknown", "permission": "exception: asked"},
+        ],
+        "benchmarks": ["math_en"],
+        "counts": counts,
+        "assumptions": [{"address": "ipt.training.weight_decay", "value": "0.1", "reason": "not <said>"}],
+    }
+    return shown, {"mixtures": [mixture], "contamination": [check], "filters": [filtered], "counts": [counts]}
+
+
+def build_counts() -> specs.CountsSpec:
+    stores = [{**store, "tokenizer": tokenizer} for tokenizer in ("bpe", "file") for store in STORES]
+    balanced = {"pool": "sft", "tokenizer": "bpe"}
+    return specs.CountsSpec.model_validate({"counts": {"stores": stores, "balanced": balanced}})
+
+
+def count(bench: Bench) -> Pin:
+    """Two sources with two tokenizers, one of which refuses a record."""
+    spec = specs.TokenizeSpec.model_validate({"tokenize": {}})
+    cards = [
+        {"documents": samples, "tokens": tokens, "response_tokens": responses, "excluded": 10 - samples}
+        for samples, tokens, responses in ((10, 1500, 700), (10, 2_000_000, 0), (9, 1250, 600), (10, 999_999, 0))
+    ]
+    return bench.run(build_counts(), stores=[bench.put(spec, {"index.json": card}) for card in cards])
+
+
+TABLE_CASES: dict[str, Callable[[Bench], Pin]] = {
+    "scores": score_model,
+    "aggregate": gather,
+    "report": report,
+    "counts": count,
+}

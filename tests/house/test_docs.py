@@ -46,6 +46,15 @@ ELSEWHERE = {
     ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
+    **dict.fromkeys(
+        (
+            "mixlab export 'even/mixture_seed 1/mixture' --study micro --format megatron --to exports/even",
+            "cat exports/even/megatron_arguments.txt",
+            "mixlab export 'even/mixture_seed 1/mixture' --study micro --format windows --responses "
+            "--to exports/even_windows",
+        ),
+        "tests/e2e/test_export.py::test_the_commands_and_the_program_of_the_document_do_what_it_says",
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

@@ -13,7 +13,7 @@ from mixlab.stages import average, pack
 @pytest.mark.parametrize("name", CASES)
 def test_a_stage_makes_the_pinned_bytes_or_has_another_version(name: str, tmp_path: Path) -> None:
     if not is_possible(name):
-        pytest.skip("no bubblewrap here, which the pinned index of tested programs names")
+        pytest.skip("no sandbox for programs can be had here")
     fault = find_fault(name, read_golden().get(name), CASES[name](Bench(tmp_path)))
     assert not fault, fault
 

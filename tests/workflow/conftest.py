@@ -1,11 +1,13 @@
 """Fixtures of the workflow tests."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from checkouts import CONFIG, REPOSITORY
 from click.testing import CliRunner, Result
+from dvc_checkouts import finish, make_repository
 
 from mixlab.cli import mixlab
 
@@ -37,3 +39,22 @@ def invoke() -> Invoke:
         return result
 
     return run
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a finished, tracked, pushed and committed micro study in `first`, and its remote."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("研究 lab")
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
+        finish(make_repository(folder))
+        yield folder
+
+
+@pytest.fixture
+def root(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished checkout and its remote, of one's own, made the current folder."""
+    for name in ("first", "remote"):
+        shutil.copytree(lab / name, tmp_path / name, symlinks=True)
+    monkeypatch.chdir(tmp_path / "first")
+    return tmp_path / "first"

@@ -1,6 +1,7 @@
 """`mixlab lock` and `mixlab unlock`: what the files are, and whether somebody still writes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def test_two_studies_cannot_give_one_name_to_different_files(data: Path, invoke:
     assert result.exit_code == 2
     lines = [line for line in result.stderr.splitlines() if "sources.math_file" in line]
     assert [line.partition(":")[0] for line in lines] == ["studies/micro.yaml", "studies/other.yaml"]
-    assert "study 'micro' declares this source with other files than study 'other'" in lines[0]
+    assert "study 'micro' declares it with other files than study 'other'" in lines[0]
     assert invoke("lock", "--study", "micro").exit_code == 0
 
 
@@ -104,7 +105,9 @@ def test_missing_files_and_unknown_names_are_told_together(data: Path, invoke: I
     assert result.exit_code == 2
     for name, line in (("raw_file", 9), ("math_file", 15)):
         assert f"studies/micro.yaml:{line}: sources.{name}.origin: no file matches" in result.stderr
-    assert "no file source is named 'mathfile'; did you mean 'math_file'?" in invoke("lock", "mathfile").stderr
+    assert (
+        "nothing that can be locked is named 'mathfile'; did you mean 'math_file'?" in invoke("lock", "mathfile").stderr
+    )
     assert Path("sources.lock").read_text() == before
 
 
@@ -136,3 +139,35 @@ def test_unlock_refuses_while_a_writer_lives_and_unlocks_after_it(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert "unlocked" in done.stdout
     assert list(root.glob(".snakemake/locks/*")) == []
+
+
+def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, invoke: Invoke) -> None:
+    study = Path("studies/micro.yaml")
+    (data / "mine.json").write_text("{}")
+    origin = "{type: hub, id: acme/qa, fields: {text: '{answer}'}}"
+    hub = f"  far:\n    {{kind: raw, language: en, licence: MIT, origin: {origin}}}\n"
+    mine = "tokenizers:\n  mine: {type: file, root: micro, path: mine.json, end_token: </s>}\n"
+    study.write_text(study.read_text().replace("sources:\n", f"sources:\n{hub}", 1).replace("tokenizers:\n", mine, 1))
+    hub_server = REPOSITORY / "tests/unit/data/hub_server.py"
+    server = subprocess.Popen([sys.executable, str(hub_server)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    # the libraries read their environment when they are imported, so each asks from a process of its own
+    # no mixture takes the source: what is not used is locked when it is named
+    command = [sys.executable, "-m", "mixlab.cli", "lock", "far", "tokenizer/mine"]
+    variables = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(data / "home")}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables)
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    assert done.returncode == 0, done.stderr
+    assert f"new        far: acme/qa at main, commit {'a' * 40}" in done.stdout
+    assert "new        tokenizer/mine: 1 file" in done.stdout
+    lock = read_lock(Path())
+    assert lock["far"].hub is not None
+    assert lock["tokenizer/mine"].is_at("micro", "mine.json")
+    down = subprocess.run(command, capture_output=True, text=True, env=variables)
+    assert down.returncode == 2
+    assert "sources.far.origin: hub data set acme/qa at main: the hub cannot be reached" in down.stderr
+    assert "Traceback" not in down.stderr
+    assert read_lock(Path()) == lock

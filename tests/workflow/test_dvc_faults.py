@@ -2,18 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from dvc_checkouts import (
     commit,
-    finish,
     flip_byte,
     list_bytes,
     make_artifacts,
     make_foreign,
-    make_repository,
     mixlab,
     plan_micro,
     run,
@@ -27,25 +23,6 @@ from mixlab.artifacts.store import Store
 from mixlab.plan.graph import Node
 
 FOREIGN = "00000000000000aa"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a finished, tracked, pushed and committed micro study in `first`, and its remote."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("lab")
-        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
-        finish(make_repository(folder))
-        yield folder
-
-
-@pytest.fixture
-def root(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the finished checkout and its remote, of one's own, made the current folder."""
-    for name in ("first", "remote"):
-        shutil.copytree(lab / name, tmp_path / name, symlinks=True)
-    monkeypatch.chdir(tmp_path / "first")
-    return tmp_path / "first"
 
 
 def first(root: Path, stage: str) -> Node:

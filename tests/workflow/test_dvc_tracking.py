@@ -1,7 +1,6 @@
 """What DVC keeps: pointers, clones, branches, `dvc repro` over artifacts that are there."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import yaml
 from dvc_checkouts import (
     clone,
     commit,
-    finish,
     list_bytes,
     make_artifacts,
     make_repository,
@@ -25,24 +23,6 @@ from mixlab.artifacts.links import clear_links, find_links
 from mixlab.plan.stages import STAGES
 
 NOTHING = "Nothing to be done"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a finished, tracked, pushed and committed micro study in `first`, and its remote."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("研究 lab")
-        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
-        finish(make_repository(folder))
-        yield folder
-
-
-@pytest.fixture
-def root(lab: Path, tmp_path: Path) -> Path:
-    """A copy of the finished checkout and its remote, of one's own."""
-    for name in ("first", "remote"):
-        shutil.copytree(lab / name, tmp_path / name, symlinks=True)
-    return tmp_path / "first"
 
 
 def test_after_tracking_a_finished_study_nobody_has_anything_to_do(lab: Path) -> None:

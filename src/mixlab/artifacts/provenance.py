@@ -1,10 +1,12 @@
 """Who made an artifact, where, when and with what; beside the artifact, never in its key or its digest."""
 
 import importlib.metadata
+import json
 import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +46,18 @@ def _list_versions() -> dict[str, str]:
 
 
 def write_provenance(
-    store: Store, manifest: Manifest, label: str, seconds: float, reproducible: str, machine: dict[str, Any]
+    store: Store,
+    manifest: Manifest,
+    label: str,
+    seconds: float,
+    reproducible: str,
+    machine: dict[str, Any],
+    facts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `provenance/<stage>/<key>/<own-digest>.json` and return its path.
 
-    `machine` says what this run used of the machine (threads, micro-batch, device); never a secret or an environment.
+    `machine` says what this run used of the machine (threads, batches); never a secret or an environment.
+    `facts`: what the stage itself says of this run and no byte depends on, such as what kept tested code apart.
     """
     record = {
         "stage": manifest.stage,
@@ -61,6 +70,7 @@ def write_provenance(
         "host": socket.gethostname(),
         "platform": platform.machine(),
         "machine": machine,
+        **({"facts": dict(facts)} if facts else {}),
         "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "reproducible": reproducible,
@@ -69,3 +79,15 @@ def write_provenance(
     path = store.root / "provenance" / manifest.stage / manifest.key / f"{name}.json"
     write_json(path, record)
     return path
+
+
+def read_provenance(store: Store, stage: str, key: str) -> list[dict[str, Any]]:
+    """Read the records of every time an artifact was made, oldest first; an unreadable one says so in `error`."""
+    records = []
+    for path in sorted((store.root / "provenance" / stage / key).glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            record = {"error": f"{path.name}: {error}"}
+        records.append(record)
+    return sorted(records, key=lambda record: str(record.get("finished", "")))

@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "One artifact: spec, parents, children, where it is, who made it.",
     "diff": "What an edit would run and keep.",
     "lock": "Write the digests of source files to sources.lock.",
+    "sources": "List what a registry or a study declares; check registries.",
     "track": "Put finished artifacts under DVC.",
     "restore": "Fetch tracked artifacts.",
     "verify": "Compare artifacts with their digests.",
@@ -27,6 +28,10 @@ COMMANDS = {
     "gc": "Free space that no study, branch or tag needs.",
     "deliver": "Bring one stage of a study up to date (the stages of dvc.yaml).",
     "show": "The main table of a finished study, and where its report is.",
+    "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
+    "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",
+    "export": "A mixture as files for a trainer that is not ours.",
+    "labels": "Category labels: their cost, and their agreement with people.",
     "references": "Check scorers on the benchmarks' own reference solutions.",
     "schema": "What may be written in a study and in config.yaml.",
 }

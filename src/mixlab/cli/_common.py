@@ -11,7 +11,8 @@ from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
 from mixlab.cli._errors import print_error as print_error
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.studies import CONFIG, STUDIES
+from mixlab.config.studies import CONFIG
+from mixlab.config.studies import list_studies as list_studies
 from mixlab.plan.graph import Node
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -31,11 +32,6 @@ def open_store() -> Store:
     if not (root / CONFIG).is_file():
         raise ConfigError(Problem(f"no {CONFIG} in {root}; run mixlab in the folder that has one"))
     return Store(root)
-
-
-def list_studies(root: Path) -> list[str]:
-    """Name every study of a working folder."""
-    return sorted(path.stem for path in (root / STUDIES).glob("*.yaml"))
 
 
 def print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import KEY_LENGTH, split_reference
 from mixlab.artifacts.locks import list_writers
 from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import (
@@ -149,7 +150,7 @@ def describe(store: Store, states: States, plan: Plan, node: Node) -> dict[str, 
         "parents": describer.roles(node.parents),
         "reads": describer.roles(node.reads),
         "children": [describer.reference(key) for key in plan.children()[node.key]],
-        "provenance": read_provenance(store, node),
+        "provenance": read_provenance(store, *node.name),
         "spec": to_plain(node.spec),
     }
 
@@ -178,18 +179,6 @@ def _describe_files(store: Store, node: Node) -> dict[str, Any] | None:
     )
 
 
-def read_provenance(store: Store, node: Node) -> list[dict[str, Any]]:
-    """Read the records of every time the artifact was made, oldest first; an unreadable one says so."""
-    records = []
-    for path in sorted((store.root / "provenance" / node.stage / node.key).glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            record = {"error": f"{path.name}: {error}"}
-        records.append(record)
-    return sorted(records, key=lambda record: str(record.get("finished", "")))
-
-
 def _print(card: dict[str, Any]) -> None:
     click.echo(f"{card['stage']} {card['key']}: {card['makes']}")
     click.echo(f"state     {card['state']}{'' if card['state'] != 'absent' else ' (not made, or not kept)'}")
@@ -211,6 +200,8 @@ def _print(card: dict[str, Any]) -> None:
         commit = str(record.get("commit", ""))[:12] or "no commit"
         where = f"{record.get('host', '?')}, {record.get('seconds', '?')} s, commit {commit}"
         click.echo(f"made      {record.get('error') or record.get('finished', '?')} {where}")
+        for name, value in sorted(record.get("facts", {}).items()):
+            click.echo(f"  {name}: {value}")
     click.echo("spec")
     click.echo(json.dumps(card["spec"], indent=2, ensure_ascii=False))
 

@@ -1,6 +1,6 @@
-"""`mixlab lock`: write what the source files are to sources.lock."""
+"""`mixlab lock`: write to sources.lock what source files, hub data sets and tokenizer files are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,20 @@ from mixlab.cli._common import (
 )
 from mixlab.config.loading import Document, problem_at, sort_problems
 from mixlab.config.machine import MachineSettings
-from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.sources import FilesConfig, SourceConfig
+from mixlab.config.problems import ConfigError, DataError, Problem
+from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
+from mixlab.config.study import Study
+from mixlab.config.tokenizers import ExternalTokenizerConfig
+from mixlab.data.hub import resolve_revision
 from mixlab.plan.sources_lock import (
     LOCK,
+    TOKENIZER,
     LockedSource,
+    data_root,
     joined_paths,
+    lock_files,
+    lock_hub,
     lock_source,
     read_lock,
     remember_files,
@@ -36,36 +43,55 @@ from mixlab.plan.sources_lock import (
 
 @dataclass(frozen=True)
 class Declared:
-    """A file source as a study declares it."""
+    """What a study declares that is to be locked: a source of files or of the hub, or a tokenizer that is a file."""
 
     study: str
-    config: SourceConfig
+    config: SourceConfig | ExternalTokenizerConfig
     document: Document
+    path: tuple[str, ...]
+    """Where it stands in the study."""
+    is_used: bool = True
+    """Whether it takes part in the study; a registry may declare many sources that do not."""
 
     @property
     def files(self) -> tuple[Any, ...]:
-        """Which files it names."""
+        """Which files, or which data set of the hub, it names."""
+        if isinstance(self.config, ExternalTokenizerConfig):
+            return self.config.root, self.config.path
         origin = self.config.origin
+        if isinstance(origin, HubConfig):
+            return origin.id, origin.revision
         assert isinstance(origin, FilesConfig)
         return origin.root, origin.paths, joined_paths(origin)
 
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """Where its files are named in the study."""
+        return self.path if isinstance(self.config, ExternalTokenizerConfig) else (*self.path, "origin")
 
-@click.command(epilog=example("mixlab lock", "mixlab lock math_file", "mixlab lock 'wiki_*' --study real_small"))
+
+@click.command(
+    epilog=example(
+        "mixlab lock", "mixlab lock math_file", "mixlab lock 'wiki_*' --study real_small", "mixlab lock 'tokenizer/*'"
+    )
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
 @click.option("--prune", is_flag=True, help="Remove sources that no study declares any more.")
 @json_option
 def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: bool) -> None:
-    """Write the digests of source files to sources.lock, and say what changed.
+    """Write digests of source files and commits of hub data sets to sources.lock, and say what changed.
 
-    NAME is a source, or a pattern in quotes; without NAME all file sources are locked, of all studies or of --study.
+    NAME is a source, or tokenizer/NAME for a tokenizer that comes as a file, or a pattern in quotes; without NAME
+    everything that takes part is locked, of all studies or of --study.
     """
     root = open_store().root
     machine = load_main_config(root).machine
     declared = read_declared(root, studies or list_studies(root))
     everywhere = read_declared(root, list_studies(root)) if studies and prune else declared
     before = _read_old(root)
-    locked = _lock(select(names or ["*"], declared) if declared or names else [], declared, machine, root)
+    chosen = select(names, declared) if names else sorted(name for name, one in declared.items() if one.is_used)
+    locked = _lock(chosen, declared, machine, root)
     undeclared = [] if studies and not prune else sorted(set(before) - set(everywhere))
     kept = {name: source for name, source in before.items() if not (prune and name in undeclared)}
     after = {**kept, **locked}
@@ -79,10 +105,10 @@ def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: 
 
 
 def read_declared(root: Path, studies: Sequence[str]) -> dict[str, Declared]:
-    """Read the file sources that studies declare, whatever sources.lock says.
+    """Read what studies declare that is to be locked, by its name in the lock, whatever sources.lock says.
 
-    Raises ConfigError with the mistakes of every study, and for a source that two studies declare with different
-    files: one name in the lock cannot be both.
+    Raises ConfigError with the mistakes of every study, and for a name that two studies declare with different files
+    or revisions: one name in the lock cannot be both.
     """
     declared: dict[str, Declared] = {}
     problems: list[Problem] = []
@@ -92,23 +118,31 @@ def read_declared(root: Path, studies: Sequence[str]) -> dict[str, Declared]:
         except ConfigError as error:
             problems += error.problems
             continue
-        for name, source in config.sources.items():
-            if not isinstance(source.origin, FilesConfig):
-                continue
-            one = Declared(study, source, document)
+        for name, one in _lockable(study, config, document):
             other = declared.setdefault(name, one)
+            if one.is_used and not other.is_used:
+                declared[name] = one
             if other.files != one.files:
-                here, there = (_complain(name, *pair) for pair in ((one, other), (other, one)))
-                problems += [here, there]
+                problems += [_complain(*pair) for pair in ((one, other), (other, one))]
     if problems:
         raise ConfigError(sort_problems(problems))
     return declared
 
 
-def _complain(name: str, one: Declared, other: Declared) -> Problem:
-    file, line = other.document.address(("sources", name))
-    message = f"study '{one.study}' declares this source with other files than study '{other.study}' ({file}:{line})"
-    return problem_at(one.document, ("sources", name), f"{message}; give one of them another name")
+def _lockable(study: str, config: Study, document: Document) -> Iterator[tuple[str, Declared]]:
+    used = config.used_sources()
+    for name, source in config.sources.items():
+        if isinstance(source.origin, FilesConfig | HubConfig):
+            yield name, Declared(study, source, document, ("sources", name), name in used)
+    for name, tokenizer in config.tokenizers.items():
+        if isinstance(tokenizer, ExternalTokenizerConfig):
+            yield f"{TOKENIZER}{name}", Declared(study, tokenizer, document, ("tokenizers", name))
+
+
+def _complain(one: Declared, other: Declared) -> Problem:
+    file, line = other.document.address(other.path)
+    message = f"study '{one.study}' declares it with other files than study '{other.study}' ({file}:{line})"
+    return problem_at(one.document, one.path, f"{message}; give one of them another name")
 
 
 def _read_old(root: Path) -> dict[str, LockedSource]:
@@ -127,11 +161,10 @@ def _lock(
     for name in names:
         one = declared[name]
         try:
-            locked[name] = lock_source(name, one.config, machine, root)
-            remember_files(locked[name], machine, root, root / "work")
-        except ConfigError as error:
+            locked[name] = _lock_one(name, one, machine, root)
+        except (ConfigError, DataError) as error:
             problems += [
-                problem if problem.file else problem_at(one.document, ("sources", name, "origin"), problem.message)
+                problem if problem.file else problem_at(one.document, one.origin, problem.message)
                 for problem in error.problems
             ]
     if problems:
@@ -139,10 +172,29 @@ def _lock(
     return locked
 
 
+def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) -> LockedSource:
+    config = one.config
+    if isinstance(config, SourceConfig) and isinstance(config.origin, HubConfig):
+        return lock_hub(config.origin, resolve_revision(config.origin.id, config.origin.revision))
+    if isinstance(config, ExternalTokenizerConfig):
+        base = data_root(name, config.root, machine, root)
+        locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
+    else:
+        locked = lock_source(name, config, machine, root, on_hashed=_tell)
+    remember_files(locked, machine, root, root / "work")
+    return locked
+
+
+def _tell(progress: str) -> None:
+    click.echo(f"mixlab: {progress}", err=True)
+
+
 def _describe(old: LockedSource | None, new: LockedSource) -> dict[str, Any]:
-    before = {(file.path, file.joined): file.digest for file in old.files} if old else {}
+    before = {(file.path, file.joined): file.digest for file in old.files} if old is not None else {}
     after = {(file.path, file.joined): file.digest for file in new.files}
     change = "new" if old is None else "unchanged" if old == new else "changed"
+    if new.hub is not None:
+        return {"change": change, "hub": new.hub.id, "asked": new.hub.asked, "revision": new.hub.revision}
     return {
         "change": change,
         "files": len(new.files),
@@ -158,6 +210,9 @@ def _print(
 ) -> None:
     for name, source in locked.items():
         card = _describe(before.get(name), source)
+        if source.hub is not None:
+            click.echo(f"{card['change']:9}  {name}: {card['hub']} at {card['asked']}, commit {card['revision']}")
+            continue
         click.echo(f"{card['change']:9}  {name}: {render_count(card['files'], 'file')}, {render_bytes(card['bytes'])}")
         for word in ("added", "removed", "digest_changed"):
             for path in card[word]:

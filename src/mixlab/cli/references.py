@@ -10,7 +10,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.config.sources import FilesConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
-from mixlab.data.source import open_source
+from mixlab.data.reading import read_records
 from mixlab.evaluation.reference import ReferenceCheck, check_references
 from mixlab.plan.build import split_names
 from mixlab.plan.sources_lock import LockedSource, locate_files, read_lock
@@ -56,7 +56,7 @@ def check_study(study: Study, machine: MachineSettings, root: Path) -> dict[str,
         if locked is None or not locked.is_of(config.origin):
             raise ConfigError(f"source '{use.data}' is not locked as it is declared; run `mixlab lock {use.data}`")
         settings = config.to_settings(locked.digests(), locked.digests(joined=True))
-        items = open_source(settings, root, _locate(locked, machine, root))
+        items = read_records(settings, _locate(locked, machine, root), lambda exclusion: None)
         checks[name] = check_references(declaration, items, workers=machine.sandbox_workers)
     return checks
 

@@ -8,7 +8,8 @@ import click
 from mixlab.cli._common import example, json_option, print_json
 from mixlab.config.benchmarks import BenchmarkDeclaration
 from mixlab.config.machine import MainConfig
-from mixlab.config.schema import json_schema, render_reference
+from mixlab.config.pools import Registry
+from mixlab.config.schema import allow_assumed, json_schema, render_reference
 from mixlab.config.studies import DEFAULTS, VARIANTS
 from mixlab.config.study import Study, VariantConfig
 
@@ -27,15 +28,18 @@ Written by `{REFERENCE_COMMAND}`; edit the descriptions in `src/mixlab/config/`,
 
 * `config.yaml` holds [MainConfig](#mainconfig): the study that runs by default, and this machine.
 * `studies/<name>.yaml` holds a [Study](#study).
+* `studies/<folder>/<name>.yaml` holds a [Registry](#registry): sources and pools for studies to extend.
 * `src/mixlab/config/benchmarks_declared/<name>.yaml` holds a [BenchmarkDeclaration](#benchmarkdeclaration).
 
 Files are YAML 1.2: `1e-4` is a number, `no` is a word. An unknown key is an error. Shares and weights are exact: `0.5`,
 `1/2` and `50 %` are one number, and `33.33 %` is not `1/3`.
 
-Two keys stand beside those of a model:
+Any value of a study or registry may be written `{{value: 0.1, assumed: "why this value"}}`: the report lists what was
+assumed. Two keys stand beside those of a model:
 
 * `extends: other.yaml`, at the top of any of these files: the keys of another file, relative to this one, that this one
-  changes. Mappings merge, lists and scalars replace, null removes.
+  changes. Mappings merge, lists and scalars replace, null removes. `extends: [one.yaml, two.yaml]` takes both; what
+  they say differently of one key is an error.
 * `{DEFAULTS}:`, at the top of a study: {_DEFAULTS_TEXT}.
 """
 
@@ -43,17 +47,20 @@ Two keys stand beside those of a model:
 @click.command(
     epilog=example("mixlab schema > study.schema.json", "mixlab schema config", REFERENCE_COMMAND),
 )
-@click.argument("which", type=click.Choice(("study", "config")), default="study")
+@click.argument("which", type=click.Choice(("study", "config", "sources")), default="study")
 @click.option("--reference", is_flag=True, help="Print the Markdown reference of every key instead.")
 @json_option
 def command(which: str, reference: bool, as_json: bool) -> None:
-    """Print the JSON schema of a study file, or of config.yaml; editors check and complete with it."""
+    """Print the JSON schema of a study, of config.yaml or of a registry; editors check and complete with it."""
     if reference and as_json:
         print_json({"reference": render_config_reference()})
     elif reference:
         click.echo(render_config_reference(), nl=False)
+    elif which == "study":
+        print_json(build_study_schema())
     else:
-        print_json(build_study_schema() if which == "study" else _with_extends(json_schema(MainConfig)))
+        schema = json_schema(MainConfig) if which == "config" else allow_assumed(json_schema(Registry))
+        print_json(_with_extends(schema))
 
 
 def build_study_schema() -> dict[str, Any]:
@@ -64,7 +71,7 @@ def build_study_schema() -> dict[str, Any]:
     reference = {"$ref": f"#/$defs/{VariantConfig.__name__}"}
     schema["properties"][DEFAULTS] = {**reference, "description": _DEFAULTS_TEXT}
     schema["properties"][VARIANTS]["additionalProperties"] = {"anyOf": [reference, {"type": "null"}]}
-    return schema
+    return allow_assumed(schema)
 
 
 def _with_extends(schema: dict[str, Any]) -> dict[str, Any]:
@@ -75,5 +82,5 @@ def _with_extends(schema: dict[str, Any]) -> dict[str, Any]:
 
 def render_config_reference() -> str:
     """Render the text of docs/config.md; defaults that are whole texts are left out."""
-    reference = render_reference([MainConfig, Study, BenchmarkDeclaration])
+    reference = render_reference([MainConfig, Study, Registry, BenchmarkDeclaration])
     return f"{_INTRODUCTION}\n{_LONG_DEFAULT.sub('| (long) |', reference)}"

@@ -8,6 +8,7 @@ from mixlab.analysis.cells import read_csv
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.cli._common import example, json_option, open_store, print_json
 from mixlab.plan.build import build_plan
+from mixlab.report.data_tables import summarise_checks
 from mixlab.report.terminal import render_main_table
 
 
@@ -15,7 +16,7 @@ from mixlab.report.terminal import render_main_table
 @click.argument("studies", nargs=-1, metavar="[STUDY...]")
 @json_option
 def command(studies: tuple[str, ...], as_json: bool) -> None:
-    """Print the main table of a finished study, its claimed effects, and where its report is."""
+    """Print the main table of a finished study, its effects, cautions about its data, and where its report is."""
     store = open_store()
     plan = build_plan(store.root, studies, check_files=False).plan
     shown = {}
@@ -31,7 +32,17 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
         tables = {name: read_csv(folder / "tables" / "main.csv") for name, folder in shown.items()}
         judged = {name: _read_table(folder, "judge") for name, folder in shown.items()}
         effects = {name: _read_table(folder, "effects") for name, folder in shown.items()}
-        print_json({"main": tables, "judge": judged, "effects": effects})
+        repeated = {name: _read_table(folder, "repeated") for name, folder in shown.items()}
+        contamination = {name: _read_table(folder, "contamination") for name, folder in shown.items()}
+        print_json(
+            {
+                "main": tables,
+                "judge": judged,
+                "effects": effects,
+                "repeated": repeated,
+                "contamination": contamination,
+            }
+        )
 
 
 def _read_table(folder: Path, name: str) -> list[dict[str, str]]:
@@ -53,4 +64,8 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
         )
         claim = f"{row['variant']} against {row['against']}: {difference} ± {error}, claimed at least {row['at_least']}"
         click.echo(f"{row['name']}: {claim}: {row['verdict']}")
+    for row in _read_table(folder, "repeated"):
+        click.echo(f"! mixture {row['mixture']}: source {row['source']} is repeated {float(row['epochs']):.2f} times")
+    if checks := _read_table(folder, "contamination"):
+        click.echo(f"contamination: {summarise_checks(checks).text}")
     click.echo(f"report: {(folder / 'report.html').relative_to(root)}")

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 from mixlab.config.exact import Weight
 from mixlab.config.problems import did_you_mean
+from mixlab.config.report_data import DataShown
 
 Stage = Literal["before_sft", "after_sft"]
 Measure = Literal["accuracy", "judge_score"]
@@ -208,6 +209,7 @@ class ReportSettings(Settings):
         default=(), description="columns of the main table; empty: all, each category, each language"
     )
     notes: tuple[str, ...] = Field(default=(), description="sentences for the reader, printed under the title")
+    data: DataShown | None = added(None, description="names of sources and mixtures; absent: the scores alone")
 
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> "ReportSettings":

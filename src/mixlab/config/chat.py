@@ -20,3 +20,18 @@ class ChatTemplate(Settings):
     assistant_suffix: str = Field(
         "<|end|>", min_length=1, description="closes the assistant's turn; part of the response"
     )
+
+
+def default_chat(end_token: str) -> ChatTemplate:
+    """Build our template for a base model whose tokenizer has no tokens for turns: headings in plain words.
+
+    The answer begins with the line break of its heading's line, and `end_token` closes it.
+    """
+    return ChatTemplate(
+        system_prefix="### System:\n",
+        system_suffix="\n\n",
+        user_prefix="### User:\n",
+        user_suffix="\n\n",
+        assistant_prefix="### Assistant:\n",
+        assistant_suffix=end_token,
+    )

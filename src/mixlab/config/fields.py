@@ -91,7 +91,7 @@ Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")
 
 
 class MessagesMapping(Settings):
-    """A field that holds the turns of a dialogue."""
+    """A field that holds the turns of a dialogue; `a|b` names several fields: the first that is there counts."""
 
     field: str = Field(description="list field with the turns")
     role_field: str = Field(description="field of a turn that names its speaker")
@@ -99,6 +99,13 @@ class MessagesMapping(Settings):
     roles: dict[str, Literal["user", "assistant", "system"]] = Field(
         default_factory=dict, description="speaker to role, for speakers not called user, assistant or system"
     )
+
+
+class Select(Settings):
+    """Which records are taken: those for which a filled template is one of some values."""
+
+    by: Template = Field(description="template that is compared, e.g. '{category}'")
+    values: tuple[str, ...] = Field(min_length=1, description="a record with one of these is taken; others are counted")
 
 
 class FieldMapping(Settings):
@@ -135,14 +142,69 @@ class FieldMapping(Settings):
                 f"`fields` of kind {kind} takes {', '.join(sorted(allowed))}, not {', '.join(strange)}: remove it"
             )
         if kind == "raw" and self.text is None and not has_text:
-            raise ValueError("a raw source needs `fields: {text: '{…}'}`")
+            raise ValueError("a raw source needs `fields: {text: '{…}'}` or `preset: text`")
         if kind == "instruction":
             if (self.messages is not None) == bool({"user", "assistant"} & given):
-                raise ValueError("an instruction source needs `fields` with either `messages` or `user`, `assistant`")
+                raise ValueError(
+                    "an instruction source needs `fields` with either `messages` or `user`, `assistant`, or a `preset`"
+                )
             if self.messages is None and (self.user is None or self.assistant is None):
                 raise ValueError("an instruction source needs both `user` and `assistant` in `fields`")
         if kind == "benchmark" and not self.item:
             raise ValueError("a benchmark source needs `fields: {item: {name: '{…}'}}`")
+
+    def columns(self, select: Select | None = None) -> frozenset[str]:
+        """Names of the fields that a record must bring along; others need not be read."""
+        templates = [self.text, self.system, self.user, self.assistant, self.id, *self.item.values()]
+        if select is not None:
+            templates.append(select.by)
+        paths = [".".join(place) for template in templates if template for place in _places(template)]
+        for rule in self.derive.values():
+            paths += _fields_of(rule)
+        if self.messages is not None:
+            paths += self.messages.field.split("|")
+        return frozenset(path.split(".")[0] for path in paths) - set(self.derive)
+
+
+def _places(template: str) -> list[tuple[str, ...]]:
+    return [part[0] for part in parse_template(template) if not isinstance(part, str)]
+
+
+def _fields_of(rule: Choice | Strip | Join | Replace) -> list[str]:
+    if not isinstance(rule, Choice):
+        return [rule.field]
+    return [rule.index, *([rule.choices] if isinstance(rule.choices, str) else rule.choices)]
+
+
+Preset = Literal["messages", "alpaca", "question_answer", "text"]
+
+_SPEAKERS: dict[str, Literal["user", "assistant", "system"]] = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "ai": "assistant",
+}
+
+
+def preset_mapping(preset: Preset) -> FieldMapping:
+    """The fields that a preset stands for; a source that spells them out has the same key."""
+    if preset == "messages":
+        return FieldMapping(
+            messages=MessagesMapping(
+                field="messages|conversations|conversation",
+                role_field="role|from",
+                content_field="content|value",
+                roles=_SPEAKERS,
+            )
+        )
+    if preset == "alpaca":
+        # an empty input leaves blank lines at the end, and white space around a message is dropped
+        return FieldMapping(user="{instruction}\n\n{input?}", assistant="{output}")
+    if preset == "question_answer":
+        return FieldMapping(user="{question}", assistant="{answer}")
+    return FieldMapping(text="{text}")
 
 
 def element_at(record: Any, path: tuple[str, ...]) -> Any:

@@ -1,10 +1,12 @@
 """Read a user's YAML file into a document: plain data, and the file and line of every value in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixlab.config.assumed import Assumption, take_assumptions
+from mixlab.config.merging import join_trees, merge_trees
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.wording import HIDDEN, KeyPath, find_secrets, render_key, render_value
 from mixlab.config.yaml_nodes import Address, Tree, parse
@@ -19,12 +21,14 @@ class Document:
     """What a file says after its `extends:` were merged.
 
     `addresses` holds every path of `data`, and those that a null removed. `files` are all files read, the one that
-    was asked for first.
+    was asked for first. `written` tells under which path a value was written where that is another one.
     """
 
     data: dict[str, Any]
     addresses: Mapping[KeyPath, Address] = field(repr=False)
     files: tuple[Path, ...]
+    assumptions: tuple[Assumption, ...] = ()
+    written: Mapping[KeyPath, KeyPath] = field(default_factory=dict, repr=False)
 
     def address(self, path: KeyPath) -> Address:
         """Find where `path` was written; when it was not, where its nearest parent was."""
@@ -33,31 +37,29 @@ class Document:
                 return address
         return Address(str(self.files[0]), 1)
 
+    def written_path(self, path: KeyPath) -> KeyPath:
+        """Return the path as its user wrote it: below `overrides` where that is where the value came from."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.written:
+                return (*self.written[path[:length]], *path[length:])
+            if path[:length] in self.addresses:
+                break
+        return path
 
-def load_document(path: Path) -> Document:
-    """Read a YAML file and what it `extends:` (a path relative to it, which may extend another in turn).
+
+def load_document(path: Path, types: Mapping[str, Any] | None = None) -> Document:
+    """Read a YAML file and what it `extends:` (a path relative to it, or a list; those may extend others in turn).
 
     Mappings merge; lists and scalars replace; null removes a key of the extended file. Addresses follow the file
-    that a value came from. Raises ConfigError with every problem of every file.
+    that a value came from. With `types`, the annotations of the top-level keys, any value may be written
+    `{value: …, assumed: reason}`. Raises ConfigError with every problem of every file.
     """
-    trees: list[Tree] = []
     files: list[Path] = []
-    problems: list[Problem] = []
-    current: Path | None = path
-    asked_at: Address | None = None
-    while current is not None:
-        tree = _read_tree(current, asked_at)
-        trees.append(tree)
-        files.append(current)
-        problems += tree.problems
-        current = _take_extends(tree, files, problems)
-        asked_at = tree.addresses.get((EXTENDS,))
-    if problems:
-        raise ConfigError(sort_problems(problems))
-    merged = trees.pop()
-    while trees:
-        merged = _merge_trees(merged, trees.pop())
-    return Document(merged.data, merged.addresses, tuple(files))
+    tree = _load_tree(path, None, (), files, types)
+    if tree.problems:
+        raise ConfigError(sort_problems(tree.problems))
+    assumptions = sorted(tree.assumptions.values(), key=lambda one: one.address)
+    return Document(tree.data, tree.addresses, tuple(files), tuple(assumptions))
 
 
 def problem_at(document: Document, path: KeyPath, message: str) -> Problem:
@@ -66,7 +68,7 @@ def problem_at(document: Document, path: KeyPath, message: str) -> Problem:
     Secrets of the document that the message repeats are hidden.
     """
     file, line = document.address(path)
-    return Problem(_redact(message, document, path), file, line, render_key(path))
+    return Problem(_redact(message, document, path), file, line, render_key(document.written_path(path)))
 
 
 def sort_problems(problems: list[Problem]) -> list[Problem]:
@@ -87,6 +89,25 @@ def _redact(message: str, document: Document, path: KeyPath) -> str:
     for secret in find_secrets(value, path):
         message = message.replace(secret or HIDDEN, HIDDEN)
     return message
+
+
+def _load_tree(
+    path: Path, asked_at: Address | None, chain: Sequence[Path], files: list[Path], types: Mapping[str, Any] | None
+) -> Tree:
+    """Read a file and those below it; `chain` are the files that led here, `files` grows by every file read."""
+    tree = _read_tree(path, asked_at)
+    if path not in files:
+        files.append(path)
+    bases = _take_extends(tree, (*chain, path))
+    if types is not None:
+        take_assumptions(tree, types)
+    if not bases:
+        return tree
+    below = join_trees([_load_tree(base, at, (*chain, path), files, types) for base, at in bases])
+    problems = [*below.problems, *tree.problems]
+    if problems or not isinstance(tree.data, dict):
+        return Tree(tree.data, tree.addresses, problems)
+    return merge_trees(below, tree)
 
 
 def _read_tree(path: Path, asked_at: Address | None) -> Tree:
@@ -117,51 +138,33 @@ def _read_tree(path: Path, asked_at: Address | None) -> Tree:
     return tree
 
 
-def _take_extends(tree: Tree, files: list[Path], problems: list[Problem]) -> Path | None:
-    """Take `extends:` out of the tree; the path that it names, or None at the end of the chain."""
+def _take_extends(tree: Tree, chain: Sequence[Path]) -> list[tuple[Path, Address]]:
+    """Take `extends:` out of the tree; the paths that it names, and where it does."""
     if not isinstance(tree.data, dict) or EXTENDS not in tree.data:
-        return None
-    name = tree.data.pop(EXTENDS)
-    address = tree.addresses[(EXTENDS,)]
-    if not isinstance(name, str) or not name:
-        problems.append(Problem(f"expected the path of a file, got {render_value(name)}", *address, EXTENDS))
-        return None
-    base = files[-1].parent / name
-    places = [file.resolve() for file in files]
-    if base.resolve() in places:
-        circle = [*files[places.index(base.resolve()) :], base]
-        message = "a cycle of files that extend each other: " + " -> ".join(file.name for file in circle)
-        problems.append(Problem(message, *address, EXTENDS))
-        return None
-    return base
-
-
-def _merge_trees(base: Tree, over: Tree) -> Tree:
-    gone: set[KeyPath] = set()
-    data = _merge(base.data, over.data, (), gone)
-    kept = base.addresses.items()
-    addresses = {path: address for path, address in kept if not _is_under(path, gone)} | over.addresses
-    addresses.pop((EXTENDS,), None)
-    return Tree(data, addresses)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any], path: KeyPath, gone: set[KeyPath]) -> dict[str, Any]:
-    """Lay `over` on `base`; the paths of base that are no more are added to `gone`."""
-    merged = dict(base)
-    for key, value in over.items():
-        here = (*path, key)
-        if key not in base:
-            merged[key] = value
-        elif isinstance(value, dict) and isinstance(base[key], dict):
-            merged[key] = _merge(base[key], value, here, gone)
+        return []
+    named = tree.data.pop(EXTENDS)
+    addresses = {path: tree.addresses.pop(path) for path in list(tree.addresses) if path[:1] == (EXTENDS,)}
+    names = list(enumerate(named)) if isinstance(named, list) else [(None, named)]
+    bases: list[tuple[Path, Address]] = []
+    for position, name in names:
+        here: KeyPath = (EXTENDS,) if position is None else (EXTENDS, position)
+        if not isinstance(name, str) or not name:
+            message = f"expected the path of a file, got {render_value(name)}"
+            tree.problems.append(Problem(message, *addresses[here], render_key(here)))
+            continue
+        base = chain[-1].parent / name
+        if problem := _find_cycle(base, chain):
+            tree.problems.append(Problem(problem, *addresses[here], render_key(here)))
+        elif any(base.resolve() == other.resolve() for other, _ in bases):
+            tree.problems.append(Problem(f"'{name}' is named twice", *addresses[here], render_key(here)))
         else:
-            gone.add(here)
-            if value is None:
-                del merged[key]
-            else:
-                merged[key] = value
-    return merged
+            bases.append((base, addresses[here]))
+    return bases
 
 
-def _is_under(path: KeyPath, parents: set[KeyPath]) -> bool:
-    return bool(parents) and any(path[:length] in parents for length in range(1, len(path) + 1))
+def _find_cycle(base: Path, chain: Sequence[Path]) -> str | None:
+    places = [file.resolve() for file in chain]
+    if base.resolve() not in places:
+        return None
+    circle = [*chain[places.index(base.resolve()) :], base]
+    return "a cycle of files that extend each other: " + " -> ".join(file.name for file in circle)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
+from mixlab.config.endpoints import EndpointSettings
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -33,6 +34,9 @@ class MachineSettings(Settings):
     sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")
     rehash_limit_mib: int = Field(
         default=64, ge=0, description="a changed-looking source file up to this size is hashed again while planning"
+    )
+    endpoints: dict[str, EndpointSettings] = Field(
+        default_factory=dict, description="name of an endpoint -> how this machine reaches it"
     )
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"

@@ -9,15 +9,24 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
+from mixlab.config.assumed import ASSUMED, VALUE
 from mixlab.config.loading import EXTENDS
 from mixlab.config.wording import list_options, render_bounds, render_type, union_members, unwrap
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _EXTENDS_SCHEMA = {
-    "type": "string",
-    "description": "another file, relative to this one, whose keys this one changes: mappings merge, lists and scalars "
-    "replace, null removes",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    "description": "another file, relative to this one, whose keys this one changes, or a list of them: "
+    "mappings merge, lists and scalars replace, null removes",
+}
+_ASSUMED = "Assumed"
+_ASSUMED_SCHEMA = {
+    "type": "object",
+    "description": "a value without a source, and why it was taken",
+    "properties": {VALUE: {}, ASSUMED: {"type": "string", "minLength": 1}},
+    "required": [VALUE, ASSUMED],
+    "additionalProperties": False,
 }
 _COLUMNS = ("key", "type", "default", "allowed", "description")
 
@@ -27,6 +36,33 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
     schema["properties"] = {EXTENDS: _EXTENDS_SCHEMA, **schema.get("properties", {})}
     return {"$schema": DIALECT, **schema}
+
+
+def allow_assumed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with every value allowed to be written `{value: …, assumed: reason}`."""
+    defs = {name: _wrap_values(one) for name, one in schema.get("$defs", {}).items()}
+    return {**_wrap_values(schema), "$defs": {**defs, _ASSUMED: _ASSUMED_SCHEMA}}
+
+
+def _wrap_values(schema: dict[str, Any]) -> dict[str, Any]:
+    wrapped = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            wrapped[key] = _or_assumed(_wrap_values(schema[key]))
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            wrapped[key] = [_wrap_values(one) for one in schema[key]]
+    if "properties" in schema:
+        values = schema["properties"].items()
+        wrapped["properties"] = {
+            name: one if name == EXTENDS else _or_assumed(_wrap_values(one)) for name, one in values
+        }
+    return wrapped
+
+
+def _or_assumed(schema: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {key: schema[key] for key in ("description", "title", "default") if key in schema}
+    return {**told, "anyOf": [schema, {"$ref": f"#/$defs/{_ASSUMED}"}]}
 
 
 def render_reference(models: Sequence[type[BaseModel]]) -> str:

@@ -1,24 +1,35 @@
 """Find and read the study files and `config.yaml`, every mistake with its address."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from mixlab.config.loading import Document, load_document
+from mixlab.config.assumed import Assumption
+from mixlab.config.laying import DEFAULTS as DEFAULTS
+from mixlab.config.laying import VARIANTS as VARIANTS
+from mixlab.config.laying import find_override_problems, lay_defaults, lay_overrides, list_overridden
+from mixlab.config.loading import Document, load_document, problem_at, sort_problems
 from mixlab.config.machine import MainConfig
+from mixlab.config.pools import Registry, find_pool_problems
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.study import Study
+from mixlab.config.study import Study, VariantConfig
 from mixlab.config.validation import validate
 
 STUDIES = "studies"
 CONFIG = "config.yaml"
-DEFAULTS = "variant_defaults"
-VARIANTS = "variants"
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _types_of(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+STUDY_TYPES: Mapping[str, Any] = {**_types_of(Study), DEFAULTS: VariantConfig}
+"""What stands under the keys of a study file."""
 
 
 def load_main_config(root: Path) -> MainConfig:
@@ -31,18 +42,39 @@ def load_main_config(root: Path) -> MainConfig:
 class StudyFile:
     """A study as far as it can be understood.
 
-    `study` leaves out the entries, and lacks the sections named in `missing`, that `problems` are about.
+    `study` leaves out the entries, and lacks the sections named in `missing`, that `problems` are about. `seen` holds
+    the study as base models with overrides see it, by name; addresses in it are those of the overrides.
     """
 
     study: Study
     document: Document
     problems: tuple[Problem, ...] = ()
     missing: frozenset[str] = frozenset()
+    seen: Mapping[str, "StudyFile"] = field(default_factory=dict)
 
     def names(self, section: str) -> list[str]:
         """Name the entries of a section as they were written, those with mistakes as well."""
         written = self.document.data.get(section)
         return [str(name) for name in written] if isinstance(written, Mapping) else []
+
+    def used_sources(self) -> frozenset[str]:
+        """Name the sources that take part; all of them where a section that could name one is missing."""
+        return frozenset(self.names("sources")) if self.missing else self.study.used_sources()
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """Every value that the study takes without a source, in order of address.
+
+        What a registry assumes of sources and pools that take no part is left out.
+        """
+        if self.missing:
+            return self.document.assumptions
+        used = {"sources": self.used_sources(), "pools": self.study.used_pools()}
+        return tuple(
+            one
+            for one in self.document.assumptions
+            if len(one.path) < 2 or one.path[0] not in used or one.path[1] in used[str(one.path[0])]
+        )
 
 
 def load_study(root: Path, name: str) -> tuple[Study, Document]:
@@ -64,15 +96,63 @@ def read_study(root: Path, name: str) -> StudyFile:
     folder = root / STUDIES
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        names = sorted(other.stem for other in folder.glob("*.yaml"))
+        names = list_studies(root)
         hint = did_you_mean(name, names)
         known = ", ".join(names) or "none"
         raise ConfigError(Problem(f"no such study{hint} (studies: {known})", str(_relative(path))))
-    document = _lay_defaults(load_document(_relative(path)))
+    written = load_document(_relative(path), STUDY_TYPES)
+    if is_registry(written):
+        message = "this is a registry of sources, not a study; a study takes it by `extends:`"
+        raise ConfigError(Problem(message, str(_relative(path)), 1))
+    read = _read(lay_defaults(written))
+    seen = {base: _read(lay_defaults(lay_overrides(written, base))) for base in list_overridden(written)}
+    found = [*read.problems, *find_override_problems(written), *_find_pool_problems(read)]
+    # a mistake outside of the overrides is one problem, however many base models see it
+    found += [problem for one in seen.values() for problem in one.problems]
+    study = read.study.with_seen({base: one.study for base, one in seen.items()})
+    return replace(read, study=study, problems=tuple(sort_problems(found)), seen=seen)
+
+
+def list_studies(root: Path) -> list[str]:
+    """Name every study of a working folder: the files of `studies/`; what lies in its folders are registries."""
+    return sorted(path.stem for path in (root / STUDIES).glob("*.yaml"))
+
+
+def is_registry(document: Document) -> bool:
+    """Whether a file holds sources and pools alone."""
+    return set(document.data) <= set(Registry.model_fields)
+
+
+def load_registry(path: Path) -> tuple[Registry, Document]:
+    """Read a file of sources and pools that studies extend; raises ConfigError with every problem."""
+    document = load_document(_relative(path), _types_of(Registry))
+    if VARIANTS in document.data:
+        message = "this is a study, not a registry of sources and pools; `mixlab plan` says what is wrong with studies"
+        raise ConfigError(Problem(message, *document.address((VARIANTS,))))
+    registry, problems = validate(Registry, document)
+    parts = _understand(Registry, document.data)
+    written = (document.data.get(section) for section in ("sources", "pools"))
+    known = {str(name) for section in written if isinstance(section, Mapping) for name in section}
+    found = find_pool_problems(parts.get("sources", {}), parts.get("pools", {}), known)
+    problems += [problem_at(document, place, message) for place, message in found]
+    if problems or registry is None:
+        raise ConfigError(sort_problems(problems))
+    return registry, document
+
+
+def _find_pool_problems(read: StudyFile) -> list[Problem]:
+    if read.missing.intersection(("sources", "pools")):
+        return []
+    known = {*read.names("sources"), *read.names("pools")}
+    found = find_pool_problems(read.study.sources, read.study.pools, known)
+    return [problem_at(read.document, place, message) for place, message in found]
+
+
+def _read(document: Document) -> StudyFile:
     study, problems = validate(Study, document)
     if study is not None:
-        return StudyFile(study, document, tuple(problems))
-    parts = _understand(document.data)
+        return StudyFile(study, document)
+    parts = _understand(Study, document.data)
     absent = [name for name in Study.model_fields if name not in parts]
     # beside an unknown key, an absent section may be the one that was meant: its default is not what the user wants
     is_clear = set(document.data) <= set(Study.model_fields)
@@ -81,17 +161,17 @@ def read_study(root: Path, name: str) -> StudyFile:
     return StudyFile(Study.model_construct(None, **parts), document, tuple(problems), missing)
 
 
-def _understand(data: Mapping[str, Any]) -> dict[str, Any]:
+def _understand(model: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
     """Build the sections, and the entries of sections, that have no mistake of their own."""
     parts: dict[str, Any] = {}
-    for name, field in Study.model_fields.items():
+    for name, info in model.model_fields.items():
         value = data.get(name)
-        if get_origin(field.annotation) is dict and isinstance(value, Mapping):
-            entry = TypeAdapter(get_args(field.annotation)[1])
+        if get_origin(info.annotation) is dict and isinstance(value, Mapping):
+            entry = TypeAdapter(get_args(info.annotation)[1])
             built = ((key, _build(entry, one)) for key, one in value.items())
             parts[name] = {key: one for key, one in built if one is not None}
         elif value is not None:
-            section = _build(TypeAdapter(cast("type[Any]", field.annotation)), value)
+            section = _build(TypeAdapter(cast("type[Any]", info.annotation)), value)
             if section is not None:
                 parts[name] = section
     return parts
@@ -114,29 +194,3 @@ def _validated(model: type[Model], document: Document) -> Model:
     if problems or instance is None:
         raise ConfigError(problems)
     return instance
-
-
-def _lay_defaults(document: Document) -> Document:
-    """Give each variant the default keys it leaves out, with the addresses of the defaults."""
-    data = dict(document.data)
-    defaults = data.pop(DEFAULTS, None)
-    variants = data.get(VARIANTS)
-    if defaults is None:
-        return document
-    if not isinstance(defaults, dict):
-        raise ConfigError(Problem("expected a mapping of keys", *document.address((DEFAULTS,)), DEFAULTS))
-    if not isinstance(variants, dict):
-        return Document(data, document.addresses, document.files)
-    addresses = dict(document.addresses)
-    laid: dict[str, Any] = {}
-    for label, variant in variants.items():
-        if not isinstance(variant, dict) and variant is not None:
-            laid[label] = variant
-            continue
-        taken = {key: value for key, value in defaults.items() if key not in (variant or {})}
-        laid[label] = {**taken, **(variant or {})}
-        for path, address in document.addresses.items():
-            if len(path) > 1 and path[0] == DEFAULTS and path[1] in taken:
-                addresses[(VARIANTS, label, *path[1:])] = address
-    data[VARIANTS] = laid
-    return Document(data, addresses, document.files)

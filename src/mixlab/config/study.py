@@ -1,36 +1,46 @@
 """A study: one paper's experiment in one file, as its author writes it."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings
 from mixlab.config.base import Settings
 from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
+from mixlab.config.filters import ContaminationConfig, FilterConfig
 from mixlab.config.generation import EngineSettings
 from mixlab.config.judging import JudgeConfig
+from mixlab.config.labelling import LabellerConfig
+from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
+from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
+from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
-from mixlab.config.tokenizers import TokenizerSettings
+from mixlab.config.tokenizers import TokenizerConfig
 from mixlab.config.training import AveragingSettings, TrainSettings
 
-Label = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^/\\\x00-\x1f]+$")]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)]
-SourceNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
 SEED_STEP = 100_000
 
+Layout = Literal["packed", "concatenated"]
+_LAYOUT = "packed: whole documents share a window; concatenated: text is cut where a window is full"
 
-class TokenizerConfig(TokenizerSettings):
-    """A tokenizer and the sources it is trained on."""
 
-    sources: SourceNames = Field(description="names of the sources it is trained on; their order means nothing")
+class Overrides(Settings):
+    """What is different for one base model: keys of the study's sections, laid over them as an extending file would.
 
-    def to_settings(self) -> TokenizerSettings:
-        """Return what decides the tokenizer beside its parents."""
-        return TokenizerSettings(**self.model_dump(exclude={"sources"}))
+    Mappings merge, lists and scalars replace, null removes; the whole is checked as if it had been written there.
+    """
+
+    variant_defaults: dict[str, Any] | None = Field(default=None, description="keys of variants, for those without")
+    variants: dict[Label, dict[str, Any]] | None = Field(default=None, description="keys of single variants, by label")
+    ipt: dict[str, Any] | None = Field(default=None, description="keys of ipt")
+    average: dict[str, Any] | None = Field(default=None, description="keys of average")
+    sft: dict[str, Any] | None = Field(default=None, description="keys of sft")
 
 
 class BaseModelConfig(Settings):
@@ -41,7 +51,11 @@ class BaseModelConfig(Settings):
     mixture: MixtureConfig = Field(description="what it is trained on")
     sequence_tokens: int = Field(gt=1, description="tokens in a window")
     training: TrainSettings = Field(description="optimizer, schedule, batch")
+    layout: Layout = Field(default="packed", description=_LAYOUT)
     pretrain_seed: int = Field(default=1, ge=0, description="seed of the first weights and of the order")
+    overrides: Overrides | None = Field(
+        default=None, description="what of ipt, average, sft and the variants is different for this base model"
+    )
 
 
 class VariantConfig(MixtureConfig):
@@ -59,6 +73,7 @@ class IptConfig(Settings):
     """Instruction pre-training, the same for all variants."""
 
     sequence_tokens: int = Field(gt=1, description="tokens in a window")
+    layout: Layout = Field(default="packed", description=_LAYOUT)
     training: TrainSettings = Field(description="optimizer, schedule, batch, snapshots")
 
 
@@ -107,6 +122,14 @@ class BenchmarkUse(Settings):
         return declared.with_changes(limit=self.limit, repair_prompts=self.repair_prompts)
 
 
+class TokensConfig(Settings):
+    """How token stores are made."""
+
+    shard_bytes: Bytes = Field(
+        default=4 * 1024**3, description="a source with more bytes is tokenized in shards, each a job of its own"
+    )
+
+
 class ReportConfig(Settings):
     """What the report shows beside the tables every study has."""
 
@@ -121,6 +144,18 @@ class Study(Settings):
     title: str = Field(min_length=1, description="title of the report")
     study_seed: int = Field(default=0, ge=0, lt=1000, description="shifts every seed of the study: a new world")
     sources: dict[Label, SourceConfig] = Field(min_length=1, description="every source, by name")
+    pools: dict[Label, Pool] = Field(default_factory=dict, description="several sources under one name, by name")
+    labellers: dict[Label, LabellerConfig] = Field(
+        default_factory=dict, description="what gives a category to sources that are to be labelled, by name"
+    )
+    filters: tuple[FilterConfig, ...] = Field(
+        default=(), description="what leaves records out of every training source, in this order"
+    )
+    contamination: ContaminationConfig = Field(
+        default_factory=ContaminationConfig, description="the search for benchmark items in training sources"
+    )
+    licences: LicencePolicy | None = Field(default=None, description="licences that are allowed; absent: any")
+    tokens: TokensConfig = Field(default_factory=TokensConfig, description="token stores")
     tokenizers: dict[Label, TokenizerConfig] = Field(min_length=1, description="tokenizers, by name")
     chat: ChatTemplate = Field(default_factory=ChatTemplate, description="chat template of the study's models")
     base_models: dict[Label, BaseModelConfig] = Field(min_length=1, description="models before IPT, by name")
@@ -137,6 +172,62 @@ class Study(Settings):
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
 
+    _seen: dict[str, "Study"] = PrivateAttr(default_factory=dict)
+
     def shifted(self, seed: int) -> int:
         """Return a seed moved into this study's world; worlds of different study_seed never share one."""
         return seed + SEED_STEP * self.study_seed
+
+    def parts(self) -> dict[str, SourceConfig]:
+        """Return every training source by the name a mixture knows: a source to be labelled counts as four."""
+        return split_parts(self.sources)
+
+    def expansion(self) -> dict[str, tuple[str, ...]]:
+        """Return what each name of a source, part or pool stands for: names of parts, each once, sorted."""
+        return expand_names(self.sources, self.pools)
+
+    def chat_of(self, tokenizer: str) -> ChatTemplate:
+        """Return the chat template of models with this tokenizer: its own, or the study's where its tokens serve."""
+        return self.tokenizers[tokenizer].chat_template(self.chat)
+
+    def seen_by(self, base_model: str) -> "Study":
+        """Return the study with the overrides of one base model laid over it.
+
+        Raises ValueError when there are overrides and the study was not read from its file, where they are laid.
+        """
+        if base_model in self._seen:
+            return self._seen[base_model]
+        if base_model in self.base_models and self.base_models[base_model].overrides is not None:
+            raise ValueError(f"the overrides of base model '{base_model}' were not laid: read the study by load_study")
+        return self
+
+    def with_seen(self, seen: Mapping[str, "Study"]) -> Self:
+        """Return the study that knows how base models see it; for those who read study files."""
+        copy = self.model_copy()
+        copy._seen = dict(seen)
+        return copy
+
+    def used_sources(self) -> frozenset[str]:
+        """Name the sources that take part: in a mixture, a tokenizer, a filter or a benchmark.
+
+        A registry may declare many more; those decide nothing and need neither lock nor licence.
+        """
+        expansion = self.expansion()
+        named = {part for name in self._mixed() for part in expansion.get(name, (name,))}
+        named |= {name for tokenizer in self.tokenizers.values() for name in tokenizer.source_names()}
+        used = {name.partition("/")[0] for name in named} | {use.data for use in self.benchmarks.values()}
+        own = [one for name in used & set(self.sources) for one in self.sources[name].filters or ()]
+        used |= {name for one in (*self.filters, *own) for name in getattr(one, "against", ())}
+        return frozenset(used & set(self.sources))
+
+    def used_pools(self) -> frozenset[str]:
+        """Name the pools that a mixture names, and those within them."""
+        return frozenset(pool for name in self._mixed() for pool in reach_pools(name, self.pools))
+
+    def _mixed(self) -> set[str]:
+        """Every name in the mixtures of the study, as its base models see it."""
+        mixtures = [model.mixture for model in self.base_models.values()]
+        for view in (self, *(self.seen_by(name) for name in self.base_models)):
+            mixtures += [variant.to_mixture() for variant in view.variants.values()]
+            mixtures += [view.sft.mixture] if view.sft is not None else []
+        return {name for mixture in mixtures for name in mixture.names()}

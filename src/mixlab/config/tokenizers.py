@@ -1,11 +1,13 @@
 """What decides a tokenizer and a token store."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from mixlab.config.base import Settings
-from mixlab.config.chat import ChatTemplate
+from mixlab.config.base import Settings, added
+from mixlab.config.chat import ChatTemplate, default_chat
+from mixlab.config.origins import Digest
 
 PAD_TOKEN = "<|pad|>"
 END_TOKEN = "<|end|>"
@@ -35,22 +37,124 @@ class TokenizerSettings(Settings):
     bytes_per_source: int | None = Field(
         None, gt=0, description="stop reading a source after this many bytes of text; never when absent"
     )
+    different_words: int = added(
+        250_000,
+        gt=0,
+        description="read a source no further when it has brought its even part of so many different words: they are "
+        "counted in memory, about 1.5 kB each, so that the default stays below 500 MB",
+    )
+
+
+class ExternalTokenizerSettings(Settings):
+    """A tokenizer that somebody else trained: its `tokenizer.json`, by its bytes."""
+
+    type: Literal["file"] = "file"
+    digest: Digest
+    end_token: str = Field(min_length=1, description="special token that ends every document")
+
+
+class TrainedTokenizerConfig(TokenizerSettings):
+    """A tokenizer and the sources it is trained on."""
+
+    type: Literal["trained"] = "trained"
+    sources: tuple[str, ...] = Field(
+        min_length=1, description="names of the sources it is trained on; their order means nothing"
+    )
+    chat: ChatTemplate | None = Field(None, description="chat template of its models; absent: the study's")
+
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the sources it is trained on."""
+        return self.sources
+
+    def chat_template(self, of_study: ChatTemplate) -> ChatTemplate:
+        """Return the template by which its models read dialogues: its own, or else the study's."""
+        return self.chat or of_study
+
+    def to_settings(self, digest: str | None = None) -> TokenizerSettings:
+        """Return what decides the tokenizer beside its parents; no file is behind it."""
+        return TokenizerSettings(**self.model_dump(exclude={"type", "sources", "chat"}))
+
+
+class ExternalTokenizerConfig(Settings):
+    """A tokenizer that comes as a file in the format of Hugging Face's `tokenizers`."""
+
+    type: Literal["file"]
+    root: str = Field("data", description="name of a data root of the machine settings")
+    path: str = Field(min_length=1, description="its `tokenizer.json`, below the data root")
+    end_token: str = Field(min_length=1, description="its special token that ends every document, such as </s>")
+    chat: ChatTemplate | None = Field(
+        None, description="chat template of its models; absent: headings in plain words, and the end token"
+    )
+
+    @model_validator(mode="after")
+    def _answers_end(self) -> Self:
+        if self.chat is not None and self.end_token not in self.chat.assistant_suffix:
+            raise ValueError(
+                f"`chat.assistant_suffix` is {self.chat.assistant_suffix!r} but the end token {self.end_token!r} is "
+                "not in it, so that models would not learn to stop: add it"
+            )
+        return self
+
+    def source_names(self) -> tuple[str, ...]:
+        """None: its training data is not known here."""
+        return ()
+
+    def chat_template(self, of_study: ChatTemplate) -> ChatTemplate:
+        """Return the template by which its models read dialogues; the study's names tokens that it does not have."""
+        return self.chat or default_chat(self.end_token)
+
+    def to_settings(self, digest: str | None = None) -> ExternalTokenizerSettings:
+        """Return what decides the tokenizer: the digest of its file, and which of its tokens do what.
+
+        Raises ValueError without a digest.
+        """
+        if digest is None:
+            raise ValueError(f"the digest of {self.path} is not known; run `mixlab lock`")
+        return ExternalTokenizerSettings(digest=digest, end_token=self.end_token)
+
+
+def _is_trained_unless_said(value: Any) -> Any:
+    return {"type": "trained", **value} if isinstance(value, Mapping) and "type" not in value else value
+
+
+TokenizerConfig = Annotated[
+    TrainedTokenizerConfig | ExternalTokenizerConfig,
+    Field(discriminator="type"),
+    BeforeValidator(_is_trained_unless_said),
+]
+"""A tokenizer as a user declares it; without `type` it is trained."""
 
 
 class TokenizeSettings(Settings):
     """How the records of one source become tokens."""
 
     chat: ChatTemplate | None = Field(None, description="chat template of an instruction source; absent for raw text")
+    shards: int = added(1, ge=1, le=100_000, description="parts that are made apart and joined")
+
+
+class TokenizeShardSettings(Settings):
+    """One of several stretches of a source that become token stores of their own, to be joined."""
+
+    chat: ChatTemplate | None = Field(None, description="chat template of an instruction source; absent for raw text")
+    number: int = Field(ge=0, description="which of them, from 0")
+    of: int = Field(ge=1, le=100_000, description="how many there are")
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number >= self.of:
+            raise ValueError(f"shard {self.number} of {self.of}: the last is {self.of - 1}")
+        return self
 
 
 class PackSettings(Settings):
     """How the documents of a token store become windows.
 
-    A raw document longer than a window is cut into pieces, an instruction document is truncated.
+    packed: documents are kept whole where they fit and share windows; a raw document longer than a window is cut
+    into pieces, an instruction document truncated. concatenated: documents in a row, cut where a window is full, so
+    that all windows but the last are. one_per_window: one document each, truncated.
     """
 
     sequence_tokens: int = Field(gt=1, le=1_048_576, description="tokens in a window at most")
-    layout: Literal["packed", "one_per_window"] = Field(
-        "packed",
-        description="packed: documents share a window without seeing each other; one_per_window: one sample each",
+    layout: Literal["packed", "concatenated", "one_per_window"] = Field(
+        "packed", description="whole documents share a window, are cut where it is full, or have one each"
     )

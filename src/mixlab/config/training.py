@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 from mixlab.config.exact import Weight
 
 Rate = Annotated[float, Field(gt=0, le=10)]
@@ -67,7 +67,8 @@ class TrainSettings(Settings):
     """One training run over a mixture; the same for pretrain, ipt and sft.
 
     `loss: response` counts only the tokens of answers, and the end token that closes each; `all` counts every
-    token that has a predecessor in its document. A loss is the mean over the counted tokens of the global batch.
+    token that has a predecessor in its document, or in its window where documents see each other. A loss is the mean
+    over the counted tokens of the global batch.
     """
 
     optimizer: Annotated[AdamWSettings | MuonSettings, Field(discriminator="name")] = Field(
@@ -93,6 +94,11 @@ class TrainSettings(Settings):
     )
     snapshots: SnapshotSettings | None = Field(
         default=None, description="keep the last models of the run instead of the last one alone (ipt)"
+    )
+    document_attention: Literal["isolated", "across"] = added(
+        "isolated",
+        description="isolated: documents of a window do not see each other, positions begin anew in each; "
+        "across: a window is read as one document",
     )
 
     @model_validator(mode="after")

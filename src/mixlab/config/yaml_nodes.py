@@ -62,11 +62,15 @@ class Address(NamedTuple):
 
 @dataclass
 class Tree:
-    """What one YAML text says: plain data, the address of each path in it, and what is wrong with it."""
+    """What one YAML text says: plain data, the address of each path in it, and what is wrong with it.
+
+    `assumptions` stay empty until mixlab.config.assumed takes them out of the data.
+    """
 
     data: Any = None
     addresses: dict[KeyPath, Address] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    assumptions: dict[KeyPath, Any] = field(default_factory=dict)
 
 
 def parse(text: str, file: str) -> Tree:

@@ -1,121 +1,231 @@
-"""The certificate of a mixture: asked for, there and taken, side by side, per source and per axis."""
+"""The certificate of a mixture: asked for, there and taken, side by side, per source and per axis.
+
+`certificate.json` keeps columns, so that it stays small; `mixlab.data.certificate_rows` gives rows. Its parts:
+
+* `seed`, `max_epochs`, `on_empty_cell`, `sequence_tokens`, `windows`, and `budget` in units of `unit`: real `tokens`,
+  or `windows` for a budget in samples.
+* `sources`, by columns in the order of the packs: `label` (`en/math`, or `en raw`), `raw_group` (its number, -1 for
+  none; only where groups are used), `requested_ratio` (exact where short, else to 9 digits; of the whole budget),
+  `requested` (units), `population_tokens`, `allocated_tokens`, `target_tokens` (learnt by `loss: all` where documents
+  do not see each other), `response_tokens` (learnt by `loss: response`), `windows`, `epochs` (units taken by
+  population), `first_document` and `last_document` (smallest and largest ordinal in the token store; -1: none),
+  `padding_tokens` (room left in the windows taken) and `cut_tokens` (of the source, in none of its windows: ends of
+  truncated documents, and dropped documents).
+* `repeated`: positions of sources seen more than 4 times, beyond which repeated data is worth little (Muennighoff et
+  al. 2023, arXiv:2305.16264).
+* `axes`: `instruction` (shares of the budget), `language`, `category` and `cells` (of the instruction part) and `raw`
+  (of the raw part; by group, else by language), each by columns: `part`, `requested_ratio` (over all phases),
+  `feasible_ratio` (what on_empty_cell: rake made of it; only where it differs) and the shares achieved:
+  `observed_ratio` (units), `target_ratio` and `response_ratio` (loss tokens; null where there are none).
+* `deviation`: the most that any source was off its due at any border of 4,096 windows, in `windows` of sequence_tokens
+  (everywhere it is less than 1: mixlab.data.schedule), and that `source`.
+* `phases`, where there are several: `begin` (share of the budget before it), `windows`, and by sources
+  `requested_ratio`, `requested` and `allocated` (units).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from mixlab.config.axes import Axes
 from mixlab.config.mixtures import MixtureSettings
-from mixlab.data.shares import Composition, marginal
+from mixlab.data.merging import Merged
+from mixlab.data.packs import Pack
+from mixlab.data.schedule import Draws
+from mixlab.data.shares import allocate, marginal
+from mixlab.data.stretches import Stretch
+from mixlab.data.taken import Taken, count_taken
 
-
-@dataclass(frozen=True)
-class Taken:
-    """One source's figures; population, requested and allocated count units of the budget (tokens or windows)."""
-
-    population: int
-    population_tokens: int
-    requested: int
-    allocated: int
-    allocated_tokens: int
-    windows: int
+MANY_EPOCHS = 4
+_SHORT = 12
+_KINDS = ("instruction", "raw")
+_Ratios = dict[str, Fraction]
 
 
 def build_certificate(
-    settings: MixtureSettings, composition: Composition, taken: Sequence[Taken], budget: int
+    settings: MixtureSettings,
+    packs: Sequence[Pack],
+    draws: Sequence[Draws],
+    stretches: Sequence[Stretch],
+    merged: Sequence[Merged],
 ) -> dict[str, Any]:
-    """What `certificate.json` holds.
-
-    Ratios of `sources`, `instruction` are shares of the budget; those of `language`, `category`, `cells` are
-    shares of the instruction part, those of `raw` shares of the raw part. `requested_ratio` is what the settings
-    say, `feasible_ratio` what on_empty_cell: rake made of it.
-    """
-    unit = "tokens" if settings.budget.samples is None else "windows"
-    everything = range(len(taken))
-    view = _View(composition.sources, taken, unit)
-    sources = []
-    for at, source in enumerate(settings.sources):
-        labels = {"position": at, "kind": source.kind, "language": source.language, "category": source.category}
-        sources.append(labels | view.entry([at], everything, composition.sources[at]))
-    return {
+    """What `certificate.json` holds: `stretches` are the phases as asked for, `merged` as they came out."""
+    unit = settings.budget.unit
+    windows = [sum(column) for column in zip(*(one.taken for one in merged), strict=True)]
+    taken = [count_taken(pack, one, count) for pack, one, count in zip(packs, draws, windows, strict=True)]
+    asked = [
+        sum((one.share * one.composition.sources[at] for one in stretches), Fraction()) for at in range(len(packs))
+    ]
+    requested = [_requested(*pair) for pair in zip(stretches, merged, strict=True)]
+    sums = [sum(column) for column in zip(*requested, strict=True)]
+    worst = max(merged, key=lambda one: one.deviation_units)
+    sequence_tokens = packs[0].sequence_tokens
+    sources = _source_columns(settings, packs, taken, asked, sums)
+    certificate = {
         "seed": settings.seed,
         "unit": unit,
-        "budget": budget,
+        "budget": sum(sums),
         "max_epochs": str(settings.max_epochs),
+        "on_empty_cell": settings.on_empty_cell,
+        "sequence_tokens": sequence_tokens,
+        "windows": sum(windows),
         "sources": sources,
-        "axes": _axes(settings, composition, view),
-        "total": view.entry(everything, everything, Fraction(1)),
+        "repeated": [at for at, epochs in enumerate(sources["epochs"]) if epochs > MANY_EPOCHS],
+        "axes": _axes(settings, stretches, asked, taken),
+        "deviation": {
+            "windows": float(round(worst.deviation_units / (sequence_tokens if unit == "tokens" else 1), 3)),
+            "source": worst.deviation_source,
+        },
     }
+    if len(merged) > 1:
+        certificate["phases"] = _phases(settings, stretches, requested, merged)
+    return certificate
+
+
+def _requested(stretch: Stretch, merged: Merged) -> list[int]:
+    """Units asked of each source; with a budget in windows they are a share of what those windows hold."""
+    if stretch.windows is None:
+        return list(stretch.requested)
+    return allocate(sum(merged.units), stretch.composition.sources)
+
+
+def _source_columns(
+    settings: MixtureSettings,
+    packs: Sequence[Pack],
+    taken: Sequence[Taken],
+    asked: Sequence[Fraction],
+    sums: Sequence[int],
+) -> dict[str, list[Any]]:
+    groups = _raw_groups(settings)
+    more = {"raw_group": [groups.get(at, -1) for at in range(len(packs))]} if groups else {}
+    by_windows = settings.budget.unit == "windows"
+    return more | {
+        "label": [source.label for source in settings.sources],
+        "requested_ratio": [_render(ratio) for ratio in asked],
+        "requested": list(sums),
+        "population_tokens": [pack.tokens for pack in packs],
+        "allocated_tokens": [one.tokens for one in taken],
+        "target_tokens": [one.target_tokens for one in taken],
+        "response_tokens": [one.response_tokens for one in taken],
+        "windows": [one.windows for one in taken],
+        "epochs": [
+            round_ratio(one.windows if by_windows else one.tokens, pack.windows if by_windows else pack.tokens) or 0.0
+            for one, pack in zip(taken, packs, strict=True)
+        ],
+        "first_document": [one.first_document for one in taken],
+        "last_document": [one.last_document for one in taken],
+        "padding_tokens": [one.windows * packs[0].sequence_tokens - one.tokens for one in taken],
+        "cut_tokens": [pack.cut_tokens for pack in packs],
+    }
+
+
+def _axes(
+    settings: MixtureSettings, stretches: Sequence[Stretch], asked: Sequence[Fraction], taken: Sequence[Taken]
+) -> dict[str, Any]:
+    kinds = [[at for at, source in enumerate(settings.sources) if source.kind == kind] for kind in _KINDS]
+    everything = {at: source.kind for at, source in enumerate(settings.sources)}
+    shares = {kind: sum((asked[at] for at in members), Fraction()) for kind, members in zip(_KINDS, kinds, strict=True)}
+    view = _View(settings.budget.unit, taken)
+    axes = {"instruction": view.axis(everything, shares, shares)}
+    cells = {at: settings.sources[at].cell for at in kinds[0]}
+    requested, feasible = _joint(settings, stretches, possible=False), _joint(settings, stretches, possible=True)
+    for axis, side in (("language", 0), ("category", 1)):
+        named = {at: cell.split("/")[side] for at, cell in cells.items()}
+        axes[axis] = view.axis(named, marginal(requested, side), marginal(feasible, side))
+    axes["cells"] = view.axis(cells, requested, feasible)
+    groups = _raw_groups(settings)
+    parts = {at: name_raw_part(settings.sources[at].language, groups.get(at, -1), bool(groups)) for at in kinds[1]}
+    of_raw = {at: asked[at] / shares["raw"] for at in kinds[1] if shares["raw"]}
+    raw = _sum_by(parts, of_raw)
+    return axes | {"raw": view.axis(parts, raw, raw)}
+
+
+def _joint(settings: MixtureSettings, stretches: Sequence[Stretch], *, possible: bool) -> _Ratios:
+    """Joint shares of the instruction part over all phases, as asked for or as they can be had."""
+    joint: _Ratios = {}
+    instructed = [at for at, source in enumerate(settings.sources) if source.kind == "instruction"]
+    for stretch in stretches:
+        one = stretch.composition
+        weight = stretch.share * sum((one.sources[at] for at in instructed), Fraction())
+        for cell, ratio in (one.cells if possible else one.requested_cells).items():
+            joint[cell] = joint.get(cell, Fraction()) + weight * ratio
+    total = sum(joint.values(), Fraction())
+    return {cell: ratio / total for cell, ratio in joint.items() if ratio}
 
 
 class _View:
-    def __init__(self, ratios: Sequence[Fraction], taken: Sequence[Taken], unit: str) -> None:
-        self._ratios, self._taken, self._unit = ratios, taken, unit
+    """Columns of an axis from what was taken."""
 
-    def entry(self, members: Iterable[int], whole: Iterable[int], requested: Fraction) -> dict[str, Any]:
-        """Figures of the sources `members`, as a share of those in `whole`."""
-        chosen = [self._taken[at] for at in members]
-        allocated = sum(one.allocated for one in chosen)
-        population = sum(one.population for one in chosen)
-        of = sum(self._taken[at].allocated for at in whole)
-        return {
-            "requested_ratio": str(requested),
-            "requested_ratio_float": float(requested),
-            f"requested_{self._unit}": sum(one.requested for one in chosen),
-            "population_tokens": sum(one.population_tokens for one in chosen),
-            "allocated_tokens": sum(one.allocated_tokens for one in chosen),
-            "observed_ratio": allocated / of if of else 0.0,
-            "windows": sum(one.windows for one in chosen),
-            "repetition": allocated / population if population else 0.0,
+    def __init__(self, unit: str, taken: Sequence[Taken]) -> None:
+        self._measures = {
+            "observed_ratio": [one.windows if unit == "windows" else one.tokens for one in taken],
+            "target_ratio": [one.target_tokens for one in taken],
+            "response_ratio": [one.response_tokens for one in taken],
         }
 
-    def share(self, members: Iterable[int], whole: Iterable[int]) -> Fraction:
-        total = sum((self._ratios[at] for at in whole), Fraction())
-        return sum((self._ratios[at] for at in members), Fraction()) / total if total else Fraction()
-
-
-def _axes(settings: MixtureSettings, composition: Composition, view: _View) -> dict[str, Any]:
-    everything = range(len(settings.sources))
-    instruction = [at for at in everything if settings.sources[at].kind == "instruction"]
-    raw = [at for at in everything if settings.sources[at].kind == "raw"]
-    axes: dict[str, Any] = {
-        "instruction": {
-            kind: view.entry(places, everything, view.share(places, everything))
-            for kind, places in (("instruction", instruction), ("raw", raw))
+    def axis(self, named: Mapping[int, str], requested: _Ratios, feasible: _Ratios) -> dict[str, list[Any]]:
+        """Parts by name, of the sources in `named`."""
+        parts = sorted({*named.values(), *requested})
+        columns: dict[str, list[Any]] = {
+            "part": parts,
+            "requested_ratio": [_render(requested.get(part, Fraction())) for part in parts],
         }
-    }
-    cells = {at: settings.sources[at].cell for at in instruction}
-    for axis, side in (("language", 0), ("category", 1)):
-        named = {at: cell.split("/")[side] for at, cell in cells.items()}
-        both = (marginal(composition.requested_cells, side), marginal(composition.cells, side))
-        axes[axis] = _axis(named, both, instruction, view)
-    axes["cells"] = _axis(cells, (composition.requested_cells, composition.cells), instruction, view)
-    groups = _raw_names(settings, raw)
-    shares = {name: view.share([at for at in raw if groups[at] == name], raw) for name in set(groups.values())}
-    axes["raw"] = _axis(groups, (shares, shares), raw, view)
-    return axes
+        if feasible != requested:
+            columns["feasible_ratio"] = [_render(feasible.get(part, Fraction())) for part in parts]
+        for name, counts in self._measures.items():
+            sums = _sum_by(named, {at: counts[at] for at in named})
+            columns[name] = [round_ratio(sums.get(part, 0), sum(sums.values())) for part in parts]
+        return columns
 
 
-def _axis(
-    named: Mapping[int, str],
-    shares: tuple[Mapping[str, Fraction], Mapping[str, Fraction]],
-    whole: list[int],
-    view: _View,
-) -> dict[str, Any]:
-    requested, feasible = shares
-    entries = {}
-    for name in sorted({*named.values(), *requested}):
-        members = [at for at, its_name in named.items() if its_name == name]
-        possible = feasible.get(name, Fraction())
-        entries[name] = view.entry(members, whole, requested.get(name, Fraction())) | {
-            "feasible_ratio": str(possible),
-            "feasible_ratio_float": float(possible),
+def _phases(
+    settings: MixtureSettings,
+    stretches: Sequence[Stretch],
+    requested: Sequence[Sequence[int]],
+    merged: Sequence[Merged],
+) -> list[dict[str, Any]]:
+    begins = [begin for begin, _, _ in settings.stretches()]
+    return [
+        {
+            "begin": str(begin),
+            "windows": one.windows,
+            "requested_ratio": [_render(ratio) for ratio in stretch.composition.sources],
+            "requested": list(units),
+            "allocated": list(one.units),
         }
-    return entries
+        for begin, stretch, units, one in zip(begins, stretches, requested, merged, strict=True)
+    ]
 
 
-def _raw_names(settings: MixtureSettings, raw: list[int]) -> dict[int, str]:
-    if isinstance(settings.raw, str):
-        return {at: settings.sources[at].language for at in raw}
-    names = {at: f"group {number}" for number, group in enumerate(settings.raw) for at in group.sources}
-    return {at: names.get(at, "no group") for at in raw}
+def _raw_groups(settings: MixtureSettings) -> dict[int, int]:
+    """Number of the group of each raw source that is in one; the first phase that has groups names them."""
+    axes: Iterable[Axes] = (settings, *settings.phases)
+    for one in axes:
+        if isinstance(one.raw, tuple):
+            return {at: number for number, group in enumerate(one.raw) for at in group.sources}
+    return {}
+
+
+def name_raw_part(language: str, group: int, grouped: bool) -> str:
+    """Name of a raw source's part on the axis `raw`."""
+    if not grouped:
+        return language
+    return f"group {group}" if group >= 0 else "no group"
+
+
+def _sum_by(named: Mapping[int, str], values: Mapping[int, Any]) -> dict[str, Any]:
+    sums: dict[str, Any] = {}
+    for at, name in named.items():
+        sums[name] = sums.get(name, 0) + values.get(at, 0)
+    return sums
+
+
+def _render(ratio: Fraction) -> str:
+    """The exact fraction where it is short, else nine digits."""
+    exact = str(ratio)
+    return exact if len(exact) <= _SHORT else f"{float(ratio):.9g}"
+
+
+def round_ratio(part: int, whole: int) -> float | None:
+    """A share in six digits; None of nothing."""
+    return round(part / whole, 6) if whole else None

@@ -1,190 +1,129 @@
-"""From bytes to objects: one reader per format, each streaming (a json array excepted)."""
+"""From a file to its rows: one reader per format, each streaming, and what is said of a file that is none of these."""
 
-import csv
 import gzip
 import hashlib
-import json
-import re
+import logging
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
+from mixlab.config.origins import FileLayout
 from mixlab.config.problems import DataError
-from mixlab.config.sources import FileLayout
+from mixlab.data.files_arrow import read_arrow
+from mixlab.data.files_json import read_json
+from mixlab.data.files_parquet import read_parquet
+from mixlab.data.files_table import read_table
+from mixlab.data.files_text import read_jsonl, read_text
+from mixlab.data.rows import MIB, WHOLE, BrokenFile, Row, Stretch
+from mixlab.data.unpacking import find_mistake, open_unpacked, packing
 
-_BLOCK_BYTES = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+_LOG = logging.getLogger(__name__)
+_PIECE_BYTES = MIB
+_TOLD_BYTES = 4096 * MIB
 
-
-@dataclass(frozen=True)
-class Row:
-    """One raw record of a file: its number from 1, and the object or the reason why there is none."""
-
-    number: int
-    value: Any = None
-    fault: str | None = None
+_READERS: dict[str, Callable[[Path, FileLayout, Stretch], Iterator[Row]]] = {
+    "jsonl": read_jsonl,
+    "json": read_json,
+    "tsv": read_table,
+    "csv": read_table,
+    "text": read_text,
+    "python": read_text,
+}
+_COLUMN_READERS = {"parquet": (read_parquet, b"PAR1"), "arrow": (read_arrow, b"")}
 
 
 def check_digest(path: Path, digest: str) -> int:
     """Hash `path` and return its size in bytes; raises DataError when its sha256 is not `digest`."""
     found, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                found.update(block)
-                size += len(block)
-    except FileNotFoundError:
-        raise DataError(f"{path}: the file is not there; put it back or run `mixlab lock`") from None
-    if found.hexdigest() != digest:
-        raise DataError(
-            f"{path}: sha256 is {found.hexdigest()[:16]}…, but {digest[:16]}… is declared; "
-            "put the declared file back or run `mixlab lock`"
-        )
+    for piece in read_pieces(path):
+        found.update(piece)
+        size += len(piece)
+        if size % _TOLD_BYTES < len(piece) and size >= _TOLD_BYTES:
+            _LOG.info("%s: %d GiB compared with the lock", path.name, size // (1024 * MIB))
+    require_digest(path, found.hexdigest(), digest)
     return size
 
 
-def read_rows(path: Path, layout: FileLayout) -> Iterator[Row]:
-    """Yield the rows of one file; what cannot be read is a row with a fault, never skipped."""
-    reader = {
-        "jsonl": _read_jsonl,
-        "json": _read_json,
-        "tsv": _read_table,
-        "csv": _read_table,
-        "text": _read_text,
-        "python": _read_text,
-    }[layout.format]
-    with path.open("rb") as probe:
-        packed = probe.read(2) == _GZIP_MAGIC
-    with cast(BinaryIO, gzip.open(path)) if packed else path.open("rb") as file:
-        last = 0
-        try:
-            for row in reader(file, layout):
-                last = row.number
-                yield row
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            yield Row(last + 1, fault=f"the gzip file is broken: {error}")
-        if last == 0:
-            yield Row(0, fault="the file is empty")
+def require_digest(path: Path, found: str, declared: str) -> None:
+    """Raise DataError unless the digest found is the declared one."""
+    if found != declared:
+        raise DataError(
+            f"{path}: sha256 is {found[:16]}…, but {declared[:16]}… is declared; "
+            "put the declared file back or run `mixlab lock`"
+        )
 
 
-def _decode(line: bytes, is_first: bool) -> str:
-    text = line.decode("utf-8")
-    return text.removeprefix("\ufeff") if is_first else text
-
-
-def _utf8_fault(error: UnicodeDecodeError) -> str:
-    return f"wrong UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
-
-
-def _read_jsonl(file: BinaryIO, layout: FileLayout) -> Iterator[Row]:
-    for number, line in enumerate(file, 1):
-        try:
-            text = _decode(line, number == 1).strip()
-            if text:
-                yield Row(number, json.loads(text))
-        except UnicodeDecodeError as error:
-            yield Row(number, fault=_utf8_fault(error))
-        except json.JSONDecodeError as error:
-            yield Row(number, fault=f"malformed JSON: {error.msg} at character {error.pos}")
-        except RecursionError:
-            yield Row(number, fault="malformed JSON: nested too deeply")
-
-
-def _read_json(file: BinaryIO, layout: FileLayout) -> Iterator[Row]:
+def read_pieces(path: Path, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    """Yield the bytes of a file, or of a part of it, in pieces; raises DataError when it is not there."""
     try:
-        value = json.loads(_decode(file.read(), True))
-    except UnicodeDecodeError as error:
-        yield Row(1, fault=_utf8_fault(error))
-        return
-    except json.JSONDecodeError as error:
-        yield Row(1, fault=f"malformed JSON: {error.msg} at line {error.lineno}; JSON lines are format jsonl")
-        return
-    path = tuple(layout.records_at.split("."))
-    for number, found in enumerate(_walk(value, path, {}), 1):
-        yield Row(number, fault=found) if isinstance(found, str) else Row(number, found[0])
+        file = path.open("rb", buffering=0)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: the file is not there; put it back or run `mixlab lock`") from None
+    except PermissionError:
+        raise DataError(f"{path}: the file may not be read; mend its permissions") from None
+    with file:
+        file.seek(offset)
+        left = length
+        while left is None or left > 0:
+            piece = file.read(_PIECE_BYTES if left is None else min(_PIECE_BYTES, left))
+            if not piece:
+                return
+            left = None if left is None else left - len(piece)
+            yield piece
 
 
-def _walk(value: Any, path: tuple[str, ...], around: dict[str, Any]) -> Iterator[tuple[Any] | str]:
-    """Yield each record at `path` in a tuple, with the plain fields around it; or why there is none, as text."""
-    if not path:
-        yield (around | value if isinstance(value, dict) else value,)
-    elif path[0] == "*":
-        if not isinstance(value, list):
-            yield f"a {type(value).__name__} stands where `records_at` expects a list"
+def can_seek(path: Path, layout: FileLayout) -> bool:
+    """Whether reading can be taken up within the file: not when it is packed, and not within a json list."""
+    whole = layout.format == "json" or (layout.format in ("text", "python") and layout.split == "file")
+    return not whole and packing(path) is None
+
+
+def read_rows(
+    path: Path, layout: FileLayout, columns: frozenset[str] = frozenset(), stretch: Stretch = WHOLE
+) -> Iterator[Row]:
+    """Yield the raw records of a file, or of a stretch of it; of parquet and arrow only the named columns.
+
+    What cannot be read is a row with a fault: never an exception for what a file holds.
+    """
+    last = stretch.rows
+    try:
+        fault = _fault_of_file(path, layout)
+        if fault is not None:
+            yield Row(0, fault=fault)
             return
-        for element in value:
-            yield from _walk(element, path[1:], around)
-    elif isinstance(value, dict) and path[0] in value:
-        plain = {name: field for name, field in value.items() if not isinstance(field, dict | list)}
-        yield from _walk(value[path[0]], path[1:], around | plain)
-    else:
-        yield f"`records_at` names {path[0]!r}, which is not there"
+        for row in _reader(path, layout, columns, stretch):
+            last = max(last, row.number)
+            yield row
+            if row.number == 0:
+                return
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        yield Row(last + 1, fault=f"the gzip file is broken: {error}")
+        return
+    except BrokenFile as error:
+        yield Row(last + 1, fault=str(error))
+        return
+    if last == 0 and stretch == WHOLE:
+        yield Row(0, fault="the file is empty")
 
 
-def _read_table(file: BinaryIO, layout: FileLayout) -> Iterator[Row]:
-    faults: list[str] = []
-
-    def decoded() -> Iterator[str]:
-        for number, line in enumerate(file, 1):
-            try:
-                yield _decode(line, number == 1)
-            except UnicodeDecodeError as error:
-                faults.append(f"line {number}: {_utf8_fault(error)}")
-                yield line.decode("utf-8", "replace")
-
-    is_tsv = layout.format == "tsv"
-    rows = csv.reader(
-        decoded(),
-        delimiter="\t" if is_tsv else ",",
-        quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
-    columns, number = layout.columns, 0
-    try:
-        for cells in rows:
-            if not cells:
-                continue
-            if columns is None:
-                columns = tuple(cells)
-                continue
-            number += 1
-            if faults:
-                yield Row(number, fault=faults.pop())
-                faults.clear()
-            elif len(cells) != len(columns):
-                yield Row(number, fault=f"has {len(cells)} cells, not {len(columns)}: {', '.join(columns)}")
-            else:
-                yield Row(number, dict(zip(columns, cells, strict=True)))
-    except csv.Error as error:
-        yield Row(number + 1, fault=f"malformed {layout.format}: {error}; the rest of the file is not read")
+def _reader(path: Path, layout: FileLayout, columns: frozenset[str], stretch: Stretch) -> Iterator[Row]:
+    if layout.format in _COLUMN_READERS:
+        return _COLUMN_READERS[layout.format][0](path, layout, stretch, columns)
+    return _READERS[layout.format](path, layout, stretch)
 
 
-def _read_text(file: BinaryIO, layout: FileLayout) -> Iterator[Row]:
-    heading = re.compile(layout.heading) if layout.heading is not None else None
-    split = layout.split
-    number, lines, fault = 0, list[str](), None
-    for at, raw in enumerate(file):
-        try:
-            line, wrong = _decode(raw, at == 0), None
-        except UnicodeDecodeError as error:
-            line, wrong = "\ufffd\n", f"line {at + 1}: {_utf8_fault(error)}"
-        is_blank = not line.strip()
-        starts = heading is not None and heading.search(line.rstrip("\r\n")) is not None
-        if lines and (starts or split == "lines" or (split == "blank_lines" and is_blank)):
-            number += 1
-            yield _document(number, lines, fault, split)
-            lines, fault = [], None
-        fault = fault or wrong
-        if split == "file" or lines or not is_blank:
-            lines.append(line)
-    if lines:
-        yield _document(number + 1, lines, fault, split)
-
-
-def _document(number: int, lines: list[str], fault: str | None, split: str) -> Row:
-    if fault is not None:
-        return Row(number, fault=fault)
-    text = "".join(lines)
-    return Row(number, {"text": text if split == "file" else text.strip("\r\n")})
+def _fault_of_file(path: Path, layout: FileLayout) -> str | None:
+    """What shows from the first bytes that a file is not of the declared format."""
+    if layout.format not in _COLUMN_READERS:
+        with open_unpacked(path) as file:
+            mistake = find_mistake(file.read(16))
+        return f"the file holds no {layout.format}, it is {mistake}" if mistake else None
+    if packed := packing(path):
+        return f"a {layout.format} file packed with {packed} cannot be read in parts: unpack it"
+    with path.open("rb") as file:
+        head = file.read(8)
+    magic = _COLUMN_READERS[layout.format][1]
+    mistake = find_mistake(head)
+    if head and (not head.startswith(magic) or (mistake and f"format: {layout.format}" not in mistake)):
+        return f"the file is no {layout.format} file, it is {mistake or 'of another format, or damaged'}"
+    return "the file is empty" if not head else None

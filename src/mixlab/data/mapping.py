@@ -10,6 +10,7 @@ from mixlab.config.fields import (
     Join,
     MessagesMapping,
     Replace,
+    Select,
     Strip,
     element_at,
     parse_template,
@@ -89,20 +90,36 @@ def _text(value: Any, path: tuple[str, ...]) -> str:
         return value
     if isinstance(value, bool | int | float):
         return str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FieldFault(f"field `{name}` holds bytes that are no UTF-8 ({error.reason})") from None
     raise FieldFault(f"field `{name}` holds a {type(value).__name__}, not a text")
 
 
 def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]:
-    turns = element_at(row, tuple(mapping.field.split(".")))
+    name, turns = _first_of(mapping.field, row)
     if not isinstance(turns, list):
-        raise FieldFault(f"field `{mapping.field}` is {'missing' if turns is None else 'no list of turns'}")
+        raise FieldFault(f"field `{name}` is {'missing' if turns is None else 'no list of turns'}")
     messages = []
     for at, turn in enumerate(turns):
-        place = (mapping.field, str(at))
-        role = _text(element_at(turn, (mapping.role_field,)), (*place, mapping.role_field))
-        content = _text(element_at(turn, (mapping.content_field,)), (*place, mapping.content_field))
+        role_name, role = _first_of(mapping.role_field, turn)
+        content_name, content = _first_of(mapping.content_field, turn)
+        role, content = _text(role, (name, str(at), role_name)), _text(content, (name, str(at), content_name))
         messages.append({"role": mapping.roles.get(role, role), "content": content.strip()})
     return messages
+
+
+def _first_of(names: str, row: Any) -> tuple[str, Any]:
+    """Name and value of the first of `a|b` that is there; the first name and None when none is."""
+    found = ((name, element_at(row, tuple(name.split(".")))) for name in names.split("|"))
+    return next((pair for pair in found if pair[1] is not None), (names.split("|")[0], None))
+
+
+def is_selected(select: Select, row: Any) -> bool:
+    """Whether a record has one of the values asked for; raises FieldFault when the field is missing."""
+    return fill(select.by, row) in select.values
 
 
 def derive(rule: Derived, row: Record) -> Any:

@@ -34,7 +34,9 @@ def _fault_of_text(record: Record) -> str | None:
     text = record.get("text")
     if not isinstance(text, str):
         return f"`text` is {text!r}, not a text"
-    return None if text.strip() else "`text` is empty"
+    if not text.strip():
+        return "`text` is empty"
+    return _fault_of_characters("`text`", text)
 
 
 def _fault_of_messages(record: Record) -> str | None:
@@ -47,6 +49,8 @@ def _fault_of_messages(record: Record) -> str | None:
         content = message.get("content")
         if not isinstance(content, str) or not content.strip():
             return f"turn {at + 1} ({message['role']}) is empty"
+        if fault := _fault_of_characters(f"turn {at + 1} ({message['role']})", content):
+            return fault
     roles = [message["role"] for message in messages]
     spoken = roles[1:] if roles[0] == "system" else roles
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
@@ -61,6 +65,19 @@ def _fault_of_item(record: Record) -> str | None:
         texts = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in texts):
             return f"`{name}` is {value!r}, not a text or a list of texts"
+        if fault := _fault_of_characters(f"`{name}`", "".join(texts)):
+            return fault
+    return None
+
+
+def _fault_of_characters(name: str, text: str) -> str | None:
+    """JSON can name half of a character beyond U+FFFF, and no file or tokenizer takes it."""
+    if text.isascii():
+        return None
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"{name} holds half of a surrogate pair (U+{ord(text[error.start]):04X}), which is no character"
     return None
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 
+from mixlab.config.axes import Axes, RawFactors
 from mixlab.config.mixtures import MixtureSettings, render_number
 from mixlab.config.problems import DataError, Problem
 
 Shares = dict[str, Fraction]
 _RAKE_ROUNDS = 20_000
-_RAKE_ENOUGH = 1e-12
-_RAKE_TOLERANCE = 1e-4
+_RAKE_ENOUGH = 1e-13
 _RAKE_DIGITS = 10**12
+_EMPTY_CURE = "add a source or set its share to 0"
 
 
 @dataclass(frozen=True)
@@ -42,40 +44,57 @@ def allocate(budget: int, ratios: Sequence[Fraction]) -> list[int]:
     return units
 
 
-def build_composition(settings: MixtureSettings, population: Sequence[int]) -> Composition:
+def build_composition(settings: MixtureSettings, population: Sequence[int], axes: Axes | None = None) -> Composition:
     """Work out the share of every source; `population` is what each source has, in units of the budget.
 
-    Raises DataError naming the cell, group or part that has a share and no data.
+    `axes` are those of a phase, the mixture's own where absent. Raises DataError with every cell, group or part that
+    has a share and no data.
     """
+    axes = settings if axes is None else axes
     if not any(population):
         raise DataError("no source of this mixture has any data")
     of_kind = {
         kind: [at for at, source in enumerate(settings.sources) if source.kind == kind]
         for kind in ("instruction", "raw")
     }
-    there = {kind: sum(population[at] for at in places) for kind, places in of_kind.items()}
-    instruction = (
-        Fraction(there["instruction"], sum(there.values()))
-        if isinstance(settings.instruction, str)
-        else settings.instruction
-    )
-    for kind, share in (("instruction", instruction), ("raw", 1 - instruction)):
-        if share and not there[kind]:
-            raise DataError(f"{kind} data has a share of {render_number(share)}, but its sources are empty")
+    natural = _natural_weights(settings, axes, population)
+    there = {kind: sum((natural[at] for at in places), Fraction()) for kind, places in of_kind.items()}
+    if isinstance(axes.instruction, str):
+        if not sum(there.values()):
+            raise DataError("all sources with data have the factor 0")
+        instruction = there["instruction"] / sum(there.values())
+    else:
+        instruction = axes.instruction
+    problems = []
     shares = [Fraction()] * len(population)
     requested: Shares = {}
     cells: Shares = {}
-    if instruction:
+    for kind, share in (("instruction", instruction), ("raw", 1 - instruction)):
+        if share and not there[kind]:
+            problems.append(f"{kind} data has a share of {render_number(share)}, but its sources are empty")
+    if instruction and there["instruction"]:
         members = _by_cell(settings, of_kind["instruction"])
         in_cells = {cell: sum(population[at] for at in places) for cell, places in members.items()}
-        requested = _requested_cells(settings, in_cells)
-        cells = _feasible_cells(settings, requested, in_cells)
+        requested, found = _requested_cells(axes, in_cells)
+        problems += found
+        cells, found = _feasible_cells(settings, requested, in_cells) if requested else ({}, [])
+        problems += found
         for cell, share in cells.items():
-            _spread(settings, population, members[cell], instruction * share, shares)
-    if instruction != 1:
-        for ratio, places in _raw_groups(settings, population, of_kind["raw"]):
-            _spread(settings, population, places, (1 - instruction) * ratio, shares)
+            problems += _spread(settings, natural, members[cell], instruction * share, shares)
+    if instruction != 1 and there["raw"]:
+        groups, found = _raw_groups(axes, population, of_kind["raw"])
+        problems += found
+        for ratio, places in groups:
+            problems += _spread(settings, natural, places, (1 - instruction) * ratio, shares)
+    if problems:
+        raise DataError(Problem(problem) for problem in dict.fromkeys(problems))
     return Composition(tuple(shares), requested, cells)
+
+
+def _natural_weights(settings: MixtureSettings, axes: Axes, population: Sequence[int]) -> list[Fraction]:
+    """What natural shares are in proportion to: population, times the factor of a raw source that has one."""
+    factors = axes.raw.by_source() if isinstance(axes.raw, RawFactors) else {}
+    return [count * factors.get(at, Fraction(1)) for at, count in enumerate(population)]
 
 
 def _by_cell(settings: MixtureSettings, places: Iterable[int]) -> dict[str, list[int]]:
@@ -85,37 +104,44 @@ def _by_cell(settings: MixtureSettings, places: Iterable[int]) -> dict[str, list
     return members
 
 
-def _requested_cells(settings: MixtureSettings, population: Mapping[str, int]) -> Shares:
+def _requested_cells(axes: Axes, population: Mapping[str, int]) -> tuple[Shares, list[str]]:
     """Joint shares: given cells, or the product; a natural axis follows the population within the other's value."""
-    if settings.cells is not None:
-        return dict(settings.cells)
-    language, category = settings.language, settings.category
+    if axes.cells is not None:
+        return dict(axes.cells), []
+    language, category = axes.language, axes.category
     if not isinstance(language, str) and not isinstance(category, str):
-        return {f"{one}/{two}": language[one] * category[two] for one in language for two in category}
+        return {f"{one}/{two}": language[one] * category[two] for one in language for two in category}, []
     explicit = language if not isinstance(language, str) else category if not isinstance(category, str) else None
     if explicit is None:
-        return {cell: Fraction(there, sum(population.values())) for cell, there in population.items() if there}
+        return {cell: Fraction(there, sum(population.values())) for cell, there in population.items() if there}, []
     side = 0 if not isinstance(language, str) else 1
     shares: Shares = {}
+    problems = []
     for value, ratio in explicit.items():
         like = {cell: there for cell, there in population.items() if cell.split("/")[side] == value and there}
         if not like:
-            raise DataError(f"{value}: has a share of {render_number(ratio)} and no data; set it to 0 or add a source")
+            axis = ("language", "category")[side]
+            problems.append(f"{axis} {value}: has a share of {render_number(ratio)} and no data; {_EMPTY_CURE}")
         shares |= {cell: ratio * Fraction(there, sum(like.values())) for cell, there in like.items()}
-    return shares
+    return shares, problems
 
 
-def _feasible_cells(settings: MixtureSettings, requested: Shares, population: Mapping[str, int]) -> Shares:
-    empty = [cell for cell in sorted(requested) if not population.get(cell)]
+def _feasible_cells(
+    settings: MixtureSettings, requested: Shares, population: Mapping[str, int]
+) -> tuple[Shares, list[str]]:
+    empty = [cell for cell in sorted(requested) if requested[cell] and not population.get(cell)]
     if not empty:
-        return requested
+        return requested, []
     if settings.on_empty_cell == "error":
-        cure = "add a source, set its share to 0, or set on_empty_cell: rake"
-        raise DataError(
-            Problem(f"cell {cell}: has a share of {render_number(requested[cell])} and no data; {cure}")
+        return {}, [
+            f"cell {cell}: has a share of {render_number(requested[cell])} and no data; add a source, set its share "
+            "to 0, or set on_empty_cell: rake"
             for cell in empty
-        )
-    return rake(requested, {cell for cell in requested if cell not in empty})
+        ]
+    try:
+        return rake(requested, {cell for cell in requested if cell not in empty}), []
+    except DataError as error:
+        return {}, [problem.message for problem in error.problems]
 
 
 def rake(requested: Shares, available: set[str]) -> Shares:
@@ -124,9 +150,9 @@ def rake(requested: Shares, available: set[str]) -> Shares:
     Iterative proportional fitting (Deming and Stephan 1940), nearest by Kullback-Leibler divergence; rounded to
     1e-12, so that equal inputs give equal fractions. Raises DataError when no joint has these marginals.
     """
-    cells = {cell: float(requested[cell]) for cell in sorted(available)}
+    possible = _possible_cells(requested, available)
+    cells = {cell: float(requested[cell]) for cell in sorted(possible)}
     targets = [{name: float(share) for name, share in marginal(requested, side).items()} for side in (0, 1)]
-    off = 1.0
     for _ in range(_RAKE_ROUNDS):
         for side in (0, 1):
             sums = dict.fromkeys(targets[side], 0.0)
@@ -135,14 +161,36 @@ def rake(requested: Shares, available: set[str]) -> Shares:
             for cell in cells:
                 name = cell.split("/")[side]
                 cells[cell] *= targets[side][name] / sums[name] if sums[name] else 0.0
-        off = max(abs(got - targets[0][name]) for name, got in _float_marginal(cells, targets[0]).items())
-        if off < _RAKE_ENOUGH:
+        if max(abs(got - targets[0][name]) for name, got in _language_sums(cells, targets[0]).items()) < _RAKE_ENOUGH:
             break
-    if off > _RAKE_TOLERANCE or abs(sum(cells.values()) - 1) > _RAKE_TOLERANCE:
-        without = ", ".join(sorted(set(requested) - available))
-        raise DataError(f"on_empty_cell: rake: no joint has the asked shares without {without}; change an axis")
     whole = {cell: round(share * _RAKE_DIGITS) for cell, share in cells.items()}
     return {cell: Fraction(share, sum(whole.values())) for cell, share in whole.items() if share}
+
+
+def _possible_cells(requested: Shares, available: set[str]) -> set[str]:
+    """The available cells that are not zero in every joint with the marginals asked for; fitting needs them alone.
+
+    By Gale's theorem (1957) a joint exists when no set of languages asks for more than the categories it has data in;
+    where a set asks for exactly as much, other languages have nothing of those categories.
+    """
+    languages, categories = marginal(requested, 0), marginal(requested, 1)
+    open_to = {name: {cell.split("/")[1] for cell in available if cell.split("/")[0] == name} for name in languages}
+    impossible: set[str] = set()
+    for size in range(1, len(languages) + 1):
+        for chosen in combinations(sorted(languages), size):
+            asked = sum((languages[name] for name in chosen), Fraction())
+            reach = set().union(*(open_to[name] for name in chosen))
+            room = sum((categories[name] for name in reach), Fraction())
+            if asked > room:
+                without = ", ".join(sorted(set(requested) - available))
+                raise DataError(
+                    f"on_empty_cell: rake: no joint has the asked shares without {without}: {' and '.join(chosen)} "
+                    f"shall have {render_number(asked)}, but {', '.join(sorted(reach)) or 'no category'} with data "
+                    f"{render_number(room)} in all; lower that language's share or raise those categories'"
+                )
+            if asked == room:
+                impossible |= {f"{name}/{one}" for name in languages if name not in chosen for one in reach}
+    return available - impossible
 
 
 def marginal(joint: Mapping[str, Fraction], side: int) -> Shares:
@@ -154,7 +202,7 @@ def marginal(joint: Mapping[str, Fraction], side: int) -> Shares:
     return sums
 
 
-def _float_marginal(cells: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+def _language_sums(cells: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
     sums = dict.fromkeys(names, 0.0)
     for cell, share in cells.items():
         sums[cell.split("/")[0]] += share
@@ -162,24 +210,31 @@ def _float_marginal(cells: Mapping[str, float], names: Iterable[str]) -> dict[st
 
 
 def _raw_groups(
-    settings: MixtureSettings, population: Sequence[int], places: list[int]
-) -> list[tuple[Fraction, list[int]]]:
-    if isinstance(settings.raw, str):
-        return [(Fraction(1), places)]
-    for group in settings.raw:
-        if group.ratio and not any(population[at] for at in group.sources):
-            raise DataError(f"raw group of sources {group.sources}: has a share and no data; set it to 0")
-    return [(group.ratio, list(group.sources)) for group in settings.raw]
+    axes: Axes, population: Sequence[int], places: list[int]
+) -> tuple[list[tuple[Fraction, list[int]]], list[str]]:
+    if not isinstance(axes.raw, tuple):
+        return [(Fraction(1), places)], []
+    empty = [group for group in axes.raw if group.ratio and not any(population[at] for at in group.sources)]
+    problems = [
+        f"raw group of sources {', '.join(map(str, group.sources))}: has a share of {render_number(group.ratio)} "
+        f"of the raw part and no data; {_EMPTY_CURE}"
+        for group in empty
+    ]
+    return [(group.ratio, list(group.sources)) for group in axes.raw if group not in empty], problems
 
 
 def _spread(
-    settings: MixtureSettings, population: Sequence[int], places: list[int], share: Fraction, shares: list[Fraction]
-) -> None:
-    """Share `share` among `places`, by their weights or by population."""
-    exact = []
-    for at in places:
-        weight = settings.sources[at].weight
-        exact.append(Fraction(population[at]) if isinstance(weight, str) else weight)
+    settings: MixtureSettings, natural: Sequence[Fraction], places: list[int], share: Fraction, shares: list[Fraction]
+) -> list[str]:
+    """Share `share` among `places`, by their weights or by population; problems are sources without data."""
+    exact = [natural[at] if isinstance(weight := settings.sources[at].weight, str) else weight for at in places]
     total = sum(exact, Fraction())
+    problems = []
     for at, weight in zip(places, exact, strict=True):
-        shares[at] = share * weight / total if share else Fraction()
+        shares[at] = share * weight / total if share and total else Fraction()
+        if shares[at] and not natural[at]:
+            label = settings.sources[at].label
+            problems.append(
+                f"source {at} ({label}): has a weight of {render_number(weight)} and no data; set the weight to 0"
+            )
+    return problems

@@ -1,47 +1,72 @@
-"""The source stage: a generator stores its records, files are indexed and never copied."""
+"""The source stage: a generator stores its records, files and hub data sets are indexed and never copied."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mixlab.config.origins import GeneratorOrigin, HubOrigin
 from mixlab.config.problems import DataError
-from mixlab.config.sources import GeneratorOrigin, SourceSettings
+from mixlab.config.sources import SourceSettings
+from mixlab.data.blocks import FileCard
 from mixlab.data.generators import generate_records
+from mixlab.data.hub_records import index_hub, read_hub
+from mixlab.data.indexed import read_indexed
 from mixlab.data.reading import Exclusion, read_records
 from mixlab.data.records import Record, find_fault
-from mixlab.data.writing import write_json, write_line
+from mixlab.data.writing import read_json, write_json, write_line
+
+_LOG = logging.getLogger(__name__)
 
 
 def build_source(settings: SourceSettings, files: Sequence[tuple[str, Path]], out: Path) -> None:
     """Write the artifact of a source into `out`.
 
-    Generator: `records.jsonl` and `index.json` {records, excluded, bytes}. Files, given as (digest, path):
-    `index.json` {files: [{digest, bytes, records}], records, excluded} and `exclusions.jsonl`. Raises DataError
-    with every bad record found, or when no record is left.
+    Generator: `records.jsonl` and `index.json` {records, excluded, bytes}. Files, given as (digest, path), and hub:
+    `exclusions.jsonl` and `index.json` {files: [{digest, bytes, records, blocks of a large one}] or hub: {revision,
+    blocks}, records, excluded, not_selected where records are selected}. Raises DataError with every bad record found,
+    or when no record is left.
     """
     if isinstance(settings.origin, GeneratorOrigin):
         _store_generated(settings, settings.origin, out)
         return
-    excluded = records = 0
-    indexed: list[dict[str, Any]] = []
+    counts = {"excluded": 0}
+    if settings.origin.select is not None:
+        counts["not_selected"] = 0
 
-    def on_file(digest: str, size: int, count: int) -> None:
-        indexed.append({"digest": digest, "bytes": size, "records": count})
+    def on_unselected() -> None:
+        counts["not_selected"] += 1
 
     with (out / "exclusions.jsonl").open("w", encoding="utf-8", newline="\n") as exclusions:
 
         def on_excluded(exclusion: Exclusion) -> None:
-            nonlocal excluded
-            excluded += 1
+            counts["excluded"] += 1
             write_line(exclusions, asdict(exclusion))
 
-        for _record in read_records(settings, files, on_excluded, on_file):
-            records += 1
+        index: dict[str, Any]
+        if isinstance(settings.origin, HubOrigin):
+            blocks = index_hub(settings, on_excluded, on_unselected)
+            records = sum(block["records"] for block in blocks)
+            index = {"hub": {"revision": settings.origin.revision, "blocks": blocks}}
+        else:
+            cards: list[FileCard] = []
+            records = sum(1 for _ in read_records(settings, files, on_excluded, cards.append, on_unselected))
+            index = {"files": [card.to_json() for card in cards]}
     if not records:
-        raise DataError(f"no record is left of {len(indexed)} files: {excluded} were excluded")
-    write_json(out / "index.json", {"files": indexed, "records": records, "excluded": excluded})
+        raise DataError(_nothing_left(counts))
+    if counts["excluded"] > records:
+        _LOG.warning("more records were excluded (%d) than are left (%d)", counts["excluded"], records)
+    write_json(out / "index.json", {**index, "records": records, **counts})
+
+
+def _nothing_left(counts: dict[str, int]) -> str:
+    told = f"{counts['excluded']} were excluded"
+    if "not_selected" in counts:
+        told += f", {counts['not_selected']} have none of the values of `select`"
+    return f"no record is left: {told}"
 
 
 def _store_generated(settings: SourceSettings, origin: GeneratorOrigin, out: Path) -> None:
@@ -55,19 +80,41 @@ def _store_generated(settings: SourceSettings, origin: GeneratorOrigin, out: Pat
     write_json(out / "index.json", {"records": records, "excluded": 0, "bytes": path.stat().st_size})
 
 
-def open_source(settings: SourceSettings, artifact: Path, files: Sequence[tuple[str, Path]] = ()) -> Iterator[Record]:
-    """Yield the records of a source: a generator's from its artifact, a file source's from its verified files.
+def count_records(artifact: Path) -> int:
+    """How many records a source has."""
+    return int(read_json(artifact / "index.json")["records"])
 
-    What the source stage excluded is left out again, silently: the artifact lists it.
+
+def open_source(
+    settings: SourceSettings,
+    artifact: Path,
+    files: Sequence[tuple[str, Path]] = (),
+    first: int = 0,
+    last: int | None = None,
+) -> Iterator[Record]:
+    """Yield records [first, last) of a source, counted from 0 among those that were not excluded.
+
+    A generator's come from its artifact, a file source's from its verified files, a hub source's through `datasets`.
+    Of files only the blocks with wanted records are read. What the source stage excluded is left out again, silently:
+    the artifact lists it. Raises DataError when bytes or records are not those that were indexed.
     """
+    index = read_json(artifact / "index.json")
+    last = index["records"] if last is None else min(last, index["records"])
+    if first < 0 or first >= last:
+        return iter(())
     if isinstance(settings.origin, GeneratorOrigin):
-        return _stored_records(settings, artifact / "records.jsonl")
-    return read_records(settings, files, on_excluded=lambda exclusion: None)
+        return _stored_records(settings, artifact / "records.jsonl", first, last)
+    if isinstance(settings.origin, HubOrigin):
+        return read_hub(settings, index["hub"]["blocks"], first, last)
+    if settings.kind == "benchmark":
+        # ids must differ across all files, and joined files are read whole anyway
+        return islice(read_records(settings, files, lambda exclusion: None), first, last)
+    return read_indexed(settings, [FileCard.from_json(card) for card in index["files"]], files, first, last)
 
 
-def _stored_records(settings: SourceSettings, path: Path) -> Iterator[Record]:
+def _stored_records(settings: SourceSettings, path: Path, first: int, last: int) -> Iterator[Record]:
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(islice(file, first, last), first + 1):
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:

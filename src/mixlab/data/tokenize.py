@@ -1,121 +1,202 @@
-"""From records to a token store: one flat file of tokens, with the borders of documents and responses."""
+"""From records to a token store, by any number of processes; and the join of stores that were made in parts."""
 
-from array import array
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import errno
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-import numpy as np
-from tokenizers import Tokenizer
-
-from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
-from mixlab.config.tokenizers import END_TOKEN, SPECIAL_TOKENS, TokenizeSettings
-from mixlab.data.chat import Piece, render
-from mixlab.data.records import Record, find_fault, texts_of
-from mixlab.data.tokenizer import load_tokenizer
-from mixlab.data.writing import write_json, write_line
+from mixlab.config.tokenizers import TokenizeSettings
+from mixlab.data.encoding import SMALL_VOCABULARY, Block, Numbered, RecordEncoder, token_dtype
+from mixlab.data.npy import BlockFile, RowsFile
+from mixlab.data.records import Record
+from mixlab.data.token_pool import encode_parallel
+from mixlab.data.token_store import shard_name
+from mixlab.data.tokenizer import read_vocabulary
+from mixlab.data.writing import read_json, write_json
 
-_BATCH_RECORDS = 1024
-SMALL_VOCABULARY = 65536
-"""Up to so many entries a token takes two bytes."""
+__all__ = ["SMALL_VOCABULARY", "join_token_stores", "token_dtype", "write_numbered_store", "write_token_store"]
 
-_Document = tuple[list[int], list[tuple[int, int]]]
+log = logging.getLogger(__name__)
 
-
-def token_dtype(vocab_size: int) -> np.dtype:
-    """Little-endian uint16 while ids fit, else uint32."""
-    return np.dtype("<u2" if vocab_size <= SMALL_VOCABULARY else "<u4")
+_BLOCK_CHARACTERS = 1 << 17
+_BLOCK_RECORDS = 1 << 10
+_LOG_SECONDS = 30.0
 
 
-def write_token_store(settings: TokenizeSettings, records: Iterable[Record], tokenizer_folder: Path, out: Path) -> None:
-    """Tokenize `records` into the token store `out`.
+def write_token_store(
+    settings: TokenizeSettings,
+    records: Iterable[Record],
+    tokenizer_folder: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    first_record: int = 0,
+    backend: str = "hf",
+) -> None:
+    """Tokenize `records`, the first of which has the ordinal `first_record`; see `write_numbered_store`."""
+    numbered = enumerate(records, first_record)
+    write_numbered_store(settings, numbered, tokenizer_folder, out, workers=workers, backend=backend)
 
-    Writes `tokens.bin`, `document_offsets.npy` int64 [D+1], `response_spans.npy` int64 [S, 2] (absolute, the
-    closing token included), `exclusions.jsonl` and `index.json`. Every document ends with `<|end|>`. A dialogue
-    that holds a special token as text is excluded, since it would end or open a turn. Raises DataError for a
-    record of the wrong form and for a source without a document.
+
+def write_numbered_store(
+    settings: TokenizeSettings,
+    records: Iterable[tuple[int, Record]],
+    tokenizer_folder: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    may_be_empty: bool = False,
+    backend: str = "hf",
+) -> None:
+    """Tokenize records, each with its ordinal from 0, into the token store `out`.
+
+    Writes `tokens.bin`, `document_offsets.npy` int64 [D+1], `response_spans.npy` int64 [S, 2] (absolute, what closes
+    the response included), `exclusions.jsonl` (record numbers from 1) and `index.json`. Every document ends with the
+    tokenizer's end token. A dialogue that holds a special token as text is excluded, since it would end or open a
+    turn, and so is a text that is no Unicode. `workers` processes give the bytes that one gives; memory does not grow
+    with the source. Raises DataError for a record of the wrong form, for a full disk, for a process that died, and
+    for a source without a document unless it `may_be_empty`, as a shard may.
     """
-    tokenizer = load_tokenizer(tokenizer_folder)
-    dtype = token_dtype(tokenizer.get_vocab_size())
-    ends, spans = array("q", [0]), array("q")
-    number = excluded = tokens = 0
-    with (
-        (out / "tokens.bin").open("wb") as store,
-        (out / "exclusions.jsonl").open("w", encoding="utf-8", newline="\n") as exclusions,
-    ):
-        for batch in _batches(records):
-            accepted = []
-            for record in batch:
-                number += 1
-                if reason := _refusal(settings, record, number):
-                    write_line(exclusions, {"record": number, "reason": reason})
-                    excluded += 1
-                else:
-                    accepted.append(record)
-            for ids, responses in _encode(tokenizer, settings.chat, accepted):
-                store.write(np.array(ids, dtype=dtype).tobytes())
-                for start, end in responses:
-                    spans.extend((tokens + start, tokens + end))
-                tokens += len(ids)
-                ends.append(tokens)
-    if len(ends) == 1:
-        raise DataError(f"no document to tokenize: {number} records, {excluded} excluded")
-    _write_index(out, ends, spans, excluded, tokenizer.get_vocab_size())
+    blocks = _build_blocks(records)
+    if workers > 1:
+        vocab_size = read_vocabulary(tokenizer_folder).size
+        encoded = encode_parallel(blocks, settings.chat, tokenizer_folder, backend, workers)
+    else:
+        encoder = RecordEncoder(settings.chat, tokenizer_folder, backend)
+        vocab_size = encoder.vocabulary.size
+        encoded = (encoder.encode(block) for block in blocks)
+    with _StoreWriter(out, vocab_size) as writer:
+        for block in encoded:
+            writer.append(block)
+    if not writer.documents and not may_be_empty:
+        raise DataError(f"no document to tokenize: {writer.excluded} records, all of them excluded")
+    writer.write_index()
 
 
-def _write_index(out: Path, ends: "array[int]", spans: "array[int]", excluded: int, vocab_size: int) -> None:
-    response_spans = np.array(spans, dtype="<i8").reshape(-1, 2)
-    np.save(out / "document_offsets.npy", np.array(ends, dtype="<i8"), allow_pickle=False)
-    np.save(out / "response_spans.npy", response_spans, allow_pickle=False)
-    index = {
-        "documents": len(ends) - 1,
-        "tokens": ends[-1],
-        "response_tokens": int((response_spans[:, 1] - response_spans[:, 0]).sum()),
-        "dtype": token_dtype(vocab_size).name,
-        "vocab_size": vocab_size,
-        "excluded": excluded,
-    }
-    write_json(out / "index.json", index)
+def _build_blocks(records: Iterable[tuple[int, Record]]) -> Iterator[Numbered]:
+    block, characters = Numbered([], []), 0
+    for ordinal, record in records:
+        size = _count_characters(record)
+        if block.records and (characters + size > _BLOCK_CHARACTERS or len(block.records) == _BLOCK_RECORDS):
+            yield block
+            block, characters = Numbered([], []), 0
+        block.numbers.append(ordinal + 1)
+        block.records.append(record)
+        characters += size
+    if block.records:
+        yield block
 
 
-def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    source = iter(records)
-    while batch := list(islice(source, _BATCH_RECORDS)):
-        yield batch
+def _count_characters(record: Any) -> int:
+    try:
+        if "text" in record:
+            return len(record["text"])
+        return sum(len(message["content"]) for message in record["messages"])
+    except (TypeError, KeyError):
+        return 0  # of the wrong form; the encoder says so
 
 
-def _refusal(settings: TokenizeSettings, record: Record, number: int) -> str | None:
-    kind = "raw" if settings.chat is None else "instruction"
-    if fault := find_fault(kind, record):
-        cure = "instruction records need `chat`, raw text takes none"
-        raise DataError(f"record {number}: {fault} ({cure})")
-    if settings.chat is None:
-        return None
-    held = [token for token in SPECIAL_TOKENS if any(token in text for text in texts_of(record))]
-    return f"holds the special token {held[0]} as text" if held else None
+class _StoreWriter:
+    """The files of one token store, growing block by block."""
+
+    def __init__(self, out: Path, vocab_size: int) -> None:
+        self.documents = self.excluded = self.response_tokens = self.tokens = 0
+        self._out = out
+        self._vocab_size = vocab_size
+        self._item_bytes = token_dtype(vocab_size).itemsize
+        self._started = self._told = time.monotonic()
+        with ExitStack() as files:
+            self._ids = files.enter_context(BlockFile(out / "tokens.bin"))
+            self._offsets = files.enter_context(RowsFile(out / "document_offsets.npy"))
+            self._spans = files.enter_context(RowsFile(out / "response_spans.npy", columns=2))
+            self._exclusions = files.enter_context(BlockFile(out / "exclusions.jsonl"))
+            self._offsets.append([0])
+            self._files = files.pop_all()
+
+    def append(self, block: Block) -> None:
+        """Write a block behind those before it."""
+        self._ids.write(block.ids)
+        if len(block.ends):
+            self._offsets.append(block.ends + self.tokens)
+        if len(block.spans):
+            self._spans.append(block.spans + self.tokens)
+            self.response_tokens += int((block.spans[:, 1] - block.spans[:, 0]).sum())
+        if block.refused:
+            lines = (_render_line({"record": number, "reason": reason}) for number, reason in block.refused)
+            self._exclusions.write("".join(lines).encode())
+        self.documents += len(block.ends)
+        self.excluded += len(block.refused)
+        self.tokens += len(block.ids) // self._item_bytes
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= _LOG_SECONDS:
+            rate = self.tokens / 1e6 / (now - self._started)
+            log.info("%d documents, %.1f million tokens, %.2f million/s", self.documents, self.tokens / 1e6, rate)
+            self._told = now
+
+    def write_index(self) -> None:
+        """Write the index, when all blocks are written."""
+        index = {
+            "documents": self.documents,
+            "tokens": self.tokens,
+            "response_tokens": self.response_tokens,
+            "dtype": token_dtype(self._vocab_size).name,
+            "vocab_size": self._vocab_size,
+            "excluded": self.excluded,
+        }
+        write_json(self._out / "index.json", index)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.__exit__(kind, error, trace)
 
 
-def _encode(tokenizer: Tokenizer, chat: ChatTemplate | None, records: list[Record]) -> list[_Document]:
-    end: int = SPECIAL_TOKENS.index(END_TOKEN)
-    # raw text is only text: "<|end|>" in it becomes its bytes; in a template it is the token
-    tokenizer.encode_special_tokens = chat is None
-    if chat is None:
-        encoded = tokenizer.encode_batch_fast([record["text"] for record in records], add_special_tokens=False)
-        return [([*encoding.ids, end], []) for encoding in encoded]
-    rendered = [render(record["messages"], chat) for record in records]
-    flat = [piece.text for pieces in rendered for piece in pieces]
-    ids = iter(tokenizer.encode_batch_fast(flat, add_special_tokens=False))
-    return [_joined(pieces, [next(ids).ids for _ in pieces], end) for pieces in rendered]
+def _render_line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _joined(pieces: list[Piece], encoded: list[list[int]], end: int) -> _Document:
-    tokens: list[int] = []
-    responses = []
-    for piece, ids in zip(pieces, encoded, strict=True):
-        if piece.is_response:
-            responses.append((len(tokens), len(tokens) + len(ids)))
-        tokens.extend(ids)
-    if tokens[-1] != end:
-        tokens.append(end)
-    return tokens, responses
+def join_token_stores(shards: Sequence[Path], out: Path) -> None:
+    """Join token stores of one tokenizer, in their order: `shard-00000/…` and an `index.json` that counts each.
+
+    Files are linked, not copied, where the file system allows it. Raises DataError when they were made with different
+    tokenizers, or hold no document together.
+    """
+    cards = [read_json(shard / "index.json") for shard in shards]
+    kinds = {(card["dtype"], card["vocab_size"]) for card in cards}
+    if len(kinds) != 1:
+        raise DataError(f"token stores of different vocabularies cannot be joined: {sorted(kinds)}")
+    total = {name: sum(card[name] for card in cards) for name in ("documents", "tokens", "response_tokens", "excluded")}
+    if not total["documents"]:
+        raise DataError(f"no document to tokenize: {total['excluded']} records, all of them excluded")
+    for number, shard in enumerate(shards):
+        folder = out / shard_name(number)
+        folder.mkdir()
+        for name in ("tokens.bin", "document_offsets.npy", "response_spans.npy", "exclusions.jsonl", "index.json"):
+            _link(shard / name, folder / name)
+    counts = [{name: card[name] for name in ("documents", "tokens", "response_tokens", "excluded")} for card in cards]
+    ((dtype, vocab_size),) = kinds
+    write_json(out / "index.json", {**total, "dtype": dtype, "vocab_size": vocab_size, "shards": counts})
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        # another device, a file system without links, or one that has given all it allows
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        shutil.copyfile(source, target)

@@ -10,6 +10,21 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
+def write_columns(path: Path, value: Any) -> None:
+    """Write `value` as JSON with sorted keys, one line for each list of plain values: small, and still readable."""
+    path.write_text(_render_columns(value, 0) + "\n", encoding="utf-8")
+
+
+def _render_columns(value: Any, depth: int) -> str:
+    inner, outer = "\n" + " " * (depth + 1), "\n" + " " * depth
+    if isinstance(value, dict) and value:
+        entries = (f"{json.dumps(key)}:{_render_columns(value[key], depth + 1)}" for key in sorted(value))
+        return "{" + inner + ("," + inner).join(entries) + outer + "}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return "[" + inner + ("," + inner).join(_render_columns(item, depth + 1) for item in value) + outer + "]"
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def write_line(file: TextIO, value: Any) -> None:
     """Append `value` as one line of JSON with sorted keys."""
     file.write(json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n")

@@ -3,7 +3,7 @@
 With bubblewrap a worker sees the Python installation read-only, an empty /tmp and nothing else; inside, `warden.py`
 gives each program namespaces of its own, so one start (about 25 ms) serves many programs (about 5 ms each). Without
 bubblewrap programs still run under limits, and as another user where we are root, but they see the machine's files;
-that is said in a warning and in `Sandbox.label`, which every index of scores records.
+that is said in a warning and in `Sandbox.label`, which goes to the provenance of scores and from there to reports.
 
 What is not promised: programs that start processes get `memory_bytes` each, not together, and the kernel itself is
 trusted.

@@ -47,8 +47,10 @@ def score_pairs(settings: ScorerSettings, pairs: Sequence[Pair], workers: int) -
 
 def write_scores(
     settings: ScorerSettings, items: Iterable[Mapping[str, Any]], responses: Path, out: Path, *, workers: int = 1
-) -> None:
+) -> str | None:
     """Write `scores.jsonl` and `index.json` for the responses in the folder `responses`.
+
+    Returns what kept tested code apart, None where none was run: a fact of this run on this machine, no result.
 
     Of a multi-turn item the last turn is scored. Items without a response (beyond the limit) are left out. `workers`
     bounds how many programs run at a time and changes no result. Raises DataError for an item that cannot be scored.
@@ -65,7 +67,7 @@ def write_scores(
         "mean": mean,
         "parsed": sum(score.parsed for score in scored.scores),
         "unsolvable": [{"item": item, "reason": scored.unsolvable[item]} for item in sorted(scored.unsolvable)],
-        **({"sandbox": scored.sandbox} if scored.sandbox is not None else {}),
     }
     write_json(out / "index.json", index)
     log.info("scored %d items by %s: mean %s", total, settings.scorer, mean)
+    return scored.sandbox

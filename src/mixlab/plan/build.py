@@ -7,7 +7,7 @@ from pathlib import Path
 from mixlab.config.loading import sort_problems
 from mixlab.config.machine import MainConfig
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.sources import FilesConfig
+from mixlab.config.sources import GeneratorOrigin
 from mixlab.config.studies import CONFIG, load_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.checks import check_study
@@ -25,7 +25,7 @@ class Planned:
     config: MainConfig
     studies: Mapping[str, Study]
     files: Mapping[str, str]
-    """Digest of each locked source file -> its path on this machine."""
+    """Digest of each locked source file -> its path here; place of a labeller -> endpoint's name, or model folder."""
 
 
 def split_names(names: str) -> list[str]:
@@ -40,6 +40,15 @@ def check_stages(config: MainConfig) -> list[Problem]:
         for name in config.machine.stages
         if name not in STAGES
     ]
+
+
+def list_locked(study: Study) -> list[str]:
+    """Name what a study takes from `sources.lock`: sources that are not generated, tokenizers that come as files."""
+    used = study.used_sources()
+    named = ((name, one) for name, one in study.sources.items() if name in used)
+    sources = [name for name, one in named if not isinstance(one.origin, GeneratorOrigin)]
+    files = [f"tokenizer/{name}" for name, one in study.tokenizers.items() if not one.source_names()]
+    return sources + files
 
 
 def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) -> Planned:
@@ -66,11 +75,14 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
         problems += found
         studies[name] = read.study
         if not found:
-            expand_study(plan, name, read.study, lock)
-            sources = read.study.sources.items()
-            used.update({source: lock[source] for source, one in sources if isinstance(one.origin, FilesConfig)})
+            expand_study(plan, name, read.study, lock, read.assumptions)
+            used.update({source: lock[source] for source in list_locked(read.study)})
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:
         raise ConfigError(sort_problems(problems))
-    return Planned(plan, config, studies, locate_files(used.values(), config.machine, root))
+    labellers = [one for study in studies.values() for one in study.labellers.values()]
+    files = dict(locate_files(used.values(), config.machine, root))
+    for labeller in labellers:
+        files |= labeller.locate(config.machine, root)
+    return Planned(plan, config, studies, files)

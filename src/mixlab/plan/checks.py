@@ -1,33 +1,46 @@
 """What a study cannot mean, found before any job: every problem at once, each with its address."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
-from pydantic import ValidationError
-
 from mixlab.config.loading import problem_at
-from mixlab.config.mixture_config import MixtureConfig
-from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.sources import FilesConfig
+from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
 from mixlab.config.training import TrainSettings
-from mixlab.plan.sources_lock import LOCK, LockedSource
-
-Path = tuple[str | int, ...]
-Found = Iterator[tuple[Path, str]]
+from mixlab.plan.checks_data import (
+    Found,
+    Path,
+    check_filters,
+    check_labellers,
+    check_licences,
+    check_mixture,
+    check_sources,
+    check_tokenizers,
+    render,
+    unknown,
+)
+from mixlab.plan.sources_lock import LockedSource
 
 
 def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Problem]:
     """Return every problem of a study that its models alone cannot see.
 
-    A study with mistakes of form is checked as far as it was understood, so that all problems are told at once.
+    A study with mistakes of form is checked as far as it was understood, so that all problems are told at once; what
+    base models see by their overrides is checked as well.
     """
+    return [problem for one in (read, *read.seen.values()) for problem in _check_one(one, lock)]
+
+
+def _check_one(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Problem]:
     study = read.study
     checks: tuple[tuple[Callable[[], Found], tuple[str, ...]], ...] = (
-        (lambda: _check_sources(study, lock), ("sources",)),
-        (lambda: _check_tokenizers(study, read), ("tokenizers", "sources")),
+        (lambda: check_sources(study, read, lock), ("sources",)),
+        (lambda: check_tokenizers(study, read, lock), ("tokenizers", "sources")),
+        (lambda: check_filters(study, read), ("sources", "filters", "tokenizers")),
+        (lambda: check_labellers(study, read), ("sources", "labellers")),
+        (lambda: check_licences(study, read), ("sources", "licences")),
         (lambda: _check_base_models(study, read), ("base_models", "tokenizers", "sources")),
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: _check_order(study, read), ("report", "variants")),
@@ -39,60 +52,6 @@ def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Probl
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))
     return [problem_at(read.document, path, message) for found in possible for path, message in found]
-
-
-def _unknown(what: str, name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    return f"no {what} is named '{name}'{did_you_mean(name, known)}; known: {', '.join(sorted(known)) or 'none'}"
-
-
-def _render(error: ValueError) -> list[str]:
-    if isinstance(error, ValidationError):
-        return [item["msg"].removeprefix("Value error, ") for item in error.errors()]
-    return [str(error)]
-
-
-def _check_sources(study: Study, lock: Mapping[str, LockedSource]) -> Found:
-    for name, source in study.sources.items():
-        if not isinstance(source.origin, FilesConfig):
-            continue
-        locked = lock.get(name)
-        if locked is None:
-            yield ("sources", name), f"not in {LOCK}; run `mixlab lock {name}`"
-        elif not locked.is_of(source.origin):
-            yield ("sources", name, "origin"), f"{LOCK} was written for other files; run `mixlab lock {name}`"
-        else:
-            try:
-                source.to_settings(locked.digests(), locked.digests(joined=True))
-            except ValueError as error:
-                for message in _render(error):
-                    yield ("sources", name), message
-
-
-def _check_tokenizers(study: Study, read: StudyFile) -> Found:
-    for name, tokenizer in study.tokenizers.items():
-        for position, source in enumerate(tokenizer.sources):
-            path = ("tokenizers", name, "sources", position)
-            if source not in read.names("sources"):
-                yield path, _unknown("source", source, read.names("sources"))
-            elif source in tokenizer.sources[:position]:
-                yield path, f"'{source}' is named twice; name each source once"
-            elif source in study.sources and study.sources[source].kind == "benchmark":
-                yield path, f"'{source}' is a benchmark; a tokenizer is trained on raw and instruction sources"
-
-
-def _check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureConfig) -> Found:
-    written = read.names("sources")
-    for position, name in enumerate(mixture.sources):
-        if name not in written:
-            at = name if isinstance(mixture.sources, dict) else position
-            yield (*path, "sources", at), _unknown("source", name, written)
-    if not all(name in study.sources for name in mixture.names()):
-        return
-    try:
-        mixture.to_settings(study.sources, seed=0)
-    except ValueError as error:
-        for message in _render(error):
-            yield path, message
 
 
 def _check_length(study: Study, path: Path, sequence_tokens: int, base_models: Sequence[str]) -> Found:
@@ -107,10 +66,10 @@ def _check_base_models(study: Study, read: StudyFile) -> Found:
     for name, model in study.base_models.items():
         path = ("base_models", name)
         if model.tokenizer not in read.names("tokenizers"):
-            yield (*path, "tokenizer"), _unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
+            yield (*path, "tokenizer"), unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
         if model.training.snapshots is not None:
             yield (*path, "training", "snapshots"), "pretraining keeps its last model alone; remove snapshots"
-        yield from _check_mixture(study, read, (*path, "mixture"), model.mixture)
+        yield from check_mixture(study, read, (*path, "mixture"), model.mixture)
         yield from _check_length(study, path, model.sequence_tokens, [name])
 
 
@@ -119,8 +78,8 @@ def _check_variants(study: Study, read: StudyFile) -> Found:
         path = ("variants", label)
         for position, name in enumerate(variant.base_models or ()):
             if name not in read.names("base_models"):
-                yield (*path, "base_models", position), _unknown("base model", name, read.names("base_models"))
-        yield from _check_mixture(study, read, path, variant.to_mixture())
+                yield (*path, "base_models", position), unknown("base model", name, read.names("base_models"))
+        yield from check_mixture(study, read, path, variant.to_mixture())
         if variant.budget.samples is not None:
             yield (*path, "budget"), "IPT packs documents, so its budget is in tokens or epochs, not samples"
 
@@ -128,7 +87,7 @@ def _check_variants(study: Study, read: StudyFile) -> Found:
 def _check_order(study: Study, read: StudyFile) -> Found:
     for position, label in enumerate(study.report.order):
         if label not in read.names("variants"):
-            yield ("report", "order", position), _unknown("variant", label, read.names("variants"))
+            yield ("report", "order", position), unknown("variant", label, read.names("variants"))
 
 
 def _check_training(study: Study) -> Found:
@@ -168,7 +127,7 @@ def _check_sft(study: Study, read: StudyFile) -> Found:
     sft = study.sft
     if sft is None:
         return
-    yield from _check_mixture(study, read, ("sft", "mixture"), sft.mixture)
+    yield from check_mixture(study, read, ("sft", "mixture"), sft.mixture)
     yield from _check_length(study, ("sft",), sft.sequence_tokens, list(study.base_models))
     yield from _check_seeds_matter(("sft", "training", "order"), sft.training, "sft_seed", study.seeds.sft_seed)
     if sft.training.snapshots is not None:
@@ -184,7 +143,7 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
         path = ("benchmarks", name)
         source = study.sources.get(use.data)
         if use.data not in read.names("sources"):
-            yield (*path, "data"), _unknown("source", use.data, read.names("sources"))
+            yield (*path, "data"), unknown("source", use.data, read.names("sources"))
         elif source is not None and source.kind != "benchmark":
             yield (*path, "data"), f"'{use.data}' is a source of kind {source.kind}; a benchmark needs kind benchmark"
         try:
@@ -194,7 +153,7 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
                 yield path, problem.message
             continue
         except ValueError as error:
-            for message in _render(error):
+            for message in render(error):
                 yield path, message
             continue
         if declaration.judged:
@@ -225,7 +184,7 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
         for field in ("variant", "against"):
             label = getattr(effect, field)
             if label not in points:
-                yield (*path, field), _unknown("variant", label, points)
+                yield (*path, field), unknown("variant", label, points)
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [

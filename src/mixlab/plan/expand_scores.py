@@ -14,6 +14,7 @@ from mixlab.config.analysis import (
     build_comparisons,
 )
 from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
@@ -36,7 +37,6 @@ class Tested:
     sft_seed: int | None
     where: str
     point: str = ""
-    variant: str = ""
     description: str = ""
 
     def identity(self) -> ModelIdentity:
@@ -64,8 +64,10 @@ class _Asked:
     judges: tuple[tuple[int, specs.JudgeSpec], ...]
 
 
-def expand_scores(plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node]) -> Node:
-    """Add evaluation, tables and report of a study's models; return the report."""
+def expand_scores(
+    plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node], data: DataShown
+) -> Node:
+    """Add evaluation, tables and report of a study's models; return the report, which shows `data` beside them."""
     asked = _list_asked(study, items)
     parts = _list_parts(asked)
     tables: dict[str, tuple[ModelIdentity, Node]] = {}
@@ -95,8 +97,10 @@ def expand_scores(plan: Plan, name: str, study: Study, tested: Sequence[Tested],
         effects=study.effects,
         groups=study.report.groups,
         notes=study.report.notes,
+        data=data,
     )
-    return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,)}, f"{name}/report")
+    shown = {role: keys for role, keys in data.keys().items() if keys}
+    return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,), **shown}, f"{name}/report")
 
 
 def _list_asked(study: Study, items: Mapping[str, Node]) -> list[_Asked]:

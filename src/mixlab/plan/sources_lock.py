@@ -1,19 +1,31 @@
-"""`sources.lock`: the digests of every file source. Planning reads it, and never a source."""
+"""`sources.lock`: digests of source files, commits of hub data sets, digests of tokenizers that come as files.
+
+Planning reads it, and never a source.
+"""
 
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mixlab.artifacts.store import write_json
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.sources import FilesConfig, SourceConfig
+from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig, SourceSettings
 
 LOCK = "sources.lock"
+TOKENIZER = "tokenizer/"
+"""Before the name of a tokenizer that comes as a file; no source has a slash in its name."""
 _SEEN = "seen_files.json"
+_SAVED_STATE = "state.json"
+_TOLD_BYTES = 1 << 30
+
+OnHashed = Callable[[str], None]
+"""Hears now and then, in words, how far the hashing of a large file is."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +39,51 @@ class LockedFile:
 
 
 @dataclass(frozen=True)
+class LockedHub:
+    """A data set of the hub: the revision that was asked for, and the commit it stood for when it was locked."""
+
+    id: str
+    asked: str
+    revision: str
+
+
+@dataclass(frozen=True)
 class LockedSource:
-    """A source as it was locked: its data root, the patterns it was declared with, the files found."""
+    """A source as it was locked: its data root, the patterns it was declared with, the files found.
+
+    A hub source has a commit instead, and no files. A tokenizer that comes as a file has one path.
+    """
 
     root: str
     paths: tuple[str, ...]
     joined_paths: tuple[str, ...]
     files: tuple[LockedFile, ...]
+    hub: LockedHub | None = None
 
     def digests(self, joined: bool = False) -> tuple[str, ...]:
         """Digests of the main files, or of the joined ones."""
         return tuple(file.digest for file in self.files if file.joined == joined)
 
-    def is_of(self, origin: FilesConfig) -> bool:
+    def is_of(self, origin: FilesConfig | HubConfig) -> bool:
         """Whether it was locked for this declaration."""
-        return (self.root, self.paths, self.joined_paths) == (origin.root, origin.paths, joined_paths(origin))
+        if isinstance(origin, HubConfig):
+            return self.hub is not None and (self.hub.id, self.hub.asked) == (origin.id, origin.revision)
+        declared = (origin.root, origin.paths, joined_paths(origin))
+        return self.hub is None and (self.root, self.paths, self.joined_paths) == declared
+
+    def is_at(self, root: str, path: str) -> bool:
+        """Whether it is the one file at `path`, as for a tokenizer."""
+        return self.hub is None and (self.root, self.paths) == (root, (path,))
+
+    def settle(self, config: SourceConfig) -> SourceSettings:
+        """Return what decides the records of a source that was locked for `config`."""
+        revision = self.hub.revision if self.hub is not None else None
+        return config.to_settings(self.digests(), self.digests(joined=True), revision)
+
+
+def lock_hub(origin: HubConfig, revision: str) -> LockedSource:
+    """Note the commit that a hub source stands for."""
+    return LockedSource("", (), (), (), LockedHub(origin.id, origin.revision, revision))
 
 
 def joined_paths(origin: FilesConfig) -> tuple[str, ...]:
@@ -59,60 +101,109 @@ def read_lock(root: Path) -> dict[str, LockedSource]:
         return {}
     try:
         cards = json.loads(path.read_text(encoding="utf-8"))["sources"]
-        return {
-            name: LockedSource(
-                card["root"],
-                tuple(card["paths"]),
-                tuple(card["joined_paths"]),
-                tuple(LockedFile(**file) for file in card["files"]),
-            )
-            for name, card in cards.items()
-        }
+        return {name: _read_card(card) for name, card in cards.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(Problem(f"cannot be read ({error}); run `mixlab lock`", LOCK)) from error
 
 
+def _read_card(card: Mapping[str, Any]) -> LockedSource:
+    if "hub" in card:
+        return LockedSource("", (), (), (), LockedHub(**card["hub"]))
+    files = tuple(LockedFile(**file) for file in card["files"])
+    return LockedSource(card["root"], tuple(card["paths"]), tuple(card["joined_paths"]), files)
+
+
 def write_lock(root: Path, sources: Mapping[str, LockedSource]) -> None:
     """Write `sources.lock`, sorted, so that two people's locks merge line by line."""
-    cards = {
-        name: {
-            "root": source.root,
-            "paths": source.paths,
-            "joined_paths": source.joined_paths,
-            "files": [vars(file) for file in source.files],
-        }
-        for name, source in sorted(sources.items())
-    }
+    cards = {name: _to_card(source) for name, source in sorted(sources.items())}
     write_json(root / LOCK, {"sources": cards})
 
 
-def lock_source(name: str, config: SourceConfig, machine: MachineSettings, root: Path) -> LockedSource:
+def _to_card(source: LockedSource) -> dict[str, Any]:
+    if source.hub is not None:
+        return {"hub": vars(source.hub)}
+    return {
+        "root": source.root,
+        "paths": source.paths,
+        "joined_paths": source.joined_paths,
+        "files": [vars(file) for file in source.files],
+    }
+
+
+def lock_source(
+    name: str, config: SourceConfig, machine: MachineSettings, root: Path, on_hashed: OnHashed | None = None
+) -> LockedSource:
     """Find and hash the files of a source.
 
-    Raises ConfigError when its data root is not set, or a pattern matches no file.
+    Raises ConfigError when its data root is not set, a pattern matches no file, or a file cannot be read.
     """
     origin = config.origin
     if not isinstance(origin, FilesConfig):
-        raise ConfigError(Problem("is generated; there is nothing to lock", key=f"sources.{name}"))
+        message = "is read from the hub" if isinstance(origin, HubConfig) else "is generated"
+        raise ConfigError(Problem(f"{message}; there is nothing to lock", key=f"sources.{name}"))
     base = data_root(name, origin.root, machine, root)
+    where = f"sources.{name}.origin.paths"
+    return lock_files(where, base, origin.root, origin.paths, joined_paths(origin), on_hashed)
+
+
+def lock_files(
+    where: str,
+    base: Path,
+    root_name: str,
+    paths: Sequence[str],
+    joined: Sequence[str] = (),
+    on_hashed: OnHashed | None = None,
+) -> LockedSource:
+    """Find and hash the files below `base` that patterns name; a folder saved by `datasets` stands for its files.
+
+    Raises ConfigError, `where` its key, with every pattern that matches no file and every file that cannot be read.
+    """
     files: list[LockedFile] = []
     problems: list[Problem] = []
-    for joined, patterns in ((False, origin.paths), (True, joined_paths(origin))):
+    for is_joined, patterns in ((False, paths), (True, joined)):
         for pattern in patterns:
             try:
-                found = sorted(path for path in base.glob(pattern) if path.is_file())
-            except (NotImplementedError, ValueError) as error:
-                where = f"sources.{name}.origin.paths"
-                problems.append(Problem(f"'{pattern}' is no pattern below a data root ({error})", key=where))
+                found = _find_files(base, pattern)
+            except ValueError as error:
+                problems.append(Problem(f"'{pattern}': {error}", key=where))
                 continue
             if not found:
-                problems.append(Problem(f"no file matches '{pattern}' in {base}", key=f"sources.{name}.origin.paths"))
+                problems.append(Problem(f"no file matches '{pattern}' in {base}", key=where))
             for path in found:
                 relative = path.relative_to(base).as_posix()
-                files.append(LockedFile(relative, path.stat().st_size, _sha256(path), joined))
+                try:
+                    files.append(LockedFile(relative, path.stat().st_size, _sha256(path, on_hashed), is_joined))
+                except OSError as error:
+                    problems.append(Problem(f"{path} cannot be read: {error.strerror}", key=where))
     if problems:
         raise ConfigError(problems)
-    return LockedSource(origin.root, origin.paths, joined_paths(origin), tuple(files))
+    return LockedSource(root_name, tuple(paths), tuple(joined), tuple(files))
+
+
+def _find_files(base: Path, pattern: str) -> list[Path]:
+    """Find what a pattern names; raises ValueError for what is no pattern, and for a saved folder without its files."""
+    try:
+        matching = sorted(base.glob(pattern))
+    except (NotImplementedError, ValueError) as error:
+        raise ValueError(f"is no pattern below a data root ({error})") from None
+    found: list[Path] = []
+    for path in matching:
+        if path.is_file():
+            found.append(path)
+        elif (path / _SAVED_STATE).is_file():
+            found += _saved_files(path)
+        elif (path / "dataset_dict.json").is_file():
+            raise ValueError(f"{path} holds several splits; name one, such as {pattern}/train")
+    return found
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    """The Arrow files of a folder that `datasets` saved."""
+    try:
+        files = json.loads((folder / _SAVED_STATE).read_text(encoding="utf-8"))["_data_files"]
+        return [folder / file["filename"] for file in files]
+    except (ValueError, KeyError, TypeError, OSError):
+        raise ValueError(f"{folder / _SAVED_STATE} is not as `datasets` saves it; save the data set again") from None
 
 
 def data_root(name: str, root_name: str, machine: MachineSettings, root: Path) -> Path:
@@ -124,9 +215,17 @@ def data_root(name: str, root_name: str, machine: MachineSettings, root: Path) -
     return machine.root(root_name, root)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, on_hashed: OnHashed | None = None) -> str:
+    digest, done, told = hashlib.sha256(), 0, 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        size = os.fstat(file.fileno()).st_size
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            done += len(piece)
+            if on_hashed is not None and done - told >= _TOLD_BYTES:
+                told = done
+                on_hashed(f"{path.name}: {done / 2**30:.0f} of {size / 2**30:.1f} GiB hashed")
+    return digest.hexdigest()
 
 
 Seen = dict[str, list[int | str]]
@@ -210,6 +309,6 @@ def select(names: Iterable[str], declared: Iterable[str]) -> list[str]:
     for name in names:
         matching = fnmatch.filter(allowed, name)
         if not matching:
-            raise ConfigError(Problem(f"no file source is named '{name}'{did_you_mean(name, allowed)}"))
+            raise ConfigError(Problem(f"nothing that can be locked is named '{name}'{did_you_mean(name, allowed)}"))
         chosen.update(matching)
     return sorted(chosen)

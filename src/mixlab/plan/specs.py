@@ -6,12 +6,21 @@
 from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, ReportSettings
 from mixlab.config.base import Settings
 from mixlab.config.benchmarks import ScorerSettings
+from mixlab.config.counts import CountsSettings
+from mixlab.config.filters import ContaminationSettings, FilterSettings
 from mixlab.config.generation import EngineSettings, PromptSettings
 from mixlab.config.judging import JudgeSettings
+from mixlab.config.labelling import LabelSettings
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.models import ModelSettings
 from mixlab.config.sources import SourceSettings
-from mixlab.config.tokenizers import PackSettings, TokenizerSettings, TokenizeSettings
+from mixlab.config.tokenizers import (
+    ExternalTokenizerSettings,
+    PackSettings,
+    TokenizerSettings,
+    TokenizeSettings,
+    TokenizeShardSettings,
+)
 from mixlab.config.training import AveragingSettings, TrainSettings
 
 
@@ -27,10 +36,34 @@ class SourceSpec(Spec):
     source: SourceSettings
 
 
+class ContaminationSpec(Spec):
+    """Which records of a source hold parts of benchmark items."""
+
+    contamination: ContaminationSettings
+
+
+class LabelSpec(Spec):
+    """The category of each record, as a language model or a set of rules sees it."""
+
+    label: LabelSettings
+
+
+class FilterSpec(Spec):
+    """Which records of a source stay."""
+
+    filter: FilterSettings
+
+
 class TokenizerSpec(Spec):
     """A tokenizer trained on its own list of sources."""
 
-    tokenizer: TokenizerSettings
+    tokenizer: TokenizerSettings | ExternalTokenizerSettings
+
+
+class TokenizeShardSpec(Spec):
+    """One stretch of the token store of a large source."""
+
+    tokenize: TokenizeShardSettings
 
 
 class TokenizeSpec(Spec):
@@ -42,13 +75,23 @@ class TokenizeSpec(Spec):
 class PackSpec(Spec):
     """The windows of one token store for one length and layout."""
 
+    version: int = 2
+
     pack: PackSettings
 
 
 class MixtureSpec(Spec):
     """A plan of windows over packed sources: exact shares, a budget, a seeded order."""
 
+    version: int = 2
+
     mixture: MixtureSettings
+
+
+class CountsSpec(Spec):
+    """How many samples and tokens each token store holds, with the names people use."""
+
+    counts: CountsSettings
 
 
 class PretrainSpec(Spec):
@@ -91,6 +134,7 @@ class GenerateSpec(Spec):
 class ScoreSpec(Spec):
     """Scores of responses that are right or wrong."""
 
+    version: int = 2
     scoring: ScorerSettings
 
 

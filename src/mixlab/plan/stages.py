@@ -25,10 +25,22 @@ class Stage:
 
 _TABLE = (
     Stage("source", specs.SourceSpec, "records of a source, or an index of the files that hold them"),
+    Stage(
+        "contamination",
+        specs.ContaminationSpec,
+        "records of a source that hold parts of benchmark items",
+        discardable=False,
+    ),
+    Stage("label", specs.LabelSpec, "the category of each record of a source", discardable=False),
+    Stage("filter", specs.FilterSpec, "which records of a source stay, and why the others do not", discardable=False),
     Stage("tokenizer", specs.TokenizerSpec, "a tokenizer trained on its own list of sources"),
+    Stage("tokenize_shard", specs.TokenizeShardSpec, "tokens of one stretch of a large source"),
     Stage("tokenize", specs.TokenizeSpec, "tokens of a source, with the spans of responses"),
     Stage("pack", specs.PackSpec, "windows over a token store, for one sequence length"),
     Stage("mixture", specs.MixtureSpec, "a plan of windows with exact shares, and its certificate"),
+    Stage(
+        "counts", specs.CountsSpec, "samples and tokens of every source, by language and category", discardable=False
+    ),
     Stage("pretrain", specs.PretrainSpec, "a base model trained from scratch", reproducible="numeric"),
     Stage("ipt", specs.IptSpec, "the last snapshots of instruction pre-training", reproducible="numeric"),
     Stage("average", specs.AverageSpec, "one model, the mean of the last snapshots"),

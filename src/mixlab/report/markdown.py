@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mixlab.config.analysis import ReportSettings
-from mixlab.report.tables import Section, Table
+from mixlab.report.tables import Section, Shown, Table
 
 
 def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> str:
@@ -33,8 +33,13 @@ def _render_table(table: Table) -> list[str]:
     lines = [f"**{_escape(table.title)}**", ""]
     lines.append("| " + " | ".join(_escape(column.label) for column in table.columns) + " |")
     lines.append("|" + "|".join("---:" if column.is_number else "---" for column in table.columns) + "|")
-    lines += ["| " + " | ".join(_escape(shown.text) for shown in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(_render_field(shown) for shown in row) + " |" for row in table.rows]
     return [*lines, "", *([_escape(table.note), ""] if table.note else [])]
+
+
+def _render_field(shown: Shown) -> str:
+    text = _escape(shown.text)
+    return f"[{text}]({shown.file})" if shown.file else text
 
 
 def _escape(text: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mixlab.report.certificate_figures import Line, list_axes, list_sources, read_total
+from mixlab.report.certificate_page import show_epochs
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table
 from mixlab.report.text import UNKNOWN, render_plain, render_score, to_anchor
@@ -12,29 +14,31 @@ from mixlab.report.text import UNKNOWN, render_plain, render_score, to_anchor
 AXES = ("instruction", "language", "category", "raw")
 HEADER = (
     *("variant", "mixture_key", "certificate_digest", "seed", "axis", "part"),
-    *("requested_ratio", "requested_ratio_float", "feasible_ratio", "observed_ratio", "unit", "requested"),
-    *("population_tokens", "allocated_tokens", "windows", "repetition"),
+    *("requested_ratio", "requested_ratio_float", "feasible_ratio", "observed_ratio", "target_ratio", "response_ratio"),
+    *("unit", "requested", "population_tokens", "allocated_tokens", "target_tokens", "response_tokens"),
+    *("padding_tokens", "cut_tokens", "first_document", "last_document", "windows", "repetition"),
 )
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """One mixture in use: the variants it made, its key, its certificate and that one's digest."""
+    """One mixture in use: the variants it made, its key, its certificate, that one's digest, names of its sources."""
 
     label: str
     key: str
     digest: str
     certificate: dict[str, Any]
+    names: tuple[str, ...]
 
-    def entries(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Yield axis, part and figures: the axes first, then each source, then the total."""
-        for axis in (*AXES, "cells"):
-            for part, entry in sorted(self.certificate["axes"].get(axis, {}).items()):
-                yield axis, part, entry
-        for entry in self.certificate["sources"]:
-            labels = [str(entry[name]) for name in ("kind", "language", "category") if entry.get(name)]
-            yield "source", f"{entry['position']}: {' '.join(labels)}", entry
-        yield "total", "", self.certificate["total"]
+    def lines(self) -> Iterator[Line]:
+        """Yield the axes first, then each source, then the total."""
+        yield from list_axes(self.certificate)
+        yield from self.sources()
+        yield read_total(self.certificate)
+
+    def sources(self) -> Iterator[Line]:
+        """Yield the sources by position."""
+        yield from list_sources(self.certificate, self.names)
 
 
 def build_mixture_table(numbers: Numbers) -> Table | None:
@@ -45,7 +49,8 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
     parts = _list_parts(mixtures)
     columns = [Column("Mixture of"), Column("Ratio")]
     columns += [Column(part if axis != "raw" else f"raw {part}", "number") for axis, part in parts]
-    columns += [Column("Tokens", "number"), Column("Windows", "number"), Column("Seed", "number"), Column("Key", "key")]
+    columns += [Column("Tokens", "number"), Column("Windows", "number"), Column("Seed", "number")]
+    columns += [Column("Most epochs", "number"), Column("Key", "key")]
     rows, records = [], []
     for mixture in mixtures:
         total = mixture.certificate["total"]
@@ -60,6 +65,7 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
                     Shown(name, tone="muted"),
                     *(Shown(render_score("accuracy", value), shade=value) for value in values),
                     *(Shown(render_plain(end) if first else "") for end in ends),
+                    show_epochs(max(line.epochs for line in mixture.sources())) if first else Shown(""),
                     Shown(mixture.key if first else "", anchor=to_anchor("certificate", mixture.key) if first else ""),
                 ]
             )
@@ -74,21 +80,23 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
 def build_certificate_tables(numbers: Numbers) -> list[Table]:
     """Each mixture's certificate in full, under an anchor of its own."""
     columns = [Column("Axis"), Column("Part"), Column("Requested"), Column("Feasible")]
-    columns += [Column(label, "number") for label in ("Observed, %", "Allocated tokens", "Population tokens")]
-    columns += [Column("Windows", "number"), Column("Repetition", "number")]
+    columns += [Column(label, "number") for label in ("Observed, %", "Of loss on all, %", "Of loss on responses, %")]
+    columns += [Column(label, "number") for label in ("Allocated tokens", "Population tokens", "Windows", "Epochs")]
     tables = []
     for mixture in _list_mixtures(numbers):
         rows = []
-        for axis, part, entry in mixture.entries():
-            counts = [entry[name] for name in ("allocated_tokens", "population_tokens", "windows", "repetition")]
+        for line in mixture.lines():
+            shares = (line.achieved, line.achieved_target, line.achieved_response)
+            counts = [line.entry[name] for name in ("allocated_tokens", "population_tokens", "windows")]
             rows.append(
                 [
-                    Shown(axis),
-                    Shown(part),
-                    Shown(entry["requested_ratio"]),
-                    Shown(entry.get("feasible_ratio", UNKNOWN)),
-                    Shown(render_score("accuracy", entry["observed_ratio"])),
+                    Shown(line.axis),
+                    Shown(line.part),
+                    Shown(line.asked),
+                    Shown(line.feasible or UNKNOWN),
+                    *(Shown(render_score("accuracy", share)) for share in shares),
                     *(Shown(render_plain(count)) for count in counts),
+                    show_epochs(line.epochs),
                 ]
             )
         certificate = mixture.certificate
@@ -114,14 +122,15 @@ def _list_mixtures(numbers: Numbers) -> list[Mixture]:
     for key, certificate in numbers.certificates.items():
         variants = sorted(set(users[key]), key=order.index)
         label = ", ".join(numbers.label(variant) for variant in variants)
-        mixture = Mixture(label, key, numbers.lineage["mixtures"][key]["certificate_digest"], certificate)
+        digest = numbers.lineage["mixtures"][key]["certificate_digest"]
+        mixture = Mixture(label, key, digest, certificate, numbers.source_names.get(key, ()))
         found.append((order.index(variants[0]), certificate["seed"], key, mixture))
     return [mixture for *_, mixture in sorted(found, key=lambda one: one[:3])]
 
 
 def _list_parts(mixtures: list[Mixture]) -> list[tuple[str, str]]:
     """The parts of the axes, each once; the raw share is the rest of the instruction share."""
-    found = {(axis, part) for mixture in mixtures for axis, part, _ in mixture.entries() if axis in AXES}
+    found = {(line.axis, line.part) for mixture in mixtures for line in mixture.lines() if line.axis in AXES}
     return sorted(found - {("instruction", "raw")}, key=lambda one: (AXES.index(one[0]), one[1]))
 
 
@@ -130,7 +139,7 @@ def _records(mixture: Mixture) -> list[list[Any]]:
     unit = certificate["unit"]
     shared = [mixture.label, mixture.key, mixture.digest, certificate["seed"]]
     records = []
-    for axis, part, entry in mixture.entries():
-        values = {**entry, "unit": unit, "requested": entry[f"requested_{unit}"]}
-        records.append([*shared, axis, part, *(values.get(name) for name in HEADER[6:])])
+    for line in mixture.lines():
+        values = {**line.entry, "unit": unit}
+        records.append([*shared, line.axis, line.part, *(values.get(name) for name in HEADER[6:])])
     return records

@@ -9,6 +9,7 @@ from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
+from mixlab.data.certificate_rows import read_certificate
 
 STAGE_ORDER = ("before_sft", "after_sft")
 
@@ -18,6 +19,7 @@ class Numbers:
     """An aggregate as the report sees it.
 
     `variants`: in order of display, those without a label last, under their keys. `groups`: the main table's columns.
+    `source_names`: names of a mixture's sources by its key, by position; a mixture that nobody named has none.
     """
 
     variants: tuple[VariantLabel, ...]
@@ -27,6 +29,7 @@ class Numbers:
     unsolvable: list[dict[str, str]]
     certificates: dict[str, dict[str, Any]]
     lineage: dict[str, Any]
+    source_names: dict[str, tuple[str, ...]]
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
@@ -63,10 +66,10 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         effects=read_effects(aggregate),
         unsolvable=read_csv(aggregate / "unsolvable.csv"),
         certificates={
-            key: json.loads((aggregate / "mixtures" / f"{key}.json").read_text(encoding="utf-8"))
-            for key in sorted(lineage["mixtures"])
+            key: read_certificate(aggregate / "mixtures" / f"{key}.json") for key in sorted(lineage["mixtures"])
         },
         lineage=lineage,
+        source_names={mixture.key: mixture.sources for mixture in settings.data.mixtures} if settings.data else {},
     )
 
 

@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jinja2
 from markupsafe import Markup
 
 from mixlab.analysis.cells import write_csv
 from mixlab.analysis.effects import comparison_id
 from mixlab.config.analysis import ReportSettings
+from mixlab.report.certificates import write_certificates
 from mixlab.report.claims import build_effects_table, summarise_effects
+from mixlab.report.data import load_data_figures
+from mixlab.report.data_sections import build_data_sections
 from mixlab.report.figures import draw_effects, draw_scores
 from mixlab.report.markdown import render_markdown
 from mixlab.report.mixtures import build_certificate_tables, build_mixture_table
@@ -22,6 +24,7 @@ from mixlab.report.provenance import (
     build_lineage_tables,
     build_unsolvable_table,
 )
+from mixlab.report.rendering import render_template
 from mixlab.report.scores import build_cells_table, build_judge_table, build_main_table
 from mixlab.report.tables import Section, Table
 
@@ -29,14 +32,29 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def write_report(settings: ReportSettings, aggregate: Path, out: Path) -> None:
+def write_report(
+    settings: ReportSettings,
+    aggregate: Path,
+    out: Path,
+    *,
+    cautions: Sequence[str] = (),
+    folders: Mapping[str, Path] | None = None,
+) -> None:
     """Write a study's report from the folder that `write_aggregate` wrote.
 
     Writes `report.html` (self-contained, light and dark), `report.md`, `figures/*.svg`, `tables/*.csv` (unrounded,
-    with labels) and `metrics.json` (the aggregate's, under labels). Equal input gives equal bytes.
+    with labels), `certificates/*.json` and `.html` (one of each mixture) and `metrics.json` (the aggregate's, under
+    labels). `cautions` are sentences above the scores: what provenance says of the runs behind them. `folders`: the
+    artifacts that `settings.data` names, by key; one that is missing is shown as not here. Equal input gives equal
+    bytes.
     """
     numbers = load_numbers(settings, aggregate)
-    sections = build_sections(settings, numbers)
+    data = []
+    if settings.data is not None:
+        figures = load_data_figures(settings.data, folders or {})
+        pages = write_certificates(settings.data, figures, out)
+        data = build_data_sections(settings.data, figures, pages)
+    sections = build_sections(settings, numbers, cautions, data)
     (out / "figures").mkdir()
     for section in sections:
         for figure in section.figures:
@@ -50,7 +68,9 @@ def write_report(settings: ReportSettings, aggregate: Path, out: Path) -> None:
     logger.info("report: %s cells, %s effects", len(numbers.cells), len(settings.effects))
 
 
-def build_sections(settings: ReportSettings, numbers: Numbers) -> list[Section]:
+def build_sections(
+    settings: ReportSettings, numbers: Numbers, cautions: Sequence[str] = (), data: Sequence[Section] = ()
+) -> list[Section]:
     """The parts of the page in reading order; a part with nothing to say is left out."""
     main = [build_main_table(numbers)] if numbers.groups else []
     effects = [build_effects_table(settings, numbers)] if settings.effects else []
@@ -59,7 +79,7 @@ def build_sections(settings: ReportSettings, numbers: Numbers) -> list[Section]:
     requested = ["Requested beside observed, as each certificate states it."]
     leads = ["From every number to the seeds and keys that made it."]
     sections = [
-        Section("scores", "Scores", (), _keep([draw_scores(numbers)]), main),
+        Section("scores", "Scores", cautions, _keep([draw_scores(numbers)]), main),
         Section(
             "effects",
             "Effects",
@@ -70,10 +90,11 @@ def build_sections(settings: ReportSettings, numbers: Numbers) -> list[Section]:
         Section("judge", "Judge", tables=_keep([build_judge_table(numbers)])),
         Section("unsolvable", "Unsolvable items", tables=_keep([build_unsolvable_table(numbers)])),
         Section("mixtures", "Mixtures", requested, tables=mixtures),
+        *data,
         Section("cells", "Every cell", tables=[build_cells_table(numbers)]),
         Section("lineage", "Lineage", leads, tables=lineage),
     ]
-    return [section for section in sections if section.tables or section.figures]
+    return [section for section in sections if section.tables or section.figures or section.stays]
 
 
 def _keep(things: Iterable[T | None]) -> list[T]:
@@ -92,15 +113,8 @@ def _write_tables(tables: Sequence[Table], folder: Path) -> None:
 
 
 def _render_html(settings: ReportSettings, sections: Sequence[Section]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mixlab.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     inline = {figure.name: Markup(figure.inline) for section in sections for figure in section.figures}
-    return environment.get_template("page.html.j2").render(settings=settings, sections=sections, inline=inline) + "\n"
+    return render_template("page.html.j2", settings=settings, sections=sections, inline=inline)
 
 
 def _label_metrics(settings: ReportSettings, numbers: Numbers, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Column:
 class Shown:
     """What stands in one field: its text, the anchor it leads to, a shade in [0, 1], a tone, the anchor it is.
 
-    `tone`: "" | "muted" | "good" | "bad".
+    `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
+    [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved).
     """
 
     text: str
@@ -33,6 +34,8 @@ class Shown:
     shade: float | None = None
     tone: str = ""
     anchored: str = ""
+    file: str = ""
+    bar: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page, in reading order: sentences, figures, tables."""
+    """A part of the page, in reading order: sentences, figures, tables.
+
+    `stays`: shown for its sentences even where there is no table and no figure.
+    """
 
     anchor: str
     title: str
     sentences: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
+    stays: bool = False

@@ -1,10 +1,11 @@
-"""The main table for a terminal."""
+"""Tables for a terminal."""
 
 import unicodedata
 from pathlib import Path
 
 from mixlab.analysis.cells import read_csv
 from mixlab.analysis.statistics import Estimate
+from mixlab.report.tables import Table
 from mixlab.report.text import ITEMS_ONLY, STAGES, render_estimate
 
 
@@ -26,6 +27,18 @@ def render_main_table(report: Path) -> str:
     return "\n".join([text, note, *(f"Judge scores are by: {judge}." for judge in judges)]) + "\n"
 
 
+def render_table(table: Table) -> str:
+    """Render any table: numbers to the right; a column that only draws is left out."""
+    drawn = {place for row in table.rows for place, shown in enumerate(row) if shown.bar}
+    kept = [place for place in range(len(table.columns)) if place not in drawn]
+    lines = [[table.columns[place].label for place in kept]]
+    lines += [[row[place].text for place in kept] for row in table.rows]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(kept))]
+    right = [table.columns[place].is_number for place in kept]
+    text = "\n".join(_align(line, widths, right) for line in lines)
+    return f"{text}\n{table.note}" if table.note else text
+
+
 def _render(row: dict[str, str]) -> str:
     if not row["n_seeds"]:
         return render_estimate(row["measure"], None)
@@ -36,10 +49,14 @@ def _render(row: dict[str, str]) -> str:
 
 def _join(line: list[str], widths: list[int]) -> str:
     """Labels to the left, numbers to the right."""
+    return _align(line, widths, [place >= 2 for place in range(len(line))])
+
+
+def _align(line: list[str], widths: list[int], right: list[bool]) -> str:
     fields = []
-    for place, (text, width) in enumerate(zip(line, widths, strict=True)):
+    for text, width, is_right in zip(line, widths, right, strict=True):
         gap = " " * (width - _width(text))
-        fields.append(text + gap if place < 2 else gap + text)
+        fields.append(gap + text if is_right else text + gap)
     return "  ".join(fields).rstrip()
 
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
-from mixlab.artifacts.provenance import write_provenance
+from mixlab.artifacts.provenance import read_provenance, write_provenance
 from mixlab.artifacts.store import Draft, Store
 from mixlab.config.problems import UserError
 from mixlab.plan.canonical import to_plain
@@ -23,7 +23,8 @@ from mixlab.stages.job import Inputs, Session
 
 log = logging.getLogger(__name__)
 
-Host = Callable[[Any, Inputs, Path], None]
+Host = Callable[[Any, Inputs, Path], Mapping[str, str] | None]
+"""Makes one artifact; may return facts of this run that decide no byte, for its provenance: device, sandbox."""
 
 
 def main(stage: str, run: Host, arguments: Sequence[str] | None = None) -> None:
@@ -63,25 +64,28 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             log.info("%s %s is already whole", node.stage, node.key)
             return
         inputs = open_inputs(planned, node, store, draft, session)
-        run(node.spec, inputs, draft.out)
+        facts = run(node.spec, inputs, draft.out)
         parents = {role: list(references) for role, references in node.parents.items()}
         # provenance first: a kill between the two must not leave an artifact that nobody made
         manifest = draft.publish(
-            to_plain(node.spec), parents, lambda manifest: _note_provenance(store, manifest, node, inputs, started)
+            to_plain(node.spec),
+            parents,
+            lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
         )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
 
 
-def _note_provenance(store: Store, manifest: Manifest, node: Node, inputs: Inputs, started: float) -> None:
+def _note_provenance(
+    store: Store, manifest: Manifest, node: Node, inputs: Inputs, started: float, facts: Mapping[str, str]
+) -> None:
     machine = {
         "threads": inputs.threads,
-        "device": "cpu",
         "micro_batch_windows": inputs.machine.micro_batch_windows,
         "generation_batch": inputs.machine.generation_batch,
     }
     seconds = time.perf_counter() - started
-    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine)
+    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine, facts)
 
 
 def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:
@@ -96,7 +100,22 @@ def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, sessi
             for parent, reference in zip(nodes, references, strict=True)
         )
     threads = planned.machine.resources(node.stage).threads
-    return Inputs(planned.plan, node, folders, specs, draft.resume, planned.files, planned.machine, threads, session)
+    return Inputs(
+        planned.plan,
+        node,
+        folders,
+        specs,
+        draft.resume,
+        planned.files,
+        planned.machine,
+        threads,
+        session,
+        partial(_read_facts, store),
+    )
+
+
+def _read_facts(store: Store, node: Node) -> list[Mapping[str, str]]:
+    return [record.get("facts", {}) for record in read_provenance(store, *node.name)]
 
 
 def _node(plan: Plan, reference: str) -> Node:

@@ -1,6 +1,7 @@
 """What a host is given: verified folders of its parents and reads, where to resume, and the machine's settings."""
 
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ class Session:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of one artifact by role, parents and reads alike, in the order the spec gives meaning to."""
+    """Inputs of one artifact by role, parents and reads alike, in the order the spec gives meaning to.
+
+    `facts_of` tells what the hosts of a node said of each run that made it, as its provenance here records.
+    """
 
     plan: Plan
     node: Node
@@ -37,6 +41,7 @@ class Inputs:
     machine: MachineSettings
     threads: int
     session: Session
+    facts_of: Callable[[Node], Sequence[Mapping[str, str]]] = lambda node: ()
 
     def all(self, role: str) -> tuple[Path, ...]:
         """Folders of a role."""
@@ -65,3 +70,10 @@ class Inputs:
                 )
             found.append((digest, Path(self.files[digest])))
         return found
+
+    def scratch(self) -> Path:
+        """An empty folder for what only this attempt needs; it is never part of the artifact."""
+        folder = self.resume / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder

@@ -8,7 +8,9 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
 
 
-def run(spec: ScoreSpec, inputs: Inputs, out: Path) -> None:
-    """Score a model's responses to a benchmark, item by item."""
+def run(spec: ScoreSpec, inputs: Inputs, out: Path) -> dict[str, str]:
+    """Score a model's responses to a benchmark, item by item; what kept tested code apart is a fact of the run."""
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    write_scores(spec.scoring, items, inputs.one("responses"), out, workers=inputs.machine.sandbox_workers)
+    workers = inputs.machine.sandbox_workers
+    sandbox = write_scores(spec.scoring, items, inputs.one("responses"), out, workers=workers)
+    return {} if sandbox is None else {"sandbox": sandbox}

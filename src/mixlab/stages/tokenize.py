@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
-from mixlab.data.tokenize import write_token_store
+from mixlab.data.tokenize import join_token_stores, write_numbered_store
 from mixlab.plan.specs import TokenizeSpec
 from mixlab.stages.job import Inputs
-from mixlab.stages.source import read_source
+from mixlab.stages.source import open_dataset
 
 
 def run(spec: TokenizeSpec, inputs: Inputs, out: Path) -> None:
-    """Write the token store of one source."""
-    records = read_source(inputs.spec("source"), inputs.one("source"), inputs)
-    write_token_store(spec.tokenize, records, inputs.one("tokenizer"), out)
+    """Write the token store of one source, or join it from its shards."""
+    if "shards" in inputs.folders:
+        join_token_stores(inputs.all("shards"), out)
+        return
+    data = open_dataset(inputs)
+    tokenizer, workers = inputs.one("tokenizer"), inputs.threads
+    write_numbered_store(
+        spec.tokenize, data.numbered(), tokenizer, out, workers=workers, may_be_empty=data.is_part
+    )

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
-from mixlab.data.tokenizer import train_tokenizer
+from mixlab.config.tokenizers import ExternalTokenizerSettings
+from mixlab.data.tokenizer import import_tokenizer, train_tokenizer
 from mixlab.plan.specs import TokenizerSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
 
 
 def run(spec: TokenizerSpec, inputs: Inputs, out: Path) -> None:
-    """Train a tokenizer on the records of its sources."""
+    """Train a tokenizer on the records of its sources, or take the file that somebody else's stands in."""
+    if isinstance(spec.tokenizer, ExternalTokenizerSettings):
+        ((_, path),) = inputs.located([spec.tokenizer.digest])
+        import_tokenizer(spec.tokenizer, path, out)
+        return
     pairs = zip(inputs.specs["sources"], inputs.all("sources"), strict=True)
     train_tokenizer(spec.tokenizer, [read_source(source, artifact, inputs) for source, artifact in pairs], out)

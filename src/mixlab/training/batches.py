@@ -17,6 +17,8 @@ from torch import Tensor
 from mixlab.config.problems import DataError
 
 Integers = NDArray[np.int64]
+Loss = Literal["all", "response"]
+DocumentAttention = Literal["isolated", "across"]
 
 
 class Window(Protocol):
@@ -66,6 +68,8 @@ class Stream:
         """Indices of the windows of step 1, 2, ... `steps`; the last step may have fewer of them."""
         first = (step - 1) * self.global_batch
         places = range(first, min(first + self.global_batch, self.places))
+        if not self.shuffled:
+            return [place % self.windows for place in places]
         return [int(self._order(place // self.windows)[place % self.windows]) for place in places]
 
     def _order(self, number: int) -> Integers:
@@ -74,8 +78,6 @@ class Stream:
         return self._current[1]
 
     def _draw(self, number: int) -> Integers:
-        if not self.shuffled:
-            return np.arange(self.windows, dtype=np.int64)
         # Sorted raw Philox output: unlike Generator.permutation, numpy promises that this stream never changes.
         random = np.random.Philox(counter=[0, 0, 0, number], key=self.seed).random_raw(self.windows)
         return np.argsort(random, kind="stable").astype(np.int64)
@@ -102,12 +104,19 @@ class GlobalBatch:
 
 
 def load_batch(
-    windows: Windows, indices: Sequence[int], micro_batch: int, loss: Literal["all", "response"], vocab_size: int
+    windows: Windows,
+    indices: Sequence[int],
+    micro_batch: int,
+    loss: Loss,
+    vocab_size: int,
+    document_attention: DocumentAttention = "isolated",
 ) -> GlobalBatch:
     """Read the windows `indices` and cut them into micro-batches of `micro_batch` windows.
 
     A token is a target when its predecessor lies in the same document, and for `response` when it belongs to an
-    answer. Raises DataError for a token id the model has no row for.
+    answer. With `document_attention: across` a window is one document: positions run through it, every token sees all
+    before it, and the first token of the next document is a target too. Raises DataError for a token id the model has
+    no row for.
     """
     read = [windows.window(index) for index in indices]
     for index, window in zip(indices, read, strict=True):
@@ -116,25 +125,27 @@ def load_batch(
                 f"mixture: window {index} has token id {int(window.tokens_T.max())}, but the model's vocabulary "
                 f"has {vocab_size} entries; train model and mixture with one tokenizer"
             )
-    micro = [_pad(read[first : first + micro_batch], loss) for first in range(0, len(read), micro_batch)]
+    parts = [read[first : first + micro_batch] for first in range(0, len(read), micro_batch)]
+    micro = [_pad(part, loss, document_attention) for part in parts]
     tokens = sum(len(window.tokens_T) for window in read)
     return GlobalBatch(micro, tokens, sum(len(part.targets_N) for part in micro))
 
 
-def _pad(windows: Sequence[Window], loss: Literal["all", "response"]) -> MicroBatch:
+def _pad(windows: Sequence[Window], loss: Loss, attention: DocumentAttention) -> MicroBatch:
     shape = (len(windows), max(1, *(len(window.tokens_T) for window in windows)))
     tokens_BT, positions_BT = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     # Padding is a document of its own: it sees itself alone, and no row of the attention is empty (NaN).
     documents_BT = np.full(shape, -1, np.int64)
     answers_BT = np.zeros(shape, np.bool_)
     for row, window in enumerate(windows):
-        lengths = np.asarray(window.segment_lengths, np.int64)
         length = len(window.tokens_T)
+        lengths = np.asarray(window.segment_lengths if attention == "isolated" else [length], np.int64)
         starts = np.cumsum(lengths) - lengths
         tokens_BT[row, :length] = window.tokens_T
         documents_BT[row, :length] = np.repeat(np.arange(len(lengths)), lengths)
         positions_BT[row, :length] = np.arange(length) - np.repeat(starts, lengths)
-        answers_BT[row, :length] = window.response_mask_T
+        if loss == "response":
+            answers_BT[row, :length] = window.response_mask_T
     # Position t is a row of the loss when token t + 1 continues its document; position 0 begins another one.
     wanted_BT = np.zeros(shape, np.bool_)
     wanted_BT[:, :-1] = (documents_BT[:, 1:] >= 0) & (positions_BT[:, 1:] > 0)

@@ -38,6 +38,7 @@ class Loop:
             self._micro_batch,
             settings.loss,
             trainee.model.shape.vocab_size,
+            settings.document_attention,
         )
         ratio = rate_ratio(settings.schedule, step, self.stream.steps)
         loss = self._learn(batch, step, ratio) if batch.targets else None

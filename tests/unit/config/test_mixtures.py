@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from mixlab.config.mixture_config import MixtureConfig
-from mixlab.config.mixtures import MixtureSettings
+from mixlab.config.mixtures import MixtureSettings, RawFactor, RawFactors
 from mixlab.config.sources import SourceConfig
 
 FIELDS: dict[str, Any] = {
@@ -112,6 +112,28 @@ def test_an_order_by_key_makes_names_irrelevant() -> None:
         ({"budget": {}}, "got none"),
         ({"budget": {"tokens": "0.5"}}, "expected a whole number"),
         ({"max_epochs": 0}, "greater than 0"),
+        ({"budget": {"tokens": 0}}, "greater than 0"),
+        ({"budget": {"steps": 5}}, "`steps` and `global_batch_windows` go together"),
+        ({"budget": {"tokens": 5, "global_batch_windows": 2}}, "`steps` and `global_batch_windows` go together"),
+        ({"budget": {"steps": 5, "global_batch_windows": 2, "tokens": 9}}, "got tokens and steps"),
+        ({"raw": {"factors": {"wiki": 2}, "weights": {"wiki": 1}}}, "write one of `ratios:`"),
+        ({"raw": {"factors": {"wikki": 2}}}, "unknown name 'wikki'; did you mean 'wiki'?"),
+        ({"raw": {"factors": {"gsm": 2}}}, "is no raw source"),
+        ({"raw": {"factors": {"wiki": -1}}}, "must not be negative"),
+        ({"raw": {"factors": {"wiki": 2}}, "sources": dict.fromkeys(SOURCES, 1)}, "factors multiply the population"),
+        ({"phases": [{"from_share": "1/2"}]}, "a phase changes nothing"),
+        ({"phases": [{"instruction": 0}]}, "got none"),
+        ({"phases": [{"from_share": "1/2", "from_step": 2, "instruction": 0}]}, "got from_step and from_share"),
+        ({"phases": [{"from_step": 2, "instruction": 0}]}, "from_step needs a budget in steps"),
+        ({"phases": [{"from_tokens": "7e5", "instruction": 0}]}, "from_tokens 700,000 lies outside of the budget"),
+        ({"phases": [{"from_share": 1, "instruction": 0}]}, "less than 1"),
+        (
+            {"phases": [{"from_share": "1/2", "instruction": 0}, {"from_share": "1/3", "instruction": 1}]},
+            "each begins later",
+        ),
+        ({"phases": [{"from_share": "1/2", "category": {"weights": {"cod": 1}}}]}, "did you mean 'code'?"),
+        ({"phases": [{"from_share": "1/2", "language": {"ratios": {"en": "0.4"}}}]}, r"ratios sum to 0\.4"),
+        ({"phases": [{"from_share": "1/2", "category": {"weights": {"code": 1}}}]}, r"phases\[0\]: cell any language"),
     ],
 )
 def test_a_mixture_that_cannot_be_met_is_refused_before_anything_runs(changes: dict[str, Any], message: str) -> None:
@@ -125,3 +147,58 @@ def test_the_joint_of_two_axes_needs_a_source_in_every_cell_unless_it_may_be_rak
     with pytest.raises(ValidationError, match="cell ja/code has a share and no source: add a source"):
         _settings(**joint)
     assert _settings(**joint, on_empty_cell="rake").on_empty_cell == "rake"
+
+
+def test_phases_take_what_they_leave_out_from_the_mixture() -> None:
+    phases = [
+        {"from_tokens": "2e5", "instruction": "1/2"},
+        {"from_share": "1/2", "cells": {"ratios": {"en/math": 1}}},
+        {"from_share": "0.9", "raw": {"factors": {"wiki": 3}}, "language": "natural"},
+    ]
+    settings = _settings(language={"weights": {"en": 1, "ja": 1}}, phases=phases)
+    first, second, third = settings.phases
+    assert [phase.begin for phase in settings.phases] == [Fraction(1, 3), Fraction(1, 2), Fraction(9, 10)]
+    assert (first.instruction, first.language) == (Fraction(1, 2), {"en": Fraction(1, 2), "ja": Fraction(1, 2)})
+    assert (second.instruction, second.language, second.cells) == (Fraction(4, 5), "natural", {"en/math": 1})
+    assert (third.language, third.cells) == ("natural", None)
+    assert third.raw == RawFactors(factors=(RawFactor(source=3, factor=Fraction(3)),))
+    assert [share for _, share, _ in settings.stretches()] == [Fraction(1, 3), Fraction(1, 2), Fraction(9, 10), 1]
+    assert MixtureSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_phase_from_a_step_begins_with_its_first_window() -> None:
+    budget = {"steps": 10, "global_batch_windows": 4}
+    settings = _settings(budget=budget, phases=[{"from_step": 6, "instruction": 0}])
+    assert (settings.budget.windows, settings.phases[0].begin) == (40, Fraction(1, 2))
+    assert settings == _settings(budget={"windows": 40}, phases=[{"from_share": "50 %", "instruction": 0}])
+
+
+def test_a_source_that_only_a_phase_uses_is_used() -> None:
+    config = MixtureConfig.model_validate(
+        BASE | {"instruction": 1, "phases": [{"from_share": "1/2", "instruction": "1/2"}]}
+    )
+    assert config.used_names(DECLARED) == ("gsm", "mawps", "soseki", "wiki")
+    assert MixtureConfig.model_validate(BASE | {"instruction": 1}).used_names(DECLARED) == ("gsm", "mawps")
+
+
+def test_a_factor_of_one_is_no_factor_and_one_of_nothing_no_source() -> None:
+    assert _settings(raw={"factors": {"wiki": 1, "soseki": "1/1"}}) == _settings()
+    assert _settings(raw={"factors": {"soseki": 0}}) == _settings(sources=["wiki", "gsm", "mawps"])
+
+
+def test_names_give_way_to_the_parts_they_stand_for() -> None:
+    expansion = {"books": ("soseki", "wiki"), "skills": ("gsm", "mawps"), "gsm": ("gsm",), "wiki": ("wiki",)}
+    given: dict[str, Any] = BASE | {"sources": ["books", "skills"]}
+    config = MixtureConfig.model_validate(given).renamed(expansion)
+    assert config.to_settings(DECLARED, 0) == _settings()
+    weighted = MixtureConfig.model_validate(given | {"sources": {"books": 3, "gsm": "1/2", "mawps": 1}})
+    assert weighted.renamed(expansion).sources == {"soseki": 3, "wiki": 3, "gsm": Fraction(1, 2), "mawps": 1}
+    whole = MixtureConfig.model_validate(given | {"raw": {"weights": {"books": 1}}}).renamed(expansion)
+    assert whole.to_settings(DECLARED, 0) == _settings(
+        raw={"weights": {"all": 1}}, raw_groups={"all": ["wiki", "soseki"]}
+    )
+    phase = {"from_share": "1/2", "raw": {"factors": {"books": 2}}}
+    later = MixtureConfig.model_validate(given | {"phases": [phase]}).renamed(expansion)
+    assert later.phases[0].raw.factors == {"soseki": 2, "wiki": 2}
+    with pytest.raises(ValueError, match="'books' and 'wiki' both hold 'wiki'"):
+        MixtureConfig.model_validate(given | {"sources": ["books", "wiki", "gsm", "mawps"]}).renamed(expansion)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mixlab.config.fields import parse_template
-from mixlab.config.sources import SourceConfig, SourceSettings
+from mixlab.config.sources import FilesOrigin, SourceConfig, SourceSettings, find_repeated
 
 A, B = "a" * 64, "b" * 64
 
@@ -58,6 +58,29 @@ def test_settings_survive_json() -> None:
         ({"origin": {"columns": ["q"]}}, "`columns` belongs to format tsv or csv, not jsonl"),
         ({"origin": {"format": "text", "split": "headings"}}, "go together"),
         ({"origin": {"limit": 0}}, "greater than 0"),
+        ({"origin": {"preset": "alpaca"}}, "`preset` and `fields` say the same thing"),
+        ({"origin": {"preset": "text", "fields": {}}}, "`preset: text` belongs to kind raw, not instruction"),
+        ({"origin": {"max_record_mib": 0}}, "greater than 0"),
+        ({"origin": {"select": {"by": "{a", "values": ["b"]}}}, "no placeholder"),
+        ({"category": "to_be_labelled"}, "needs `labeller: NAME`"),
+        ({"labeller": "llm"}, "belongs to `category: to_be_labelled`"),
+        (
+            {
+                "kind": "benchmark",
+                "category": "to_be_labelled",
+                "labeller": "x",
+                "origin": {"fields": {"item": {"p": "{q}"}}},
+            },
+            "`category: to_be_labelled` belongs to kind instruction",
+        ),
+        (
+            {
+                "kind": "raw",
+                "category": None,
+                "origin": {"format": "text", "fields": {}, "select": {"by": "{a}", "values": ["b"]}},
+            },
+            "a text has no fields to select by",
+        ),
         ({"kind": "benchmark", "origin": {"fields": {"id": "{n}"}}}, "needs `fields: {item"),
         (
             {"origin": {"joined": {"paths": ["y"], "format": "jsonl", "id": "{n}", "item": {"r": "{r}"}}}},
@@ -98,3 +121,50 @@ def test_a_template_splits_into_text_and_places() -> None:
     for wrong in ("{", "}", "{}", "{a b}", "{a..b}"):
         with pytest.raises(ValueError, match="no placeholder"):
             parse_template(wrong)
+
+
+def test_a_preset_is_the_fields_it_stands_for() -> None:
+    spelt = _config(origin={"fields": {"user": "{question}", "assistant": "{answer}"}})
+    named = _config(origin={"preset": "question_answer", "fields": {}})
+    assert spelt.to_settings([A]) == named.to_settings([A])
+
+
+def _hub(**changes: Any) -> SourceConfig:
+    origin = {"type": "hub", "id": "acme/qa", "preset": "question_answer"} | changes
+    base: dict[str, Any] = {"kind": "instruction", "language": "en", "category": "math", "licence": "MIT"}
+    return SourceConfig.model_validate(base | {"origin": origin})
+
+
+def test_a_hub_source_is_decided_by_its_commit_and_not_by_the_name_of_the_revision() -> None:
+    commit = "c" * 40
+    assert _hub(revision="main").to_settings(revision=commit) == _hub(revision="v1").to_settings(revision=commit)
+    assert _hub(split="test").to_settings(revision=commit) != _hub().to_settings(revision=commit)
+    with pytest.raises(ValidationError, match="revision"):
+        _hub().to_settings(revision=None)
+
+
+@pytest.mark.parametrize("name", ["json", "../qa", "/acme/qa", "acme/qa/x", "hf://acme", "acme/..", "acme/qa@main"])
+def test_what_is_no_name_on_the_hub_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="id"):
+        _hub(id=name)
+
+
+def test_only_the_columns_that_are_named_are_read() -> None:
+    fields = {
+        "derive": {"right": {"type": "choice", "choices": ["c.x", "d"], "index": "gold"}},
+        "user": "{q.0} {right}",
+        "assistant": "{a?}",
+    }
+    settings = _config(origin={"fields": fields, "select": {"by": "{topic.name}", "values": ["x"]}}).to_settings([A])
+    assert isinstance(settings.origin, FilesOrigin)
+    assert settings.origin.fields.columns(settings.origin.select) == {"q", "a", "c", "d", "gold", "topic"}
+
+
+def test_two_names_for_the_same_records_are_found_and_other_uses_of_a_file_are_not() -> None:
+    sources = {
+        "one": _config().to_settings([A]),
+        "more": _config().to_settings([A, B]),
+        "turned": _config(origin={"fields": {"user": "{a}", "assistant": "{q}"}}).to_settings([A]),
+        "again": _config(on_bad_record="exclude", category="code").to_settings([A]),
+    }
+    assert find_repeated(sources) == [("again", "one")]

@@ -1,11 +1,11 @@
 """What training reads is what was written: tokens, segment borders and response masks."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from store_fakes import write_fake_shards, write_fake_store
 
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
@@ -14,53 +14,44 @@ from mixlab.data.mixing import build_mixture
 from mixlab.data.packing import write_pack
 from mixlab.data.windows import MixtureWindows
 
-
-def _store(folder: Path, documents: list[int], spans: list[tuple[int, int]], vocab_size: int = 300) -> Path:
-    folder.mkdir()
-    dtype = np.dtype("<u2" if vocab_size <= 65536 else "<u4")
-    np.arange(sum(documents), dtype=dtype).tofile(folder / "tokens.bin")
-    np.save(folder / "document_offsets.npy", np.cumsum([0, *documents]).astype("<i8"))
-    np.save(folder / "response_spans.npy", np.array(spans, dtype="<i8").reshape(-1, 2))
-    (folder / "index.json").write_text(json.dumps({"dtype": dtype.name, "vocab_size": vocab_size}))
-    return folder
+RAW = {"kind": "raw", "language": "en"}
+DIALOGUES = {"kind": "instruction", "language": "en", "category": "math"}
+Folders = tuple[Path, list[Path], list[Path]]
 
 
-def _mixture(tmp_path: Path, packs: list[Path]) -> Path:
-    raw = {"kind": "raw", "language": "en"}
-    dialogues = {"kind": "instruction", "language": "en", "category": "math"}
-    settings: dict[str, Any] = {"sources": [raw, dialogues], "budget": {"epochs": 1}}
+def _mixture(tmp_path: Path, packs: list[Path], sources: list[dict[str, Any]]) -> Path:
+    settings: dict[str, Any] = {"sources": sources, "budget": {"epochs": 1}}
     (tmp_path / "mixture").mkdir()
     build_mixture(MixtureSettings.model_validate(settings), packs, tmp_path / "mixture")
     return tmp_path / "mixture"
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, list[Path], list[Path]]:
-    stores = [
-        _store(tmp_path / "raw", [5, 20, 3], []),
-        _store(tmp_path / "dialogues", [6, 4, 9], [(2, 4), (5, 6), (8, 10), (15, 19)]),
-    ]
+def _packed(tmp_path: Path, stores: list[Path], layout: str = "packed", sequence_tokens: int = 8) -> list[Path]:
     packs = []
     for kind, store in zip(("raw", "instruction"), stores, strict=True):
         packs.append(tmp_path / f"pack_{kind}")
         packs[-1].mkdir()
-        write_pack(PackSettings(sequence_tokens=8), store, kind, packs[-1])
-    return _mixture(tmp_path, packs), packs, stores
+        write_pack(PackSettings(sequence_tokens=sequence_tokens, layout=layout), store, kind, packs[-1])
+    return packs
 
 
-def test_the_windows_of_a_mixture_hold_every_token_and_mark_exactly_the_responses(
-    folders: tuple[Path, list[Path], list[Path]],
-) -> None:
-    mixture, packs, stores = folders
-    windows = MixtureWindows(mixture, packs, stores)
-    order = np.load(mixture / "windows.npy")
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    stores = [
+        write_fake_store(tmp_path / "raw", [5, 20, 3], []),
+        write_fake_store(tmp_path / "dialogues", [6, 4, 9], [(2, 4), (5, 6), (8, 10), (15, 19)]),
+    ]
+    packs = _packed(tmp_path, stores)
+    return _mixture(tmp_path, packs, [RAW, DIALOGUES]), packs, stores
+
+
+def test_the_windows_of_a_mixture_hold_every_token_and_mark_exactly_the_responses(folders: Folders) -> None:
+    windows = MixtureWindows(*folders)
     assert windows.sequence_tokens == 8
-    assert len(windows) == len(order)
     seen: dict[int, list[int]] = {0: [], 1: []}
     responses: list[int] = []
     for number in range(len(windows)):
-        window = windows.window(number)
-        source = int(order[number, 0])
+        window, source = windows.window(number), windows.order[number].source
         assert sum(window.segment_lengths) == len(window.tokens_T) == len(window.response_mask_T) <= 8
         seen[source] += window.tokens_T.tolist()
         assert source == 1 or not window.response_mask_T.any()
@@ -70,13 +61,11 @@ def test_the_windows_of_a_mixture_hold_every_token_and_mark_exactly_the_response
     assert sorted(responses) == [2, 3, 5, 8, 9, 15, 16, 17]
 
 
-def test_no_segment_crosses_a_document(folders: tuple[Path, list[Path], list[Path]]) -> None:
-    mixture, packs, stores = folders
-    windows = MixtureWindows(mixture, packs, stores)
-    order = np.load(mixture / "windows.npy")
-    for number, (source, _) in enumerate(order.tolist()):
+def test_no_segment_crosses_a_document(folders: Folders) -> None:
+    windows = MixtureWindows(*folders)
+    for number in range(len(windows)):
         window = windows.window(number)
-        ends = np.load(stores[source] / "document_offsets.npy")
+        ends = np.load(folders[2][windows.order[number].source] / "document_offsets.npy")
         at = 0
         for length in window.segment_lengths:
             segment = window.tokens_T[at : at + length]
@@ -85,24 +74,45 @@ def test_no_segment_crosses_a_document(folders: tuple[Path, list[Path], list[Pat
             assert np.searchsorted(ends, segment[0], "right") == np.searchsorted(ends, segment[-1], "right")
 
 
+def test_many_windows_at_once_are_the_windows_one_by_one(folders: Folders) -> None:
+    windows = MixtureWindows(*folders)
+    tokens_BT, lengths_B = windows.read_windows(1, len(windows))
+    for row, number in enumerate(range(1, len(windows))):
+        window = windows.window(number).tokens_T
+        assert tokens_BT[row, : lengths_B[row]].tolist() == window.tolist()
+        assert not tokens_BT[row, lengths_B[row] :].any()
+
+
+@pytest.mark.parametrize("layout", ["packed", "concatenated"])
+def test_a_store_in_shards_gives_the_windows_of_the_store_in_one(tmp_path: Path, layout: str) -> None:
+    documents, spans = [6, 4, 9, 7, 5], [(2, 4), (5, 6), (8, 10), (15, 19), (20, 26), (28, 31)]
+    shards = [([6, 4], spans[:3]), ([9], [(5, 9)]), ([7, 5], [(1, 7), (9, 12)])]
+    whole = write_fake_store(tmp_path / "whole", documents, spans)
+    joined = write_fake_shards(tmp_path / "joined", shards)
+    found = []
+    for store in (whole, joined):
+        place = tmp_path / f"of_{store.name}"
+        place.mkdir()
+        packs = _packed(place, [store, store], layout)[1:]
+        windows = MixtureWindows(_mixture(place, packs, [DIALOGUES]), packs, [store])
+        read = [windows.window(number) for number in range(len(windows))]
+        found.append([(one.tokens_T.tolist(), one.response_mask_T.tolist(), one.segment_lengths) for one in read])
+    assert found[0] == found[1]
+    assert {token for tokens, *_ in found[0] for token in tokens} >= set(range(10, 18))
+
+
 def test_a_large_vocabulary_reads_as_four_bytes(tmp_path: Path) -> None:
-    store = _store(tmp_path / "big", [4, 4], [(1, 3), (5, 8)], vocab_size=70_000)
-    pack = tmp_path / "pack"
-    pack.mkdir()
-    write_pack(PackSettings(sequence_tokens=8, layout="one_per_window"), store, "instruction", pack)
-    (tmp_path / "mixture").mkdir()
-    np.save(tmp_path / "mixture" / "windows.npy", np.array([[0, 1]], dtype="<i8"))
-    windows = MixtureWindows(tmp_path / "mixture", [pack], [store])
-    assert windows.window(0).tokens_T.tolist() == [4, 5, 6, 7]
+    store = write_fake_store(tmp_path / "big", [4, 4], [(1, 3), (5, 8)], vocab_size=70_000)
+    packs = _packed(tmp_path, [store, store], "one_per_window")[1:]
+    windows = MixtureWindows(_mixture(tmp_path, packs, [DIALOGUES]), packs, [store])
+    assert sorted(windows.window(number).tokens_T.tolist() for number in range(2)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert windows.vocab_size == 70_000
 
 
-def test_a_pack_beside_another_token_store_is_refused(
-    tmp_path: Path, folders: tuple[Path, list[Path], list[Path]]
-) -> None:
+def test_a_pack_beside_another_token_store_is_refused(tmp_path: Path, folders: Folders) -> None:
     mixture, packs, stores = folders
     with pytest.raises(DataError, match="was not packed from the token store"):
         MixtureWindows(mixture, packs, stores[::-1])
-    other = _store(tmp_path / "other", [5, 20, 3], [], vocab_size=400)
+    other = write_fake_store(tmp_path / "other", [5, 20, 3], [], vocab_size=400)
     with pytest.raises(DataError, match=r"different vocabularies: \[300, 400\]"):
         MixtureWindows(mixture, packs, [other, stores[1]])

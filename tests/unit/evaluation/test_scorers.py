@@ -119,7 +119,6 @@ def test_a_completion_is_cut_at_a_stop_string_and_run_with_the_tests(tmp_path):
     assert [scores[name]["score"] for name in "abc"] == [1, 0, 0]
     assert [scores[name]["note"] for name in "abc"] == ["passed", "raised AssertionError", "prompt_too_long"]
     assert scores["a"]["extracted"] == "    return a + b\n"
-    assert index["sandbox"] in (LABEL_BUBBLEWRAP, LABEL_FALLBACK)
     assert index["unsolvable"] == []
 
 
@@ -155,6 +154,14 @@ def test_items_without_a_response_are_left_out_and_order_is_that_of_responses(tm
 def test_a_response_to_an_unknown_item_is_an_error(tmp_path):
     with pytest.raises(DataError, match="item z: no item of the source"):
         score(tmp_path, ExactMatchSettings(), [{"id": "a", "answer": "x"}], {"a": "x", "z": "x"})
+
+
+def test_what_kept_tested_code_apart_is_told_and_stands_in_no_file(tmp_path):
+    responses = respond(tmp_path / "responses", {"add": ADD["canonical_solution"]})
+    label = write_scores(PythonTestsSettings(), [ADD], responses, tmp_path)
+    assert label in (LABEL_BUBBLEWRAP, LABEL_FALLBACK)
+    assert [path.name for path in tmp_path.glob("*.json*") if label in path.read_text()] == []
+    assert write_scores(ExactMatchSettings(answer_field="prompt"), [ADD], responses, tmp_path) is None
 
 
 def test_scores_are_the_same_bytes_whatever_the_number_of_workers(tmp_path):

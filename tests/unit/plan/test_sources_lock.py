@@ -10,13 +10,14 @@ import pytest
 
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
-from mixlab.config.sources import SourceConfig
+from mixlab.config.sources import HubConfig, SourceConfig
 from mixlab.plan import sources_lock
 from mixlab.plan.canonical import render_spec
 from mixlab.plan.sources_lock import (
     LockedSource,
     check_sources,
     locate_files,
+    lock_hub,
     lock_source,
     read_lock,
     remember_files,
@@ -56,7 +57,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Hashed:
     """Names of the files that are hashed, in order."""
     names: Hashed = []
     digest = sources_lock._sha256
-    monkeypatch.setattr(sources_lock, "_sha256", lambda path: names.append(path.name) or digest(path))
+    monkeypatch.setattr(sources_lock, "_sha256", lambda path, *told: names.append(path.name) or digest(path))
     return names
 
 
@@ -134,12 +135,17 @@ def test_a_touched_file_that_is_too_large_is_refused_and_its_cure_named(
     assert hashed == []
 
 
-def test_what_was_just_locked_is_trusted_however_large_it_is(
+def test_a_large_file_is_refused_until_it_was_locked_here_and_again_when_it_changes(
     root: Path, locked: dict[str, LockedSource], check: Check
 ) -> None:
-    assert len(check(STRICT)) == 2
+    told = check(STRICT)
+    assert len(told) == 2
+    assert all("too large to hash while planning; run `mixlab lock texts`" in one for one in told)
     remember_files(locked["texts"], STRICT, root, root / "work")
     assert check(STRICT) == []
+    (root / "data/b.jsonl").write_text('{"text": "two?"}\n')
+    (told_again,) = check(STRICT)
+    assert "run `mixlab lock texts`" in told_again
 
 
 def test_changed_content_of_the_same_size_is_told(root: Path, check: Check) -> None:
@@ -233,5 +239,52 @@ def test_a_lock_is_of_a_declaration_until_its_root_or_paths_change(locked: dict[
 
 def test_sources_are_selected_by_patterns_and_what_matches_none_is_told() -> None:
     assert select(["wiki_*", "code"], ["wiki_ja", "code", "wiki_en", "math"]) == ["code", "wiki_en", "wiki_ja"]
-    with pytest.raises(ConfigError, match="no file source is named 'maths'; did you mean 'math'"):
+    with pytest.raises(ConfigError, match="nothing that can be locked is named 'maths'; did you mean 'math'"):
         select(["maths"], ["math"])
+
+
+def test_a_hub_source_is_locked_by_its_commit_until_another_revision_is_declared(root: Path) -> None:
+    hub = {"type": "hub", "id": "acme/qa", "preset": "text"}
+    base = {"kind": "raw", "language": "en", "licence": "CC0-1.0"}
+    config = SourceConfig.model_validate(base | {"origin": hub})
+    assert isinstance(config.origin, HubConfig)
+    one = lock_hub(config.origin, "c" * 40)
+    write_lock(root, {"hub": one})
+    assert read_lock(root) == {"hub": one}
+    assert '"hub"' in (root / "sources.lock").read_text(encoding="utf-8")
+    assert one.is_of(config.origin)
+    assert not one.is_of(config.origin.model_copy(update={"revision": "v2"}))
+    assert not one.is_of(configure("b.jsonl").origin)  # type: ignore[arg-type]
+    settled = one.settle(config)
+    assert settled.origin.revision == "c" * 40  # type: ignore[union-attr]
+    assert check_sources({"hub": one}, MACHINE, root, root / "work") == []
+    with pytest.raises(ConfigError, match="is read from the hub"):
+        lock_source("hub", config, MACHINE, root)
+
+
+def test_a_file_source_locked_before_is_not_the_hub_source_declared_now(locked: dict[str, LockedSource]) -> None:
+    hub = HubConfig.model_validate({"type": "hub", "id": "acme/qa", "preset": "text"})
+    assert not locked["texts"].is_of(hub)
+
+
+def test_a_folder_saved_by_datasets_stands_for_its_arrow_files(root: Path) -> None:
+    folder = root / "data/saved/train"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"_data_files": [{"filename": "data-0.arrow"}]}')
+    (folder / "dataset_info.json").write_text("{}")
+    (folder / "data-0.arrow").write_bytes(b"one")
+    (root / "data/saved/dataset_dict.json").write_text('{"splits": ["train"]}')
+    one = lock_source("texts", configure("saved/train", format="arrow"), MACHINE, root)
+    assert [file.path for file in one.files] == ["saved/train/data-0.arrow"]
+    with pytest.raises(ConfigError, match="holds several splits; name one, such as saved/train"):
+        lock_source("texts", configure("saved", format="arrow"), MACHINE, root)
+    (folder / "state.json").write_text("[]")
+    with pytest.raises(ConfigError, match="is not as `datasets` saves it"):
+        lock_source("texts", configure("saved/train", format="arrow"), MACHINE, root)
+
+
+def test_hashing_a_large_file_tells_how_far_it_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources_lock, "_TOLD_BYTES", 1)
+    told: list[str] = []
+    lock_source("texts", configure("b.jsonl"), MACHINE, root, told.append)
+    assert told == ["b.jsonl: 0 of 0.0 GiB hashed"]

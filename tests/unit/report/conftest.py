@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from report_fakes import CERTIFICATE, DATA, SFT_CERTIFICATE, write_data
 
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.lineage import Ancestor
@@ -26,40 +27,6 @@ BENCHMARKS = {"math_en": ("math", "en"), "math_ja": ("math", "ja"), "code_en": (
 VARIANTS = {"aa11": 8, "bb22": 1}
 
 
-def _entry(requested: str, ratio: float, observed: int, of: int, **labels: object) -> dict:
-    return {
-        **labels,
-        "requested_ratio": requested,
-        "requested_ratio_float": ratio,
-        "requested_tokens": round(ratio * of),
-        "population_tokens": 40000,
-        "allocated_tokens": observed,
-        "observed_ratio": observed / of,
-        "windows": observed // 100,
-        "repetition": observed / 40000,
-    }
-
-
-CERTIFICATE = {
-    "seed": 0,
-    "unit": "tokens",
-    "budget": 1000,
-    "max_epochs": "4",
-    "sources": [
-        _entry("1/3", 1 / 3, 332, 998, position=0, kind="instruction", language="en", category="math"),
-        _entry("2/3", 2 / 3, 666, 998, position=1, kind="raw", language="ja", category=None),
-    ],
-    "axes": {
-        "instruction": {"instruction": _entry("1/3", 1 / 3, 332, 998), "raw": _entry("2/3", 2 / 3, 666, 998)},
-        "language": {"en": _entry("1", 1.0, 332, 332, feasible_ratio="1", feasible_ratio_float=1.0)},
-        "category": {"math": _entry("1", 1.0, 332, 332, feasible_ratio="1", feasible_ratio_float=1.0)},
-        "cells": {"en/math": _entry("1", 1.0, 332, 332, feasible_ratio="1", feasible_ratio_float=1.0)},
-        "raw": {"ja": _entry("1", 1.0, 666, 666, feasible_ratio="1", feasible_ratio_float=1.0)},
-    },
-    "total": _entry("1", 1.0, 998, 998),
-}
-
-
 def effect(**changes):
     stated = {"name": "math helps math", "variant": "混合 A", "against": "none", "stage": "after_sft"}
     return EffectSettings(**{**stated, "categories": ("math",), "at_least": "30 %", **changes})
@@ -80,6 +47,7 @@ def settings() -> ReportSettings:
             effect(name="the judge agrees", measure="judge_score", categories=(), at_least=1),
         ),
         notes=("Ten items per benchmark.",),
+        data=DATA,
     )
 
 
@@ -143,8 +111,14 @@ def aggregate(tmp_path: Path, settings: ReportSettings) -> Path:
 
 
 @pytest.fixture
-def report(tmp_path: Path, settings: ReportSettings, aggregate: Path) -> Path:
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """The artifacts that the report's data is read from, by key."""
+    return write_data(tmp_path / "data", {"mix-aa11": CERTIFICATE, "mix-sft": SFT_CERTIFICATE})
+
+
+@pytest.fixture
+def report(tmp_path: Path, settings: ReportSettings, aggregate: Path, folders: dict[str, Path]) -> Path:
     out = tmp_path / "report"
     out.mkdir()
-    write_report(settings, aggregate, out)
+    write_report(settings, aggregate, out, folders=folders)
     return out

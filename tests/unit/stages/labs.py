@@ -1,7 +1,7 @@
 """A working folder with a finished run and a plan of averages of it, and hosts that write, err and break."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ TRAINING = {
 }
 DIGEST = "0" * 64
 
-Host = Callable[[specs.Spec, Inputs, Path], None]
+Host = Callable[[specs.Spec, Inputs, Path], Mapping[str, str] | None]
 
 
 def write_spec(spec: specs.Spec, inputs: Inputs, out: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,6 @@ def test_provenance_says_who_where_and_how_and_holds_no_value_of_the_environment
     (record,) = lab.list_provenance(node)
     assert record["machine"] == {
         "threads": 3,
-        "device": "cpu",
         "micro_batch_windows": 5,
         "generation_batch": MachineSettings().generation_batch,
     }
@@ -133,6 +133,28 @@ def test_provenance_says_who_where_and_how_and_holds_no_value_of_the_environment
     assert facts == {**identity, "host": socket.gethostname(), "reproducible": "bytes"}
     assert record["digest"] == read_manifest(lab.store.folder(*node.name)).digest
     assert [name for name, value in variables.items() if value in json.dumps(record)] == []
+
+
+def test_facts_of_a_run_go_to_provenance_alone_and_are_told_to_those_below(lab: Lab) -> None:
+    first, second, _ = lab.averages
+    told: list[list[Mapping[str, str]]] = []
+
+    def measure(spec: specs.Spec, inputs: Inputs, out: Path) -> dict[str, str]:
+        write_spec(spec, inputs, out)
+        return {"sandbox": "a shed 小屋"}
+
+    def listen(spec: specs.Spec, inputs: Inputs, out: Path) -> None:
+        write_spec(spec, inputs, out)
+        told.extend(list(inputs.facts_of(node)) for node in (first, lab.ipt))
+
+    lab.make(measure, first)
+    lab.make(listen, second)
+    (record,) = lab.list_provenance(first)
+    assert record["facts"] == {"sandbox": "a shed 小屋"}
+    assert "小屋" not in (lab.store.folder(*first.name) / "manifest.json").read_text()
+    assert told == [[{"sandbox": "a shed 小屋"}], []]
+    (plain,) = lab.list_provenance(second)
+    assert "facts" not in plain
 
 
 def test_a_parent_that_is_absent_is_refused_and_the_cure_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

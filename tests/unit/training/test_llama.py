@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -46,6 +47,30 @@ def test_documents_of_a_padded_batch_equal_forward_passes_of_each_document_alone
             alone = logits_of(model, window.tokens_T[start : start + length])
             torch.testing.assert_close(packed_BTV[row, start : start + length], alone, atol=1e-5, rtol=1e-5)
             start += length
+
+
+def test_logits_see_other_documents_of_the_window_only_where_attention_goes_across():
+    model, windows = build_model(small_model(), seed=3), FakeWindows(count=1)
+    window = windows.windows[0]
+    first, length = window.segment_lengths[0], len(window.tokens_T)
+    logits = {}
+    for attention in ("isolated", "across"):
+        for name, change in (("as it is", 0), ("another first token", 1)):
+            tokens_T = window.tokens_T.copy()
+            tokens_T[0] = (tokens_T[0] + change) % VOCAB
+            windows.windows = [replace(window, tokens_T=tokens_T)]
+            micro = load_batch(windows, [0], 1, "all", VOCAB, attention).micro[0]
+            with torch.no_grad():
+                logits[attention, name] = model(
+                    micro.tokens_BT, micro.documents_BT, micro.positions_BT, torch.arange(length)
+                )
+    for attention in ("isolated", "across"):
+        before, after = logits[attention, "as it is"], logits[attention, "another first token"]
+        same = torch.isclose(before, after, atol=1e-6).all(dim=1)
+        assert not same[:first].any()
+        assert same[first:].all() == (attention == "isolated")
+    whole = logits_of(model, window.tokens_T)
+    torch.testing.assert_close(logits["across", "as it is"], whole, atol=1e-5, rtol=1e-5)
 
 
 def test_a_seed_is_a_model_and_leaves_torchs_own_generator_alone():

@@ -73,6 +73,15 @@ def test_response_loss_learns_answers_only_and_never_the_first_token_of_a_docume
     assert micro.targets_N.tolist() == [12, 21]
 
 
+def test_with_attention_across_documents_a_window_is_read_as_one():
+    given = Given(window([10, 11, 12], [20, 21], answers=[0, 0, 1, 1, 1]), window([30, 31], answers=[0, 1]))
+    micro = load_batch(given, [0, 1], 2, "all", VOCAB, "across").micro[0]
+    assert micro.targets_N.tolist() == [11, 12, 20, 21, 31]
+    assert micro.positions_BT.tolist() == [[0, 1, 2, 3, 4], [0, 1, 0, 0, 0]]
+    assert micro.documents_BT.tolist() == [[0] * 5, [0, 0, -1, -1, -1]]
+    assert load_batch(given, [0, 1], 2, "response", VOCAB, "across").micro[0].targets_N.tolist() == [12, 20, 21, 31]
+
+
 def test_micro_batches_hold_the_same_targets_and_are_padded_to_their_own_longest_window():
     windows = FakeWindows(count=6)
     whole = load_batch(windows, range(6), 6, "all", VOCAB)

@@ -1,0 +1,132 @@
+"""`mixlab export`: a mixture as files for a trainer that is not ours."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mixlab.artifacts.states import read_states
+from mixlab.artifacts.store import Store
+from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, study_option
+from mixlab.cli.explain import find_node, plan_studies
+from mixlab.config.problems import ConfigError
+from mixlab.data.export import Exported, Part, export_blend, export_windows
+from mixlab.data.windows import MixtureWindows
+from mixlab.data.writing import read_json
+from mixlab.plan.graph import Node, Plan
+from mixlab.plan.specs import PackSpec
+from mixlab.plan.stages import STAGES
+
+_COMMAND = "mixlab export 'even/mixture_seed 1/mixture' --study micro --format megatron --to exports/even"
+
+
+@click.command(epilog=example(_COMMAND))
+@click.argument("what", metavar="MIXTURE")
+@study_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("megatron", "windows")),
+    required=True,
+    help="megatron: a blend of Megatron-LM's indexed datasets; windows: the mixture's windows in training order.",
+)
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder to make; it must not be there.")
+@click.option("--at", metavar="PLACE", help="Where the trainer will find the folder; absent: what --to says.")
+@click.option("--responses", is_flag=True, help="Write as well which tokens belong to answers.")
+@click.option("--link", is_flag=True, help="Hard-link token stores into a blend instead of copying them.")
+@json_option
+def command(
+    what: str, studies: Sequence[str], form: str, to: Path, at: str | None, responses: bool, link: bool, as_json: bool
+) -> None:
+    """Export a mixture, named by its key or label; its README says what the files are and what differs.
+
+    The folder appears when it is whole.
+    """
+    store = open_store()
+    plan = plan_studies(store.root, studies)
+    behind = find_behind(plan, find_node(plan, what, "mixture", read_states(store, STAGES)))
+    if to.exists():
+        raise ConfigError(f"{to}: is there already; name another folder, or remove it")
+    exported = Exported(behind.mixture.label, behind.mixture.key, at or to.as_posix(), responses, link)
+    part = to.with_name(f".{to.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        _write(store, behind, exported, form, part)
+        part.rename(to)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    _print(to, form, as_json)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A mixture and what is behind it, in the order of its sources."""
+
+    mixture: Node
+    packs: Sequence[Node]
+    stores: Sequence[Node]
+    tokenizer: Node
+
+
+def find_behind(plan: Plan, mixture: Node) -> Behind:
+    """Follow a mixture to its packs, their token stores and the one tokenizer of all."""
+    packs = [plan.nodes[key] for key in mixture.parents["packs"]]
+    stores = [plan.nodes[pack.parents["tokens"][0]] for pack in packs]
+    first = stores[0] if "tokenizer" in stores[0].parents else plan.nodes[stores[0].parents["shards"][0]]
+    return Behind(mixture, packs, stores, plan.nodes[first.parents["tokenizer"][0]])
+
+
+def open_mixture(root: Path, what: str, *studies: str) -> tuple[Path, list[Path], list[Path]]:
+    """Find and verify a mixture by its key or label, with its packs and token stores: what `MixtureDataset` takes.
+
+    `root` is a working folder, the one with config.yaml. Raises ArtifactError for what is not here.
+    """
+    store = Store(root)
+    plan = plan_studies(root, studies)
+    behind = find_behind(plan, find_node(plan, what, "mixture", read_states(store, STAGES)))
+    packs, stores = ([store.open(*node.name) for node in nodes] for nodes in (behind.packs, behind.stores))
+    return store.open(*behind.mixture.name), packs, stores
+
+
+def _write(store: Store, behind: Behind, exported: Exported, form: str, out: Path) -> None:
+    mixture = store.open(*behind.mixture.name)
+    folders = [store.open(*node.name) for node in behind.stores]
+    tokenizer = store.open(*behind.tokenizer.name)
+    shutil.copyfile(mixture / "certificate.json", out / "certificate.json")
+    if form == "windows":
+        packs = [store.open(*node.name) for node in behind.packs]
+        export_windows(exported, MixtureWindows(mixture, packs, folders), tokenizer, out)
+        return
+    certificate = read_json(mixture / "certificate.json")
+    tokens, phases = certificate["sources"]["allocated_tokens"], certificate.get("phases", [])
+    parts = [
+        Part(name, folder, tokens[at], tuple(phase["allocated"][at] for phase in phases))
+        for at, (name, folder) in enumerate(zip(name_parts(behind.packs), folders, strict=True))
+    ]
+    spec = behind.packs[0].spec
+    assert isinstance(spec, PackSpec)
+    export_blend(exported, parts, tokenizer, spec.pack.sequence_tokens, out)
+
+
+def name_parts(packs: Sequence[Node]) -> list[str]:
+    """Name the sources behind packs as files: no white space, no two alike."""
+    names: list[str] = []
+    for pack in packs:
+        # STUDY/pack/TOKENIZER/SOURCE/LAYOUT; a labelled source has a further part
+        name = re.sub(r"[^\w.-]+", "_", "_".join(pack.label.split("/")[3:-1]))
+        names.append(name if name not in names else f"{name}_{pack.key}")
+    return names
+
+
+def _print(to: Path, form: str, as_json: bool) -> None:
+    files = {path.relative_to(to).as_posix(): path.stat().st_size for path in sorted(to.rglob("*")) if path.is_file()}
+    if as_json:
+        print_json({"folder": str(to), "format": form, "files": files})
+        return
+    for name, size in files.items():
+        click.echo(f"{render_bytes(size):>10}  {name}")
+    click.echo(f"{to}: what is what stands in README.md")

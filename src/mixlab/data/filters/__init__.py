@@ -1,0 +1,1 @@
+"""Filters: which records of a source are left out, and why."""

@@ -1,0 +1,162 @@
+"""What looks like personal data: a pattern for each kind, and a check that throws out what only looks so.
+
+Our own patterns, for English and Japanese: libraries that do the same bring language models or national tables of
+tens of megabytes. They are strict: what is reserved for documentation, fails its check digit or stands without its
+context is not counted.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+
+from mixlab.config.filters import PersonalKind
+
+_FULL_WIDTH = re.compile(r"[０-９Ａ-Ｚａ-ｚ＠．]|\d[‐‑‒–—−ー－]\d")
+_TO_ASCII = str.maketrans(
+    {**{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}, **{ord(mark): ord("-") for mark in "‐‑‒–—−ー"}}
+)
+
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9_.%+/-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+([A-Za-z]{2,24})(?![A-Za-z0-9_@])"
+)
+_PHONE_JA = re.compile(
+    r"(?<![A-Za-z0-9_.+-])(?:\+81[- ]?(?:\(0\))?|\(?0)(?:"
+    r"[5789]0[- ]?\d{4}[- ]?\d{4}"  # mobile and IP telephones, 11 digits
+    r"|120[- ]\d{3}[- ]\d{3}"
+    r"|\d\)?[- ]\d{4}[- ]\d{4}|\d{2}\)?[- ]\d{3}[- ]\d{4}|\d{3}\)?[- ]\d{2}[- ]\d{4}|\d{4}\)?[- ]\d[- ]\d{4}"
+    r")(?![A-Za-z0-9_-]|\.\d)"
+)
+_PHONE_US = re.compile(
+    r"(?<![A-Za-z0-9_.+-])(?:\+?1[-. ])?"
+    r"(?:\(([2-9]\d{2})\) ?|([2-9]\d{2})[-.])([2-9]\d{2})[-.](\d{4})(?![A-Za-z0-9_-]|\.\d)"
+)
+_PHONE_ABROAD = re.compile(
+    r"(?<![A-Za-z0-9_.+-])\+(?!1[-. ]|81)[2-9]\d{0,2}(?:[- ]\(?\d{1,4}\)?){2,5}(?![A-Za-z0-9_-]|\.\d)"
+)
+_CARD = re.compile(
+    r"(?<![A-Za-z0-9_.-])(?:\d{4}([- ]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([- ]?)\d{6}\2\d{5})(?![A-Za-z0-9_-]|\.\d)"
+)
+_IPV4 = re.compile(r"(?<![A-Za-z0-9_.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_-]|\.\d)")
+_IPV6 = re.compile(
+    r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{1,4}:){3,7}(?::?[0-9A-Fa-f]{1,4})(?::[0-9A-Fa-f]{1,4})*(?![A-Za-z0-9_:])"
+)
+_MY_NUMBER = re.compile(r"(?<![A-Za-z0-9_-])\d{4}([- ]?)\d{4}\1\d{4}(?![A-Za-z0-9_-]|\.\d)")
+_POSTCODE_JA = re.compile(r"〒 ?\d{3}-?\d{4}(?!\d)")
+_ADDRESS_JA = re.compile(
+    r"(?:東京都|北海道|(?:京都|大阪)府|[一-龥]{2,3}県)[^\s、。，．]{1,12}?[市区町村郡][^\s、。，．0-9]{0,16}"
+    r"(?:\d{1,4}(?:丁目|番地)|\d{1,4}-\d{1,4}(?:-\d{1,4})?(?!\d))"
+)
+_ADDRESS_US = re.compile(
+    r"(?<![A-Za-z0-9_.$-])\d{1,5} (?:[NSEW]\.? )?(?:[A-Z][a-z'.]+ |\d{1,3}(?:st|nd|rd|th) ){1,3}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl)\.?,? "
+    r"[^\n]{0,60}?\b[A-Z]{2} \d{5}(?:-\d{4})?\b"
+)
+
+_RESERVED = re.compile(r"(?:^|[@.])(?:example\.(?:com|net|org|jp|co\.jp)|example|test|invalid|localhost|local)$", re.I)
+_NO_PERSON = re.compile(r"^(?:no-?reply|do-?not-?reply|git|postmaster|webmaster|root|user(?:name)?|name|email)@", re.I)
+_NO_DOMAINS = re.compile(r"png|jpe?g|gif|svg|webp|bmp|ico|pdf|[jt]s|css|py|java|rb|php|html?|json|xml|md|txt", re.I)
+_TEST_CARDS = re.compile(
+    "4111111111111111|4242424242424242|4012888888881881|4000056655665556|5555555555554444|5105105105105100|"
+    "2223003122003222|378282246310005|371449635398431|6011111111111117|3530111333300000"
+)
+_VERSION_BEFORE = re.compile(r"(?:\bv|\bver\.?|version|release|build|バージョン)\s*[:=]?\s*$", re.I)
+_MY_NUMBER_BEFORE = re.compile(r"マイナンバー|個人番号|my ?number|individual number", re.I)
+
+Found = Callable[["re.Match[str]"], bool]
+
+
+def _is_email(match: "re.Match[str]") -> bool:
+    address = match[0]
+    if _NO_DOMAINS.fullmatch(match[1]) or ".." in address:
+        return False
+    return not (_RESERVED.search(address) or _NO_PERSON.search(address))
+
+
+def _is_phone_us(match: "re.Match[str]") -> bool:
+    area, exchange, line = match[1] or match[2], match[3], match[4]
+    return not (area.endswith("11") or exchange.endswith("11") or (exchange == "555" and line.startswith("01")))
+
+
+def _is_phone_ja(match: "re.Match[str]") -> bool:
+    digits = re.sub(r"\D", "", match[0].replace("(0)", "").replace("+81", "0"))
+    return len(digits) in (10, 11) and len(set(digits[1:])) > 2
+
+
+def _is_phone_abroad(match: "re.Match[str]") -> bool:
+    return 9 <= len(re.sub(r"\D", "", match[0])) <= 15
+
+
+def passes_luhn(digits: str) -> bool:
+    """Whether the last digit checks the others by Luhn's rule (ISO/IEC 7812-1)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 * (value > 9)
+    return total % 10 == 0
+
+
+def passes_my_number(digits: str) -> bool:
+    """Whether the 12th digit checks the 11 before it (Japan, ordinance of the ministry of internal affairs 85/2014)."""
+    rest = sum(int(digit) * (n + 1 if n <= 6 else n - 5) for n, digit in enumerate(reversed(digits[:11]), 1)) % 11
+    return int(digits[11]) == (0 if rest <= 1 else 11 - rest)
+
+
+def _is_card(match: "re.Match[str]") -> bool:
+    digits = re.sub(r"\D", "", match[0])
+    issuers = r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|35(?:2[89]|[3-8])|6(?:011|5|4[4-9])"
+    return bool(re.match(issuers, digits)) and passes_luhn(digits) and not _TEST_CARDS.fullmatch(digits)
+
+
+def _is_ip(match: "re.Match[str]") -> bool:
+    try:
+        address = ipaddress.ip_address(match[0])
+    except ValueError:
+        return False
+    if address.version == 4:
+        long = sum(len(octet) > 1 for octet in match[0].split("."))
+        before = match.string[max(0, match.start() - 16) : match.start()]
+        return address.is_global and long >= 2 and not _VERSION_BEFORE.search(before)
+    return address.is_global
+
+
+def _is_my_number(match: "re.Match[str]") -> bool:
+    before = match.string[max(0, match.start() - 32) : match.start()]
+    return bool(_MY_NUMBER_BEFORE.search(before)) and passes_my_number(re.sub(r"\D", "", match[0]))
+
+
+def _always(match: "re.Match[str]") -> bool:
+    return True
+
+
+PATTERNS: dict[PersonalKind, tuple[tuple["re.Pattern[str]", Found], ...]] = {
+    "credit_card": ((_CARD, _is_card),),
+    "email": ((_EMAIL, _is_email),),
+    "ip_address": ((_IPV4, _is_ip), (_IPV6, _is_ip)),
+    "my_number": ((_MY_NUMBER, _is_my_number),),
+    "phone": ((_PHONE_JA, _is_phone_ja), (_PHONE_US, _is_phone_us), (_PHONE_ABROAD, _is_phone_abroad)),
+    "postal_address": ((_POSTCODE_JA, _always), (_ADDRESS_JA, _always), (_ADDRESS_US, _always)),
+}
+_NEEDED: dict[PersonalKind, "re.Pattern[str]"] = {
+    "credit_card": re.compile(r"\d{4}[- ]?\d{4,6}[- ]?\d{4}"),
+    "email": re.compile("@"),
+    "ip_address": re.compile(r"\d\.\d|[0-9A-Fa-f]:[0-9A-Fa-f]"),
+    "my_number": re.compile(r"\d{4}[- ]?\d{4}[- ]?\d{4}"),
+    "phone": re.compile(r"\d{4}|\+\d"),
+    "postal_address": re.compile(r"〒|[市区町村郡]|[A-Z]{2} \d{5}"),
+}
+"""A text without this has nothing of the kind; much faster to look for."""
+
+
+def find_personal(kind: PersonalKind, text: str) -> Iterator[int]:
+    """Yield where in `text` each find of a kind begins; full-width digits and signs count as ASCII."""
+    if _NEEDED[kind].search(text) is None:
+        return
+    for pattern, holds in PATTERNS[kind]:
+        for match in pattern.finditer(text):
+            if holds(match):
+                yield match.start()
+
+
+def to_ascii(text: str) -> str:
+    """Write full-width digits and signs, and hyphens between digits, as ASCII; the length stays."""
+    return text.translate(_TO_ASCII) if _FULL_WIDTH.search(text) else text

@@ -1,0 +1,255 @@
+"""A client of OpenAI-compatible chat endpoints: vLLM, transformers serve, llama.cpp, commercial ones.
+
+On urllib3, which is pinned here anyway. A reply is read by hand, since endpoints differ in what they leave out. What a
+server says is shown cut short and without the key.
+"""
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+from urllib3.util.retry import Retry
+
+from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
+from mixlab.config.problems import ConfigError, UserError, did_you_mean
+from mixlab.data.records import Message
+from mixlab.generation.pacing import Pacer, build_backoff
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS = 3600.0
+"""An endpoint that asks for a longer pause is not waited for."""
+LARGEST_REPLY_BYTES = 64 * 2**20
+
+_CONNECT_SECONDS = 10.0
+_SHOWN_CHARACTERS = 300
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_REFUSED = frozenset({400, 413, 422})
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """What a model replied, why it ended (stop, length, content_filter …), and the tokens counted by its endpoint."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+
+
+class EndpointError(UserError):
+    """The endpoint cannot be used at all: asking on makes no sense."""
+
+
+class RefusedError(UserError):
+    """The endpoint takes requests but not this one: too long, or against its rules."""
+
+
+class UnansweredError(UserError):
+    """This request got no answer within all its tries; another may."""
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """Why one try failed, and how long the endpoint asks to wait."""
+
+    message: str
+    wait_seconds: float = 0.0
+
+
+class ChatClient:
+    """Asks one endpoint; safe for several threads.
+
+    `name` is the endpoint's name in messages, `backoff_seconds` the longest first wait between two tries of a request.
+    """
+
+    def __init__(self, name: str, endpoint: EndpointSettings, key: str | None, *, backoff_seconds: float = 1.0) -> None:
+        if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
+            raise ConfigError(
+                f"endpoint '{name}': ${endpoint.api_key_env} holds no usable key (empty, or not one line)"
+            )
+        self.endpoint = endpoint
+        self._where = f"endpoint '{name}' ({endpoint.url})"
+        self._key = key
+        self._pacer = Pacer(endpoint.requests_per_minute)
+        self._backoff_seconds = backoff_seconds
+        self._jitter = random.Random()
+        self._pool = urllib3.PoolManager(
+            maxsize=endpoint.concurrency,
+            block=True,
+            retries=False,
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+        )
+
+    def chat(
+        self, messages: Sequence[Message], settings: ChatModelSettings, stop: threading.Event | None = None
+    ) -> ChatReply:
+        """Return the reply to `messages`, trying again as the endpoint's settings say; `stop` ends the waiting.
+
+        Raises EndpointError where no request can succeed (unknown model or address, key not accepted), RefusedError,
+        UnansweredError, and Stopped once `stop` is set.
+        """
+        stop = stop or threading.Event()
+        body = json.dumps(build_request(messages, settings), ensure_ascii=False).encode()
+        tries = self.endpoint.max_retries + 1
+        last = ""
+        for tried in range(1, tries + 1):
+            self._pacer.wait(stop)
+            found = self._try(body, settings.model)
+            if isinstance(found, ChatReply):
+                return found
+            last = found.message
+            log.debug("%s: try %d: %s", self._where, tried, last)
+            self._pacer.hold(found.wait_seconds)
+            if tried < tries:
+                stop.wait(found.wait_seconds + build_backoff(tried, self._backoff_seconds, self._jitter))
+        raise UnansweredError(f"{self._where}: no answer after {tries} {'try' if tries == 1 else 'tries'}: {last}")
+
+    def list_models(self) -> list[str]:
+        """Name the models that the endpoint says it has; empty where it does not say.
+
+        Raises EndpointError when it cannot be reached or does not accept the key.
+        """
+        try:
+            status, _, body = self._send("GET", "/models", None)
+        except (urllib3.exceptions.HTTPError, TimeoutError) as error:
+            raise EndpointError(
+                f"{self._where}: cannot be reached ({_describe(error)}); start it, or mend machine.endpoints"
+            ) from None
+        self._check_key(status)
+        try:
+            return sorted(str(model["id"]) for model in json.loads(body)["data"]) if status == 200 else []
+        except (ValueError, KeyError, TypeError):
+            return []
+
+    def _try(self, body: bytes, model: str) -> ChatReply | _Fault:
+        try:
+            status, headers, reply = self._send("POST", "/chat/completions", body)
+        except (urllib3.exceptions.HTTPError, TimeoutError) as error:
+            return _Fault(_describe(error))
+        self._check_key(status)
+        if status == 200:
+            try:
+                return read_reply(reply)
+            except ValueError as error:
+                return _Fault(str(error))
+        said = f"HTTP {status}: {self._quote(reply)}"
+        if status in _TRANSIENT or status >= 500:
+            return _Fault(said, self._read_pause(headers))
+        if status in _REFUSED:
+            raise RefusedError(f"{self._where}: {said}")
+        raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
+
+    def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, Any, bytes]:
+        """Send one request and read its reply whole, within the timeout and a bound on its size."""
+        limit = self.endpoint.timeout_seconds
+        deadline = time.monotonic() + limit
+        timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, limit), read=limit)
+        response = self._pool.request(
+            method, self.endpoint.url + path, body=body, timeout=timeout, redirect=False, preload_content=False
+        )
+        whole = bytearray()
+        try:
+            for block in response.stream(2**16):
+                whole += block
+                # the socket's own timeout starts anew with every byte of a slow reply
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the reply took longer than {limit:g} s")
+                if len(whole) > LARGEST_REPLY_BYTES:
+                    raise urllib3.exceptions.HTTPError(f"the reply is larger than {LARGEST_REPLY_BYTES} bytes")
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return response.status, response.headers, bytes(whole)
+
+    def _check_key(self, status: int) -> None:
+        """What a server says about a key may hold parts of it, so it is not shown."""
+        if status in (401, 403):
+            variable = self.endpoint.api_key_env
+            cure = f"does not accept the key in ${variable}" if variable else "wants a key: set its api_key_env"
+            raise EndpointError(f"{self._where}: HTTP {status}: {cure}")
+
+    def _read_pause(self, headers: Any) -> float:
+        """Read Retry-After, in seconds or as a date; what cannot be read asks for nothing."""
+        value = headers.get("Retry-After")
+        try:
+            seconds = Retry(0).parse_retry_after(value) if value else 0.0
+        except (urllib3.exceptions.HTTPError, ValueError, OverflowError):
+            return 0.0
+        if seconds > LONGEST_PAUSE_SECONDS:
+            raise EndpointError(f"{self._where}: asks to wait for more than an hour; run again later")
+        return seconds
+
+    def _suggest(self, model: str) -> str:
+        models = self.list_models()
+        hint = did_you_mean(model, models)
+        known = f"; it has: {', '.join(models[:20])}" if models else ""
+        return f"; is '{model}' one of its models, and the url right (it mostly ends in /v1)?{hint}{known}"
+
+    def _quote(self, reply: bytes) -> str:
+        text = reply[:4_000].decode(errors="replace")
+        try:
+            said = json.loads(reply)
+            said = said.get("error", said.get("detail", said)) if isinstance(said, dict) else said
+            text = str(said["message"] if isinstance(said, dict) and "message" in said else said)
+        except ValueError:
+            pass
+        if self._key:
+            text = text.replace(self._key, "(hidden)")
+        text = " ".join(text.split())
+        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def build_request(messages: Sequence[Message], settings: ChatModelSettings) -> dict[str, Any]:
+    """Build the body of a request: what `settings` leave null is not sent, so that the endpoint's default holds."""
+    optional = {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "seed": settings.seed,
+        "stop": list(settings.stop) or None,
+    }
+    given = {name: value for name, value in optional.items() if value is not None}
+    body = {"model": settings.model, "messages": list(messages), settings.max_tokens_name: settings.max_tokens}
+    return {**body, "stream": False, **given, **settings.extra}
+
+
+def read_reply(body: bytes) -> ChatReply:
+    """Read a reply; text and token counts may be missing. Raises ValueError saying what else is wrong with it."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        raise ValueError(f"the reply is no JSON ({len(body)} bytes)") from None
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ValueError("the reply has no choices")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise ValueError("the reply's choice has no message")
+    text, usage = message.get("content"), reply.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return ChatReply(
+        text if isinstance(text, str) else "",
+        str(choices[0].get("finish_reason") or "unknown"),
+        _count(counts.get("prompt_tokens")),
+        _count(counts.get("completion_tokens")),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _describe(error: Exception) -> str:
+    """Say what kept a request from being answered; urllib3's own words hold addresses of objects."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
+        return "no connection"
+    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+        return str(error) if type(error) is TimeoutError else "no reply in time"
+    return f"connection lost ({type(error).__name__})"

@@ -1,0 +1,123 @@
+"""What the data of a study cannot mean: sources, tokenizers, filters, labels, licences, mixtures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from mixlab.config.filters import ExactDuplicatesConfig, FilterConfig, LengthConfig, NearDuplicatesConfig
+from mixlab.config.licences import find_licence_conflicts
+from mixlab.config.mixture_config import MixtureConfig
+from mixlab.config.problems import did_you_mean
+from mixlab.config.sources import GeneratorOrigin
+from mixlab.config.studies import StudyFile
+from mixlab.config.study import Study
+from mixlab.plan.sources_lock import LOCK, LockedSource
+
+Path = tuple[str | int, ...]
+Found = Iterator[tuple[Path, str]]
+
+
+def unknown(what: str, name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Say that a name is not known, what was perhaps meant, and what there is."""
+    return f"no {what} is named '{name}'{did_you_mean(name, known)}; known: {', '.join(sorted(known)) or 'none'}"
+
+
+def render(error: ValueError) -> list[str]:
+    """Return the messages of an error of a settings model, without pydantic's words."""
+    if isinstance(error, ValidationError):
+        return [item["msg"].removeprefix("Value error, ") for item in error.errors()]
+    return [str(error)]
+
+
+def check_sources(study: Study, read: StudyFile, lock: Mapping[str, LockedSource]) -> Found:
+    """Look whether every source that is not generated was locked as it is declared."""
+    used = read.used_sources()
+    for name, source in study.sources.items():
+        if isinstance(source.origin, GeneratorOrigin) or name not in used:
+            continue
+        locked = lock.get(name)
+        if locked is None:
+            yield ("sources", name), f"not in {LOCK}; run `mixlab lock {name}`"
+        elif not locked.is_of(source.origin):
+            yield ("sources", name, "origin"), f"{LOCK} was written for other files; run `mixlab lock {name}`"
+        else:
+            try:
+                locked.settle(source)
+            except ValueError as error:
+                for message in render(error):
+                    yield ("sources", name), message
+
+
+def check_tokenizers(study: Study, read: StudyFile, lock: Mapping[str, LockedSource]) -> Found:
+    """Look whether tokenizers are trained on sources that are there, or were locked as files."""
+    for name, tokenizer in study.tokenizers.items():
+        sources = tokenizer.source_names()
+        if not sources and f"tokenizer/{name}" not in lock:
+            yield ("tokenizers", name), f"not in {LOCK}; run `mixlab lock tokenizer/{name}`"
+        for position, source in enumerate(sources):
+            path = ("tokenizers", name, "sources", position)
+            if source not in read.names("sources"):
+                yield path, unknown("source", source, read.names("sources"))
+            elif source in sources[:position]:
+                yield path, f"'{source}' is named twice; name each source once"
+            elif source in study.sources and study.sources[source].kind == "benchmark":
+                yield path, f"'{source}' is a benchmark; a tokenizer is trained on raw and instruction sources"
+
+
+def check_filters(study: Study, read: StudyFile) -> Found:
+    """Look whether filters, the study's and those of single sources, name what is there."""
+    yield from _check_chain(study, read, ("filters",), study.filters)
+    for name, source in study.sources.items():
+        path = ("sources", name, "filters")
+        if source.filters is not None and source.kind == "benchmark":
+            yield path, "a benchmark is not filtered; remove `filters`"
+        yield from _check_chain(study, read, path, source.filters or ())
+
+
+def _check_chain(study: Study, read: StudyFile, path: Path, filters: Sequence[FilterConfig]) -> Found:
+    for position, one in enumerate(filters):
+        if isinstance(one, LengthConfig) and one.tokenizer not in read.names("tokenizers"):
+            yield (*path, position, "tokenizer"), unknown("tokenizer", one.tokenizer, read.names("tokenizers"))
+        if not isinstance(one, ExactDuplicatesConfig | NearDuplicatesConfig):
+            continue
+        for number, name in enumerate(one.against):
+            if name not in read.names("sources"):
+                yield (*path, position, "against", number), unknown("source", name, read.names("sources"))
+
+
+def check_labellers(study: Study, read: StudyFile) -> Found:
+    """Look whether sources that are to be labelled name a labeller that is there."""
+    used = read.used_sources()
+    for name, source in study.sources.items():
+        if name in used and source.labeller is not None and source.labeller not in read.names("labellers"):
+            yield ("sources", name, "labeller"), unknown("labeller", source.labeller, read.names("labellers"))
+
+
+def check_licences(study: Study, read: StudyFile) -> Found:
+    """Compare the licence of every training source with the study's policy, if it has one."""
+    if study.licences is None:
+        return
+    used = ((name, study.sources[name]) for name in sorted(read.used_sources() & set(study.sources)))
+    licences = {name: source.licence for name, source in used if source.kind != "benchmark"}
+    for name, message in find_licence_conflicts(study.licences, licences):
+        yield ("sources", name, "licence"), message
+
+
+def check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureConfig) -> Found:
+    """Look whether a mixture names sources, parts or pools that are there, and can be met."""
+    expansion = study.expansion()
+    known = {*read.names("sources"), *read.names("pools"), *expansion}
+    for position, name in enumerate(mixture.sources):
+        if name not in known:
+            at = name if isinstance(mixture.sources, dict) else position
+            yield (*path, "sources", at), unknown("source", name, sorted(known))
+        elif name in study.sources and study.sources[name].kind == "benchmark":
+            at = name if isinstance(mixture.sources, dict) else position
+            yield (*path, "sources", at), f"'{name}' is a benchmark; a mixture takes raw and instruction sources"
+    if not all(name in expansion for name in mixture.names()):
+        return
+    try:
+        mixture.renamed(expansion).to_settings(study.parts(), seed=0)
+    except ValueError as error:
+        for message in render(error):
+            yield path, message

@@ -1,0 +1,70 @@
+"""Host of stage label: an endpoint is reached, a model opened once, and keys come from the environment here alone."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mixlab.config.labelling import HfLabelEngine, LabelSettings, OpenaiLabelEngine
+from mixlab.config.problems import ConfigError, did_you_mean
+from mixlab.data.label_asking import Ask
+from mixlab.data.labelling import label_records
+from mixlab.data.source import count_records
+from mixlab.plan.specs import LabelSpec
+from mixlab.stages.job import Inputs
+from mixlab.stages.source import open_dataset
+
+STORE = Path("stores") / "labels.sqlite"
+"""Below the working folder: every answer of every labeller; git-ignored."""
+
+
+def run(spec: LabelSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
+    """Write a category for each dialogue that the filters left."""
+    dataset = open_dataset(inputs)
+    return label_records(
+        spec.label, dataset.numbered, count_records(dataset.root), open_labeller(spec.label, inputs), STORE, out
+    )
+
+
+def open_labeller(settings: LabelSettings, inputs: Inputs) -> Ask | None:
+    """Return who answers; None for keyword rules. Raises ConfigError where this machine does not say who."""
+    if isinstance(settings.engine, OpenaiLabelEngine):
+        return _open_endpoint(settings, settings.engine, inputs)
+    if isinstance(settings.engine, HfLabelEngine):
+        return _open_model(settings.engine, inputs)
+    return None
+
+
+def _open_endpoint(settings: LabelSettings, engine: OpenaiLabelEngine, inputs: Inputs) -> Ask:
+    from mixlab.generation.labellers import ask_endpoint
+    from mixlab.generation.openai import ChatClient
+
+    name, known = inputs.files.get(settings.place, ""), inputs.machine.endpoints
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise ConfigError(f"{inputs.node.label}: machine.endpoints has no '{name}'{hint}; add it to config.yaml")
+    endpoint = known[name]
+    key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
+    if endpoint.api_key_env and key is None:
+        raise ConfigError(f"endpoint '{name}': the environment variable {endpoint.api_key_env} is not set")
+    client = inputs.session.once(("endpoint", name), lambda: ChatClient(name, endpoint, key))
+    # one request that costs nothing, so that a server that is down is told at once and not after all retries
+    client.list_models()
+    return ask_endpoint(client, engine)
+
+
+def _open_model(engine: HfLabelEngine, inputs: Inputs) -> Ask:
+    # transformers takes seconds to import, and neither rules nor an endpoint need it
+    from mixlab.generation.hf_chat import open_chat
+    from mixlab.generation.labellers import ask_chat
+    from mixlab.generation.model_folder import digest_model_folder
+
+    if engine.digest not in inputs.files:
+        raise ConfigError(f"{inputs.node.label}: no data root of this machine holds the labeller's model folder")
+    folder = Path(inputs.files[engine.digest])
+    if (found := digest_model_folder(folder)) != engine.digest:
+        raise ConfigError(f"{folder}: the model folder's digest is {found}, the study names {engine.digest}")
+    threads, batch = inputs.threads, inputs.machine.generation_batch
+    chat = inputs.session.once(
+        ("labeller", engine.digest, engine.dtype), lambda: open_chat(folder, engine.dtype, threads=threads, batch=batch)
+    )
+    return ask_chat(chat, engine)

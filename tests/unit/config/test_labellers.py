@@ -1,0 +1,95 @@
+"""What a user may write about labellers and endpoints, and what of it decides the labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.labelling import LabellerConfig, LabelSettings, load_label_prompt
+from mixlab.config.machine import MachineSettings
+
+OPENAI = {"engine": {"type": "openai", "model": "tiny"}, "endpoint": "local"}
+HF = {"engine": {"type": "hf", "digest": "0" * 64, "root": "models", "path": "tiny"}}
+RULES = {"engine": {"type": "rules"}}
+
+
+def build(config: dict[str, Any], **changes: Any) -> LabellerConfig:
+    return LabellerConfig.model_validate({**config, **changes})
+
+
+def test_our_own_prompt_names_the_four_categories_in_both_languages() -> None:
+    prompt = load_label_prompt()
+    for word in ("code:", "math:", "reasoning:", "general:", "計算", "プログラム", "論理"):
+        assert word in prompt.system
+
+
+@pytest.mark.parametrize("config", [OPENAI, HF, RULES], ids=["openai", "hf", "rules"])
+def test_settings_survive_a_plan_file(config: dict[str, Any]) -> None:
+    settings = build(config).to_settings()
+    assert LabelSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_every_output_says_that_rules_are_no_language_model() -> None:
+    assert build(RULES).to_settings().label == "keyword rules (not a language model)"
+    assert build(OPENAI).to_settings().label == "tiny"
+    assert build(HF).to_settings().label == "model 000000000000"
+
+
+def test_what_keyword_rules_do_not_use_is_no_part_of_their_settings() -> None:
+    other = {
+        "attempts": 9,
+        "on_unparsable": "math",
+        "prompt": {"system": "x", "question": "<dialogue>{dialogue}</dialogue>"},
+    }
+    assert build(RULES).to_settings() == build(RULES, **other).to_settings()
+
+
+def test_where_a_model_folder_lies_is_no_part_of_the_settings() -> None:
+    moved = build({"engine": {**HF["engine"], "root": "other", "path": "place"}})
+    assert moved.to_settings() == build(HF).to_settings()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({**OPENAI, "endpoint": None}, "engine openai and `endpoint: NAME` go together"),
+        ({**RULES, "endpoint": "local"}, "engine openai and `endpoint: NAME` go together"),
+        ({**OPENAI, "prompt": {"system": "x", "question": "{dialogue}"}}, "between <dialogue> and </dialogue>"),
+        ({**OPENAI, "prompt": {"system": "x", "question": "<dialogue></dialogue>"}}, "{dialogue} exactly once"),
+        ({**OPENAI, "on_unparsable": "drop"}, "on_unparsable"),
+        ({**OPENAI, "attempts": 0}, "attempts"),
+        ({"engine": {"type": "openai", "model": "tiny", "extra": {"seed": 1}}, "endpoint": "a"}, "fields of their own"),
+        ({"engine": {"type": "openai", "model": "tiny", "extra": {"api_key": "x"}}, "endpoint": "a"}, "holds api_key"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        LabellerConfig.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    "url", ["host:8000", "ftp://host/v1", "http:///v1", "http://host/v1?key=1", "http://host:99999/v1", "http://host/#a"]
+)
+def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="must"):
+        EndpointSettings(url=url)
+
+
+def test_a_slash_at_the_end_of_an_address_makes_no_difference() -> None:
+    assert EndpointSettings(url="http://host:8000/v1/") == EndpointSettings(url="http://host:8000/v1")
+
+
+def test_a_job_finds_its_endpoint_or_model_folder_by_the_settings_place() -> None:
+    machine = MachineSettings(data_roots={"models": "there"})
+    root = Path("/base")
+    assert build(OPENAI).locate(machine, root) == {build(OPENAI).to_settings().place: "local"}
+    assert build(HF).locate(machine, root) == {"0" * 64: "/base/there/tiny"}
+    assert build(HF).locate(MachineSettings(), root) == {}
+    assert build(RULES).locate(machine, root) == {}
+
+
+def test_labellers_of_different_models_have_different_places() -> None:
+    other = build({**OPENAI, "engine": {"type": "openai", "model": "other"}})
+    assert build(OPENAI).to_settings().place != other.to_settings().place

@@ -1,0 +1,169 @@
+"""Tokenizers that come as a file: taken as they are, checked, and told apart from ours by what their tokens do."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from mixlab.config.chat import ChatTemplate, default_chat
+from mixlab.config.problems import DataError
+from mixlab.config.tokenizers import ExternalTokenizerSettings, TokenizerConfig, TokenizeSettings
+from mixlab.data.token_store import TokenStore
+from mixlab.data.tokenize import write_token_store
+from mixlab.data.tokenizer import import_tokenizer, load_tokenizer, read_vocabulary
+
+
+def _dialogue(*turns: str) -> dict[str, Any]:
+    return {"messages": [{"role": ("user", "assistant")[at % 2], "content": turn} for at, turn in enumerate(turns)]}
+
+
+def _store(records: list[dict[str, Any]], tokenizer: Path, out: Path, chat: ChatTemplate | None = None) -> TokenStore:
+    out.mkdir()
+    write_token_store(TokenizeSettings(chat=chat), records, tokenizer, out)
+    return TokenStore(out)
+
+
+def _word_tokenizer(size: int, folder: Path, *special: str) -> Path:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({token: at for at, token in enumerate(alphabet)}, []))
+    tokenizer.add_tokens([f"word{number}" for number in range(size - len(alphabet))])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(pad_id=1, pad_token="!")
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def _import(path: Path, out: Path, end_token: str = "</s>", digest: str | None = None) -> None:
+    out.mkdir()
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    import_tokenizer(ExternalTokenizerSettings(digest=digest or found, end_token=end_token), path, out)
+
+
+def test_a_tokenizer_file_is_taken_unchanged_and_its_end_and_padding_are_noted(tmp_path: Path) -> None:
+    path = _word_tokenizer(300, tmp_path / "given", "<s>", "</s>", "<pad>") / "tokenizer.json"
+    _import(path, tmp_path / "out")
+    assert (tmp_path / "out/tokenizer.json").read_bytes() == path.read_bytes()
+    assert json.loads((tmp_path / "out/index.json").read_text()) == {
+        "end_token": "</s>",
+        "pad_token": "<pad>",
+        "special_tokens": {"<s>": 300, "</s>": 301, "<pad>": 302},
+        "vocab_size": 303,
+    }
+    vocabulary = read_vocabulary(tmp_path / "out")
+    assert (vocabulary.end_id, vocabulary.pad_id, vocabulary.size) == (301, 302, 303)
+
+
+def test_without_a_padding_token_the_end_token_fills_up(tmp_path: Path) -> None:
+    _import(_word_tokenizer(300, tmp_path / "given", "</s>") / "tokenizer.json", tmp_path / "out")
+    vocabulary = read_vocabulary(tmp_path / "out")
+    assert (vocabulary.end_id, vocabulary.pad_id) == (300, 300)
+
+
+def test_a_tokenizer_of_another_format_or_broken_is_told_with_its_path(tmp_path: Path) -> None:
+    whole = (_word_tokenizer(300, tmp_path / "given", "</s>") / "tokenizer.json").read_bytes()
+    card = json.loads(whole)
+    card["model"]["vocab"]["a"] = "seven"
+    broken = {
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "vocabulary.json": b'{"a": 0}',
+        "encoded": "é".encode("latin-1") + whole,
+        "mistyped": json.dumps(card).encode(),
+        "list": b"[1]",
+    }
+    for name, content in broken.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}: no tokenizer") as told:
+            _import(tmp_path / name, tmp_path / f"{name} out")
+        assert "\n" not in str(told.value)
+
+
+def test_a_tokenizer_file_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
+    path = _word_tokenizer(300, tmp_path / "given", "</s>") / "tokenizer.json"
+    with pytest.raises(DataError, match="is declared; put the declared file back or run `mixlab lock`"):
+        _import(path, tmp_path / "out", digest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("end_token", "said"),
+    [
+        ("</t>", "is no token of this tokenizer; did you mean '</s>'?; state one of its special tokens"),
+        ("word1", "is an ordinary entry, not a special token, of this tokenizer"),
+        ("<|end|>", "as `end_token`: <s>, </s>"),
+    ],
+)
+def test_an_end_token_that_is_none_is_told_with_those_there_are(tmp_path: Path, end_token: str, said: str) -> None:
+    path = _word_tokenizer(300, tmp_path / "given", "<s>", "</s>") / "tokenizer.json"
+    with pytest.raises(DataError) as told:
+        _import(path, tmp_path / "out", end_token)
+    assert said in str(told.value)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_tokenizer_without_special_tokens_has_no_end(tmp_path: Path) -> None:
+    folder = _word_tokenizer(300, tmp_path / "given")
+    with pytest.raises(DataError, match="as `end_token`: none at all"):
+        _store([{"text": "a"}], folder, tmp_path / "store")
+
+
+def test_truncation_and_padding_of_a_tokenizer_file_are_not_obeyed(tmp_path: Path) -> None:
+    folder = _word_tokenizer(300, tmp_path / "tokenizer", "<|end|>")
+    store = _store([{"text": "a"}, {"text": "longer than four"}], folder, tmp_path / "store")
+    assert np.diff(store.offsets()).tolist() == [2, len("longer than four") + 1]
+
+
+def test_a_tokenizer_is_trained_unless_it_is_said_to_be_a_file() -> None:
+    read = TypeAdapter(TokenizerConfig).validate_python
+    trained = read({"vocab_size": 300, "sources": ["a"]})
+    external = read({"type": "file", "path": "llama/tokenizer.json", "end_token": "</s>"})
+    assert (trained.source_names(), external.source_names()) == (("a",), ())
+    assert trained.to_settings().vocab_size == 300
+    assert external.to_settings("0" * 64).end_token == "</s>"
+    with pytest.raises(ValueError, match="run `mixlab lock`"):
+        external.to_settings()
+
+
+def test_a_tokenizer_file_has_a_template_of_its_own_that_ends_answers() -> None:
+    read = TypeAdapter(TokenizerConfig).validate_python
+    of_study = ChatTemplate(user_suffix="\n")
+    card = {"type": "file", "path": "tokenizer.json", "end_token": "</s>"}
+    assert read({"vocab_size": 300, "sources": ["a"]}).chat_template(of_study) == of_study
+    assert read(card).chat_template(of_study) == default_chat("</s>")
+    own = {"assistant_prefix": "[A]", "assistant_suffix": "[/A]</s>"}
+    assert read({**card, "chat": own}).chat_template(of_study).assistant_prefix == "[A]"
+    with pytest.raises(ValidationError, match="models would not learn to stop"):
+        read({**card, "chat": {"assistant_suffix": "[/A]"}})
+
+
+def test_ids_beyond_two_bytes_are_stored_in_four(tmp_path: Path) -> None:
+    folder = _word_tokenizer(65536, tmp_path / "tokenizer", "<|end|>")
+    store = _store([{"text": "word60000 and more"}], folder, tmp_path / "store")
+    assert (store.dtype, store.vocab_size, store.end_token) == (np.dtype("<u4"), 65537, 65536)
+    ids = store.read(0, store.tokens_total).tolist()
+    assert (ids[0], ids[-1], len(ids)) == (256 + 60000, 65536, 1 + len(" and more") + 1)
+
+
+def test_a_template_of_plain_words_marks_the_responses_of_a_foreign_tokenizer(tmp_path: Path) -> None:
+    folder = _word_tokenizer(300, tmp_path / "tokenizer", "</s>")
+    (folder / "index.json").write_text(json.dumps({"end_token": "</s>", "pad_token": "</s>"}))
+    records = [_dialogue("2 + 2?", "4", "sure?", "yes"), _dialogue("</s>", "no")]
+    store = _store(records, folder, tmp_path / "store", default_chat("</s>"))
+    assert (store.documents, store.excluded, store.end_token) == (1, 1, 300)
+    tokenizer = load_tokenizer(folder)
+    ids = store.read(0, store.tokens_total).tolist()
+    assert [tokenizer.decode(ids[start:end], skip_special_tokens=False) for start, end in store.response_spans()] == [
+        "4</s>",
+        "yes</s>",
+    ]
+    assert tokenizer.decode(ids, skip_special_tokens=False) == (
+        "### User:\n2 + 2?\n\n### Assistant:\n4</s>### User:\nsure?\n\n### Assistant:\nyes</s>"
+    )
