@@ -68,7 +68,8 @@ def write_store(folder: Path, tokens: int, chance: np.random.Generator) -> None:
     spans = np.stack([ends - (ends - starts) // 3, ends], axis=1)
     np.save(folder / "document_offsets.npy", np.concatenate([[0], ends]).astype("<i8"))
     np.save(folder / "response_spans.npy", spans.astype("<i8"))
-    index: dict[str, Any] = {"documents": len(ends), "tokens": int(ends[-1]), "response_tokens": int(np.diff(spans).sum())}
+    responses = int(np.diff(spans).sum())
+    index: dict[str, Any] = {"documents": len(ends), "tokens": int(ends[-1]), "response_tokens": responses}
     index |= {"dtype": "uint16", "vocab_size": VOCABULARY, "excluded": 0}
     (folder / "index.json").write_text(json.dumps(index))
 

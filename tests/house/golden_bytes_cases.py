@@ -109,13 +109,30 @@ def pack(bench: Bench, layout: str, chat: bool) -> Pin:
 
 
 def put_pack(bench: Bench, layout: str, window_tokens: list[int]) -> str:
-    offsets = np.arange(len(window_tokens) + 1)
-    starts = np.cumsum([0, *window_tokens])[:-1]
+    """One document a window, half of each a response."""
+    tokens = np.array(window_tokens)
+    starts = np.cumsum(tokens) - tokens
+    documents = np.arange(len(tokens))
     files = {
-        "segments.npy": np.stack([starts, window_tokens], axis=1),
-        "window_offsets.npy": offsets,
-        "window_tokens.npy": window_tokens,
-        "index.json": {"windows": len(window_tokens), "sequence_tokens": 16, "layout": layout},
+        "segments.npy": np.stack([starts, tokens], axis=1),
+        "window_offsets.npy": np.arange(len(tokens) + 1),
+        "window_tokens.npy": tokens.astype("<i4"),
+        "window_response_tokens.npy": (tokens // 2).astype("<i4"),
+        "window_documents.npy": np.stack([documents, documents], axis=1),
+        "index.json": {
+            "windows": len(tokens),
+            "tokens": int(tokens.sum()),
+            "segments": len(tokens),
+            "response_tokens": int((tokens // 2).sum()),
+            "sequence_tokens": 16,
+            "layout": layout,
+            "first_document": 0,
+            "last_document": len(tokens) - 1,
+            "dropped": 0,
+            "truncated_tokens": 0,
+            "dropped_tokens": 0,
+            "stream": f"{window_tokens[1]:016x}",
+        },
     }
     return bench.put(specs.PackSpec.model_validate({"pack": {"sequence_tokens": 16, "layout": layout}}), files)
 

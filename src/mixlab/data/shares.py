@@ -59,12 +59,7 @@ def build_composition(settings: MixtureSettings, population: Sequence[int], axes
     }
     natural = _natural_weights(settings, axes, population)
     there = {kind: sum((natural[at] for at in places), Fraction()) for kind, places in of_kind.items()}
-    if isinstance(axes.instruction, str):
-        if not sum(there.values()):
-            raise DataError("all sources with data have the factor 0")
-        instruction = there["instruction"] / sum(there.values())
-    else:
-        instruction = axes.instruction
+    instruction = _instruction_share(axes, there)
     problems = []
     shares = [Fraction()] * len(population)
     requested: Shares = {}
@@ -89,6 +84,14 @@ def build_composition(settings: MixtureSettings, population: Sequence[int], axes
     if problems:
         raise DataError(Problem(problem) for problem in dict.fromkeys(problems))
     return Composition(tuple(shares), requested, cells)
+
+
+def _instruction_share(axes: Axes, there: Mapping[str, Fraction]) -> Fraction:
+    if not isinstance(axes.instruction, str):
+        return axes.instruction
+    if not sum(there.values()):
+        raise DataError("all sources with data have the factor 0")
+    return there["instruction"] / sum(there.values())
 
 
 def _natural_weights(settings: MixtureSettings, axes: Axes, population: Sequence[int]) -> list[Fraction]:

@@ -8,9 +8,10 @@ from mixlab.config.filters import ExactDuplicatesConfig, FilterConfig, LengthCon
 from mixlab.config.licences import find_licence_conflicts
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.problems import did_you_mean
-from mixlab.config.sources import GeneratorOrigin
+from mixlab.config.sources import GeneratorOrigin, SourceSettings, find_repeated
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
+from mixlab.config.tokenizers import ExternalTokenizerConfig
 from mixlab.plan.sources_lock import LOCK, LockedSource
 
 Path = tuple[str | int, ...]
@@ -52,8 +53,11 @@ def check_tokenizers(study: Study, read: StudyFile, lock: Mapping[str, LockedSou
     """Look whether tokenizers are trained on sources that are there, or were locked as files."""
     for name, tokenizer in study.tokenizers.items():
         sources = tokenizer.source_names()
-        if not sources and f"tokenizer/{name}" not in lock:
-            yield ("tokenizers", name), f"not in {LOCK}; run `mixlab lock tokenizer/{name}`"
+        if isinstance(tokenizer, ExternalTokenizerConfig):
+            locked = lock.get(f"tokenizer/{name}")
+            if locked is None or not locked.is_at(tokenizer.root, tokenizer.path):
+                told = "not in" if locked is None else "of another path in"
+                yield ("tokenizers", name), f"{told} {LOCK}; run `mixlab lock tokenizer/{name}`"
         for position, source in enumerate(sources):
             path = ("tokenizers", name, "sources", position)
             if source not in read.names("sources"):
@@ -83,6 +87,9 @@ def _check_chain(study: Study, read: StudyFile, path: Path, filters: Sequence[Fi
         for number, name in enumerate(one.against):
             if name not in read.names("sources"):
                 yield (*path, position, "against", number), unknown("source", name, read.names("sources"))
+            elif name in study.sources and study.sources[name].kind == "benchmark":
+                message = f"'{name}' is a benchmark; the search for contamination looks for its items"
+                yield (*path, position, "against", number), message
 
 
 def check_labellers(study: Study, read: StudyFile) -> Found:
@@ -121,3 +128,28 @@ def check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureCon
     except ValueError as error:
         for message in render(error):
             yield path, message
+
+
+def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
+    """Look whether a mixture names the same records under two names: they would be counted, and drawn, twice."""
+    settled = dict(_settle(study, lock))
+    mixtures: list[tuple[Path, MixtureConfig]] = [
+        *((("base_models", name, "mixture"), one.mixture) for name, one in study.base_models.items()),
+        *((("variants", label), one) for label, one in study.variants.items()),
+        *([(("sft", "mixture"), study.sft.mixture)] if study.sft is not None else []),
+    ]
+    for path, mixture in mixtures:
+        roots = {part.partition("/")[0] for name in mixture.names() for part in study.expansion().get(name, ())}
+        for name, same in find_repeated({root: settled[root] for root in sorted(roots) if root in settled}):
+            yield (*path, "sources"), f"'{name}' has the very same records as '{same}'; name one of them"
+
+
+def _settle(study: Study, lock: Mapping[str, LockedSource]) -> Iterator[tuple[str, SourceSettings]]:
+    for name, source in study.sources.items():
+        if isinstance(source.origin, GeneratorOrigin):
+            yield name, source.to_settings()
+        elif name in lock and lock[name].is_of(source.origin):
+            try:
+                yield name, lock[name].settle(source)
+            except ValueError:
+                continue  # told by check_sources

@@ -37,13 +37,13 @@ def make_request(seed: int, declared: dict[str, SourceConfig], tokens: dict[str,
     chance = random.Random(seed)
     names = chance.sample(sorted(declared), chance.randint(1, len(declared)))
     labels = {name: declared[name] for name in names}
-    request: dict[str, Any] = {"sources": names, "max_epochs": chance.choice((1, "3/2", 2, 4, 100))}
+    request: dict[str, Any] = {"sources": names, "max_epochs": chance.choice((1, "3/2", 2, 4, 100, 100))}
     request |= _axes(chance, labels)
     whole = sum(tokens[name] for name in names)
-    windows = chance.randint(1, 2 + whole * chance.choice((1, 3)) // SEQUENCE_TOKENS)
+    windows = chance.randint(1, 2 + whole // SEQUENCE_TOKENS)
     request["budget"] = chance.choice(
         [
-            {"tokens": chance.randint(1, 2 * whole)},
+            {"tokens": chance.randint(1, whole)},
             {"windows": windows},
             {"steps": -(-windows // 7), "global_batch_windows": 7},
             {"epochs": chance.choice(("1/10", "1/3", 1, "5/3"))},

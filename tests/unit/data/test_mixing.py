@@ -212,9 +212,7 @@ def test_samples_of_packed_windows_and_windows_of_two_lengths_are_refused(tmp_pa
         _mix(tmp_path / "out", [*packs[:2], other])
 
 
-def test_a_budget_beyond_all_reason_is_refused_with_the_largest_there_can_be(
-    tmp_path: Path, packs: list[Path]
-) -> None:
+def test_a_budget_beyond_all_reason_is_refused_with_the_largest_there_can_be(tmp_path: Path, packs: list[Path]) -> None:
     with pytest.raises(DataError, match=r"the largest mixture has 1,000,000,000; lower the budget to 1[23],\d{3},"):
         _mix(tmp_path / "out", packs, budget={"tokens": "1e15"}, max_epochs="1e15")
     with pytest.raises(DataError, match="needs 375,000,000,000,000 tokens"):

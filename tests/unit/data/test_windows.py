@@ -81,9 +81,11 @@ def test_many_windows_at_once_are_the_windows_one_by_one(folders: Folders) -> No
         window = windows.window(number).tokens_T
         assert tokens_BT[row, : lengths_B[row]].tolist() == window.tolist()
         assert not tokens_BT[row, lengths_B[row] :].any()
+    with pytest.raises(IndexError, match="windows"):
+        windows.read_windows(0, len(windows) + 1)
 
 
-@pytest.mark.parametrize("layout", ["packed", "concatenated"])
+@pytest.mark.parametrize("layout", ["packed", "concatenated", "one_per_window"])
 def test_a_store_in_shards_gives_the_windows_of_the_store_in_one(tmp_path: Path, layout: str) -> None:
     documents, spans = [6, 4, 9, 7, 5], [(2, 4), (5, 6), (8, 10), (15, 19), (20, 26), (28, 31)]
     shards = [([6, 4], spans[:3]), ([9], [(5, 9)]), ([7, 5], [(1, 7), (9, 12)])]
@@ -97,6 +99,10 @@ def test_a_store_in_shards_gives_the_windows_of_the_store_in_one(tmp_path: Path,
         windows = MixtureWindows(_mixture(place, packs, [DIALOGUES]), packs, [store])
         read = [windows.window(number) for number in range(len(windows))]
         found.append([(one.tokens_T.tolist(), one.response_mask_T.tolist(), one.segment_lengths) for one in read])
+        tokens_BT, lengths_B = windows.read_windows(0, len(windows))
+        assert [row[:length].tolist() for row, length in zip(tokens_BT, lengths_B, strict=True)] == [
+            one.tokens_T.tolist() for one in read
+        ]
     assert found[0] == found[1]
     assert {token for tokens, *_ in found[0] for token in tokens} >= set(range(10, 18))
 

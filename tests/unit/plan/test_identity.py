@@ -72,7 +72,9 @@ def test_a_third_is_not_33_33_percent(edited: Edited) -> None:
         ("max_epochs: 8", "max_epochs: 8.0"),
         ("loss: response", "loss: response\n    dtype: float32\n    passes: 100 %"),
         ("sft_seed: [1, 2]", "sft_seed: [2, 1]"),
-        ("licence: CC0-1.0", "licence: none at all"),
+        ("tokens: {shard_bytes: 10 kB}", "tokens: {shard_bytes: 10_000}"),
+        ("- {type: exact_duplicates}", "- {ignore_case: false, type: exact_duplicates, against: []}"),
+        ("engine: {type: rules}", "engine: {type: rules, version: 1}"),
     ],
     ids=lambda change: change[1],
 )
@@ -87,6 +89,18 @@ def test_a_renamed_variant_keeps_every_key_but_the_reports(edited: Edited) -> No
         assert same == (stage != "report"), stage
 
 
+def test_names_of_sources_and_licences_stand_in_counts_and_report_alone(edited: Edited) -> None:
+    before = edited()
+    # a licence of the same tier, which the policy of the study allows as well
+    for change, expected in (
+        (("licence: CC0-1.0", "licence: PDDL-1.0"), {"report"}),
+        (("reasoning_ja", "reasons_ja"), {"counts", "report"}),
+    ):
+        after = edited(change)
+        moved = {stage for stage, keys in before.items() if sorted(keys.values()) != sorted(after[stage].values())}
+        assert moved == expected
+
+
 def test_equal_variants_are_one_artifact_with_two_labels(edited: Edited, tmp_path: Path) -> None:
     keys = edited(("{math: 3, reasoning: 1}", "{math: 7, reasoning: 7}"))
     assert len(keys["ipt"]) == 1
@@ -95,7 +109,9 @@ def test_equal_variants_are_one_artifact_with_two_labels(edited: Edited, tmp_pat
 
 
 def test_a_source_without_a_share_is_no_part_of_a_mixture(edited: Edited) -> None:
-    only_math = (HALF, "    instruction: 1/2\n    category: {ratios: {math: 1}}\n    budget: {tokens: 15000}\n    #")
+    # reasoning_ja is to be labelled: its part `math` would have a share of math, were the language not said
+    axes = "category: {ratios: {math: 1}}\n    language: {ratios: {en: 1}}\n"
+    only_math = (HALF, f"    instruction: 1/2\n    {axes}    budget: {{tokens: 15000}}\n    #")
     without = "    sources: [raw_file, raw_ja, math_file]\n"
     with_idle, alone = edited(only_math), edited((only_math[0], without + only_math[1]))
     assert with_idle["mixture"] == alone["mixture"]
@@ -104,8 +120,11 @@ def test_a_source_without_a_share_is_no_part_of_a_mixture(edited: Edited) -> Non
 def test_study_seed_moves_every_seed_and_every_generated_source(edited: Edited) -> None:
     before, after = edited(), edited(("title: Micro study\n", "title: Micro study\nstudy_seed: 1\n"))
     kept = {stage: set(keys.values()) & set(after[stage].values()) for stage, keys in before.items()}
-    assert {stage for stage, keys in kept.items() if keys} == {"source"}
-    assert kept["source"] == {before["source"][f"micro/source/{name}"] for name in ("raw_file", "math_file")}
+    from_files = {
+        "source": {before["source"][f"micro/source/{name}"] for name in ("raw_file", "math_file")},
+        "filter": {before["filter"][f"micro/filter/{name}/1 exact_duplicates"] for name in ("raw_file", "math_file")},
+    }
+    assert {stage: keys for stage, keys in kept.items() if keys} == from_files
 
 
 def test_reads_enter_no_key_and_roles_and_order_do() -> None:
