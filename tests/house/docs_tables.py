@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixlab.plan.stages import STAGES
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFRESH = "python tests/house/docs_tables.py --write"
 EDIT_TABLE = REPOSITORY / "docs/edit-table.md"
@@ -69,9 +71,10 @@ OTHERS = (
 _HEAD = f"""# The edit table
 
 What is made again when something is edited after a study is finished, and nothing else. Each row is a test: planned in
-`tests/workflow/test_cli_edits.py`, really run in `tests/e2e/test_edits.py`, both from `tests/workflow/edits.py`. The
-numbers are those of the micro study: 2 mixtures, 2 SFT seeds, so 6 models; 2 benchmarks, one scored and one judged
-twice. This file is written by `{REFRESH}`.
+`tests/workflow/test_cli_edits.py`, really run in `tests/e2e/test_edits.py`, both from `tests/workflow/edits.py`; a row
+with * is planned alone, since another runs the same way down. The numbers are those of the micro study: 4 training
+sources, one of them labelled and two tokenized in 2 shards each; 2 mixtures, 2 SFT seeds, so 6 models; 2 benchmarks,
+one scored and one judged twice. This file is written by `{REFRESH}`.
 
 | edit | made again |
 | --- | --- |
@@ -87,12 +90,15 @@ These are tested by themselves:
 
 def render_counts(counts: Mapping[str, int]) -> str:
     """Render how many artifacts of each stage are made, in the order of the flow."""
-    return ", ".join(f"{number} {stage}" for stage, number in counts.items()) or "nothing"
+    return ", ".join(f"{counts[stage]} {stage}" for stage in STAGES if stage in counts) or "nothing"
 
 
 def render_edit_table() -> str:
     """Render docs/edit-table.md."""
-    edits = "".join(f"| {edit.name} | {render_counts(edit.counts)} |\n" for edit in (*REMAKING, *REMAKING_NOTHING))
+    edits = "".join(
+        f"| {edit.name}{' *' if edit.only_planned else ''} | {render_counts(edit.counts)} |\n"
+        for edit in (*REMAKING, *REMAKING_NOTHING)
+    )
     others = "".join(f"| {row.edit} | {row.made} | `{row.test.rpartition('::')[0]}` |\n" for row in OTHERS)
     return f"{_HEAD}{edits}{_MIDDLE}{others}"
 

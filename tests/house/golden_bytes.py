@@ -98,12 +98,16 @@ class Bench:
 
 
 def write_file(path: Path, content: Any) -> None:
-    """Write content as the file's name says: records, JSON, an array, weights, a table, bytes, or text."""
+    """Write content as the file's name says: records, JSON, numbers, weights, a table, bytes, or text.
+
+    Numbers that are no array yet have 64 bits.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif path.suffix == ".npy":
-        np.save(path, np.array(content, dtype="<i8"), allow_pickle=False)
+        array = content if isinstance(content, np.ndarray) else np.array(content, dtype="<i8")
+        np.save(path, array, allow_pickle=False)
     elif path.suffix == ".safetensors":
         save_file(content, path, metadata={"format": "pt"})
     elif path.suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""The fixed tiny inputs behind golden_bytes.json, hand-made and written out: data, averaging and evaluation.
+"""The fixed tiny inputs behind golden_bytes.json, hand-made and written out: averaging and evaluation.
 
 Numbers are halves and quarters where they are averaged, so that no machine's rounding reaches the bytes.
 """
@@ -9,145 +9,15 @@ from typing import Any
 
 import numpy as np
 from golden_bytes import Bench, Pin
+from golden_bytes_sources import SOURCE_CASES, put_source
 from golden_bytes_tables import PROMPTS, TABLE_CASES, TRAINING
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from golden_bytes_tokens import TOKEN_CASES
 
 from mixlab.config.problems import UserError
-from mixlab.config.tokenizers import SPECIAL_TOKENS
 from mixlab.evaluation.sandbox import Sandbox
 from mixlab.plan import specs
 
 Case = Callable[[Bench], Pin]
-
-TEXTS = ("A ship sailed. A ship sank.", "船が港に着いた。船は 12 隻。", "def f(x):\n    return x + 12\n")
-DIALOGUES = (("What is 2 + 3?", "2 + 3 = 5"), ("3 たす 4 は？", "7 です"), ("Write f.", "def f():\n    pass"))
-RAW = [{"text": text} for text in TEXTS]
-INSTRUCTION = [
-    {"messages": [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]}
-    for user, assistant in DIALOGUES
-]
-WORLD_KINDS: tuple[dict[str, Any], ...] = (
-    {"kind": "raw"},
-    *({"kind": "instruction", "category": category} for category in ("code", "general", "math", "reasoning")),
-    *({"kind": "benchmark", "category": category} for category in ("code", "general", "math", "reasoning")),
-    {"kind": "instruction", "category": "general", "part": "dialogue"},
-    {"kind": "benchmark", "part": "dialogue"},
-    {"kind": "benchmark", "category": "general", "part": "strangers"},
-)
-
-
-def build_source(kind: str, **options: str) -> specs.SourceSpec:
-    world = {"language": "en", "world_seed": 3, **options}
-    origin = {"type": "generator", "name": "invented_world", "size": 6, "seed": 5, "options": world}
-    return specs.SourceSpec.model_validate({"source": {"kind": kind, "origin": origin}})
-
-
-def put_source(bench: Bench, kind: str, records: list[dict[str, Any]]) -> str:
-    """Hand-made records; of the generator they claim to come from, only the kind matters."""
-    options = {} if kind == "raw" else {"category": "math"}
-    return bench.put(build_source(kind, **options), {"records.jsonl": records})
-
-
-def make_world(bench: Bench, kind: str, **options: str) -> Pin:
-    return bench.run(build_source(kind, **options))
-
-
-def index_files(bench: Bench) -> Pin:
-    """A good record, one without its field, one that is no JSON, and a second file."""
-    first = b'{"q": "2 + 2?", "a": "4"}\n{"q": "no answer"}\n{"q":\n'
-    digests = [bench.put_source_file("a.jsonl", first), bench.put_source_file("b.jsonl", b'{"q": "1?", "a": "1"}\n')]
-    fields = {"user": "{q}", "assistant": "{a}"}
-    origin = {"type": "files", "format": "jsonl", "fields": fields, "digests": sorted(digests)}
-    source = {"kind": "instruction", "on_bad_record": "exclude", "origin": origin}
-    return bench.run(specs.SourceSpec.model_validate({"source": source}))
-
-
-def train_tokenizer(bench: Bench) -> Pin:
-    spec = specs.TokenizerSpec.model_validate({"tokenizer": {"vocab_size": 280}})
-    sources = [put_source(bench, "raw", RAW * 3), put_source(bench, "instruction", INSTRUCTION * 3)]
-    return bench.run(spec, sources=sources)
-
-
-def put_tokenizer(bench: Bench) -> str:
-    """A tokenizer of single bytes, made without our trainer."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({token: at for at, token in enumerate([*SPECIAL_TOKENS, *alphabet])}, []))
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    spec = specs.TokenizerSpec.model_validate({"tokenizer": {"vocab_size": 261}})
-    return bench.put(spec, {"tokenizer.json": tokenizer.to_str().encode()})
-
-
-def tokenize_raw(bench: Bench) -> Pin:
-    spec = specs.TokenizeSpec.model_validate({"tokenize": {}})
-    records = [*RAW, {"text": "the text <|end|> is only text"}]
-    return bench.run(spec, source=[put_source(bench, "raw", records)], tokenizer=[put_tokenizer(bench)])
-
-
-def tokenize_dialogues(bench: Bench) -> Pin:
-    """The last of them holds a special token and is excluded."""
-    spec = specs.TokenizeSpec.model_validate({"tokenize": {"chat": {}}})
-    asked = {"role": "user", "content": "say <|end|>"}
-    records = [*INSTRUCTION, {"messages": [asked, {"role": "assistant", "content": "no"}]}]
-    return bench.run(spec, source=[put_source(bench, "instruction", records)], tokenizer=[put_tokenizer(bench)])
-
-
-def pack(bench: Bench, layout: str, chat: bool) -> Pin:
-    """Documents in windows of 8; the last three tokens of a dialogue are the response, cut off in one of two."""
-    lengths = (5, 20, 3, 8, 1, 7, 4, 10)
-    ends = np.cumsum((0, *lengths))
-    spans = [[int(end) - min(3, length), int(end)] for end, length in zip(ends[1:], lengths, strict=True)]
-    files = {
-        "tokens.bin": np.arange(ends[-1], dtype="<u2").tobytes(),
-        "document_offsets.npy": ends,
-        "response_spans.npy": spans if chat else np.empty((0, 2)),
-        "index.json": {"dtype": "uint16", "vocab_size": 300, "tokens": int(ends[-1]), "documents": len(lengths)},
-    }
-    store = bench.put(specs.TokenizeSpec.model_validate({"tokenize": {"chat": {} if chat else None}}), files)
-    return bench.run(specs.PackSpec.model_validate({"pack": {"sequence_tokens": 8, "layout": layout}}), tokens=[store])
-
-
-def put_pack(bench: Bench, layout: str, window_tokens: list[int]) -> str:
-    """One document a window, half of each a response."""
-    tokens = np.array(window_tokens)
-    starts = np.cumsum(tokens) - tokens
-    documents = np.arange(len(tokens))
-    files = {
-        "segments.npy": np.stack([starts, tokens], axis=1),
-        "window_offsets.npy": np.arange(len(tokens) + 1),
-        "window_tokens.npy": tokens.astype("<i4"),
-        "window_response_tokens.npy": (tokens // 2).astype("<i4"),
-        "window_documents.npy": np.stack([documents, documents], axis=1),
-        "index.json": {
-            "windows": len(tokens),
-            "tokens": int(tokens.sum()),
-            "segments": len(tokens),
-            "response_tokens": int((tokens // 2).sum()),
-            "sequence_tokens": 16,
-            "layout": layout,
-            "first_document": 0,
-            "last_document": len(tokens) - 1,
-            "dropped": 0,
-            "truncated_tokens": 0,
-            "dropped_tokens": 0,
-            "stream": f"{window_tokens[1]:016x}",
-        },
-    }
-    return bench.put(specs.PackSpec.model_validate({"pack": {"sequence_tokens": 16, "layout": layout}}), files)
-
-
-def mix(bench: Bench, layout: str, **settings: Any) -> Pin:
-    """Four sources in two cells and two raw languages, with windows of 9 to 16 tokens."""
-    sources = [
-        {"kind": "raw", "language": "en"},
-        {"kind": "raw", "language": "ja"},
-        {"kind": "instruction", "language": "en", "category": "math"},
-        {"kind": "instruction", "language": "ja", "category": "code"},
-    ]
-    packs = [put_pack(bench, layout, [16 - (at * step) % 8 for at in range(40)]) for step in (1, 3, 5, 7)]
-    spec = specs.MixtureSpec.model_validate({"mixture": {"sources": sources, "seed": 7, **settings}})
-    return bench.run(spec, packs=packs)
 
 
 def average(bench: Bench) -> Pin:
@@ -254,24 +124,9 @@ EDGES_JA = (
     ("カンナ", "ｶﾝﾅ。", "カンナさん", "Kanna"),
     ("", "42", "カンナ", "船 Kanna", "船が港に着いた。" * 30),
 )
-AXES = {"instruction": "1/4", "language": {"en": "1/3", "ja": "2/3"}, "on_empty_cell": "rake", "max_epochs": 3}
-
 CASES: dict[str, Case] = {
-    **{
-        f"source: {' '.join((language, *world.values()))}": partial(make_world, language=language, **world)
-        for language in ("en", "ja")
-        for world in WORLD_KINDS
-    },
-    "source: files": index_files,
-    "tokenizer": train_tokenizer,
-    "tokenize: raw": tokenize_raw,
-    "tokenize: dialogues": tokenize_dialogues,
-    "pack: raw": partial(pack, layout="packed", chat=False),
-    "pack: dialogues": partial(pack, layout="packed", chat=True),
-    "pack: one per window": partial(pack, layout="one_per_window", chat=True),
-    "mixture: tokens": partial(mix, layout="packed", budget={"tokens": 900}, **AXES),
-    "mixture: natural": partial(mix, layout="packed", budget={"epochs": "1/2"}),
-    "mixture: samples": partial(mix, layout="one_per_window", budget={"samples": 50}, instruction="0.5"),
+    **SOURCE_CASES,
+    **TOKEN_CASES,
     "average": average,
     "score: exact match": partial(score, scorer="exact_match", answers=EXACT),
     "score: final number": partial(score, scorer="final_number", answers=NUMBERS),

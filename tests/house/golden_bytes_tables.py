@@ -269,8 +269,12 @@ def put_data(bench: Bench) -> tuple[dict[str, Any], dict[str, list[str]]]:
     shown = {
         "mixtures": [
             {
-                "label": "数学 | 1", "key": mixture, "purposes": ["ipt"], "tokenizer": "bpe",
-                "tokenizer_key": "ff66", "sources": ["算数", "web"],
+                "label": "数学 | 1",
+                "key": mixture,
+                "purposes": ["ipt"],
+                "tokenizer": "bpe",
+                "tokenizer_key": "ff66",
+                "sources": ["算数", "web"],
             }
         ],
         "sources": [

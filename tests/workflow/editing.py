@@ -1,10 +1,13 @@
-"""Edits of a copied checkout: functions that take its folder and change something in it."""
+"""Edits of a copied checkout: functions that take its folder and change something in it, and what follows from them."""
 
 import json
 import os
 import random
+import re
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,31 @@ STUDY = "studies/micro.yaml"
 CONFIG_FOLDER = "src/mixlab/config"
 
 Apply = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One row: an edit, how many artifacts of each stage it remakes, and a pattern that all their labels match.
+
+    One that is `only_planned` remakes most of the study by a way that another row really runs.
+    """
+
+    name: str
+    apply: Apply
+    counts: Mapping[str, int]
+    only: str = ""
+    only_planned: bool = False
+
+    def differences(self, made: Mapping[tuple[str, str], str]) -> list[str]:
+        """Say how (stage, key) -> label of what was made differs from what this row expects; empty when it does not."""
+        counts = Counter(stage for stage, _ in made)
+        wrong = [
+            f"{stage}: made {counts[stage]}, expected {self.counts.get(stage, 0)}"
+            for stage in sorted({*counts, *self.counts})
+            if counts[stage] != self.counts.get(stage, 0)
+        ]
+        strays = [label for label in sorted(made.values()) if not re.search(self.only, label)]
+        return [*wrong, *(f"made, though it has nothing to do with the edit: {label}" for label in strays)]
 
 
 def replace(path: str, old: str, new: str, count: int = 1) -> Apply:

@@ -4,15 +4,10 @@
 made, `only` matches the labels of all of them: a test compares both with what a plan wants or with what a run made.
 """
 
-import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from editing import (
     CONFIG_FOLDER,
     STUDY,
-    Apply,
+    Edit,
     append,
     delete,
     discard_stage,
@@ -22,93 +17,64 @@ from editing import (
     together,
     touch_all,
 )
+from edits_data import REMAKING_BY_DATA
+from edits_expected import EVALUATION_OF_ONE, OF_BOTH, OF_ONE_VARIANT, TABLES, TABLES_ONLY
 
-
-@dataclass(frozen=True)
-class Edit:
-    """One row: an edit, how many artifacts of each stage it remakes, and a pattern that all their labels match."""
-
-    name: str
-    apply: Apply
-    counts: Mapping[str, int]
-    only: str = ""
-
-    def differences(self, made: Mapping[tuple[str, str], str]) -> list[str]:
-        """Say how (stage, key) -> label of what was made differs from what this row expects; empty when it does not."""
-        counts = Counter(stage for stage, _ in made)
-        wrong = [
-            f"{stage}: made {counts[stage]}, expected {self.counts.get(stage, 0)}"
-            for stage in sorted({*counts, *self.counts})
-            if counts[stage] != self.counts.get(stage, 0)
-        ]
-        strays = [label for label in sorted(made.values()) if not re.search(self.only, label)]
-        return [*wrong, *(f"made, though it has nothing to do with the edit: {label}" for label in strays)]
-
-
-_EVALUATION_OF_ONE = {"generate": 2, "score": 1, "judge": 2, "scores": 1}
-_TABLES = {"aggregate": 1, "report": 1}
-_OF_ONE_VARIANT = {"average": 1, "sft": 2, **{stage: 3 * n for stage, n in _EVALUATION_OF_ONE.items()}, **_TABLES}
-_OF_BOTH = {stage: n if stage in _TABLES else 2 * n for stage, n in _OF_ONE_VARIANT.items()}
-_JUDGED = {"judge": 12, "scores": 6, **_TABLES}
+JUDGED = {"judge": 12, "scores": 6, **TABLES}
 
 HEAVY = r"^micro/(math heavy 数学/|aggregate$|report$)"
-TABLES = r"^micro/(aggregate|report)$"
 DIALOGUE = r"/demo_dialogue_en/.*/judge$|/scores$"
+
+IDLE = """\
+  idle:
+    kind: raw
+    language: ja
+    licence: unknown
+    origin: {type: generator, name: invented_world, size: 9, options: {language: ja, world_seed: 3}}
+"""
 
 REMAKING = (
     Edit(
         "one category weight of one mixture",
         replace(STUDY, "{math: 3, reasoning: 1}", "{math: 4, reasoning: 1}"),
-        {"mixture": 1, "ipt": 1, **_OF_ONE_VARIANT},
+        {"mixture": 1, "ipt": 1, **OF_ONE_VARIANT},
         HEAVY,
     ),
     Edit(
         "a judge setting",
         append(STUDY, "judge: {rule: {same_number: 0.7}}\n"),
-        _JUDGED,
-        f"{DIALOGUE}|{TABLES}",
+        JUDGED,
+        f"{DIALOGUE}|{TABLES_ONLY}",
     ),
     Edit(
         "a judge prompt",
         replace(f"{CONFIG_FOLDER}/judge_prompts/en.yaml", "system: ", "system: \u00bb"),
-        _JUDGED,
-        f"{DIALOGUE}|{TABLES}",
+        JUDGED,
+        f"{DIALOGUE}|{TABLES_ONLY}",
     ),
     Edit(
         "the prompt of a scored benchmark",
         replace(f"{CONFIG_FOLDER}/benchmarks_declared/demo_math_en.yaml", "template: ", "template: Q"),
-        {"generate": 6, "score": 6, "scores": 6, **_TABLES},
-        f"/demo_math_en/|/scores$|{TABLES}",
+        {"generate": 6, "score": 6, "scores": 6, **TABLES},
+        f"/demo_math_en/|/scores$|{TABLES_ONLY}",
     ),
     Edit(
         "the prompt of a judged benchmark",
         replace(f"{CONFIG_FOLDER}/benchmarks_declared/demo_dialogue_en.yaml", "template: ", "template: Q"),
-        {"generate": 6, "judge": 12, "scores": 6, **_TABLES},
-        f"/demo_dialogue_en/|/scores$|{TABLES}",
+        {"generate": 6, "judge": 12, "scores": 6, **TABLES},
+        f"/demo_dialogue_en/|/scores$|{TABLES_ONLY}",
     ),
     Edit(
         "one SFT seed added",
         replace(STUDY, "sft_seed: [1, 2]", "sft_seed: [1, 2, 3]"),
-        {"sft": 2, **{stage: 2 * n for stage, n in _EVALUATION_OF_ONE.items()}, **_TABLES},
-        f"/sft_seed 3/|{TABLES}",
+        {"sft": 2, **{stage: 2 * n for stage, n in EVALUATION_OF_ONE.items()}, **TABLES},
+        f"/sft_seed 3/|{TABLES_ONLY}",
     ),
     Edit(
         "average over fewer of the kept snapshots",
         replace(STUDY, "average: {last: 4}", "average: {last: 3}"),
-        _OF_BOTH,
-        f"/average$|/average/|/sft_seed |{TABLES}",
-    ),
-    Edit(
-        "content of one instruction source file, then mixlab lock",
-        relock(append("tests/data/micro/math_en.jsonl", '{"question": "1 + 1?", "answer": "1+1=2"}\n')),
-        {"source": 1, "tokenize": 1, "pack": 2, "mixture": 3, "ipt": 2, **_OF_BOTH},
-        r"math_file|^micro/(even|math heavy 数学)/|^micro/mixture/sft$|" + TABLES,
-    ),
-    Edit(
-        "content of one tokenizer source, then mixlab lock",
-        relock(append("tests/data/micro/raw_en.jsonl", '{"text": "A new day began."}\n')),
-        {"source": 1, "tokenizer": 1, "tokenize": 4, "pack": 5, "mixture": 4, "pretrain": 1, "ipt": 2, **_OF_BOTH},
-        r"^micro/source/raw_file$|^micro/(?!source/)",
+        OF_BOTH,
+        f"/average$|/average/|/sft_seed |{TABLES_ONLY}",
     ),
     Edit(
         "version of stage average raised",
@@ -117,17 +83,18 @@ REMAKING = (
             "    averaging: AveragingSettings\n",
             "    version: int = 2\n    averaging: AveragingSettings\n",
         ),
-        _OF_BOTH,
-        f"/average$|/average/|/sft_seed |{TABLES}",
+        OF_BOTH,
+        f"/average$|/average/|/sft_seed |{TABLES_ONLY}",
     ),
     Edit(
         "variant renamed",
         together(replace(STUDY, "  even:\n", "  uniform:\n"), replace(STUDY, "against: even", "against: uniform")),
         {"report": 1},
-        TABLES,
+        TABLES_ONLY,
     ),
-    Edit("an effect renamed", replace(STUDY, "more math data, more math", "more helps"), {"report": 1}, TABLES),
-    Edit("title of the report", replace(STUDY, "Micro study", "Tiny study"), {"report": 1}, TABLES),
+    Edit("an effect renamed", replace(STUDY, "more math data, more math", "more helps"), {"report": 1}, TABLES_ONLY),
+    Edit("title of the report", replace(STUDY, "Micro study", "Tiny study"), {"report": 1}, TABLES_ONLY),
+    *REMAKING_BY_DATA,
 )
 
 REMAKING_NOTHING = tuple(
@@ -156,13 +123,19 @@ REMAKING_NOTHING = tuple(
         ),
         "every file touched in random order": touch_all,
         "machine settings": append("config.yaml", "  micro_batch_windows: 3\n  stages: {ipt: {threads: 2}}\n"),
+        "an endpoint of the machine added": append(
+            "config.yaml", '  endpoints: {lab: {url: "http://127.0.0.1:8000/v1"}}\n'
+        ),
+        "larger shards, as many of them": replace(STUDY, "shard_bytes: 10 kB", "shard_bytes: 12 kB"),
+        "an override that says what holds anyway": replace(
+            STUDY, "    tokenizer: bpe\n", "    tokenizer: bpe\n    overrides: {average: {last: 4}}\n"
+        ),
+        "a source declared that nothing names": replace(STUDY, "\nsources:\n", f"\nsources:\n{IDLE}"),
         "raw data removed": delete("tests/data/micro"),
-        "a source renamed, then mixlab lock": relock(replace(STUDY, "math_file", "sums", count=3)),
         "a source file renamed, then mixlab lock": relock(
             lambda root: (root / "tests/data/micro/math_en.jsonl").rename(root / "tests/data/micro/sums.jsonl"),
             replace(STUDY, "math_en.jsonl", "sums.jsonl"),
         ),
-        "a licence reworded": replace(STUDY, "CC0-1.0", "public domain", count=6),
         "all ipt data discarded": discard_stage("ipt"),
         "every model deleted, not tracked": delete("artifacts/sft"),
         "every token store deleted, not tracked": delete("artifacts/tokenize"),

@@ -26,8 +26,8 @@ MISTAKES: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("{line}: variants['math heavy 数学'].category", "not 1"),
     ),
     "a cell without a source": (
-        (HEAVY, "{weights: {math: 3, code: 1}}"),
-        ("variants['math heavy 数学']", "cell any language/code has a share and no source"),
+        (HEAVY, f"{HEAVY}\n    language: {{ratios: {{en: 1}}}}"),
+        ("variants['math heavy 数学']", "cell en/reasoning has a share and no source"),
     ),
     "a raw share without raw text": (
         (EVEN, f"    sources: [math_file, reasoning_ja]\n{EVEN}"),

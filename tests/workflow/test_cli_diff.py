@@ -116,5 +116,5 @@ def test_mistakes_name_the_revision_they_are_in(committed: Path, invoke: Invoke)
     git("commit", "--all", "--message", "a mistake")
     result = invoke("diff", "HEAD", "HEAD~1")
     assert result.exit_code == 2
-    assert "HEAD:studies/micro.yaml:88: average.last" in result.stderr
+    assert "HEAD:studies/micro.yaml:100: average.last" in result.stderr
     assert "'nowhere' is neither a git revision nor a folder" in invoke("diff", "nowhere").stderr

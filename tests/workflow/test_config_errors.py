@@ -73,7 +73,7 @@ def test_mistakes_of_several_studies_and_of_the_main_configuration_are_told(micr
     assert result.exit_code == 2
     for text in (
         "studies/other.yaml:2: sorces: unknown key",
-        "micro.yaml:88: average.last",
+        "micro.yaml:100: average.last",
         "mcro.yaml: no such study; did you mean 'micro'?",
     ):
         assert text in result.stderr

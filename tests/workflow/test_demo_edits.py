@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import REPOSITORY, copy_checkout, list_wanted, pretend_finished, run_python
-from edits import Apply, replace
+from editing import Apply, replace
 
 DEMO = "studies/demo.yaml"
 _TABLES = {"aggregate": 1, "report": 1}

@@ -1,5 +1,6 @@
 """Two plans side by side: what is kept, what is new, what is gone, and which change of a spec began it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ _ORDERED_BY_KEY = frozenset({"aggregate"})
 """Stages whose spec lists things in order of keys, so that it changes all over when a key above it does."""
 _UNORDERED = "sources"
 """Field whose entries stand in order of keys, so that only which ones there are means something."""
-_FOLLOWS = "_key"
-"""Ending of the fields that hold a key: they change because something else did."""
+_KEY = re.compile(r"[0-9a-f]{16}")
+"""What a field holds that names an artifact: it changes because something else did."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def find_changes(old: Spec, new: Spec) -> Iterator[Change]:
     before, after = to_plain(old), to_plain(new)
     sections = [name for name, value in after.items() if isinstance(value, dict)]
     for path, was, now in _walk(before, after, ()):
-        if path[-1].endswith(_FOLLOWS):
+        if path[-1].endswith("_key") or all(isinstance(one, str) and _KEY.fullmatch(one) for one in (was, now)):
             continue
         # a spec with one section needs no name for it: `mixture.category.math` is the mixture's `category.math`
         shown = path[1:] if len(sections) == 1 and path[:1] == (sections[0],) and len(path) > 1 else path
