@@ -46,7 +46,7 @@ def test_an_edit_is_compared_with_the_last_commit(committed: Path, invoke: Invok
     edit("math: 3, reasoning: 1", "math: 4, reasoning: 1")
     stages = read_stages(invoke("diff", "--json"))
     assert stages["mixture"] == {"kept": 3, "new": 1, "gone": 1, "run": 4}
-    assert stages["pack"] == {"kept": 5, "new": 0, "gone": 0, "run": 5}
+    assert stages["pack"] == {"kept": 6, "new": 0, "gone": 0, "run": 6}
     assert stages["report"] == {"kept": 0, "new": 1, "gone": 1, "run": 1}
     text = invoke("diff").stdout
     assert "mixture 'math heavy 数学/mixture_seed 1': category.math 3/4 -> 4/5; category.reasoning 1/4 -> 1/5" in text

@@ -7,6 +7,7 @@ import pytest
 from checkouts import copy_checkout, run_python
 from click.testing import Result
 from mistakes import MISTAKES, SEVERAL, SEVERAL_TOLD, STUDY, Change
+from mistakes_data import DATA_MISTAKES
 
 Invoke = Callable[..., Result]
 
@@ -31,9 +32,12 @@ def list_tree(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+ALL_MISTAKES = {**MISTAKES, **DATA_MISTAKES}
+
+
+@pytest.mark.parametrize("name", ALL_MISTAKES)
 def test_a_mistake_is_told_with_its_address_and_nothing_is_written(name: str, micro: Path, invoke: Invoke) -> None:
-    change, expected = MISTAKES[name]
+    change, expected = ALL_MISTAKES[name]
     line = change_study(micro, change)
     before = list_tree(micro)
     result = invoke("plan")

@@ -1,6 +1,7 @@
 """How fields of a record become text, messages or a benchmark item: declared, never programmed."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,8 +12,9 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _PLACE = re.compile(r"^[\w\-]+(\.[\w\-]+)*\??$")
 
 
-def parse_template(template: str) -> list[str | tuple[tuple[str, ...], bool]]:
-    """Split `template` into literal strings and placeholders (path, optional).
+@lru_cache(maxsize=1024)
+def parse_template(template: str) -> tuple[str | tuple[tuple[str, ...], bool], ...]:
+    """Split `template` into literal strings and placeholders (path, optional); a template seen before costs nothing.
 
     `{a.0.b}` names element b of element 0 of field a, `{a?}` may be absent, `{{` and `}}` are braces.
     Raises ValueError for a lone brace or a placeholder that is no path.
@@ -38,7 +40,7 @@ def parse_template(template: str) -> list[str | tuple[tuple[str, ...], bool]]:
     literal += template[at:]
     if literal or not parts:
         parts.append(literal)
-    return parts
+    return tuple(parts)
 
 
 def _check_template(template: str) -> str:

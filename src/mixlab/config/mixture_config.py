@@ -111,6 +111,8 @@ class MixtureConfig(AxesConfig):
             raise ValueError(f"order names {', '.join(names)}, the mixture uses {', '.join(used)}")
         weights = self.sources if isinstance(self.sources, dict) else {}
         own, *later = self._axes()
+        for axes in (own, *later):
+            self._check_raw(axes, declared)
         begins = [phase.begin(self.budget) for phase in self.phases]
         return MixtureSettings(
             sources=tuple(_labels(name, declared[name], weights.get(name, NATURAL)) for name in names),
@@ -145,6 +147,12 @@ class MixtureConfig(AxesConfig):
             return {name for name in self.names() if axes.raw.factors.get(name) != 0}
         shared = axes.raw.shares().normalised("raw")
         return {member for name in shared for member in self.raw_groups.get(name, (name,))}
+
+    def _check_raw(self, axes: AxesConfig, declared: Mapping[str, SourceConfig]) -> None:
+        given = [] if isinstance(axes.raw, str) else axes.raw.names()
+        for name in (member for one in given for member in self.raw_groups.get(one, (one,))):
+            if name in declared and declared[name].kind != "raw":
+                raise ValueError(f"raw: {name!r} is no raw source but {declared[name].kind} data; leave it out")
 
     def _resolved(self, axes: AxesConfig, names: Sequence[str]) -> dict[str, Any]:
         """The fields of `Axes`, by positions; an axis of a part without a share says nothing."""

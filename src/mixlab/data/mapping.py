@@ -1,6 +1,7 @@
 """From a file's object to a record: the declared fields, applied."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from mixlab.config.fields import (
@@ -106,15 +107,27 @@ def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]
     for at, turn in enumerate(turns):
         role_name, role = _first_of(mapping.role_field, turn)
         content_name, content = _first_of(mapping.content_field, turn)
-        role, content = _text(role, (name, str(at), role_name)), _text(content, (name, str(at), content_name))
+        if type(role) is not str:
+            role = _text(role, (name, str(at), role_name))
+        if type(content) is not str:
+            content = _text(content, (name, str(at), content_name))
         messages.append({"role": mapping.roles.get(role, role), "content": content.strip()})
     return messages
 
 
 def _first_of(names: str, row: Any) -> tuple[str, Any]:
     """Name and value of the first of `a|b` that is there; the first name and None when none is."""
-    found = ((name, element_at(row, tuple(name.split(".")))) for name in names.split("|"))
-    return next((pair for pair in found if pair[1] is not None), (names.split("|")[0], None))
+    choices = _split_names(names)
+    for name, path in choices:
+        value = row.get(name) if len(path) == 1 and type(row) is dict else element_at(row, path)
+        if value is not None:
+            return name, value
+    return choices[0][0], None
+
+
+@lru_cache(maxsize=1024)
+def _split_names(names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((name, tuple(name.split("."))) for name in names.split("|"))
 
 
 def is_selected(select: Select, row: Any) -> bool:
