@@ -52,7 +52,7 @@ _SPELLINGS = {
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence as it was understood: normalised SPDX expression, or a tier, or (both None) words of no known meaning."""
+    """A licence as it was understood: normalised SPDX expression, a tier, or (both None) words of no known meaning."""
 
     spdx: str | None = None
     tier: str | None = None

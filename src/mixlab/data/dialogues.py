@@ -6,7 +6,7 @@ end with special tokens need not be encoded piece by piece.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mixlab.data.records import Record
 
@@ -50,22 +50,3 @@ def write_dialogues(records: Sequence[Record], turns: Turns) -> WrittenDialogues
         texts.append("".join(parts))
         specials.append(seen - before)
     return WrittenDialogues(texts, specials, responses)
-
-
-def is_plain_dialogue(record: Any) -> bool:
-    """Whether a record is a dialogue beyond doubt; faster than `find_fault`, which has the last word."""
-    messages = record.get("messages") if type(record) is dict else None
-    if type(messages) is not list:
-        return False
-    awaited = "user"
-    for at, message in enumerate(messages):
-        if type(message) is not dict:
-            return False
-        role, content = message.get("role"), message.get("content")
-        if type(content) is not str or not content or content.isspace():
-            return False
-        if role == awaited:
-            awaited = "assistant" if role == "user" else "user"
-        elif at or role != "system":
-            return False
-    return awaited == "user" and len(messages) > 1

@@ -13,8 +13,8 @@ from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
 from mixlab.data.chat import render
 from mixlab.data.cutting import LONGEST_CHARACTERS
-from mixlab.data.dialogues import Turns, WrittenDialogues, is_plain_dialogue, write_dialogues
-from mixlab.data.records import ROLES, Record, find_fault, texts_of
+from mixlab.data.dialogues import Turns, WrittenDialogues, write_dialogues
+from mixlab.data.records import ROLES, Record, find_fault, is_plain_dialogue, texts_of
 from mixlab.data.text_encoder import IdBuffer, TextEncoder
 
 SMALL_VOCABULARY = 65536

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class _Group:
 def _groups(file: Any, path: Path, wanted: frozenset[str], limit: int) -> Iterator[_Group]:
     meta, names = file.metadata, [name for name in file.schema_arrow.names if name in wanted]
     spans = [_span(meta.row_group(index)) for index in range(meta.num_row_groups)]
-    in_order = all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    in_order = all(one[1] <= other[0] for one, other in pairwise(spans))
     rows = 0
     for index, span in enumerate(spans):
         count = meta.row_group(index).num_rows

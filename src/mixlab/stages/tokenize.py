@@ -15,6 +15,4 @@ def run(spec: TokenizeSpec, inputs: Inputs, out: Path) -> None:
         return
     data = open_dataset(inputs)
     tokenizer, workers = inputs.one("tokenizer"), inputs.threads
-    write_numbered_store(
-        spec.tokenize, data.numbered(), tokenizer, out, workers=workers, may_be_empty=data.is_part
-    )
+    write_numbered_store(spec.tokenize, data.numbered(), tokenizer, out, workers=workers, may_be_empty=data.is_part)

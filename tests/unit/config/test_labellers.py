@@ -70,7 +70,8 @@ def test_what_makes_no_sense_is_refused(config: dict[str, Any], told: str) -> No
 
 
 @pytest.mark.parametrize(
-    "url", ["host:8000", "ftp://host/v1", "http:///v1", "http://host/v1?key=1", "http://host:99999/v1", "http://host/#a"]
+    "url",
+    ["host:8000", "ftp://host/v1", "http:///v1", "http://host/v1?key=1", "http://host:99999/v1", "http://host/#a"],
 )
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="must"):

@@ -117,7 +117,7 @@ def test_a_file_origin_holds_sorted_distinct_digests() -> None:
 
 def test_a_template_splits_into_text_and_places() -> None:
     assert parse_template("a {b.0.c} {{d}} {e?}") == ("a ", (("b", "0", "c"), False), " {d} ", (("e",), True))
-    assert parse_template("") == [""]
+    assert parse_template("") == ("",)
     for wrong in ("{", "}", "{}", "{a b}", "{a..b}"):
         with pytest.raises(ValueError, match="no placeholder"):
             parse_template(wrong)
