@@ -72,7 +72,8 @@ def join(bench: Bench) -> Pin:
     """Three shards, the one in the middle without a document."""
     spec = specs.TokenizeShardSpec.model_validate({"tokenize": {"number": 0, "of": 3}})
     shards = [bench.put(spec, build_store(lengths, chat=True)) for lengths in ((5, 3), (), (4,))]
-    return bench.run(specs.TokenizeSpec.model_validate({"tokenize": {"chat": {}, "shards": 3}}), shards=shards)
+    parents = {"source": [put_source(bench, "instruction", INSTRUCTION)], "tokenizer": [put_tokenizer(bench)]}
+    return bench.run(specs.TokenizeSpec.model_validate({"tokenize": {"chat": {}}}), **parents, shards=shards)
 
 
 def build_store(lengths: Sequence[int], chat: bool) -> dict[str, Any]:

@@ -126,7 +126,8 @@ REMAKING_NOTHING = tuple(
         "an endpoint of the machine added": append(
             "config.yaml", '  endpoints: {lab: {url: "http://127.0.0.1:8000/v1"}}\n'
         ),
-        "larger shards, as many of them": replace(STUDY, "shard_bytes: 10 kB", "shard_bytes: 12 kB"),
+        "more shards": replace(STUDY, "shard_bytes: 10 kB", "shard_bytes: 6 kB"),
+        "no shards": replace(STUDY, "shard_bytes: 10 kB", "shard_bytes: 4 GiB"),
         "an override that says what holds anyway": replace(
             STUDY, "    tokenizer: bpe\n", "    tokenizer: bpe\n    overrides: {average: {last: 4}}\n"
         ),

@@ -74,13 +74,6 @@ REMAKING_BY_DATA = (
         LABELS_ONLY,
     ),
     Edit(
-        "more shards",
-        replace(STUDY, "shard_bytes: 10 kB", "shard_bytes: 6 kB"),
-        {**BELOW_ALL, "tokenize_shard": 6, **stores(2), "pack": 3},
-        r"^micro/(?!source/|contamination/|filter/|label/|tokenizer/)",
-        only_planned=True,
-    ),
-    Edit(
         "the chat template of a tokenizer",
         replace(
             STUDY,

@@ -76,8 +76,7 @@ def find_behind(plan: Plan, mixture: Node) -> Behind:
     """Follow a mixture to its packs, their token stores and the one tokenizer of all."""
     packs = [plan.nodes[key] for key in mixture.parents["packs"]]
     stores = [plan.nodes[pack.parents["tokens"][0]] for pack in packs]
-    first = stores[0] if "tokenizer" in stores[0].parents else plan.nodes[stores[0].parents["shards"][0]]
-    return Behind(mixture, packs, stores, plan.nodes[first.parents["tokenizer"][0]])
+    return Behind(mixture, packs, stores, plan.nodes[stores[0].parents["tokenizer"][0]])
 
 
 def open_mixture(root: Path, what: str, *studies: str) -> tuple[Path, list[Path], list[Path]]:

@@ -5,12 +5,12 @@ One `Axes` says it for a whole mixture or for one of its phases.
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from mixlab.config.base import Settings
-from mixlab.config.categories import CATEGORIES, LANGUAGES, Category, Language
+from mixlab.config.categories import CATEGORIES, LANGUAGES, Category, Language, RawLanguage
 from mixlab.config.exact import Ratio, Weight
 
 Natural = Literal["natural"]
@@ -56,9 +56,15 @@ class MixtureSource(Settings):
     """Labels of one source, and its weight beside the sources of the same cell or raw group."""
 
     kind: Literal["raw", "instruction"] = Field(description="which part of the mixture it feeds")
-    language: Language = Field(description="language of the source")
+    language: RawLanguage = Field(description="language of the source; raw sources alone may be other than en and ja")
     category: Category | None = Field(None, description="skill; instruction sources only")
     weight: Weight | Natural = Field(NATURAL, description="share among its like; natural: by population")
+
+    @model_validator(mode="after")
+    def _language_fits_kind(self) -> Self:
+        if self.kind == "instruction" and self.language not in LANGUAGES:
+            raise ValueError(f"an instruction source has no cell of {self.language}; allowed: {', '.join(LANGUAGES)}")
+        return self
 
     @property
     def cell(self) -> str:

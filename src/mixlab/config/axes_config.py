@@ -109,6 +109,8 @@ class PhaseConfig(Settings):
         if whole is None:
             raise ValueError(f"phases: {name} needs a budget in {unit}; write from_share: the share before it")
         before = place - 1 if unit == "steps" else place
+        if before == 0:
+            raise ValueError(f"phases: {name} {place} is where the mixture itself begins: write its shares there")
         if not 0 < before < whole:
             raise ValueError(f"phases: {name} {place:,} lies outside of the budget of {whole:,} {unit}")
         return Fraction(before, whole)

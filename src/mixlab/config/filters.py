@@ -1,5 +1,6 @@
 """What leaves records out of a source: filters as a user writes them and as they enter a key."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -29,7 +30,10 @@ def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
 Against = Annotated[
     tuple[str, ...],
     AfterValidator(_check_names),
-    Field(description="further sources; a record that is also in one of them is left out here"),
+    Field(
+        description="further sources; a record that is also in one of them is left out here. Of sources that the "
+        "study's `filters` name, the one named first keeps what they share: each is compared with those before it"
+    ),
 ]
 
 
@@ -158,6 +162,23 @@ class LengthConfig(Length):
 FilterConfig = Annotated[
     ExactDuplicatesConfig | NearDuplicatesConfig | PersonalDataConfig | LengthConfig, Field(discriminator="type")
 ]
+
+
+def settle_against(filters: Sequence[FilterConfig], source: str) -> tuple[FilterConfig, ...]:
+    """Return a study's filters as they are for one source: never compared with itself or those named after it.
+
+    The order is that of the names in all lists together; so no two sources lose what they share to each other.
+    """
+    order = list(dict.fromkeys(name for one in filters for name in getattr(one, "against", ())))
+    if source not in order:
+        return tuple(filters)
+    before = order[: order.index(source)]
+    return tuple(
+        one.model_copy(update={"against": tuple(name for name in one.against if name in before)})
+        if isinstance(one, ExactDuplicatesConfig | NearDuplicatesConfig)
+        else one
+        for one in filters
+    )
 
 
 class ContaminationSettings(Settings):

@@ -84,7 +84,9 @@ class MixtureConfig(AxesConfig):
         return self.model_copy(update=changes)
 
     def _all_names(self) -> Iterable[str]:
-        return {*self.sources, *(member for of in self.raw_groups.values() for member in of)}
+        given = [self.raw, *(phase.raw for phase in self.phases)]
+        shared = {name for one in given if isinstance(one, RawShares) for name in one.names()} - set(self.raw_groups)
+        return {*self.sources, *shared, *(member for of in self.raw_groups.values() for member in of)}
 
     def used_names(self, declared: Mapping[str, SourceConfig]) -> tuple[str, ...]:
         """Names of the sources that can have a share, sorted; one without is no part of the mixture's identity.

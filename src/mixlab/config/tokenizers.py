@@ -129,7 +129,6 @@ class TokenizeSettings(Settings):
     """How the records of one source become tokens."""
 
     chat: ChatTemplate | None = Field(None, description="chat template of an instruction source; absent for raw text")
-    shards: int = added(1, ge=1, le=100_000, description="parts that are made apart and joined")
 
 
 class TokenizeShardSettings(Settings):

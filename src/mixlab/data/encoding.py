@@ -34,12 +34,16 @@ class Numbered(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Tokens of a block of records: ids as bytes of the store's dtype, where documents end [D], responses [S, 2]."""
+    """Tokens of a block of records: ids as bytes of the store's dtype, where documents end [D], responses [S, 2].
+
+    `unknown`: how many of them stand for an unknown piece; None where the tokenizer has no such token.
+    """
 
     ids: bytes
     ends: np.ndarray
     spans: np.ndarray
     refused: list[tuple[int, str]]
+    unknown: int | None = None
 
 
 _Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -95,7 +99,20 @@ class RecordEncoder:
     def _encode(self, block: Numbered, refused: list[tuple[int, str]]) -> Block:
         encode = self._encode_raw if self._chat is None else self._encode_dialogues
         ids_N, ends_D, spans_S2 = encode(block)
-        return Block(ids_N.tobytes(), ends_D, spans_S2, refused)
+        if not self._texts.coverage.is_complete and (lost := self._find_lost(block)):
+            refused = sorted([*refused, *lost])
+            ids_N, ends_D, spans_S2 = encode(_without(block, lost))
+        unknown_id = self._texts.coverage.unknown_id
+        unknown = None if unknown_id is None else int(np.count_nonzero(ids_N == unknown_id))
+        return Block(ids_N.tobytes(), ends_D, spans_S2, refused, unknown)
+
+    def _find_lost(self, block: Numbered) -> list[tuple[int, str]]:
+        """Records of which nothing but the template and the end token would be left."""
+        contents = [texts_of(record) for record in block.records]
+        encoded = self._texts.encode([text for texts in contents for text in texts])
+        tokens = [sum(len(next(encoded)) for _ in texts) for texts in contents]
+        lost = [number for number, count in zip(block.numbers, tokens, strict=True) if not count]
+        return [(number, "the tokenizer has no token for any of it") for number in lost]
 
     def _encode_raw(self, block: Numbered) -> _Encoded:
         texts: list[str] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mixlab.config.problems import DataError
+from mixlab.data.coverage import find_coverage
 from mixlab.data.cutting import LONGEST_CHARACTERS, cut_text
 from mixlab.data.fast_bpe import FAST, FastEncoder
 from mixlab.data.tokenizer import Vocabulary, load_tokenizer, read_vocabulary
@@ -63,6 +64,7 @@ class TextEncoder:
     def __init__(self, tokenizer_folder: Path, *, specials: bool, backend: str) -> None:
         self._tokenizer = load_tokenizer(tokenizer_folder)
         self.vocabulary: Vocabulary = read_vocabulary(tokenizer_folder, self._tokenizer)
+        self.coverage = find_coverage(self._tokenizer)
         self._tokenizer.encode_special_tokens = not specials
         self._specials = specials
         self._starts = _list_starts(self.vocabulary.special_tokens)

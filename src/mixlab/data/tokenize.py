@@ -1,16 +1,15 @@
 """From records to a token store, by any number of processes; and the join of stores that were made in parts."""
 
-import errno
 import json
 import logging
-import os
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizeSettings
@@ -18,7 +17,6 @@ from mixlab.data.encoding import SMALL_VOCABULARY, Block, Numbered, RecordEncode
 from mixlab.data.npy import BlockFile, RowsFile
 from mixlab.data.records import Record
 from mixlab.data.token_pool import encode_parallel
-from mixlab.data.token_store import shard_name
 from mixlab.data.tokenizer import read_vocabulary
 from mixlab.data.writing import read_json, write_json
 
@@ -29,6 +27,8 @@ log = logging.getLogger(__name__)
 _BLOCK_CHARACTERS = 1 << 17
 _BLOCK_RECORDS = 1 << 10
 _LOG_SECONDS = 30.0
+_COPY_BYTES = 1 << 24
+_JOINED_ROWS = 1 << 20
 
 
 def write_token_store(
@@ -109,6 +109,7 @@ class _StoreWriter:
 
     def __init__(self, out: Path, vocab_size: int) -> None:
         self.documents = self.excluded = self.response_tokens = self.tokens = 0
+        self._unknown: int | None = None
         self._out = out
         self._vocab_size = vocab_size
         self._item_bytes = token_dtype(vocab_size).itemsize
@@ -135,6 +136,8 @@ class _StoreWriter:
         self.documents += len(block.ends)
         self.excluded += len(block.refused)
         self.tokens += len(block.ids) // self._item_bytes
+        if block.unknown is not None:
+            self._unknown = (self._unknown or 0) + block.unknown
         self._tell()
 
     def _tell(self) -> None:
@@ -154,6 +157,8 @@ class _StoreWriter:
             "vocab_size": self._vocab_size,
             "excluded": self.excluded,
         }
+        if self._unknown is not None:
+            index["unknown_tokens"] = self._unknown
         write_json(self._out / "index.json", index)
 
     def __enter__(self) -> Self:
@@ -169,34 +174,43 @@ def _render_line(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def join_token_stores(shards: Sequence[Path], out: Path) -> None:
-    """Join token stores of one tokenizer, in their order: `shard-00000/…` and an `index.json` that counts each.
+def join_token_stores(shards: Sequence[Path], out: Path, *, may_be_empty: bool = False) -> None:
+    """Join token stores of one tokenizer, in their order, into the store that one job would have made of all records.
 
-    Files are linked, not copied, where the file system allows it. Raises DataError when they were made with different
-    tokenizers, or hold no document together.
+    Raises DataError when they were made with different tokenizers, when the disk is full, and when they hold no
+    document together unless they `may_be_empty`.
     """
     cards = [read_json(shard / "index.json") for shard in shards]
     kinds = {(card["dtype"], card["vocab_size"]) for card in cards}
     if len(kinds) != 1:
         raise DataError(f"token stores of different vocabularies cannot be joined: {sorted(kinds)}")
-    total = {name: sum(card[name] for card in cards) for name in ("documents", "tokens", "response_tokens", "excluded")}
-    if not total["documents"]:
+    counted = [name for name in cards[0] if name not in ("dtype", "vocab_size")]
+    total = {name: sum(card[name] for card in cards) for name in counted}
+    if not total["documents"] and not may_be_empty:
         raise DataError(f"no document to tokenize: {total['excluded']} records, all of them excluded")
-    for number, shard in enumerate(shards):
-        folder = out / shard_name(number)
-        folder.mkdir()
-        for name in ("tokens.bin", "document_offsets.npy", "response_spans.npy", "exclusions.jsonl", "index.json"):
-            _link(shard / name, folder / name)
-    counts = [{name: card[name] for name in ("documents", "tokens", "response_tokens", "excluded")} for card in cards]
-    ((dtype, vocab_size),) = kinds
-    write_json(out / "index.json", {**total, "dtype": dtype, "vocab_size": vocab_size, "shards": counts})
+    for name in ("tokens.bin", "exclusions.jsonl"):
+        with BlockFile(out / name) as joined:
+            for shard in shards:
+                with (shard / name).open("rb") as file:
+                    while block := file.read(_COPY_BYTES):
+                        joined.write(block)
+    _join_rows(shards, cards, out)
+    write_json(out / "index.json", {**cards[0], **total})
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        # another device, a file system without links, or one that has given all it allows
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-            raise
-        shutil.copyfile(source, target)
+def _join_rows(shards: Sequence[Path], cards: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Borders and spans of all shards, each moved by the tokens before it."""
+    with RowsFile(out / "document_offsets.npy") as borders, RowsFile(out / "response_spans.npy", 2) as spans:
+        first = 0
+        for number, (shard, card) in enumerate(zip(shards, cards, strict=True)):
+            offsets = np.load(shard / "document_offsets.npy", mmap_mode="r")
+            for block in _blocks_of(offsets[0 if number == 0 else 1 :]):
+                borders.append(block + first)
+            for block in _blocks_of(np.load(shard / "response_spans.npy", mmap_mode="r")):
+                spans.append(block + first)
+            first += card["tokens"]
+
+
+def _blocks_of(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), _JOINED_ROWS):
+        yield np.asarray(rows[start : start + _JOINED_ROWS])

@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from mixlab.config.problems import DataError, did_you_mean
 from mixlab.config.tokenizers import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, ExternalTokenizerSettings, TokenizerSettings
+from mixlab.data.coverage import find_coverage
 from mixlab.data.cutting import cut_text
 from mixlab.data.files import check_digest
 from mixlab.data.records import Record, texts_of
@@ -111,7 +112,12 @@ def import_tokenizer(settings: ExternalTokenizerSettings, path: Path, out: Path)
     format, or when the end token is none of its special tokens.
     """
     check_digest(path, settings.digest)
-    vocabulary = _describe(_load_file(path), settings.end_token, None, path)
+    tokenizer = _load_file(path)
+    vocabulary = _describe(tokenizer, settings.end_token, None, path)
+    if find_coverage(tokenizer).is_lossy:
+        log.warning(
+            "%s: this tokenizer has neither bytes nor a token for what it does not know: such text vanishes", path
+        )
     shutil.copyfile(path, out / TOKENIZER_FILE)
     index = {
         "vocab_size": vocabulary.size,
@@ -136,7 +142,8 @@ def train_tokenizer(settings: TokenizerSettings, texts: Sequence[Iterable[Record
         show_progress=False,
     )
     tokenizer.train_from_iterator(_limited(settings, texts), trainer)
-    tokenizer.save(str(out / "tokenizer.json"))
+    # not its own `save`, which raises a bare Exception on a full disk
+    (out / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     index = {
         "vocab_size": tokenizer.get_vocab_size(),
         "special_tokens": {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS},

@@ -31,10 +31,13 @@ def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Probl
     A study with mistakes of form is checked as far as it was understood, so that all problems are told at once; what
     base models see by their overrides is checked as well.
     """
-    return [problem for one in (read, *read.seen.values()) for problem in _check_one(one, lock)]
+    plain = [name for name in read.names("base_models") if name not in read.seen]
+    views = [(read, plain), *((view, [name]) for name, view in read.seen.items())]
+    return [problem for view, models in views for problem in _check_one(view, lock, models)]
 
 
-def _check_one(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Problem]:
+def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequence[str]) -> list[Problem]:
+    """Check a study as it is seen by some of its base models; training that none of them does is not checked."""
     study = read.study
     checks: tuple[tuple[Callable[[], Found], tuple[str, ...]], ...] = (
         (lambda: check_sources(study, read, lock), ("sources",)),
@@ -46,8 +49,8 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Proble
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: check_repeated(study, lock), ("sources", "base_models", "variants", "sft", "pools")),
         (lambda: _check_order(study, read), ("report", "variants")),
-        (lambda: _check_training(study), ("ipt", "average", "variants", "base_models", "seeds")),
-        (lambda: _check_sft(study, read), ("sft", "base_models", "sources", "seeds")),
+        (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
+        (lambda: _check_sft(study, read, models), ("sft", "base_models", "sources", "seeds")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
         (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
         (lambda: _check_names(study), ("effects", "report")),
@@ -92,7 +95,9 @@ def _check_order(study: Study, read: StudyFile) -> Found:
             yield ("report", "order", position), unknown("variant", label, read.names("variants"))
 
 
-def _check_training(study: Study) -> Found:
+def _check_training(study: Study, models: Sequence[str]) -> Found:
+    if not models:
+        return
     path = ("ipt", "training", "snapshots")
     snapshots = study.ipt.training.snapshots
     if snapshots is None:
@@ -101,8 +106,10 @@ def _check_training(study: Study) -> Found:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
     yield from _check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
-    yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, list(study.base_models))
+    yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, models)
     for label, variant in study.variants.items():
+        if variant.base_models is not None and set(models).isdisjoint(variant.base_models):
+            continue
         yield from _check_steps(study.ipt.training, label, variant.budget.tokens, study.ipt.sequence_tokens)
 
 
@@ -125,12 +132,12 @@ def _check_steps(training: TrainSettings, label: str, tokens: int | None, sequen
         yield ("variants", label, "budget"), f"{message}; raise the budget or keep fewer snapshots"
 
 
-def _check_sft(study: Study, read: StudyFile) -> Found:
+def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:
     sft = study.sft
-    if sft is None:
+    if sft is None or not models:
         return
     yield from check_mixture(study, read, ("sft", "mixture"), sft.mixture)
-    yield from _check_length(study, ("sft",), sft.sequence_tokens, list(study.base_models))
+    yield from _check_length(study, ("sft",), sft.sequence_tokens, models)
     yield from _check_seeds_matter(("sft", "training", "order"), sft.training, "sft_seed", study.seeds.sft_seed)
     if sft.training.snapshots is not None:
         yield ("sft", "training", "snapshots"), "sft keeps its last model alone; remove snapshots"

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
 
-from mixlab.config.filters import ExactDuplicatesConfig, FilterConfig, LengthConfig, NearDuplicatesConfig
+from mixlab.config.filters import (
+    ExactDuplicatesConfig,
+    FilterConfig,
+    LengthConfig,
+    NearDuplicatesConfig,
+    settle_against,
+)
 from mixlab.config.licences import find_licence_conflicts
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.problems import did_you_mean
@@ -76,6 +82,7 @@ def check_filters(study: Study, read: StudyFile) -> Found:
         if source.filters is not None and source.kind == "benchmark":
             yield path, "a benchmark is not filtered; remove `filters`"
         yield from _check_chain(study, read, path, source.filters or ())
+    yield from _check_cycles(study)
 
 
 def _check_chain(study: Study, read: StudyFile, path: Path, filters: Sequence[FilterConfig]) -> Found:
@@ -90,6 +97,38 @@ def _check_chain(study: Study, read: StudyFile, path: Path, filters: Sequence[Fi
             elif name in study.sources and study.sources[name].kind == "benchmark":
                 message = f"'{name}' is a benchmark; the search for contamination looks for its items"
                 yield (*path, position, "against", number), message
+
+
+def _check_cycles(study: Study) -> Found:
+    """Filters of single sources alone can make a cycle: those of the study keep what the source named first holds."""
+    chains = {
+        name: settle_against(study.filters, name) if source.filters is None else source.filters
+        for name, source in study.sources.items()
+        if source.kind != "benchmark"
+    }
+    beside = {name: {other for one in of for other in getattr(one, "against", ())} for name, of in chains.items()}
+    for name, chain in chains.items():
+        if study.sources[name].filters is None:
+            continue
+        for position, one in enumerate(chain):
+            for number, other in enumerate(getattr(one, "against", ())):
+                path = ("sources", name, "filters", position, "against", number)
+                if other == name:
+                    yield path, f"'{name}' is compared with its own records in any case; remove it, or none would stay"
+                elif name in _reach(other, beside):
+                    message = f"'{name}' is compared with '{other}', and '{other}' in turn with '{name}'"
+                    yield path, f"{message}: both would lose what they share; keep one of the two"
+
+
+def _reach(name: str, beside: Mapping[str, set[str]]) -> set[str]:
+    """Return every source that one is compared with, directly or by way of others."""
+    seen: set[str] = set()
+    open_names = [name]
+    while open_names:
+        found = beside.get(open_names.pop(), set()) - seen
+        seen |= found
+        open_names += found
+    return seen
 
 
 def check_labellers(study: Study, read: StudyFile) -> Found:

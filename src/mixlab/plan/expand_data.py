@@ -13,6 +13,7 @@ from mixlab.config.filters import (
     LabelFilter,
     LengthConfig,
     NearDuplicatesConfig,
+    settle_against,
 )
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.sources import GeneratorOrigin, SourceConfig, SourceSettings
@@ -109,7 +110,7 @@ class DataExpansion:
             return self._labelled(name, category)
         config, root = self.study.sources[name], self.source(name)
         data = Dataset(root, root)
-        chosen = self.study.filters if config.filters is None else config.filters
+        chosen = settle_against(self.study.filters, name) if config.filters is None else config.filters
         for number, one in enumerate(chosen, 1):
             where = self.label("filter", name, f"{number} {one.type}")
             data = self._filtered(data, one.to_settings(), self._beside(one), where)
@@ -161,17 +162,20 @@ class DataExpansion:
         data, config = self.dataset(part), self.parts[part]
         chat = self.study.chat_of(tokenizer) if config.kind == "instruction" else None
         parents = {**data.parents(), "tokenizer": (self.tokenizer(tokenizer).key,)}
-        shards = self._shards(part)
-        if shards == 1:
-            where = self.label("tokenize", tokenizer, part)
-            return self.plan.add(specs.TokenizeSpec(tokenize=TokenizeSettings(chat=chat)), parents, where, data.reads())
-        made = []
-        for number in range(shards):
-            settings = TokenizeShardSettings(chat=chat, number=number, of=shards)
-            where = self.label("tokenize", tokenizer, part, f"shard {number + 1} of {shards}")
-            made.append(self.plan.add(specs.TokenizeShardSpec(tokenize=settings), parents, where, data.reads()).key)
-        joined = specs.TokenizeSpec(tokenize=TokenizeSettings(chat=chat, shards=shards))
-        return self.plan.add(joined, {"shards": tuple(made)}, self.label("tokenize", tokenizer, part))
+        spec = specs.TokenizeSpec(tokenize=TokenizeSettings(chat=chat))
+        shards, reads = self._shards(part), data.reads()
+        if shards > 1:
+            # joined they are, byte for byte, what one job makes: how many there are decides nothing below them
+            reads |= {"shards": tuple(self._add_shard(part, tokenizer, number, shards) for number in range(shards))}
+        return self.plan.add(spec, parents, self.label("tokenize", tokenizer, part), reads)
+
+    def _add_shard(self, part: str, tokenizer: str, number: int, shards: int) -> str:
+        data, config = self.dataset(part), self.parts[part]
+        chat = self.study.chat_of(tokenizer) if config.kind == "instruction" else None
+        spec = specs.TokenizeShardSpec(tokenize=TokenizeShardSettings(chat=chat, number=number, of=shards))
+        parents = {**data.parents(), "tokenizer": (self.tokenizer(tokenizer).key,)}
+        where = self.label("tokenize", tokenizer, part, f"shard {number + 1} of {shards}")
+        return self.plan.add(spec, parents, where, data.reads()).key
 
     def _shards(self, part: str) -> int:
         locked = self.lock.get(part.partition("/")[0])

@@ -10,9 +10,9 @@ from mixlab.stages.source import open_dataset
 
 def run(spec: TokenizeSpec, inputs: Inputs, out: Path) -> None:
     """Write the token store of one source, or join it from its shards."""
-    if "shards" in inputs.folders:
-        join_token_stores(inputs.all("shards"), out)
-        return
     data = open_dataset(inputs)
+    if "shards" in inputs.folders:
+        join_token_stores(inputs.all("shards"), out, may_be_empty=data.is_part)
+        return
     tokenizer, workers = inputs.one("tokenizer"), inputs.threads
     write_numbered_store(spec.tokenize, data.numbered(), tokenizer, out, workers=workers, may_be_empty=data.is_part)
