@@ -62,8 +62,10 @@ def test_what_is_there_is_not_overwritten_and_what_is_missing_is_told(study: Pat
     done = run_python(study, *asked, "taken")
     assert (done.returncode, done.stdout) == (2, "")
     assert "taken: is there already; name another folder, or remove it" in done.stderr
+    (study / ".without_packs.part").mkdir()
     shutil.rmtree(packs[0])
     assert run_python(study, *asked, "without_packs").returncode == 0
+    assert (study / ".without_packs.part").is_dir()
     shutil.rmtree(stores[0])
     done = run_python(study, *asked, "new")
     assert done.returncode == 2

@@ -96,6 +96,21 @@ def test_the_page_is_written_where_it_is_asked_for(micro: Path, invoke: Invoke, 
     result = invoke("certificate", SFT, "--html", str(tmp_path / "sft.html"))
     assert result.exit_code == 0
     assert (tmp_path / "sft.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    result = invoke("certificate", SFT, "--html", str(tmp_path / "nowhere/sft.html"))
+    assert result.exit_code == 2
+    assert f"{tmp_path}/nowhere/sft.html: cannot be written: No such file or directory" in result.output
+
+
+def test_an_export_says_why_it_cannot_be_and_removes_nothing_that_it_did_not_make(micro: Path, invoke: Invoke) -> None:
+    asked = ("export", "even/mixture_seed 1/mixture", "--study", "micro", "--format")
+    result = invoke(*asked, "megatron", "--to", "/proc/x")
+    assert result.exit_code == 2 and "/proc/x: cannot be exported: " in result.output
+    result = invoke(*asked, "windows", "--to", "x", "--link")
+    assert result.exit_code == 2 and "--link belongs to --format megatron" in result.output
+    (micro / ".x.part").mkdir()
+    result = invoke(*asked, "windows", "--to", str(micro / "x"))
+    assert result.exit_code == 2 and "not here" in result.output
+    assert [path.name for path in micro.glob("*x*") if path.name.endswith(("x", ".part"))] == [".x.part"]
 
 
 def test_a_mixture_that_is_not_built_is_an_error_with_the_cure(micro: Path, invoke: Invoke) -> None:

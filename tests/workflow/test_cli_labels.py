@@ -100,6 +100,8 @@ def test_mistakes_in_a_sample_are_told_with_their_lines(micro: Path, invoke: Inv
     assert result.exit_code == 2
     assert "hand.jsonl:1: unknown category 'logic'" in result.output
     assert "hand.jsonl:2: `category` is not filled in" in result.output
+    told = invoke("labels", "check", *ABOUT, "--sample", "gone.jsonl").output
+    assert told == "mixlab: gone.jsonl: is not there; draw a sample with `mixlab labels sample`\n"
     (micro / "hand.jsonl").write_text('{"record": 9999, "category": "math"}\n')
     assert "hand.jsonl:1: the source has no such" in invoke("labels", "check", *ABOUT, "--sample", "hand.jsonl").output
 

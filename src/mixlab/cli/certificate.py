@@ -52,7 +52,10 @@ def command(study: str | None, mixture: str | None, page: Path | None, as_json: 
     figures = load_data_figures(shown, open_folders(store, plan, list_keys(shown, chosen)))
     if page is not None:
         text = render_certificate_page(shown, chosen, figures, tuple(list_assumptions(shown, chosen)))
-        page.write_text(text, encoding="utf-8")
+        try:
+            page.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{page}: cannot be written: {error.strerror}") from None
         click.echo(f"written: {page}", err=True)
     if as_json:
         print_json(join_certificate(shown, chosen, figures))

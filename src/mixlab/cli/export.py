@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,20 +46,24 @@ def command(
 
     The folder appears when it is whole.
     """
+    if link and form == "windows":
+        raise click.UsageError("--link belongs to --format megatron: windows are written anew, and link nothing")
     store = open_store()
     plan = plan_studies(store.root, studies)
     behind = find_behind(plan, find_node(plan, what, "mixture", read_states(store, STAGES)))
-    if to.exists():
-        raise ConfigError(f"{to}: is there already; name another folder, or remove it")
     exported = Exported(behind.mixture.label, behind.mixture.key, at or to.as_posix(), responses, link)
-    part = to.with_name(f".{to.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
-        _write(store, behind, exported, form, part)
-        part.rename(to)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if to.exists():
+            raise ConfigError(f"{to}: is there already; name another folder, or remove it")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{to.name}.", suffix=".part", dir=to.parent) as beside:
+            # within it, since it is its owner's alone
+            part = Path(beside) / "export"
+            part.mkdir()
+            _write(store, behind, exported, form, part)
+            part.rename(to)
+    except OSError as error:
+        raise ConfigError(f"{to}: cannot be exported: {error.filename}: {error.strerror}") from error
     _print(to, form, as_json)
 
 

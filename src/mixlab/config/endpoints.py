@@ -1,6 +1,7 @@
 """Language models behind an OpenAI-compatible endpoint: what decides their answers, and where they are reached."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -11,6 +12,10 @@ from mixlab.config.base import Settings
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _OWN_FIELDS = frozenset(
     {"model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "stream", "n"}
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_SECRETS = frozenset(
+    {"key", "keys", "apikey", "token", "secret", "secrets", "password", "passwords", "authorization", "bearer"}
 )
 
 
@@ -39,9 +44,21 @@ class ChatModelSettings(Settings):
     def _extra_is_further(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if own := sorted(_OWN_FIELDS & set(extra)):
             raise ValueError(f"`extra` may not hold {', '.join(own)}: these have fields of their own or are fixed")
-        if secret := sorted(name for name in extra if re.search(r"key|secret|password|authorization", name, re.I)):
+        if secret := sorted(set(_find_secrets(extra))):
             raise ValueError(f"`extra` holds {', '.join(secret)}: a key belongs into an environment variable")
         return extra
+
+
+def _find_secrets(value: JsonValue) -> Iterator[str]:
+    """Yield the names, at any depth, that have a word for a secret: `apiKey` and `api_key`, not `keyword`."""
+    if isinstance(value, dict):
+        for name, held in value.items():
+            if _SECRETS & {word.lower() for word in _WORD.findall(name)}:
+                yield name
+            yield from _find_secrets(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _find_secrets(held)
 
 
 class EndpointSettings(Settings):

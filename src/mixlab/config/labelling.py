@@ -157,6 +157,13 @@ class LabellerConfig(_Labelling):
             raise ValueError("engine openai and `endpoint: NAME` go together: set both or none")
         return self
 
+    @model_validator(mode="after")
+    def _rules_are_not_asked(self) -> Self:
+        stated = sorted(self.model_fields_set & {"prompt", "attempts", "on_unparsable"})
+        if self.engine.type == "rules" and stated:
+            raise ValueError(f"{', '.join(stated)} belongs to a model; keyword rules are asked nothing: leave it out")
+        return self
+
     def to_settings(self) -> LabelSettings:
         """Return what decides the labels; where an answer comes from does not, and rules always answer."""
         if isinstance(self.engine, RulesLabelEngine):

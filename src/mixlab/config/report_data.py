@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 from mixlab.config.problems import did_you_mean
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]*$")]
@@ -24,10 +24,11 @@ class ShownSource(Settings):
 
     name: Name = Field(description="`web`, or `web/math` for a part")
     licence: Name = Field(description="as declared for the source: an SPDX expression, a tier, unknown")
-    tiers: tuple[Name, ...] = Field(default=(), description="tiers the licence falls into; empty: no policy asked")
+    tiers: tuple[Name, ...] = Field(default=(), description="tiers the licence falls into")
     permission: Name = Field(description="what the study's policy says of the licence")
     contamination: Key | None = Field(default=None, description="key of its check; None: not checked")
     filters: tuple[ShownFilter, ...] = Field(default=(), description="in the order in which they were applied")
+    source: Key | None = added(None, description="key of the source's own artifact, which says what reading left out")
 
 
 class ShownMixture(Settings):
@@ -39,6 +40,8 @@ class ShownMixture(Settings):
     tokenizer: Name = Field(description="name of its tokenizer")
     tokenizer_key: Key = Field(description="key of the tokenizer's artifact")
     sources: tuple[Name, ...] = Field(min_length=1, description="names of its sources, by position")
+    variants: tuple[Name, ...] = added((), description="variants of which it is the IPT mixture")
+    base_models: tuple[Name, ...] = added((), description="base models that are trained on it, or go on from there")
 
 
 class ShownAssumption(Settings):
@@ -78,6 +81,7 @@ class DataShown(Settings):
         """Keys by stage of the artifacts that hold the figures, each once, in order: the parents of the report."""
         checks = {source.contamination for source in self.sources if source.contamination}
         return {
+            "sources": tuple(sorted({source.source for source in self.sources if source.source})),
             "mixtures": tuple(sorted({mixture.key for mixture in self.mixtures})),
             "contamination": tuple(sorted(checks)),
             "filters": tuple(sorted({one.key for source in self.sources for one in source.filters})),

@@ -27,25 +27,31 @@ class Block:
 
 @dataclass(frozen=True)
 class FileCard:
-    """What the index says of one file; of a file that is small or cannot be read in parts there are no blocks."""
+    """What the index says of one file; of a file that is small or cannot be read in parts there are no blocks.
+
+    `truncated` says why the rest of the file was not read; empty for a file that was read to its end.
+    """
 
     digest: str
     bytes: int
     records: int
     blocks: tuple[Block, ...] = ()
+    truncated: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The card as plain values; without blocks it has no such key."""
+        """The card as plain values; without blocks, or where nothing was cut off, it has no such key."""
         card = asdict(self)
         if not self.blocks:
             del card["blocks"]
+        if not self.truncated:
+            del card["truncated"]
         return card
 
     @classmethod
     def from_json(cls, card: dict[str, Any]) -> "FileCard":
         """Read what `to_json` made."""
         blocks = tuple(Block(**block) for block in card.get("blocks", ()))
-        return cls(card["digest"], card["bytes"], card["records"], blocks)
+        return cls(card["digest"], card["bytes"], card["records"], blocks, card.get("truncated", ""))
 
 
 def has_blocks(path: Path, layout: FileLayout) -> bool:

@@ -17,8 +17,9 @@
   (of the raw part; by group, else by language), each by columns: `part`, `requested_ratio` (over all phases),
   `feasible_ratio` (what on_empty_cell: rake made of it; only where it differs) and the shares achieved:
   `observed_ratio` (units), `target_ratio` and `response_ratio` (loss tokens; null where there are none).
-* `deviation`: the most that any source was off its due at any border of 4,096 windows, in `windows` of sequence_tokens
-  (everywhere it is less than 1: mixlab.data.schedule), and that `source`.
+* `deviation`: the most that any source was off its due at the borders of blocks of 4,096 windows, in `windows` of
+  sequence_tokens, and that `source`. It is measured there alone: between borders a source may be further off, though
+  everywhere by less than 1 window (mixlab.data.schedule).
 * `phases`, where there are several: `begin` (share of the budget before it), `windows`, and by sources
   `requested_ratio`, `requested` and `allocated` (units).
 """

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mixlab.config.origins import FileLayout
@@ -20,6 +21,7 @@ from mixlab.data.unpacking import find_mistake, open_unpacked, packing
 _LOG = logging.getLogger(__name__)
 _PIECE_BYTES = MIB
 _TOLD_BYTES = 4096 * MIB
+_EMPTY = "the file is empty"
 
 _READERS: dict[str, Callable[[Path, FileLayout, Stretch], Iterator[Row]]] = {
     "jsonl": read_jsonl,
@@ -89,21 +91,22 @@ def read_rows(
     try:
         fault = _fault_of_file(path, layout)
         if fault is not None:
-            yield Row(0, fault=fault)
+            yield Row(0, fault=fault, stops=fault != _EMPTY)
             return
         for row in _reader(path, layout, columns, stretch):
+            if row.number == 0:
+                yield replace(row, stops=True)
+                return
             last = max(last, row.number)
             yield row
-            if row.number == 0:
-                return
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Row(last + 1, fault=f"the gzip file is broken: {error}")
+        yield Row(last + 1, fault=f"the gzip file is broken: {error}", stops=True)
         return
     except BrokenFile as error:
-        yield Row(last + 1, fault=str(error))
+        yield Row(last + 1, fault=str(error), stops=True)
         return
     if last == 0 and stretch == WHOLE:
-        yield Row(0, fault="the file is empty")
+        yield Row(0, fault=_EMPTY)
 
 
 def _reader(path: Path, layout: FileLayout, columns: frozenset[str], stretch: Stretch) -> Iterator[Row]:
@@ -126,4 +129,4 @@ def _fault_of_file(path: Path, layout: FileLayout) -> str | None:
     mistake = find_mistake(head)
     if head and (not head.startswith(magic) or (mistake and f"format: {layout.format}" not in mistake)):
         return f"the file is no {layout.format} file, it is {mistake or 'of another format, or damaged'}"
-    return "the file is empty" if not head else None
+    return _EMPTY if not head else None

@@ -31,7 +31,8 @@ def read_arrow(path: Path, layout: FileLayout, stretch: Stretch, columns: frozen
         if isinstance(error, FileNotFoundError):
             raise
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        yield Row(number + 1, fault=f"the arrow file is broken: {told}; the rest of the file is not read")
+        fault = f"the arrow file is broken: {told}; the rest of the file is not read"
+        yield Row(number + 1, fault=fault, stops=True)
 
 
 def _rows(mapped: "MappedArrow", batch: Any, rows_before: int, limit: int) -> Iterator[Row]:

@@ -154,7 +154,7 @@ def read_json(path: Path, layout: FileLayout, stretch: Stretch) -> Iterator[Row]
             if not names and scanner.peek():
                 raise _Malformed(f"malformed JSON: more follows after the list; {_JSONL}")
     except _Malformed as error:
-        yield Row(number + 1, fault=f"{error}; the rest of the file is not read")
+        yield Row(number + 1, fault=f"{error}; the rest of the file is not read", stops=True)
 
 
 def _find(scanner: _Scanner, names: tuple[str, ...], around: Around, collect: bool) -> None:

@@ -35,7 +35,8 @@ def read_parquet(path: Path, layout: FileLayout, stretch: Stretch, columns: froz
         if isinstance(error, FileNotFoundError):
             raise
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        yield Row(number + 1, fault=f"the parquet file is broken: {told}; the rest of the file is not read")
+        fault = f"the parquet file is broken: {told}; the rest of the file is not read"
+        yield Row(number + 1, fault=fault, stops=True)
 
 
 @dataclass(frozen=True)

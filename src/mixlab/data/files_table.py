@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -58,8 +59,8 @@ class _Feed:
             self.fault = f"line {self.lines}: {fault}"
         return text if fault is None else text.replace("\0", "\ufffd")
 
-    def skip_row(self, is_quoted: bool) -> str:
-        """Go to the end of the row that is too large, in pieces; say what is wrong with it."""
+    def skip_row(self, is_quoted: bool) -> tuple[str, bool]:
+        """Go to the end of the row that is too large, in pieces; what is wrong with it, and whether that ends the file."""
         state, fault = _RowEnd(is_quoted), too_large(self._limit)
         is_done = state.feed(b"".join(self.row))
         self.row = []
@@ -69,8 +70,8 @@ class _Feed:
             is_done = state.feed(piece)
             if not piece:
                 cut = "; its quotes never close, so the rest of the file is not read"
-                return fault + cut if state.is_quoted else fault
-        return fault
+                return (fault + cut, True) if state.is_quoted else (fault, False)
+        return fault, False
 
 
 class _RowEnd:
@@ -134,6 +135,10 @@ def read_table(path: Path, layout: FileLayout, stretch: Stretch) -> Iterator[Row
             if feed.fault:
                 yield Row(0, fault=f"the row of column names: {feed.fault}")
                 return
+            # nameless columns are no fault: no field can mean them
+            if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
+                yield Row(0, fault=f"the row of column names: {', '.join(twice)} stands there more than once")
+                return
         if stretch.offset:
             file.seek(stretch.offset)
             feed.at = stretch.offset
@@ -164,9 +169,11 @@ def _read_rows(feed: _Feed, columns: tuple[str, ...], layout: FileLayout, stretc
             return
         except _TooLarge:
             number += 1
-            yield Row(number, fault=feed.skip_row(is_quoted), end=feed.at)
+            fault, stops = feed.skip_row(is_quoted)
+            yield Row(number, fault=fault, end=feed.at, stops=stops)
         except csv.Error as error:
-            yield Row(number + 1, fault=f"malformed {layout.format}: {error}; the rest of the file is not read")
+            fault = f"malformed {layout.format}: {error}; the rest of the file is not read"
+            yield Row(number + 1, fault=fault, stops=True)
             return
 
 

@@ -40,10 +40,17 @@ def decode(line: bytes, is_first: bool) -> str:
     return text.removeprefix("\ufeff") if is_first else text
 
 
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse_json(data: bytes | str) -> object:
     """Parse one JSON value; raises ValueError with what is wrong in plain words."""
     try:
-        return json.loads(data if isinstance(data, str) else data.decode("utf-8"))
+        return _DECODER.decode(data if isinstance(data, str) else data.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"malformed JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
@@ -51,7 +58,7 @@ def parse_json(data: bytes | str) -> object:
     except UnicodeDecodeError as error:
         raise ValueError(utf8_fault(error)) from None
     except ValueError as error:
-        # an integer of more than 4300 digits
+        # an integer of more than 4300 digits, or NaN
         raise ValueError(f"malformed JSON: {error}") from None
 
 

@@ -167,6 +167,7 @@ class _FileReading:
     def __init__(self, origin: FilesOrigin, digest: str, path: Path, is_indexed: bool) -> None:
         self._origin, self._digest, self._path = origin, digest, path
         self._records = 0
+        self._truncated = ""
         self._cutter: BlockCutter | None = None
         if is_indexed and path.is_file() and has_blocks(path, origin):
             self._cutter = BlockCutter(path)
@@ -182,6 +183,7 @@ class _FileReading:
                 self._cutter.see(row, record is not None)
             if fault is not None:
                 faults.add(self._digest, str(self._path), row.number, fault)
+                self._truncated = fault if row.stops else self._truncated
             if record is not None:
                 self._records += 1
                 yield record
@@ -190,10 +192,10 @@ class _FileReading:
 
     def card(self) -> FileCard:
         if self._cutter is None:
-            return FileCard(self._digest, self._bytes, self._records)
+            return FileCard(self._digest, self._bytes, self._records, truncated=self._truncated)
         found, size, blocks = self._cutter.finish()
         require_digest(self._path, found, self._digest)
-        return FileCard(self._digest, size, self._records, blocks)
+        return FileCard(self._digest, size, self._records, blocks, self._truncated)
 
 
 def _read_joined(joined: JoinedFiles, files: Sequence[tuple[str, Path]], faults: Faults) -> dict[str, Record]:

@@ -10,13 +10,15 @@ MIB = 2**20
 class Row:
     """One raw record of a file: its number from 1 (0: the file as a whole), and the object or why there is none.
 
-    `end` is the byte at which reading can be taken up again after this row, where the format has such places.
+    `end` is the byte at which reading can be taken up again after this row, where the format has such places. `stops`:
+    the fault ends the reading, so that whatever follows in the file is lost.
     """
 
     number: int
     value: Any = None
     fault: str | None = None
     end: int | None = None
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)

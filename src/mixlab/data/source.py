@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mixlab.config.origins import GeneratorOrigin, HubOrigin
-from mixlab.config.problems import DataError
+from mixlab.config.problems import DataError, Problem
 from mixlab.config.sources import SourceSettings
 from mixlab.data.blocks import FileCard
 from mixlab.data.generators import generate_records
@@ -20,20 +20,24 @@ from mixlab.data.records import Record, find_fault
 from mixlab.data.writing import read_json, write_json, write_line
 
 _LOG = logging.getLogger(__name__)
+_REASONS_SHOWN = 3
 
 
 def build_source(settings: SourceSettings, files: Sequence[tuple[str, Path]], out: Path) -> None:
     """Write the artifact of a source into `out`.
 
     Generator: `records.jsonl` and `index.json` {records, excluded, bytes}. Files, given as (digest, path), and hub:
-    `exclusions.jsonl` and `index.json` {files: [{digest, bytes, records, blocks of a large one}] or hub: {revision,
-    blocks}, records, excluded, not_selected where records are selected}. Raises DataError with every bad record found,
+    `exclusions.jsonl` and `index.json` {files: [{digest, bytes, records, blocks of a large one, truncated: why the rest
+    of a file was not read, where it was not}] or hub: {revision, blocks}, records, excluded, not_selected where records
+    are selected}. Raises DataError with every bad record found,
     or when no record is left.
     """
     if isinstance(settings.origin, GeneratorOrigin):
         _store_generated(settings, settings.origin, out)
         return
     counts = {"excluded": 0}
+    first: list[Problem] = []
+    paths = {digest: str(path) for digest, path in files}
     if settings.origin.select is not None:
         counts["not_selected"] = 0
 
@@ -44,22 +48,32 @@ def build_source(settings: SourceSettings, files: Sequence[tuple[str, Path]], ou
 
         def on_excluded(exclusion: Exclusion) -> None:
             counts["excluded"] += 1
+            if len(first) < _REASONS_SHOWN:
+                place = paths.get(exclusion.file_digest, exclusion.file_digest)
+                first.append(Problem(exclusion.reason, file=place, key=f"record {exclusion.record}"))
             write_line(exclusions, asdict(exclusion))
 
+        cards: list[FileCard] = []
         index: dict[str, Any]
         if isinstance(settings.origin, HubOrigin):
             blocks = index_hub(settings, on_excluded, on_unselected)
             records = sum(block["records"] for block in blocks)
             index = {"hub": {"revision": settings.origin.revision, "blocks": blocks}}
         else:
-            cards: list[FileCard] = []
             records = sum(1 for _ in read_records(settings, files, on_excluded, cards.append, on_unselected))
             index = {"files": [card.to_json() for card in cards]}
     if not records:
-        raise DataError(_nothing_left(counts))
-    if counts["excluded"] > records:
-        _LOG.warning("more records were excluded (%d) than are left (%d)", counts["excluded"], records)
+        raise DataError([Problem(_nothing_left(counts)), *first])
+    _warn(counts["excluded"], records, first, {paths[card.digest]: card.truncated for card in cards if card.truncated})
     write_json(out / "index.json", {**index, "records": records, **counts})
+
+
+def _warn(excluded: int, records: int, first: Sequence[Problem], truncated: Mapping[str, str]) -> None:
+    if excluded:
+        told = "; ".join(map(str, first))
+        _LOG.warning("%d records were excluded, %d are left; the first: %s", excluded, records, told)
+    for path, fault in sorted(truncated.items()):
+        _LOG.warning("TRUNCATED FILE %s: %s; what follows in it is LOST: put the whole file there", path, fault)
 
 
 def _nothing_left(counts: dict[str, int]) -> str:

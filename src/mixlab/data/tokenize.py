@@ -184,8 +184,9 @@ def join_token_stores(shards: Sequence[Path], out: Path, *, may_be_empty: bool =
     kinds = {(card["dtype"], card["vocab_size"]) for card in cards}
     if len(kinds) != 1:
         raise DataError(f"token stores of different vocabularies cannot be joined: {sorted(kinds)}")
-    counted = [name for name in cards[0] if name not in ("dtype", "vocab_size")]
-    total = {name: sum(card[name] for card in cards) for name in counted}
+    # a shard without a record counts no unknown tokens
+    counted = {name for card in cards for name in card} - {"dtype", "vocab_size"}
+    total = {name: sum(card.get(name, 0) for card in cards) for name in counted}
     if not total["documents"] and not may_be_empty:
         raise DataError(f"no document to tokenize: {total['excluded']} records, all of them excluded")
     for name in ("tokens.bin", "exclusions.jsonl"):

@@ -40,6 +40,8 @@ def read_hand_labels(path: Path) -> list[HandLabel]:
     seen: dict[int | str | None, int] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise DataError(Problem("is not there; draw a sample with `mixlab labels sample`", str(path))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(Problem(f"cannot be read as UTF-8 text: {error}", str(path))) from None
     for number, line in enumerate(lines, 1):

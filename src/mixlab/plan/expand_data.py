@@ -57,13 +57,18 @@ Purpose = Literal["pretrain", "ipt", "sft"]
 
 @dataclass(frozen=True)
 class UsedMixture:
-    """A mixture of the study as people know it: what for, on which tokenizer, from which parts in order."""
+    """A mixture of the study as people know it: what for, on which tokenizer, from which parts in order.
+
+    `variant` is that of an IPT mixture, `base_model` the one that is trained on it or goes on from there.
+    """
 
     node: Node
     label: str
     purpose: Purpose
     tokenizer: str
     parts: tuple[str, ...]
+    variant: str = ""
+    base_model: str = ""
 
 
 @dataclass
@@ -201,6 +206,9 @@ class DataExpansion:
         seed: int,
         label: str,
         purpose: Purpose,
+        *,
+        base_model: str,
+        variant: str = "",
     ) -> tuple[Node, dict[str, tuple[str, ...]]]:
         """Add a mixture; return it with what a trainer on it reads: the packs and token stores behind it.
 
@@ -214,7 +222,7 @@ class DataExpansion:
         packs = tuple(made[part][0].key for part in names)
         stores = tuple(made[part][1].key for part in names)
         node = self.plan.add(specs.MixtureSpec(mixture=settings), {"packs": packs}, label)
-        self.mixtures.append(UsedMixture(node, label, purpose, tokenizer, tuple(names)))
+        self.mixtures.append(UsedMixture(node, label, purpose, tokenizer, tuple(names), variant, base_model))
         return node, {"packs": packs, "stores": stores}
 
     def once(self, name: str, make: Callable[[], specs.Spec]) -> specs.Spec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mixlab.config.assumed import Assumption
 from mixlab.config.counts import SFT_POOL, BalancedTable, CountedStore, CountsSettings
 from mixlab.config.filters import LabelFilter
-from mixlab.config.licences import find_licence_conflicts, read_licence, tiers_of
+from mixlab.config.licences import TIERS, find_licence_conflicts, read_licence, tiers_of
 from mixlab.config.report_data import DataShown, Purpose, ShownAssumption, ShownFilter, ShownMixture, ShownSource
 from mixlab.plan import specs
 from mixlab.plan.expand_data import DataExpansion, UsedMixture
@@ -21,7 +21,7 @@ class _Permission:
     """What a policy says of a licence, and the tiers it puts it into."""
 
     said: str
-    tiers: tuple[str, ...] = ()
+    tiers: tuple[str, ...]
 
 
 def expand_counts(data: DataExpansion) -> Node:
@@ -105,6 +105,8 @@ def _show_mixtures(data: DataExpansion) -> Iterator[ShownMixture]:
             tokenizer=some[0].tokenizer,
             tokenizer_key=data.tokenizer(some[0].tokenizer).key,
             sources=some[0].parts,
+            variants=tuple(sorted({mixture.variant for mixture in some} - {""})),
+            base_models=tuple(sorted({mixture.base_model for mixture in some} - {""})),
         )
 
 
@@ -122,6 +124,7 @@ def _show_source(data: DataExpansion, name: str, permissions: Mapping[str, _Perm
         permission=permissions[root].said,
         contamination=data.contamination(root).key,
         filters=tuple(_show_filters(data, name)),
+        source=data.source(root).key,
     )
 
 
@@ -140,14 +143,14 @@ def _show_filters(data: DataExpansion, name: str) -> list[ShownFilter]:
 def _find_permissions(data: DataExpansion, roots: Iterable[str]) -> dict[str, _Permission]:
     """What the study's policy says of the licence of each source."""
     sources, policy = data.study.sources, data.study.licences
+    licences = {name: sources[name].licence for name in roots}
     if policy is None:
-        return {name: _Permission(NO_POLICY) for name in roots}
-    conflicts = dict(find_licence_conflicts(policy, {name: sources[name].licence for name in roots}))
+        return {name: _Permission(NO_POLICY, tiers_of(read_licence(text))) for name, text in licences.items()}
+    conflicts, tiers = dict(find_licence_conflicts(policy, licences)), policy.all_tiers()
     found = {}
-    for name in roots:
+    for name, text in licences.items():
         said = f"exception: {policy.exceptions[name]}" if name in policy.exceptions else conflicts.get(name, ALLOWED)
-        tiers = policy.all_tiers()
-        found[name] = _Permission(said, tiers_of(read_licence(sources[name].licence, tiers), tiers))
+        found[name] = _Permission(said, tiers_of(read_licence(text, tiers), tiers))
     return found
 
 

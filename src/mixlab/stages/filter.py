@@ -26,12 +26,19 @@ def run(spec: FilterSpec, inputs: Inputs, out: Path) -> None:
         against=[partial(_read, inputs, position) for position in range(len(inputs.folders.get("against", ())))],
         labels=_optional(inputs, "labels"),
         contamination=_optional(inputs, "contamination"),
+        benchmarks=_name_benchmarks(inputs),
         scratch=inputs.scratch(),
     )
 
 
 def _optional(inputs: Inputs, role: str) -> Path | None:
     return inputs.one(role) if role in inputs.folders else None
+
+
+def _name_benchmarks(inputs: Inputs) -> list[str]:
+    nodes = inputs.plan.nodes
+    searched = [nodes[key] for key in inputs.node.parents.get("contamination", ())]
+    return [nodes[key].label for node in searched for key in node.parents.get("benchmarks", ())]
 
 
 def _read(inputs: Inputs, position: int) -> Iterator[Record]:

@@ -4,7 +4,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mixlab.config import filters
-from mixlab.config.filters import ContaminationConfig, ContaminationSettings, FilterConfig, FilterSettings
+from mixlab.config.filters import (
+    ContaminationConfig,
+    ContaminationSettings,
+    FilterConfig,
+    FilterSettings,
+    settle_against,
+)
 
 WRITTEN = TypeAdapter(FilterConfig)
 SETTINGS = TypeAdapter(FilterSettings)
@@ -25,6 +31,26 @@ def test_names_of_sources_and_tokenizers_never_enter_a_key(written, names):
     assert names.isdisjoint(settings)
     assert settings == {name: value for name, value in config.model_dump().items() if name not in names}
     assert SETTINGS.validate_python(settings).model_dump() == settings
+
+
+@pytest.mark.parametrize(
+    ("source", "exact", "near"),
+    [
+        ("a", (), ()),
+        ("b", ("a",), ()),
+        ("c", ("a", "b"), ("b",)),
+        ("other", ("a", "b"), ("c", "b")),
+    ],
+)
+def test_a_source_is_compared_with_those_named_before_it_alone(source, exact, near):
+    written = (
+        WRITTEN.validate_python({"type": "exact_duplicates", "against": ["a", "b"]}),
+        WRITTEN.validate_python({"type": "personal_data"}),
+        WRITTEN.validate_python({"type": "near_duplicates", "against": ["c", "b"]}),
+    )
+    settled = settle_against(written, source)
+    assert (settled[0].against, settled[2].against) == (exact, near)
+    assert [one.to_settings() for one in settled] == [one.to_settings() for one in written]
 
 
 def test_the_order_of_kinds_says_nothing():

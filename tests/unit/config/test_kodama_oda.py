@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from mixlab.config.loading import Document
+from mixlab.config.mixture_config import MixtureConfig
+from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.origins import FilesConfig, HubConfig
 from mixlab.config.pools import Registry, expand_names
 from mixlab.config.published import Published, PublishedCell, parse_printed
@@ -199,6 +201,15 @@ def test_the_eleven_raw_corpora_of_table_9_are_declared_with_tokens_factors_and_
         got.append((source.language, tokens, source.published.upsampling, source.published.sampling_ratio))
     assert sorted(got) == wanted
     assert len(got) == 11
+
+
+def test_every_raw_source_can_stand_in_a_mixture_whatever_its_language(registry: Registry) -> None:
+    raw = {name: source for name, source in registry.sources.items() if source.kind == "raw"}
+    budget = {"sources": sorted(raw), "budget": {"tokens": 1000}}
+    settings = MixtureConfig.model_validate(budget).to_settings(registry.sources, seed=0)
+    assert [source.language for source in settings.sources] == [raw[name].language for name in sorted(raw)]
+    assert {source.label for source in settings.sources} >= {"zh raw", "ko raw", "code raw", "en raw", "ja raw"}
+    assert MixtureSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_what_could_not_be_had_is_said_and_not_invented(declared: tuple[Registry, Document]) -> None:

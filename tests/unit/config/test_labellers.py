@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.labelling import LabellerConfig, LabelSettings, load_label_prompt
 from mixlab.config.machine import MachineSettings
 
@@ -37,13 +37,27 @@ def test_every_output_says_that_rules_are_no_language_model() -> None:
     assert build(HF).to_settings().label == "model 000000000000"
 
 
-def test_what_keyword_rules_do_not_use_is_no_part_of_their_settings() -> None:
-    other = {
-        "attempts": 9,
-        "on_unparsable": "math",
-        "prompt": {"system": "x", "question": "<dialogue>{dialogue}</dialogue>"},
-    }
-    assert build(RULES).to_settings() == build(RULES, **other).to_settings()
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"api_key": "x"},
+        {"headers": {"Authorization": "x"}},
+        {"a": [{"b": {"accessToken": "x"}}]},
+        {"X-Api-Key": "x"},
+        {"db": {"password": "x"}},
+        {"client_secret": "x"},
+    ],
+    ids=str,
+)
+def test_a_secret_is_refused_at_any_depth_of_the_further_fields(extra: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="a key belongs into an environment variable") as caught:
+        ChatModelSettings(model="tiny", extra=extra)
+    assert "`extra` holds" in str(caught.value)
+
+
+def test_words_that_only_begin_like_a_secret_are_fields_like_others() -> None:
+    extra = {"keyword": "x", "chat_template_kwargs": {"skip_special_tokens": True, "monkey": 1}}
+    assert ChatModelSettings(model="tiny", extra=extra).extra == extra
 
 
 def test_where_a_model_folder_lies_is_no_part_of_the_settings() -> None:
@@ -60,6 +74,12 @@ def test_where_a_model_folder_lies_is_no_part_of_the_settings() -> None:
         ({**OPENAI, "prompt": {"system": "x", "question": "<dialogue></dialogue>"}}, "{dialogue} exactly once"),
         ({**OPENAI, "on_unparsable": "drop"}, "on_unparsable"),
         ({**OPENAI, "attempts": 0}, "attempts"),
+        ({**RULES, "attempts": 3}, "attempts belongs to a model"),
+        ({**RULES, "on_unparsable": "math"}, "on_unparsable belongs to a model"),
+        (
+            {**RULES, "prompt": {"system": "x", "question": "<dialogue>{dialogue}</dialogue>"}},
+            "prompt belongs to a model",
+        ),
         ({"engine": {"type": "openai", "model": "tiny", "extra": {"seed": 1}}, "endpoint": "a"}, "fields of their own"),
         ({"engine": {"type": "openai", "model": "tiny", "extra": {"api_key": "x"}}, "endpoint": "a"}, "holds api_key"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from mixlab.config.axes import MixtureSource
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.mixtures import MixtureSettings, RawFactor, RawFactors
 from mixlab.config.sources import SourceConfig
@@ -128,6 +129,14 @@ def test_an_order_by_key_makes_names_irrelevant() -> None:
         ({"phases": [{"from_tokens": "7e5", "instruction": 0}]}, "from_tokens 700,000 lies outside of the budget"),
         ({"phases": [{"from_share": 1, "instruction": 0}]}, "less than 1"),
         (
+            {"phases": [{"from_step": 1, "instruction": 0}], "budget": {"steps": 9, "global_batch_windows": 2}},
+            "from_step 1 is where the mixture itself begins: write its shares there",
+        ),
+        (
+            {"phases": [{"from_step": 10, "instruction": 0}], "budget": {"steps": 9, "global_batch_windows": 2}},
+            "from_step 10 lies outside of the budget of 9 steps",
+        ),
+        (
             {"phases": [{"from_share": "1/2", "instruction": 0}, {"from_share": "1/3", "instruction": 1}]},
             "each begins later",
         ),
@@ -184,6 +193,32 @@ def test_a_source_that_only_a_phase_uses_is_used() -> None:
 def test_a_factor_of_one_is_no_factor_and_one_of_nothing_no_source() -> None:
     assert _settings(raw={"factors": {"wiki": 1, "soseki": "1/1"}}) == _settings()
     assert _settings(raw={"factors": {"soseki": 0}}) == _settings(sources=["wiki", "gsm", "mawps"])
+
+
+def test_an_instruction_source_is_of_a_language_that_has_cells() -> None:
+    assert MixtureSource(kind="raw", language="ko").label == "ko raw"
+    with pytest.raises(ValidationError, match="an instruction source has no cell of ko; allowed: en, ja"):
+        MixtureSource(kind="instruction", language="ko", category="math")
+
+
+def test_a_pool_may_have_a_share_or_factor_when_its_members_are_listed_singly() -> None:
+    expansion = {"books": ("soseki", "wiki"), **{name: (name,) for name in SOURCES}}
+    members: dict[str, Any] = {"raw_groups": {"all": ["wiki", "soseki"]}}
+    for given, meant in (
+        ({"raw": {"ratios": {"books": 1}}}, {"raw": {"ratios": {"all": 1}}, **members}),
+        ({"raw": {"factors": {"books": 2}}}, {"raw": {"factors": {"soseki": 2, "wiki": 2}}}),
+        (
+            {"phases": [{"from_share": "1/2", "raw": {"weights": {"books": 1}}}]},
+            {"phases": [{"from_share": "1/2", "raw": {"weights": {"all": 1}}}], **members},
+        ),
+        (
+            {"phases": [{"from_share": "1/2", "raw": {"factors": {"books": 2}}}]},
+            {"phases": [{"from_share": "1/2", "raw": {"factors": {"soseki": 2, "wiki": 2}}}]},
+        ),
+    ):
+        assert MixtureConfig.model_validate(BASE | given).renamed(expansion).to_settings(DECLARED, 0) == _settings(
+            **meant
+        )
 
 
 def test_names_give_way_to_the_parts_they_stand_for() -> None:

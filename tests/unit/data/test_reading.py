@@ -193,3 +193,23 @@ def test_two_items_of_one_id_are_refused(tmp_path: Path) -> None:
     origin = {"fields": {"id": "{n}", "item": {"prompt": "{q}"}}}
     with pytest.raises(DataError, match="record 2: the id '1' was used before"):
         _read(_settings(files, kind="benchmark", category=None, origin=origin), files)
+
+
+def test_a_source_of_which_nothing_is_left_says_why_and_where(tmp_path: Path) -> None:
+    files = [_file(tmp_path / "a.jsonl", b'{"q": NaN, "a": "2"}\n{"q": "1?"}\n[1]\n[2]\n')]
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError) as caught:
+        build_source(_settings(files, on_bad_record="exclude"), files, tmp_path / "out")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "no record is left: 4 were excluded"
+    assert lines[1] == f"{tmp_path}/a.jsonl: record 1: malformed JSON: NaN is no number of JSON"
+    assert lines[2].startswith(f"{tmp_path}/a.jsonl: record 2: field `a` is missing")
+    assert len(lines) == 4
+
+
+def test_a_column_that_is_there_twice_is_named_and_nameless_ones_are_not(tmp_path: Path) -> None:
+    files = [_file(tmp_path / "a.csv", b"q,a,q\n1,2,3\n")]
+    with pytest.raises(DataError, match="the row of column names: q stands there more than once"):
+        _read(_settings(files, origin={"format": "csv"}), files)
+    files = [_file(tmp_path / "b.csv", b"q,a,,\n1,2,,\n")]
+    assert len(_read(_settings(files, origin={"format": "csv"}), files)) == 1

@@ -14,7 +14,7 @@ from mixlab.config.chat import ChatTemplate, default_chat
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import ExternalTokenizerSettings, TokenizerConfig, TokenizeSettings
 from mixlab.data.token_store import TokenStore
-from mixlab.data.tokenize import write_token_store
+from mixlab.data.tokenize import join_token_stores, write_numbered_store, write_token_store
 from mixlab.data.tokenizer import import_tokenizer, load_tokenizer, read_vocabulary
 
 
@@ -167,3 +167,51 @@ def test_a_template_of_plain_words_marks_the_responses_of_a_foreign_tokenizer(tm
     assert tokenizer.decode(ids, skip_special_tokens=False) == (
         "### User:\n2 + 2?\n\n### Assistant:\n4</s>### User:\nsure?\n\n### Assistant:\nyes</s>"
     )
+
+
+def _letters(folder: Path, unknown: str | None) -> Path:
+    """A tokenizer of Latin letters, without bytes."""
+    names = [*"abcdefghijklmnopqrstuvwxyz", *([unknown] if unknown else [])]
+    tokenizer = Tokenizer(models.BPE({name: at for at, name in enumerate(names)}, [], unk_token=unknown))
+    tokenizer.add_special_tokens([AddedToken("</s>", special=True)])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def _import_letters(tmp_path: Path, unknown: str | None) -> Path:
+    _import(_letters(tmp_path / "given", unknown) / "tokenizer.json", tmp_path / "tokenizer")
+    return tmp_path / "tokenizer"
+
+
+def test_a_text_of_which_a_tokenizer_knows_nothing_is_left_out(tmp_path: Path, caplog: Any) -> None:
+    folder = _import_letters(tmp_path, None)
+    assert "neither bytes nor a token for what it does not know" in caplog.text
+    store = _store([{"text": "abc"}, {"text": "日本語"}, {"text": "de語"}], folder, tmp_path / "store")
+    assert store.read(0, store.tokens_total).tolist() == [0, 1, 2, 26, 3, 4, 26]
+    refused = [json.loads(line) for line in (tmp_path / "store/exclusions.jsonl").read_text().splitlines()]
+    assert refused == [{"record": 2, "reason": "the tokenizer has no token for any of it"}]
+    chat = default_chat("</s>")
+    store = _store([_dialogue("日本", "語"), _dialogue("日本", "yes")], folder, tmp_path / "dialogues", chat)
+    assert (store.documents, store.excluded) == (1, 1)
+    assert "unknown_tokens" not in json.loads((tmp_path / "store/index.json").read_text())
+
+
+def test_tokens_for_the_unknown_are_counted_where_there_is_such_a_token(tmp_path: Path, caplog: Any) -> None:
+    folder = _import_letters(tmp_path, "<unk>")
+    assert not caplog.text
+    _store([{"text": "日本a"}, {"text": "b語"}], folder, tmp_path / "store")
+    assert json.loads((tmp_path / "store/index.json").read_text())["unknown_tokens"] == 3
+    (tmp_path / "empty").mkdir()
+    shards = [tmp_path / "empty", tmp_path / "store"]
+    write_numbered_store(TokenizeSettings(), [], folder, shards[0], may_be_empty=True)
+    (tmp_path / "joined").mkdir()
+    join_token_stores(shards, tmp_path / "joined")
+    assert (tmp_path / "joined/index.json").read_bytes() == (tmp_path / "store/index.json").read_bytes()
+
+
+def test_a_tokenizer_of_bytes_knows_every_text(tmp_path: Path, caplog: Any) -> None:
+    _import(_word_tokenizer(300, tmp_path / "given", "</s>") / "tokenizer.json", tmp_path / "out")
+    store = _store([{"text": "日本語"}], tmp_path / "out", tmp_path / "store")
+    assert (store.documents, store.tokens_total, caplog.text) == (1, 10, "")
+    assert "unknown_tokens" not in json.loads((tmp_path / "store/index.json").read_text())

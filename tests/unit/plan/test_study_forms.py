@@ -61,6 +61,59 @@ def test_a_source_of_a_registry_that_takes_no_part_needs_no_lock_and_changes_no_
     assert list_keys(f"sources: {{unused: {unused}}}\n") == list_keys("")
 
 
+def test_a_source_named_by_the_filters_is_never_compared_with_itself_or_with_one_named_later(
+    list_keys: ListKeys,
+) -> None:
+    def against(names: str) -> Keys:
+        return {one for one in list_keys(f"filters: [{{type: exact_duplicates{names}}}]\n") if one[0] == "filter"}
+
+    plain, one, two = against(""), against(", against: [raw_file]"), against(", against: [raw_file, math_file]")
+    assert len(plain & one) == 1  # raw_file
+    assert len(one & two) == 1 + 1  # raw_file, and math_file against it
+    assert plain & two == plain & one
+
+
+def other_model(overrides: str, positions: int = 1024) -> str:
+    return (
+        "effects: []\nbase_models:\n  tiny2:\n    tokenizer: bpe\n"
+        f"    model: {{hidden_size: 32, layers: 1, heads: 2, feed_forward: 64, max_positions: {positions}}}\n"
+        "    mixture: {sources: [raw_file, raw_ja], budget: {tokens: 12000}, max_epochs: 8}\n"
+        "    sequence_tokens: 64\n    training:\n      optimizer: {name: adamw, learning_rate: 0.004}\n"
+        "      schedule: {name: constant, warmup_steps: 5}\n      global_batch_windows: 8\n"
+        f"    overrides: {overrides}\n"
+    )
+
+
+LONG = "{ipt: {sequence_tokens: 512, training: {global_batch_windows: 1}}, sft: {sequence_tokens: 512}}"
+
+
+def test_what_one_base_model_sees_is_held_against_that_model_alone(list_keys: ListKeys) -> None:
+    before, after = ({one for one in list_keys(text) if one[0] == "ipt"} for text in ("", other_model(LONG)))
+    assert before < after
+    with pytest.raises(ConfigError) as raised:
+        list_keys(other_model(LONG, positions=128))
+    root = "base_models.tiny2.overrides"
+    assert {problem.key for problem in raised.value.problems} == {
+        f"{root}.{section}.sequence_tokens" for section in ("ipt", "sft")
+    }
+    assert all("'tiny2'" in problem.message for problem in raised.value.problems)
+
+
+def test_what_a_study_says_is_held_against_base_models_without_overrides(list_keys: ListKeys) -> None:
+    long = "ipt: {sequence_tokens: 512, training: {global_batch_windows: 1}}\n"
+    assert list_keys(f"{long}base_models: {{tiny: {{overrides: {{ipt: {{sequence_tokens: 64}}}}}}}}\n")
+    with pytest.raises(ConfigError, match="512 tokens are more than max_positions 256 of 'tiny'"):
+        list_keys(f"{long}{other_model('{ipt: {sequence_tokens: 64}}')}")
+
+
+def test_too_few_steps_are_told_of_variants_of_the_base_model_alone(list_keys: ListKeys) -> None:
+    fewer = "variants: {even: {budget: {tokens: 2000}, base_models: [tiny2]}, math heavy 数学: {base_models: [tiny]}}\n"
+    enough = other_model("{ipt: {training: {global_batch_windows: 1}}}")
+    assert list_keys(f"{enough}{fewer}")
+    with pytest.raises(ConfigError, match="2000 tokens give at most about 8 steps of ipt"):
+        list_keys(f"{other_model('{average: {last: 3}}')}{fewer}")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "words"),
     [
@@ -78,6 +131,23 @@ def test_a_source_of_a_registry_that_takes_no_part_needs_no_lock_and_changes_no_
             "variant_defaults: {sources: [raw_file, test_math_en]}",
             "variants.even.sources[1]",
             "'test_math_en' is a benchmark; a mixture takes raw and instruction sources",
+        ),
+        (
+            "sources: {raw_ja: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}",
+            "sources.raw_ja.filters[0].against[0]",
+            "'raw_ja' is compared with its own records in any case",
+        ),
+        (
+            "sources: {raw_ja: {filters: [{type: exact_duplicates, against: [raw_file]}]},"
+            " raw_file: {filters: [{type: near_duplicates, against: [raw_ja]}]}}",
+            "sources.raw_ja.filters[0].against[0]",
+            "'raw_ja' is compared with 'raw_file', and 'raw_file' in turn with 'raw_ja'",
+        ),
+        (
+            "filters: [{type: exact_duplicates, against: [raw_file]}]\n"
+            "sources: {raw_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}",
+            "sources.raw_file.filters[0].against[0]",
+            "'raw_file' is compared with 'raw_ja', and 'raw_ja' in turn with 'raw_file'",
         ),
         (
             "sources: {chats: {kind: instruction, language: en, category: to_be_labelled, labeller: rulez, "

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,18 @@ UNPARSABLE, NOT_ASKED = 254, 255
 _WORST_SHOWN = 10
 
 
-def find_contaminated(settings: ContaminationFilter, folder: Path, before: Ordinals | None) -> Iterator[Exclusion]:
+def find_contaminated(
+    settings: ContaminationFilter, folder: Path, before: Ordinals | None, benchmarks: Sequence[str] = ()
+) -> Iterator[Exclusion]:
     """Yield the contaminated records that are not excluded yet, each with the item found most of.
 
-    Raises DataError, with the worst items and the counts, when contamination is to fail and there is such a record.
+    Raises DataError, with the worst items and the counts, when contamination is to fail and there is such a record;
+    `benchmarks` names them there, by position.
     """
     gone = frozenset() if before is None else _those_in(folder, before)
     found = (worst for worst in _worst_hits(folder) if worst["record"] not in gone)
     if settings.on_found == "fail":
-        _fail(list(found))
+        _fail(list(found), benchmarks)
         return
     for hit in found:
         yield Exclusion(hit["record"], "contaminated", {name: hit[name] for name in hit if name != "record"})
@@ -53,7 +56,7 @@ def _worst_hits(folder: Path) -> Iterator[dict[str, Any]]:
         yield worst
 
 
-def _fail(found: list[dict[str, Any]]) -> None:
+def _fail(found: list[dict[str, Any]], benchmarks: Sequence[str]) -> None:
     if not found:
         return
     items = Counter((hit["benchmark"], hit["item"]) for hit in found)
@@ -71,7 +74,8 @@ def _fail(found: list[dict[str, Any]]) -> None:
     for place in worst[:_WORST_SHOWN]:
         benchmark, item = place
         told = f"{shares[place]:.0%} of its n-grams found, in {items[place]} records"
-        problems.append(Problem(told, key=f"benchmark {benchmark + 1}, item {item}"))
+        name = benchmarks[benchmark] if benchmarks else benchmark + 1
+        problems.append(Problem(told, key=f"benchmark {name}, item {item}"))
     if len(worst) > _WORST_SHOWN:
         problems.append(Problem(f"and {len(worst) - _WORST_SHOWN} more items"))
     raise DataError(problems)

@@ -3,7 +3,7 @@
 import logging
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +40,20 @@ def write_filter(
     against: Others = (),
     labels: Path | None = None,
     contamination: Path | None = None,
+    benchmarks: Sequence[str] = (),
     scratch: Path,
 ) -> None:
     """Write `exclusions.jsonl`, `excluded.npy` and `index.json` of one filter over a source.
 
     `records` opens what is not excluded in `before`, `total` counts the records of the root source. Each exclusion is
     {"record": ordinal, "reason", details}. `personal_data` that flags writes `flagged.jsonl` beside.
+    `benchmarks` are the names of those that contamination counts by position, for messages alone.
     Raises DataError when no record is left (a category of a labelled source may have none), and when contamination
     is to fail and was found.
     """
     flags = Flags(out)
     inputs = {"tokenizer": tokenizer, "labels": labels, "contamination": contamination}
-    found = _find(settings, records, before, against, inputs, scratch, flags)
+    found = _find(settings, records, before, against, inputs, benchmarks, scratch, flags)
     own, reasons = array("q"), Counter[str]()
     # what a label leaves out is another part of the source and no loss: labels.npy says where it went
     is_part = isinstance(settings, LabelFilter)
@@ -71,6 +73,7 @@ def _find(
     before: Ordinals | None,
     against: Others,
     inputs: dict[str, Path | None],
+    benchmarks: Sequence[str],
     scratch: Path,
     flags: Flags,
 ) -> Iterator[Exclusion]:
@@ -81,7 +84,7 @@ def _find(
     if isinstance(settings, Length):
         return find_unfit(settings, records, _given(inputs, "tokenizer"))
     if isinstance(settings, ContaminationFilter):
-        return find_contaminated(settings, _given(inputs, "contamination"), before)
+        return find_contaminated(settings, _given(inputs, "contamination"), before, benchmarks)
     if isinstance(settings, LabelFilter):
         return find_other_labels(settings, _given(inputs, "labels"), before)
     return find_personal_data(settings, records, flags)

@@ -82,6 +82,9 @@ def test_contamination_that_is_to_fail_tells_the_worst_items_and_the_cure(tmp_pa
     assert "20 records hold 14 benchmark items" in lines[0] and "on_found: drop" in lines[0]
     assert lines[1] == "benchmark 1, item item5: 39% of its n-grams found, in 2 records"
     assert lines[-1] == "and 4 more items" and len(lines) == 12
+    with pytest.raises(DataError, match="benchmark mine/source/gsm8k, item item5: 39%"):
+        names = ["mine/source/gsm8k"]
+        apply_filter(tmp_path, settings, texts(*map(str, range(30))), contamination=folder, benchmarks=names)
     everything = apply_filter(tmp_path / "gone", settings, texts(*map(str, range(30))), range(20), contamination=folder)
     assert everything.index["records"] == 10
 
