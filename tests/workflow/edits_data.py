@@ -54,12 +54,14 @@ REMAKING_BY_DATA = (
         ),
         {"filter": 1, **BELOW_MATH},
         MATH_ONLY,
+        only_planned=True,
     ),
     Edit(
         "contaminated records dropped, not only told",
         append(STUDY, "\ncontamination: {on_found: drop}\n"),
         {"label": 1, **BELOW_ALL, "filter": 6},
         r"^micro/(?!source/|contamination/|tokenizer/)",
+        only_planned=True,
     ),
     Edit(
         "how contamination is looked for",
@@ -72,6 +74,7 @@ REMAKING_BY_DATA = (
         replace(STUDY, "rules: {engine: {type: rules}}", "rules: {engine: {type: rules}, shown: {turns: all}}"),
         {"label": 1, **BELOW_LABELS},
         LABELS_ONLY,
+        only_planned=True,
     ),
     Edit(
         "the chat template of a tokenizer",

@@ -95,7 +95,7 @@ def test_explain_shows_spec_parents_children_place_and_who_made_it(micro: Path, 
     card = json.loads(invoke("explain", "even/mixture_seed 1/mixture", "--json").stdout)
     assert card["spec"]["mixture"]["category"] == {"math": "1/2", "reasoning": "1/2"}
     assert {one["label"] for one in card["parents"]["packs"]} >= {"micro/pack/bpe/math_file/packed 64"}
-    assert [one["stage"] for one in card["children"]] == ["ipt", "aggregate"]
+    assert [one["stage"] for one in card["children"]] == ["ipt", "aggregate", "report"]
     assert (card["state"], card["places"], card["provenance"], card["artifact"]) == ("absent", [], [], None)
     with Store(micro).writing("mixture", card["key"]) as draft:
         assert draft is not None
@@ -127,7 +127,7 @@ def test_explain_shows_members_and_reads(micro: Path, invoke: Invoke) -> None:
         ("even", "may be any of 23 artifacts"),
         ("micro/tokenizer/bpf", "did you mean 'micro/tokenizer/bpe'?"),
         ("tokenizer/bpf", "did you mean 'tokenizer/bpe'?"),
-        ("ab", "a key needs at least 4 digits"),
+        ("9f", "a key needs at least 4 digits"),
         ("0123456789abcdef", "no artifact of a study has the key or label"),
     ],
 )

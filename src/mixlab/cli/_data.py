@@ -34,7 +34,8 @@ def list_mixtures(studies: Mapping[str, DataShown]) -> Iterator[tuple[str, Shown
 
 
 def list_keys(shown: DataShown, mixture: ShownMixture) -> list[str]:
-    """List the keys of a mixture, and of the checks and filters of its sources."""
+    """List the keys of a mixture, and of its sources with their checks and filters."""
     sources = [shown.source(name) for name in mixture.sources]
     checks = [source.contamination for source in sources if source.contamination]
-    return [mixture.key, *checks, *(one.key for source in sources for one in source.filters)]
+    roots = [source.source for source in sources if source.source]
+    return [mixture.key, *roots, *checks, *(one.key for source in sources for one in source.filters)]

@@ -2,6 +2,7 @@
 
 import sysconfig
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -34,6 +35,11 @@ class MachineSettings(Settings):
     sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")
     rehash_limit_mib: int = Field(
         default=64, ge=0, description="a changed-looking source file up to this size is hashed again while planning"
+    )
+    fast_tokenizers: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        default=(),
+        description="digests of tokenizers whose ids kitoken was proved to give (performance/prove_fast_bpe.py prints "
+        "the line); these are read by it, the others by Hugging Face's library",
     )
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="name of an endpoint -> how this machine reaches it"

@@ -60,7 +60,7 @@ class _Feed:
         return text if fault is None else text.replace("\0", "\ufffd")
 
     def skip_row(self, is_quoted: bool) -> tuple[str, bool]:
-        """Go to the end of the row that is too large, in pieces; what is wrong with it, and whether that ends the file."""
+        """Go to the end of the row that is too large, in pieces; what is wrong, and whether that ends the file."""
         state, fault = _RowEnd(is_quoted), too_large(self._limit)
         is_done = state.feed(b"".join(self.row))
         self.row = []

@@ -23,8 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from mixlab.config.generation import EngineSettings, SamplingSettings
 from mixlab.config.problems import DataError
-from mixlab.config.tokenizers import END_TOKEN, PAD_TOKEN
-from mixlab.data.tokenizer import load_tokenizer
+from mixlab.data.tokenizer import Vocabulary, load_tokenizer, read_vocabulary
 from mixlab.generation.decoding import SeededChoice, StopStrings, build_batches, build_row_seed, cut_at_stop
 from mixlab.generation.engine import Completion, FinishReason
 
@@ -36,12 +35,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class HfEngine:
     """A causal language model in memory; see `open_engine`."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, batch: int) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, vocabulary: Vocabulary, batch: int) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._batch = batch
-        self._end = _find_token(tokenizer, END_TOKEN)
-        self._pad = _find_token(tokenizer, PAD_TOKEN)
+        self._end = vocabulary.end_id
+        self._pad = vocabulary.pad_id
 
     def generate(
         self, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool
@@ -110,13 +109,6 @@ class HfEngine:
         return self._tokenizer.decode(ids, skip_special_tokens=True)
 
 
-def _find_token(tokenizer: Tokenizer, token: str) -> int:
-    found = tokenizer.token_to_id(token)
-    if found is None:
-        raise DataError(f"the tokenizer has no {token}: use one trained here")
-    return int(found)
-
-
 def open_engine(
     model: Path, tokenizer: Path, settings: EngineSettings, *, threads: int, batch: int, device: str = "cpu"
 ) -> HfEngine:
@@ -135,13 +127,13 @@ def open_engine(
         trust_remote_code=False,
         use_safetensors=True,
     )
-    vocabulary = load_tokenizer(tokenizer)
-    rows = loaded.config.vocab_size
-    if vocabulary.get_vocab_size() > rows:
+    words = load_tokenizer(tokenizer)
+    vocabulary, rows = read_vocabulary(tokenizer, words), loaded.config.vocab_size
+    if vocabulary.size > rows:
         raise DataError(
-            f"the tokenizer has {vocabulary.get_vocab_size()} entries but the model only {rows}: "
+            f"the tokenizer has {vocabulary.size} entries but the model only {rows}: "
             "generate with the tokenizer the model was trained with"
         )
     module: torch.nn.Module = loaded
     module.to(device).eval()
-    return HfEngine(loaded, vocabulary, batch)
+    return HfEngine(loaded, words, vocabulary, batch)

@@ -6,7 +6,7 @@ from functools import partial
 
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.assumed import Assumption
-from mixlab.config.study import SftConfig, Study, VariantConfig
+from mixlab.config.study import SftConfig, Study
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
@@ -51,7 +51,14 @@ class Expansion:
         seed = self.study.shifted(config.pretrain_seed)
         where = self.data.label("mixture", name)
         mixture, reads = self.data.mixture(
-            config.mixture, config.tokenizer, config.sequence_tokens, config.layout, seed, where, "pretrain"
+            config.mixture,
+            config.tokenizer,
+            config.sequence_tokens,
+            config.layout,
+            seed,
+            where,
+            "pretrain",
+            base_model=name,
         )
         spec = self.data.once(
             f"pretrain {name}",
@@ -73,7 +80,7 @@ class Expansion:
         for mixture_seed in seeds.mixture_seed:
             for ipt_seed in seeds.ipt_seed:
                 where = f"{point}/mixture_seed {mixture_seed}"
-                average = self._add_average(seen, variant, base_name, where, mixture_seed, ipt_seed)
+                average = self._add_average(seen, label, base_name, where, mixture_seed, ipt_seed)
                 average = replace(average, point=point, description=variant.description)
                 yield average
                 for sft_seed, tuned in self._fine_tuned(seen, average, f"{where}/ipt_seed {ipt_seed}", base_name):
@@ -81,13 +88,21 @@ class Expansion:
                     yield replace(average, model=tuned, sft_seed=sft_seed, where=name)
 
     def _add_average(
-        self, seen: Study, variant: VariantConfig, base_name: str, where: str, mixture_seed: int, ipt_seed: int
+        self, seen: Study, variant: str, base_name: str, where: str, mixture_seed: int, ipt_seed: int
     ) -> Tested:
         tokenizer = self.study.base_models[base_name].tokenizer
         base = self.base_model(base_name)
         seed, label = self.study.shifted(mixture_seed), self.data.label(where, "mixture")
         mixture, reads = self.data.mixture(
-            variant.to_mixture(), tokenizer, seen.ipt.sequence_tokens, seen.ipt.layout, seed, label, "ipt"
+            seen.variants[variant].to_mixture(),
+            tokenizer,
+            seen.ipt.sequence_tokens,
+            seen.ipt.layout,
+            seed,
+            label,
+            "ipt",
+            base_model=base_name,
+            variant=variant,
         )
         run = Run(seen, base_name, base, mixture, reads)
         return Tested(
@@ -100,6 +115,7 @@ class Expansion:
             ipt_seed=ipt_seed,
             sft_seed=None,
             where=self.data.label(where, f"ipt_seed {ipt_seed}", "average"),
+            chat=self.study.chat_of(tokenizer),
         )
 
     def _averaged(self, run: "Run", seed: int, where: str) -> Node:
@@ -131,7 +147,14 @@ class Expansion:
             tokenizer = self.study.base_models[base_name].tokenizer
             seed, label = self.study.shifted(1), self.data.label("mixture", name)
             self._sft_data[base_name] = self.data.mixture(
-                config.mixture, tokenizer, config.sequence_tokens, "one_per_window", seed, label, "sft"
+                config.mixture,
+                tokenizer,
+                config.sequence_tokens,
+                "one_per_window",
+                seed,
+                label,
+                "sft",
+                base_model=base_name,
             )
         return self._sft_data[base_name]
 

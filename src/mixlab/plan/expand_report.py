@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mixlab.config.assumed import Assumption
 from mixlab.config.counts import SFT_POOL, BalancedTable, CountedStore, CountsSettings
 from mixlab.config.filters import LabelFilter
-from mixlab.config.licences import TIERS, find_licence_conflicts, read_licence, tiers_of
+from mixlab.config.licences import find_licence_conflicts, read_licence, tiers_of
 from mixlab.config.report_data import DataShown, Purpose, ShownAssumption, ShownFilter, ShownMixture, ShownSource
 from mixlab.plan import specs
 from mixlab.plan.expand_data import DataExpansion, UsedMixture

@@ -14,6 +14,7 @@ from mixlab.config.analysis import (
     build_comparisons,
 )
 from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.chat import ChatTemplate
 from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
@@ -36,6 +37,7 @@ class Tested:
     ipt_seed: int
     sft_seed: int | None
     where: str
+    chat: ChatTemplate
     point: str = ""
     description: str = ""
 
@@ -68,11 +70,11 @@ def expand_scores(
     plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node], data: DataShown
 ) -> Node:
     """Add evaluation, tables and report of a study's models; return the report, which shows `data` beside them."""
-    asked = _list_asked(study, items)
-    parts = _list_parts(asked)
+    asked = {model.chat: _list_asked(study, items, model.chat) for model in tested}
+    parts = _list_parts(next(iter(asked.values())))
     tables: dict[str, tuple[ModelIdentity, Node]] = {}
     for model in tested:
-        node = _expand_model(plan, asked, parts, model)
+        node = _expand_model(plan, asked[model.chat], parts, model)
         tables.setdefault(node.key, (model.identity(), node))
     keys = sorted(tables)
     points = {model.point: model.variant_key for model in tested}
@@ -103,11 +105,11 @@ def expand_scores(
     return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,), **shown}, f"{name}/report")
 
 
-def _list_asked(study: Study, items: Mapping[str, Node]) -> list[_Asked]:
+def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> list[_Asked]:
     asked = []
     for name, use in sorted(study.benchmarks.items()):
         declaration = use.declaration(name)
-        prompt = declaration.prompt.with_chat_template(study.chat)
+        prompt = declaration.prompt.with_chat_template(chat)
         score = specs.ScoreSpec(scoring=declaration.scoring) if declaration.scoring is not None else None
         judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
         if declaration.judged:

@@ -160,4 +160,5 @@ class AggregateSpec(Spec):
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
+    version: int = 2
     report: ReportSettings

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from mixlab.config.licences import UNKNOWN as UNKNOWN_LICENCE
 from mixlab.config.report_data import DataShown, ShownAssumption, ShownMixture, ShownSource
 from mixlab.data.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import Line, list_axes, list_sources, read_total
 from mixlab.report.data import DataFigures
+from mixlab.report.data_reading import list_reading_cautions, summarise_reading
 from mixlab.report.data_tables import (
     build_assumptions_table,
     build_contamination_table,
     build_exclusions_table,
     build_licence_table,
+    is_unknown,
     summarise_contamination,
 )
 from mixlab.report.rendering import render_template
@@ -31,6 +32,8 @@ SHARES = (
     Column("Asked and taken"),
     *(Column(label, "number") for label in ("Loss on all, %", "Loss on responses, %")),
 )
+MANY_LOST = 0.05
+"""A source that loses a larger share of its tokens to cuts in packing is named in a caution."""
 _USE = ("population_tokens", "windows", "padding_tokens", "cut_tokens")
 
 
@@ -54,8 +57,6 @@ def list_facts(shown: DataShown, mixture: ShownMixture, figures: DataFigures) ->
     length = f" of {render_plain(certificate['sequence_tokens'])} tokens"
     learnt = [render_plain(total.entry[name]) for name in ("target_tokens", "response_tokens")]
     lost = [render_plain(total.entry[name]) for name in ("padding_tokens", "cut_tokens")]
-    deviation = certificate["deviation"]
-    worst = mixture.sources[deviation["source"]]
     return [
         ("Mixture", mixture.key),
         ("Certificate", f"sha256 {digest}"),
@@ -65,18 +66,26 @@ def list_facts(shown: DataShown, mixture: ShownMixture, figures: DataFigures) ->
         ("Taken", f"{render_plain(total.tokens)} tokens in {render_plain(certificate['windows'])} windows{length}"),
         ("Learnt", f"{learnt[0]} tokens where the loss is on all, {learnt[1]} where it is on responses"),
         ("Lost", f"{lost[0]} tokens of room in windows, {lost[1]} tokens of the sources in no window"),
-        ("Off its due", f"at most {deviation['windows']} windows, source {worst}"),
+        ("Off its due", _tell_deviation(certificate, mixture)),
         ("At most", f"{certificate['max_epochs']} epochs of a source"),
         ("Seed", str(certificate["seed"])),
+        ("Reading", summarise_reading(figures, _list_sources(shown, mixture))),
         ("Contamination", summarise_contamination(shown, figures, _list_sources(shown, mixture)).text),
     ]
 
 
+def _tell_deviation(certificate: dict[str, Any], mixture: ShownMixture) -> str:
+    windows, worst = certificate["deviation"]["windows"], mixture.sources[certificate["deviation"]["source"]]
+    return f"at most {windows} windows at block borders, source {worst}; everywhere less than 1"
+
+
 def list_cautions(shown: DataShown, mixture: ShownMixture, figures: DataFigures) -> list[str]:
-    """What a reader must know of a mixture before using it: repetition, contamination, licences, bent requests."""
+    """What a reader must know of a mixture before using it: lost data, repetition, contamination, licences."""
     certificate, _ = figures.certificates[mixture.key]
     sources = _list_sources(shown, mixture)
-    cautions = [
+    cautions = list_reading_cautions(figures, sources)
+    cautions += list_loss_cautions(mixture, certificate)
+    cautions += [
         f"Source {line.part} is repeated {line.epochs:.2f} times: more than {MANY_EPOCHS} epochs."
         for line in list_sources(certificate, mixture.sources)
         if line.is_repeated_often
@@ -88,8 +97,21 @@ def list_cautions(shown: DataShown, mixture: ShownMixture, figures: DataFigures)
     ]
     contamination = summarise_contamination(shown, figures, sources)
     cautions += [] if contamination.is_clean else [f"Contamination: {contamination.text}."]
-    if unknown := sorted({one.name for one in sources if one.licence == UNKNOWN_LICENCE}):
+    if unknown := sorted({one.name for one in sources if is_unknown(one)}):
         cautions.append(f"Licence unknown: {', '.join(unknown)}.")
+    return cautions
+
+
+def list_loss_cautions(mixture: ShownMixture, certificate: dict[str, Any]) -> list[str]:
+    """Name the sources that give no window, and those of whose tokens packing cut or dropped more than `MANY_LOST`."""
+    cautions = []
+    for line in list_sources(certificate, mixture.sources):
+        cut, kept = line.entry["cut_tokens"], line.entry["population_tokens"]
+        if not line.entry["windows"]:
+            cautions.append(f"Source {line.part} has no window in this mixture: nothing is learnt from it.")
+        if cut > MANY_LOST * (cut + kept):
+            share = render_score("accuracy", cut / (cut + kept))
+            cautions.append(f"Source {line.part}: {share} % of its tokens fit no window: cut or dropped.")
     return cautions
 
 

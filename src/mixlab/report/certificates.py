@@ -11,6 +11,7 @@ from mixlab.data.writing import write_json
 from mixlab.report.certificate_figures import list_sources
 from mixlab.report.certificate_page import render_certificate_page
 from mixlab.report.data import DataFigures
+from mixlab.report.data_reading import list_truncated, read_step
 from mixlab.report.data_tables import NOT_CHECKED, NOT_HERE
 
 ABOUT_DATA = {
@@ -20,11 +21,15 @@ ABOUT_DATA = {
 """Sections of a study whose assumed values say something about a mixture."""
 
 
+_OVERRIDES = ".overrides."
+
+
 def join_certificate(shown: DataShown, mixture: ShownMixture, figures: DataFigures) -> dict[str, Any]:
     """Return `certificate.json` with names in it.
 
     Beside the certificate's own fields: `mixture` {label, key, certificate_digest, purposes}, `tokenizer` {name, key},
-    `assumptions`, and in each of `sources` {name, licence, permission, contamination, filters, repeated_often}.
+    `assumptions`, and in each of `sources` {name, licence, permission, contamination, reading, filters,
+    repeated_often}.
     """
     certificate, digest = figures.certificates[mixture.key]
     lines = list_sources(certificate, mixture.sources)
@@ -51,25 +56,33 @@ def join_certificate(shown: DataShown, mixture: ShownMixture, figures: DataFigur
 
 def list_assumptions(shown: DataShown, mixture: ShownMixture) -> Iterator[ShownAssumption]:
     """Yield the assumed values that concern a mixture: those about data, of other sources and variants left out."""
-    roots = {name.partition("/")[0] for name in mixture.sources}
-    for one in shown.assumptions:
-        section, name = _split_address(one.address)
-        is_meant = {
-            "sources": name in roots,
-            "tokenizers": name == mixture.tokenizer,
-            "variants": name in mixture.label,
-            "base_models": name in mixture.label,
-        }
-        if section in ABOUT_DATA and is_meant.get(section, True):
-            yield one
+    return (one for one in shown.assumptions if _concerns(mixture, one.address))
 
 
-def _split_address(address: str) -> tuple[str, str]:
-    """Return section and entry: `sources`, `web` of `sources.web.licence`, or of `sources['web'].licence`."""
+def _concerns(mixture: ShownMixture, address: str) -> bool:
+    section, name, rest = _split_address(address)
+    if section == "base_models" and name in mixture.base_models and rest.startswith(_OVERRIDES):
+        # what a base model says otherwise is of what goes on from it, and not of what it is trained on
+        return mixture.purposes != ("pretrain",) and _concerns(mixture, rest.removeprefix(_OVERRIDES))
+    is_meant = {
+        "sources": name in {part.partition("/")[0] for part in mixture.sources},
+        "tokenizers": name == mixture.tokenizer,
+        "variants": name in mixture.variants,
+        "variant_defaults": "ipt" in mixture.purposes,
+        "sft": "sft" in mixture.purposes,
+        "base_models": name in mixture.base_models and "pretrain" in mixture.purposes,
+    }
+    return section in ABOUT_DATA and is_meant.get(section, True)
+
+
+def _split_address(address: str) -> tuple[str, str, str]:
+    """Return section, entry and rest: `sources`, `web`, `.licence` of `sources.web.licence`, or `sources['web']…`."""
     section = re.match(r"[^.\[]*", address)
     rest = address[section.end() :] if section else address
     entry = re.match(r"\.([^.\[]+)|\[(['\"])(.*?)\2\]", rest)
-    return section[0] if section else "", (entry[1] or entry[3]) if entry else ""
+    if entry is None:
+        return section[0] if section else "", "", rest
+    return section[0] if section else "", entry[1] or entry[3], rest[entry.end() :]
 
 
 def write_certificates(shown: DataShown, figures: DataFigures, out: Path) -> dict[str, str]:
@@ -100,6 +113,7 @@ def _describe(shown: DataShown, source: ShownSource, figures: DataFigures) -> di
         "licence_tiers": list(source.tiers),
         "permission": source.permission,
         "contamination": _describe_check(shown, source, figures),
+        "reading": _describe_reading(source, figures),
         "filters": [
             {"filter": one.name, "key": one.key, **_pick(figures.filters.get(one.key))} for one in source.filters
         ],
@@ -110,6 +124,14 @@ def _pick(index: Mapping[str, Any] | None) -> dict[str, Any]:
     if index is None:
         return {"state": NOT_HERE}
     return {name: index[name] for name in ("records_in", "records", "reasons", "flagged") if name in index}
+
+
+def _describe_reading(source: ShownSource, figures: DataFigures) -> dict[str, Any]:
+    index = figures.sources.get(source.source or "")
+    if index is None:
+        return {"state": NOT_HERE}
+    truncated = [{"digest": digest, "why": why} for digest, why in list_truncated(index)]
+    return {"key": source.source, **_pick(read_step(index)), "truncated_files": truncated}
 
 
 def _describe_check(shown: DataShown, source: ShownSource, figures: DataFigures) -> dict[str, Any]:

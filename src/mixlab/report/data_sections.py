@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from mixlab.config.report_data import DataShown
 from mixlab.data.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import list_axes, list_sources, read_total
-from mixlab.report.certificate_page import show_epochs
+from mixlab.report.certificate_page import list_loss_cautions, show_epochs
 from mixlab.report.data import DataFigures
+from mixlab.report.data_reading import list_reading_cautions, summarise_reading
 from mixlab.report.data_tables import (
     NOT_HERE,
     build_assumptions_table,
@@ -14,6 +15,7 @@ from mixlab.report.data_tables import (
     build_counts_sections,
     build_exclusions_table,
     build_licence_table,
+    is_unknown,
     summarise_contamination,
 )
 from mixlab.report.tables import Column, Section, Shown, Table
@@ -31,7 +33,9 @@ def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[s
         build_exclusions_table(shown, figures, shown.sources),
         build_licence_table(shown.sources),
     ]
-    sentences = [summarise_repetition(shown, figures)]
+    sentences = [*list_data_cautions(shown, figures), summarise_repetition(shown, figures)]
+    if shown.sources:
+        sentences.append(f"Reading: {summarise_reading(figures, shown.sources)}.")
     if shown.sources and shown.benchmarks:
         sentences.append(f"Contamination: {summarise_contamination(shown, figures, shown.sources).text}.")
     assumed = build_assumptions_table(shown.assumptions)
@@ -46,6 +50,18 @@ def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[s
             stays=True,
         ),
     ]
+
+
+def list_data_cautions(shown: DataShown, figures: DataFigures) -> list[str]:
+    """What a reader must know of the data: lost ends of files, sources that mixtures hardly hold, unknown licences."""
+    cautions = list_reading_cautions(figures, shown.sources)
+    for mixture in shown.mixtures:
+        certificate, _ = figures.certificates.get(mixture.key, (None, ""))
+        found = list_loss_cautions(mixture, certificate) if certificate else []
+        cautions += [f"Mixture {mixture.label}: {caution}" for caution in found]
+    if unknown := sorted(source.name for source in shown.sources if is_unknown(source)):
+        cautions.append(f"Licence unknown: {', '.join(unknown)}.")
+    return [f"! {caution}" for caution in cautions]
 
 
 def build_overview_table(shown: DataShown, figures: DataFigures, pages: Mapping[str, str]) -> Table:

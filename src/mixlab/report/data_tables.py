@@ -1,6 +1,6 @@
 """Tables of a study's data: samples and tokens, what filters left out, licences, contamination, assumptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mixlab.report.counts import (
     render_counts_table,
 )
 from mixlab.report.data import Check, DataFigures, Figures
+from mixlab.report.data_reading import READING, read_step
 from mixlab.report.tables import Column, Shown, Table
 from mixlab.report.text import UNKNOWN, render_plain
 
@@ -44,26 +45,29 @@ def build_counts_sections(figures: DataFigures) -> list[Table]:
 
 
 def build_exclusions_table(shown: DataShown, figures: DataFigures, sources: Iterable[ShownSource]) -> Table | None:
-    """What each filter left out of each source, by reason, and what it flagged; None when nothing is filtered."""
+    """What reading and each filter left out of each source, by reason, and what was flagged; None without a step."""
     rows, records = [], []
     for source in sources:
         name = source.name
-        for step, one in enumerate(source.filters, 1):
-            index = figures.filters.get(one.key)
+        for step, kind, key, index in _list_steps(source, figures):
             for reason, count, excluded in _list_reasons(index):
                 entering, leaving = (index[field] if index else None for field in ("records_in", "records"))
-                record = [source.name, step, one.name, entering, reason, count, excluded, leaving, one.key]
+                record = [source.name, step, kind, entering, reason, count, excluded, leaving, key]
                 records.append(record)
                 counts = [Shown(render_plain(entering)), Shown(reason), Shown(render_plain(count))]
-                rows.append([Shown(name), Shown(f"{step} {one.name}"), *counts, Shown(render_plain(leaving))])
+                rows.append([Shown(name), Shown(f"{step} {kind}"), *counts, Shown(render_plain(leaving))])
                 name = ""
     if not rows:
         return None
     header = ["source", "step", "filter", "records_in", "reason", "count", "excluded", "records", "filter_key"]
     columns = [Column("Source"), Column("Filter"), Column("Records in", "number"), Column("Reason", "long")]
     columns += [Column("Records", "number"), Column("Records left", "number")]
-    note = "Flagged records stay; all other reasons leave records out. Each filter sees what those before it left."
-    return Table("exclusions", "What filters left out, by reason", tuple(columns), rows, header, records, note)
+    note = (
+        "Flagged records stay; all other reasons leave records out. Each filter sees what those before it left. "
+        f"Step 0 {READING}: what is no record of its source, or is not one that `select` asks for."
+    )
+    title = "What reading and filters left out, by reason"
+    return Table("exclusions", title, tuple(columns), rows, header, records, note)
 
 
 def build_licence_table(sources: Sequence[ShownSource]) -> Table | None:
@@ -72,7 +76,7 @@ def build_licence_table(sources: Sequence[ShownSource]) -> Table | None:
         return None
     rows, records = [], []
     for source in sources:
-        licence = Shown(source.licence, tone="bad" if source.licence == UNKNOWN_LICENCE else "")
+        licence = Shown(source.licence, tone="bad" if is_unknown(source) else "")
         tiers = ", ".join(source.tiers)
         rows.append([Shown(source.name), licence, Shown(tiers or UNKNOWN), Shown(source.permission)])
         records.append([source.name, source.licence, tiers, source.permission])
@@ -105,6 +109,11 @@ def build_contamination_table(shown: DataShown, figures: DataFigures, sources: I
     )
     title = "Contamination: benchmark items found in training sources"
     return Table("contamination", title, tuple(columns), rows, header, records, note)
+
+
+def is_unknown(source: ShownSource) -> bool:
+    """Whether nothing is known of a licence, or of a part of it: it says so, or it is in no tier."""
+    return UNKNOWN_LICENCE in (source.licence.strip().casefold(), *source.tiers)
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,15 @@ def _show_counts(table: CountsTable) -> Table:
     unrounded = ["language", "category", "tokenizer", "samples", table.measure]
     shown = [[Shown(text) for text in row] for row in rows]
     return Table(table.name, table.title, tuple(columns), shown, unrounded, records)
+
+
+def _list_steps(source: ShownSource, figures: DataFigures) -> Iterator[tuple[int, str, str, Figures | None]]:
+    """Number, name, key and card of each step; reading is number 0."""
+    if source.source:
+        card = figures.sources.get(source.source)
+        yield 0, READING, source.source, card and read_step(card)
+    for step, one in enumerate(source.filters, 1):
+        yield step, one.name, one.key, figures.filters.get(one.key)
 
 
 def _list_reasons(index: dict[str, Any] | None) -> list[tuple[str, int | None, bool]]:

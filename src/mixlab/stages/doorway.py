@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,8 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
     if not plan_path.is_file():
         raise ArtifactError(f"no plan file {plan_path}; snakemake writes one when it reads the workflow")
     planned = read_plan(plan_path)
+    # the tokenizers library would take every core of the machine, whatever the job was given
+    os.environ.setdefault("RAYON_NUM_THREADS", str(planned.machine.resources(stage).threads))
     session = Session()
     for key in keys:
         node = planned.plan.nodes.get(key)

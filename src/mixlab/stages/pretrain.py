@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixlab.data.tokenizer import load_tokenizer
+from mixlab.data.tokenizer import read_vocabulary
 from mixlab.plan.specs import PretrainSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture
@@ -11,5 +11,5 @@ from mixlab.training.weights import NewModel
 
 def run(spec: PretrainSpec, inputs: Inputs, out: Path) -> None:
     """Train a model from scratch; its vocabulary is its tokenizer's."""
-    vocab_size = load_tokenizer(inputs.one("tokenizer")).get_vocab_size()
+    vocab_size = read_vocabulary(inputs.one("tokenizer")).size
     train_on_mixture(spec.training, spec.pretrain_seed, NewModel(spec.model, vocab_size), inputs, out)

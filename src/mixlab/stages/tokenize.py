@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mixlab.data.fast_bpe import choose_backend
 from mixlab.data.tokenize import join_token_stores, write_numbered_store
 from mixlab.plan.specs import TokenizeSpec
 from mixlab.stages.job import Inputs
@@ -14,5 +15,13 @@ def run(spec: TokenizeSpec, inputs: Inputs, out: Path) -> None:
     if "shards" in inputs.folders:
         join_token_stores(inputs.all("shards"), out, may_be_empty=data.is_part)
         return
-    tokenizer, workers = inputs.one("tokenizer"), inputs.threads
-    write_numbered_store(spec.tokenize, data.numbered(), tokenizer, out, workers=workers, may_be_empty=data.is_part)
+    tokenizer = inputs.one("tokenizer")
+    write_numbered_store(
+        spec.tokenize,
+        data.numbered(),
+        tokenizer,
+        out,
+        workers=inputs.threads,
+        may_be_empty=data.is_part,
+        backend=choose_backend(tokenizer, inputs.machine.fast_tokenizers),
+    )

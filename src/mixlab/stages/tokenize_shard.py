@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mixlab.config.tokenizers import TokenizeSettings
+from mixlab.data.fast_bpe import choose_backend
 from mixlab.data.source import count_records
 from mixlab.data.tokenize import write_numbered_store
 from mixlab.plan.specs import TokenizeShardSpec
@@ -16,5 +17,12 @@ def run(spec: TokenizeShardSpec, inputs: Inputs, out: Path) -> None:
     total = count_records(data.root)
     first, last = (total * place // shard.of for place in (shard.number, shard.number + 1))
     settings, tokenizer = TokenizeSettings(chat=shard.chat), inputs.one("tokenizer")
-    records = data.numbered(first, last)
-    write_numbered_store(settings, records, tokenizer, out, workers=inputs.threads, may_be_empty=True)
+    write_numbered_store(
+        settings,
+        data.numbered(first, last),
+        tokenizer,
+        out,
+        workers=inputs.threads,
+        may_be_empty=True,
+        backend=choose_backend(tokenizer, inputs.machine.fast_tokenizers),
+    )

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from test_formats import Files, read, save, settle, texts, write
 
+from mixlab.data.source import build_source, open_source
+
 GOOD = [{"q": f"question {number}", "a": f"answer {number}"} for number in range(200)]
 LIMIT = {"max_record_mib": 1}
 HUGE = "x" * (3 << 20)
@@ -229,3 +231,60 @@ def test_a_record_of_200_mb_takes_less_than_500_mb_of_memory(tmp_path: Path, for
     assert records + excluded == 3
     assert excluded >= 1
     assert peak_kib * 1024 < 500_000_000
+
+
+def build(folder: Path, settings: Any, files: Files) -> dict[str, Any]:
+    folder.mkdir()
+    build_source(settings, files, folder)
+    index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return index
+
+
+@pytest.mark.parametrize(
+    ("format_", "pack", "words"),
+    [
+        ("jsonl", gzip.compress, "the gzip file is broken"),
+        ("jsonl", zstd, "the zstd file is broken"),
+        ("json", bytes, "the rest of the file is not read"),
+        ("csv", None, "the rest of the file is not read"),
+        ("arrow", bytes, "the arrow file is broken"),
+    ],
+)
+def test_a_file_that_was_not_read_to_its_end_is_marked_on_its_card_and_told_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, format_: str, pack: Any, words: str
+) -> None:
+    _, path = write(tmp_path / "whole", format_, GOOD)
+    content = path.read_bytes()
+    if pack is None:
+        half = content.index(b"\n", len(content) // 2) + 1
+        content = content[:half] + b'"' + content[half:]
+    else:
+        packed = pack(content)
+        content = packed[: len(packed) * 2 // 3]
+    files = [save(tmp_path / "cut", content), write(tmp_path / "sound", format_, GOOD)]
+    index = build(tmp_path / "out", settle(files, format_), files)
+    cut, sound = (next(one for one in index["files"] if one["digest"] == digest) for digest, _ in files)
+    assert words in cut["truncated"]
+    assert sound == {"digest": files[1][0], "bytes": files[1][1].stat().st_size, "records": 200}
+    (loud,) = [one.getMessage() for one in caplog.records if "TRUNCATED" in one.getMessage()]
+    assert loud.startswith(f"TRUNCATED FILE {tmp_path}/cut: ")
+    # what was kept is read again as it was
+    assert len(list(open_source(settle(files, format_), tmp_path / "out", files))) == index["records"]
+
+
+def test_bad_records_are_counted_and_the_first_named_and_are_no_truncation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = b'{"q": "x", "a": "y"}\n'
+    files = [save(tmp_path / "a", good * 9 + b"[1]\n" * 5)]
+    index = build(tmp_path / "out", settle(files), files)
+    assert (index["excluded"], {*index["files"][0]}) == (5, {"digest", "bytes", "records"})
+    (said,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert said.startswith(f"5 records were excluded, 9 are left; the first: {tmp_path}/a: record 10: ")
+    assert said.count("record 1") == 3
+
+
+def test_a_sound_source_warns_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = [write(tmp_path / "a", "jsonl", GOOD)]
+    build(tmp_path / "out", settle(files), files)
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]

@@ -84,6 +84,15 @@ SFT_CERTIFICATE = {
 CHECK = {"items": 1319, "items_compared": 1300, "items_hit": 12, "records_hit": 7}
 CLEAN = {"items": 164, "items_compared": 164, "items_hit": 0, "records_hit": 0}
 SHORT = {"items": 50, "items_compared": 0, "items_hit": 0, "records_hit": 0}
+READ = {
+    "files": [
+        {"digest": "ab" * 32, "bytes": 9000, "records": 4000},
+        {"digest": "cd" * 32, "bytes": 700, "records": 1000, "truncated": "the gzip file is broken: it ends <early>"},
+    ],
+    "records": 5000,
+    "excluded": 13,
+    "not_selected": 250,
+}
 DUPLICATES = {"records_in": 5000, "records": 4900, "excluded": 100, "reasons": {"near duplicate": 60, "the same": 40}}
 FLAGGED = {
     "records_in": 4900,
@@ -101,9 +110,17 @@ DATA = DataShown(
             tokenizer="byte",
             tokenizer_key="tok1",
             sources=("web/math", "wiki"),
+            variants=("混合 A",),
+            base_models=("tiny",),
         ),
         ShownMixture(
-            label="sft", key="mix-sft", purposes=("sft",), tokenizer="byte", tokenizer_key="tok1", sources=("web/math",)
+            label="sft",
+            key="mix-sft",
+            purposes=("sft",),
+            tokenizer="byte",
+            tokenizer_key="tok1",
+            sources=("web/math",),
+            base_models=("tiny",),
         ),
     ),
     sources=(
@@ -114,6 +131,7 @@ DATA = DataShown(
             permission="allowed",
             contamination="check-web",
             filters=(ShownFilter(name="near_duplicates", key="dup1"), ShownFilter(name="personal_data", key="pii1")),
+            source="src-web",
         ),
         ShownSource(name="wiki", licence="unknown", permission="exception: asked <them>"),
     ),
@@ -152,6 +170,7 @@ def write_data(root: Path, certificates: dict[str, dict]) -> dict[str, Path]:
     counts.mkdir()
     write_counts(CountsSettings(stores=STORES), stores, counts)
     return {
+        "src-web": write_index(root / "source", READ),
         "check-web": write_index(root / "check", {"records": 5000, "contaminated": 9, "benchmarks": benchmarks}),
         "dup1": write_index(root / "dup", DUPLICATES),
         "pii1": write_index(root / "pii", FLAGGED),

@@ -12,14 +12,16 @@ from report_fakes import CERTIFICATE, DATA, SFT_CERTIFICATE, write_data, write_i
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
+from mixlab.config.report_data import DataShown, ShownAssumption
 from mixlab.config.tokenizers import PackSettings
 from mixlab.data.certificate_rows import read_certificate
 from mixlab.data.mixing import build_mixture
 from mixlab.data.packing import write_pack
 from mixlab.report.certificate_figures import list_sources
-from mixlab.report.certificate_page import render_certificate_page
+from mixlab.report.certificate_page import list_cautions, render_certificate_page
 from mixlab.report.certificates import join_certificate, list_assumptions
 from mixlab.report.data import load_data_figures
+from mixlab.report.data_sections import list_data_cautions
 from mixlab.report.tables import Column, Shown, Table
 from mixlab.report.terminal import render_table
 
@@ -95,7 +97,8 @@ def test_the_page_begins_with_what_the_mixture_is(certificates):
         "Taken 998 tokens in 9 windows of 120 tokens",
         "Learnt 989 tokens where the loss is on all, 211 where it is on responses",
         "Lost 82 tokens of room in windows, 17 tokens of the sources in no window",
-        "Off its due at most 0.417 windows, source wiki",
+        "Off its due at most 0.417 windows at block borders, source wiki; everywhere less than 1",
+        "Reading 13 bad records excluded, 250 records not selected; 1 files not read to their ends; 1 sources not here",
         "At most 4 epochs of a source",
     ):
         assert said in text
@@ -139,6 +142,84 @@ def test_licences_contamination_and_filters_of_the_sources_are_on_the_page(certi
 def test_only_assumed_values_about_the_mixture_s_data_are_listed():
     assert [one.address for one in list_assumptions(DATA, IPT)] == ["sources.wiki.licence", "variants['混合 A'].budget"]
     assert [one.address for one in list_assumptions(DATA, SFT)] == []
+
+
+def assume(*addresses: str) -> DataShown:
+    listed = tuple(ShownAssumption(address=one, value="1", reason="why") for one in addresses)
+    return DATA.model_copy(update={"assumptions": listed})
+
+
+@pytest.mark.parametrize(
+    ("address", "ipt", "sft"),
+    [
+        # names are compared whole: a variant `混合` or `A` is not 混合 A, a base model `t` is not tiny
+        ("variants['混合 A'].budget", True, False),
+        ("variants.混合.budget", False, False),
+        ("variants.A.budget", False, False),
+        ("variant_defaults.max_epochs", True, False),
+        ("sft.mixture.budget", False, True),
+        ("base_models.tiny.overrides.sft.mixture.budget", False, True),
+        ("base_models.tiny.overrides.variant_defaults.budget", True, False),
+        ("base_models.tiny.overrides.variants['混合 A'].budget", True, False),
+        ("base_models.tiny.overrides.variants.other.budget", False, False),
+        ("base_models.t.overrides.sft.mixture.budget", False, False),
+        ("base_models.tiny.mixture.budget", False, False),
+    ],
+)
+def test_an_assumed_value_reaches_the_certificates_of_its_variant_and_base_model_alone(address, ipt, sft):
+    shown = assume(address)
+    assert [bool([*list_assumptions(shown, mixture)]) for mixture in (IPT, SFT)] == [ipt, sft]
+
+
+def test_what_a_base_model_is_trained_on_is_told_from_what_it_overrides():
+    before = IPT.model_copy(update={"purposes": ("pretrain",), "variants": ()})
+    shown = assume("base_models.tiny.mixture.budget", "base_models.tiny.overrides.variants['混合 A'].budget")
+    assert [one.address for one in list_assumptions(shown, before)] == ["base_models.tiny.mixture.budget"]
+
+
+def test_what_reading_left_out_is_on_the_page_and_in_the_json(certificates):
+    joined, page = certificates["mix-aa11"]
+    text = read_text(page)
+    assert "web/math 0 reading 5263 excluded: bad records 13 5000 not selected 250 5000" in " ".join(
+        text.replace("0 reading 5263 not", "not").split()
+    )
+    caution = "Source web: file cdcdcdcdcdcdcdcd was not read to its end, so records are lost: the gzip file is broken"
+    assert caution in text
+    assert joined["sources"][0]["reading"] == {
+        "key": "src-web",
+        "records_in": 5263,
+        "records": 5000,
+        "reasons": {"excluded: bad records": 13, "not selected": 250},
+        "truncated_files": [{"digest": "cd" * 32, "why": "the gzip file is broken: it ends <early>"}],
+    }
+    assert joined["sources"][1]["reading"] == {"state": "not here"}
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "caution"),
+    [
+        ("windows", [0, 6], "Source web/math has no window in this mixture: nothing is learnt from it."),
+        ("cut_tokens", [0, 1053], "Source wiki: 5.0 % of its tokens fit no window: cut or dropped."),
+        ("cut_tokens", [0, 1052], None),
+        ("cut_tokens", [2106, 0], "Source web/math: 5.0 % of its tokens fit no window: cut or dropped."),
+    ],
+)
+def test_a_source_that_hardly_reaches_the_mixture_is_a_caution(tmp_path, column, values, caution):
+    changed = {**CERTIFICATE, "sources": {**CERTIFICATE["sources"], column: values}}
+    figures = load_data_figures(DATA, write_data(tmp_path, {"mix-aa11": changed}))
+    found = [one for one in list_cautions(DATA, IPT, figures) if "window" in one]
+    assert found == ([caution] if caution else [])
+    told = [one for one in list_data_cautions(DATA, figures) if "window" in one]
+    assert told == [f"! Mixture {IPT.label}: {one}" for one in found]
+
+
+@pytest.mark.parametrize(("licence", "tiers"), [("my words", ("unknown",)), ("LicenseRef-x", ("unknown",))])
+def test_a_licence_in_no_tier_is_a_caution_without_any_policy(tmp_path, licence, tiers):
+    sources = tuple(one.model_copy(update={"licence": licence, "tiers": tiers}) for one in DATA.sources)
+    shown = DATA.model_copy(update={"sources": sources})
+    figures = load_data_figures(shown, write_data(tmp_path, {"mix-aa11": CERTIFICATE}))
+    assert "Licence unknown: web/math, wiki." in list_cautions(shown, IPT, figures)
+    assert "! Licence unknown: web/math, wiki." in list_data_cautions(shown, figures)
 
 
 def test_pages_are_well_formed_and_each_picture_says_what_it_shows(report):

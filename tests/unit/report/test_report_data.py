@@ -78,12 +78,22 @@ def test_a_check_of_other_benchmarks_than_the_study_s_is_refused(tmp_path, folde
 def test_exclusions_show_every_reason_of_every_filter_in_order(report):
     rows = read(report / "tables" / "exclusions.csv")
     assert [(row["source"], row["step"], row["filter"], row["reason"], row["count"]) for row in rows] == [
+        ("web/math", "0", "reading", "excluded: bad records", "13"),
+        ("web/math", "0", "reading", "not selected", "250"),
         ("web/math", "1", "near_duplicates", "near duplicate", "60"),
         ("web/math", "1", "near_duplicates", "the same", "40"),
         ("web/math", "2", "personal_data", "flagged: email", str(FLAGGED["flagged"]["email"]["records"])),
     ]
-    assert sum(int(row["count"]) for row in rows if row["excluded"] == "True") == DUPLICATES["excluded"]
-    assert [(row["records_in"], row["records"]) for row in rows] == [("5000", "4900")] * 2 + [("4900", "4900")]
+    assert (
+        sum(int(row["count"]) for row in rows if row["excluded"] == "True" and row["step"] == "1")
+        == DUPLICATES["excluded"]
+    )
+    assert [(row["records_in"], row["records"]) for row in rows] == [
+        *[("5263", "5000")] * 2,
+        *[("5000", "4900")] * 2,
+        ("4900", "4900"),
+    ]
+    assert "! Source web: file cdcdcdcdcdcdcdcd was not read to its end" in section(report, "data")
 
 
 def test_licences_stand_beside_what_the_policy_says(report):
