@@ -23,8 +23,8 @@ from typing import Any
 from leaks import KINDS, collect_vocabulary, is_japanese, make_leak
 
 from mixlab.config.filters import ContaminationSettings
-from mixlab.data.benchmark_index import build_index
-from mixlab.data.contamination import find_hits
+from mixlab.data.overlap.benchmark_index import build_index
+from mixlab.data.overlap.contamination import find_hits
 
 Item = dict[str, Any]
 CHOICES = {

@@ -63,7 +63,7 @@ class Lab:
 
     def records(self, what: str = "data") -> Iterator[Any]:
         """The records of the large source, or of the benchmark."""
-        from mixlab.data.source import open_source
+        from mixlab.data.sources.source import open_source
 
         return open_source(self.settings(what), self.at("source" if what == "data" else "benchmark"), self.files(what))
 
@@ -73,21 +73,21 @@ class Lab:
 
     def total(self) -> int:
         """How many records the large source has."""
-        from mixlab.data.source import count_records
+        from mixlab.data.sources.source import count_records
 
         return count_records(self.at("source"))
 
 
 def run_source(lab: Lab, what: str) -> None:
     """Index the source."""
-    from mixlab.data.source import build_source
+    from mixlab.data.sources.source import build_source
 
     build_source(lab.settings(what), lab.files(what), lab.out("source" if what == "data" else what))
 
 
 def run_reading(lab: Lab, parts: int) -> None:
     """Read a part of the source, by its index."""
-    from mixlab.data.source import open_source
+    from mixlab.data.sources.source import open_source
 
     total = lab.total()
     first, last = total * (parts - 1) // parts, total
@@ -110,7 +110,7 @@ def run_filter(lab: Lab, name: str, **settings: Any) -> None:
 def run_contamination(lab: Lab) -> None:
     """Look for the items of a benchmark of 2,000 items."""
     from mixlab.config.filters import ContaminationSettings
-    from mixlab.data.contamination import write_contamination
+    from mixlab.data.overlap.contamination import write_contamination
 
     write_contamination(ContaminationSettings(), lab.numbered(), [lab.records("benchmark")], lab.out("contamination"))
 
@@ -118,7 +118,7 @@ def run_contamination(lab: Lab) -> None:
 def run_label(lab: Lab) -> None:
     """Label by rules."""
     from mixlab.config.labelling import LabelSettings, RulesLabelEngine
-    from mixlab.data.labelling import label_records
+    from mixlab.data.labels.labelling import label_records
 
     settings = LabelSettings(engine=RulesLabelEngine(type="rules"), attempts=1)
     label_records(settings, lab.numbered, lab.total(), None, lab.at("labels.sqlite"), lab.out("label"))
@@ -127,7 +127,7 @@ def run_label(lab: Lab) -> None:
 def run_tokenizer(lab: Lab) -> None:
     """Train a tokenizer on the source."""
     from mixlab.config.tokenizers import TokenizerSettings
-    from mixlab.data.tokenizer import train_tokenizer
+    from mixlab.data.tokens.tokenizer import train_tokenizer
 
     train_tokenizer(TokenizerSettings(vocab_size=8000), [lab.records()], lab.out("tokenizer"))
 
@@ -136,7 +136,7 @@ def run_tokenize(lab: Lab, workers: int) -> None:
     """Tokenize the source."""
     from mixlab.config.chat import ChatTemplate
     from mixlab.config.tokenizers import TokenizeSettings
-    from mixlab.data.tokenize import write_token_store
+    from mixlab.data.tokens.tokenize import write_token_store
 
     settings = TokenizeSettings(chat=ChatTemplate())
     write_token_store(settings, lab.records(), lab.at("tokenizer"), lab.out("tokenize"), workers=workers)
@@ -145,7 +145,7 @@ def run_tokenize(lab: Lab, workers: int) -> None:
 def run_pack(lab: Lab, layout: Any) -> None:
     """Pack the token store into windows."""
     from mixlab.config.tokenizers import PackSettings
-    from mixlab.data.packing import write_pack
+    from mixlab.data.packs.packing import write_pack
 
     write_pack(PackSettings(sequence_tokens=2048, layout=layout), lab.at("tokenize"), "instruction", lab.out(layout))
 
@@ -153,8 +153,8 @@ def run_pack(lab: Lab, layout: Any) -> None:
 def run_mixture(lab: Lab) -> None:
     """Mix all windows of the source, and take them in order."""
     from mixlab.config.mixtures import MixtureSettings
-    from mixlab.data.mixing import build_mixture
-    from mixlab.data.windows import MixtureWindows
+    from mixlab.data.mixtures.mixing import build_mixture
+    from mixlab.data.mixtures.windows import MixtureWindows
 
     source = {"kind": "instruction", "language": "en", "category": "general"}
     budget = {"epochs": 1}

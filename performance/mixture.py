@@ -24,11 +24,11 @@ import numpy as np
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.sources import CATEGORIES, LANGUAGES
 from mixlab.config.tokenizers import PackSettings
-from mixlab.data.mixing import build_mixture
-from mixlab.data.order import MixtureOrder
-from mixlab.data.packing import write_pack
-from mixlab.data.packs import Pack
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.mixtures.mixing import build_mixture
+from mixlab.data.mixtures.order import MixtureOrder
+from mixlab.data.mixtures.windows import MixtureWindows
+from mixlab.data.packs.pack import Pack
+from mixlab.data.packs.packing import write_pack
 
 SOURCES = 50
 SEQUENCE_TOKENS = 2048

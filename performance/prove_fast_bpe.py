@@ -16,9 +16,9 @@ from pathlib import Path
 from tokenizing_texts import list_texts
 
 from mixlab.artifacts.keys import digest_file
-from mixlab.data.fast_bpe import FAST, PLAIN
-from mixlab.data.text_encoder import TextEncoder
-from mixlab.data.tokenizer import TOKENIZER_FILE
+from mixlab.data.tokens.fast_bpe import FAST, PLAIN
+from mixlab.data.tokens.text_encoder import TextEncoder
+from mixlab.data.tokens.tokenizer import TOKENIZER_FILE
 
 _SINGLE = (
     "'strevmld aZé1２³½ーー々漢字ひカｶﾞ।\u0301\u200b\u3000\ufeff😀𠮷ſﬁⅧ㍿_-.,!?。、\\\"<>|{}()\n\t\r\x00\x85\xa0\u2028"

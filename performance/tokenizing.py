@@ -24,11 +24,11 @@ from mixlab.config.chat import ChatTemplate
 from mixlab.config.origins import FilesOrigin
 from mixlab.config.sources import SourceSettings
 from mixlab.config.tokenizers import TokenizerSettings, TokenizeSettings
-from mixlab.data import tokenize
-from mixlab.data.chat import render
-from mixlab.data.source import build_source, open_source
-from mixlab.data.tokenize import write_token_store
-from mixlab.data.tokenizer import load_tokenizer, train_tokenizer
+from mixlab.data.sources.source import build_source, open_source
+from mixlab.data.tokens import tokenize
+from mixlab.data.tokens.chat import render
+from mixlab.data.tokens.tokenize import write_token_store
+from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 CORPORA = ("en", "ja", "code", "chat_en", "chat_ja")
 PEERS = ("datatrove", "datasets", "litdata")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.origins import GeneratorOrigin, InventedWorld
-from mixlab.data.generators import generate_records
+from mixlab.data.sources.generators import generate_records
 
 Record = dict[str, Any]
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

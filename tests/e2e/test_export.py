@@ -9,9 +9,9 @@ import numpy as np
 from checkouts import REPOSITORY, run_mixlab, run_python
 
 from mixlab.cli.export import open_mixture
-from mixlab.data.megatron_files import MegatronFiles
-from mixlab.data.token_store import TokenStore
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.exports.megatron_files import MegatronFiles
+from mixlab.data.mixtures.windows import MixtureWindows
+from mixlab.data.tokens.store import TokenStore
 
 sys.path.insert(0, str(REPOSITORY / "tests/house"))
 from docs_blocks import CONSOLE, find_difference, read_blocks, run_command, split_console

@@ -14,8 +14,8 @@ from mixlab.artifacts.store import Store
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, study_option
 from mixlab.cli.explain import find_node, plan_studies
 from mixlab.config.problems import ConfigError
-from mixlab.data.export import Exported, Part, export_blend, export_windows
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.exports.export import Exported, Part, export_blend, export_windows
+from mixlab.data.mixtures.windows import MixtureWindows
 from mixlab.data.writing import read_json
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.specs import PackSpec

@@ -13,11 +13,11 @@ from mixlab.cli._common import example, json_option, open_store, print_json, ren
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import LabelSettings, RulesLabelEngine
 from mixlab.config.problems import ConfigError, DataError, Problem, did_you_mean
-from mixlab.data.label_questions import render_dialogue
-from mixlab.data.labelling import NOT_ASKED, UNPARSABLE, count_work, render_work
+from mixlab.data.labels.labelling import NOT_ASKED, UNPARSABLE, count_work, render_work
+from mixlab.data.labels.questions import render_dialogue
 from mixlab.data.records import Record
-from mixlab.data.selection import read_excluded
-from mixlab.data.source import count_records
+from mixlab.data.sources.selection import read_excluded
+from mixlab.data.sources.source import count_records
 from mixlab.evaluation.agreement import Agreement, measure_agreement
 from mixlab.evaluation.hand_labels import digest_dialogue, find_dialogues, match_hand_labels, read_hand_labels
 from mixlab.plan.build import Planned, build_plan

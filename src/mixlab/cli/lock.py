@@ -24,7 +24,7 @@ from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
 from mixlab.config.tokenizers import ExternalTokenizerConfig
-from mixlab.data.hub import resolve_revision
+from mixlab.data.sources.hub import resolve_revision
 from mixlab.plan.sources_lock import (
     LOCK,
     TOKENIZER,

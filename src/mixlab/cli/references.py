@@ -10,7 +10,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.config.sources import FilesConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
-from mixlab.data.reading import read_records
+from mixlab.data.sources.reading import read_records
 from mixlab.evaluation.reference import ReferenceCheck, check_references
 from mixlab.plan.build import split_names
 from mixlab.plan.sources_lock import LockedSource, locate_files, read_lock

@@ -7,7 +7,7 @@ from itertools import islice
 
 from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.problems import UserError
-from mixlab.data.label_questions import REFUSED, UNANSWERED
+from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.data.records import Message
 from mixlab.generation.openai import ChatClient, ChatReply, EndpointError, RefusedError, UnansweredError
 from mixlab.generation.pacing import Stopped

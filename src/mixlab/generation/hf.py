@@ -23,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from mixlab.config.generation import EngineSettings, SamplingSettings
 from mixlab.config.problems import DataError
-from mixlab.data.tokenizer import Vocabulary, load_tokenizer, read_vocabulary
+from mixlab.data.tokens.tokenizer import Vocabulary, load_tokenizer, read_vocabulary
 from mixlab.generation.decoding import SeededChoice, StopStrings, build_batches, build_row_seed, cut_at_stop
 from mixlab.generation.engine import Completion, FinishReason
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils.logging import disable_progress_bar
 
 from mixlab.config.problems import DataError
-from mixlab.data.label_questions import REFUSED
+from mixlab.data.labels.questions import REFUSED
 from mixlab.data.records import Message
 from mixlab.generation.decoding import SeededChoice, build_batches
 from mixlab.generation.openai import ChatReply

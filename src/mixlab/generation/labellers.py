@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.labelling import HfLabelEngine, OpenaiLabelEngine
-from mixlab.data.label_asking import Ask
-from mixlab.data.label_questions import Question, Reply
+from mixlab.data.labels.asking import Ask
+from mixlab.data.labels.questions import Question, Reply
 from mixlab.data.records import Message
 from mixlab.generation.asking import ask_all
 from mixlab.generation.openai import ChatClient, ChatReply

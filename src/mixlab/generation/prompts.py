@@ -9,8 +9,8 @@ from typing import Any
 from mixlab.config.generation import PromptSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.tokenizers import SPECIAL_TOKENS
-from mixlab.data.chat import render_prompt
 from mixlab.data.records import Message
+from mixlab.data.tokens.chat import render_prompt
 
 _LOST_BREAK = re.compile(r"^(\"\"\"|\'\'\')(?=(?:def|class|import|from)\s)", re.MULTILINE)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixlab.data.certificate import MANY_EPOCHS
+from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.report.text import render_plain
 
 AXES = ("instruction", "language", "category", "raw", "cells")

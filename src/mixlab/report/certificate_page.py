@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from mixlab.config.report_data import DataShown, ShownAssumption, ShownMixture, ShownSource
-from mixlab.data.certificate import MANY_EPOCHS
+from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import Line, list_axes, list_sources, read_total
 from mixlab.report.data import DataFigures
 from mixlab.report.data_reading import list_reading_cautions, summarise_reading

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.report_data import DataShown, ShownAssumption, ShownMixture, ShownSource
-from mixlab.data.certificate import MANY_EPOCHS
+from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.data.writing import write_json
 from mixlab.report.certificate_figures import list_sources
 from mixlab.report.certificate_page import render_certificate_page

@@ -8,7 +8,7 @@ from typing import Any
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.problems import DataError
 from mixlab.config.report_data import DataShown
-from mixlab.data.certificate_rows import read_certificate
+from mixlab.data.mixtures.certificate_rows import read_certificate
 from mixlab.data.writing import read_json
 
 Figures = dict[str, Any]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mixlab.config.report_data import DataShown
-from mixlab.data.certificate import MANY_EPOCHS
+from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import list_axes, list_sources, read_total
 from mixlab.report.certificate_page import list_loss_cautions, show_epochs
 from mixlab.report.data import DataFigures

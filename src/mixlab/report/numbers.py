@@ -9,7 +9,7 @@ from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
-from mixlab.data.certificate_rows import read_certificate
+from mixlab.data.mixtures.certificate_rows import read_certificate
 
 STAGE_ORDER = ("before_sft", "after_sft")
 

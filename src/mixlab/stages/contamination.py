@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixlab.data.contamination import write_contamination
+from mixlab.data.overlap.contamination import write_contamination
 from mixlab.plan.specs import ContaminationSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import open_dataset, read_source

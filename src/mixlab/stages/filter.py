@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mixlab.data.filters.write import write_filter
 from mixlab.data.records import Record
-from mixlab.data.selection import read_excluded
-from mixlab.data.source import count_records
+from mixlab.data.sources.selection import read_excluded
+from mixlab.data.sources.source import count_records
 from mixlab.plan.specs import FilterSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import open_dataset, read_source

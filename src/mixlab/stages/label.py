@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mixlab.config.labelling import HfLabelEngine, LabelSettings, OpenaiLabelEngine
 from mixlab.config.problems import ConfigError, did_you_mean
-from mixlab.data.label_asking import Ask
-from mixlab.data.labelling import label_records
-from mixlab.data.source import count_records
+from mixlab.data.labels.asking import Ask
+from mixlab.data.labels.labelling import label_records
+from mixlab.data.sources.source import count_records
 from mixlab.plan.specs import LabelSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import open_dataset

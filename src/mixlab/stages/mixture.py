@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixlab.data.mixing import build_mixture
+from mixlab.data.mixtures.mixing import build_mixture
 from mixlab.plan.specs import MixtureSpec
 from mixlab.stages.job import Inputs
 

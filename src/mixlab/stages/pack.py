@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from mixlab.data.packing import write_pack
+from mixlab.data.packs.packing import write_pack
 from mixlab.plan.specs import PackSpec, TokenizeSpec
 from mixlab.stages.job import Inputs
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixlab.data.tokenizer import read_vocabulary
+from mixlab.data.tokens.tokenizer import read_vocabulary
 from mixlab.plan.specs import PretrainSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from mixlab.config.filters import LabelFilter
 from mixlab.config.sources import FilesOrigin, SourceSettings
 from mixlab.data.records import Record
-from mixlab.data.selection import read_excluded, skip_excluded
-from mixlab.data.source import build_source, open_source
+from mixlab.data.sources.selection import read_excluded, skip_excluded
+from mixlab.data.sources.source import build_source, open_source
 from mixlab.plan.specs import FilterSpec, SourceSpec
 from mixlab.stages.job import Inputs
 

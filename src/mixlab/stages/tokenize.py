@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mixlab.data.fast_bpe import choose_backend
-from mixlab.data.tokenize import join_token_stores, write_numbered_store
+from mixlab.data.tokens.fast_bpe import choose_backend
+from mixlab.data.tokens.tokenize import join_token_stores, write_numbered_store
 from mixlab.plan.specs import TokenizeSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import open_dataset

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mixlab.config.tokenizers import TokenizeSettings
-from mixlab.data.fast_bpe import choose_backend
-from mixlab.data.source import count_records
-from mixlab.data.tokenize import write_numbered_store
+from mixlab.data.sources.source import count_records
+from mixlab.data.tokens.fast_bpe import choose_backend
+from mixlab.data.tokens.tokenize import write_numbered_store
 from mixlab.plan.specs import TokenizeShardSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import open_dataset

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mixlab.config.tokenizers import ExternalTokenizerSettings
-from mixlab.data.tokenizer import import_tokenizer, train_tokenizer
+from mixlab.data.tokens.tokenizer import import_tokenizer, train_tokenizer
 from mixlab.plan.specs import TokenizerSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mixlab.config.training import TrainSettings
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.mixtures.windows import MixtureWindows
 from mixlab.stages.job import Inputs
 from mixlab.training.run import train
 from mixlab.training.weights import NewModel

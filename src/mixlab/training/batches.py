@@ -38,7 +38,7 @@ class Window(Protocol):
 
 
 class Windows(Protocol):
-    """What training asks of a mixture; mixlab.data.windows.MixtureWindows is one."""
+    """What training asks of a mixture; mixlab.data.mixtures.windows.MixtureWindows is one."""
 
     @property
     def sequence_tokens(self) -> int:

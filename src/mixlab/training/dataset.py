@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.mixtures.windows import MixtureWindows
 from mixlab.training.batches import DocumentAttention, Loss, Stream, Windows
 
 NO_DOCUMENT = -1

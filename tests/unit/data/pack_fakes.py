@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mixlab.data.pack_writer import PackWriter, Pieces
+from mixlab.data.packs.writer import PackWriter, Pieces
 
 
 def write_fake_pack(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_formats import Files, read, save, settle, texts, write
 
-from mixlab.data.source import build_source, open_source
+from mixlab.data.sources.source import build_source, open_source
 
 GOOD = [{"q": f"question {number}", "a": f"answer {number}"} for number in range(200)]
 LIMIT = {"max_record_mib": 1}

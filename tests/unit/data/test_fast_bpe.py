@@ -13,11 +13,11 @@ from mixlab.artifacts.keys import digest_file
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizerSettings, TokenizeSettings
-from mixlab.data import fast_bpe
-from mixlab.data.fast_bpe import choose_backend
-from mixlab.data.text_encoder import TextEncoder
-from mixlab.data.tokenize import write_token_store
-from mixlab.data.tokenizer import train_tokenizer
+from mixlab.data.tokens import fast_bpe
+from mixlab.data.tokens.fast_bpe import choose_backend
+from mixlab.data.tokens.text_encoder import TextEncoder
+from mixlab.data.tokens.tokenize import write_token_store
+from mixlab.data.tokens.tokenizer import train_tokenizer
 
 TEXT = "The harbor's ships weren't 12. 港には船が 12 隻ある。ルナは港に住んでいる。\n\ndef f(x):\n    return x\n" * 3
 

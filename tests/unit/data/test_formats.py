@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.config.sources import SourceConfig, SourceSettings
-from mixlab.data import blocks, files_json
-from mixlab.data.reading import Exclusion, read_records
-from mixlab.data.source import build_source, count_records, open_source
+from mixlab.data.files import blocks
+from mixlab.data.files import json as files_json
+from mixlab.data.sources.reading import Exclusion, read_records
+from mixlab.data.sources.source import build_source, count_records, open_source
 
 Files = list[tuple[str, Path]]
 ROWS = [{"q": f"{number} and {number}?", "a": "二" * number, "extra": number} for number in range(1, 8)]
@@ -218,7 +219,7 @@ def test_a_json_list_is_split_as_the_parser_reads_it_whatever_the_borders_of_pie
     chunk: int,
 ) -> None:
     from mixlab.config.origins import FileLayout
-    from mixlab.data.rows import WHOLE
+    from mixlab.data.files.rows import WHOLE
 
     path = tmp_path_factory.mktemp("json") / "a.json"
     content = {"before": around, "records": values, **around} | {"records": values}

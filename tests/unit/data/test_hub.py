@@ -19,8 +19,8 @@ import json, sys
 from pathlib import Path
 from mixlab.config.problems import DataError
 from mixlab.config.sources import SourceConfig
-from mixlab.data.hub import resolve_revision
-from mixlab.data.source import build_source, open_source
+from mixlab.data.sources.hub import resolve_revision
+from mixlab.data.sources.source import build_source, open_source
 answers, out = [], Path(sys.argv[2])
 for ask in json.loads(sys.argv[1]):
     try:

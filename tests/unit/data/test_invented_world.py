@@ -7,10 +7,10 @@ import pytest
 
 from mixlab.config.problems import DataError
 from mixlab.config.sources import CATEGORIES, GeneratorOrigin, InventedWorld
-from mixlab.data.generators import generate_records
-from mixlab.data.invented_world.people import FACTS, build_world
-from mixlab.data.invented_world.tasks import select_tasks
 from mixlab.data.records import find_fault
+from mixlab.data.sources.generators import generate_records
+from mixlab.data.sources.invented_world.people import FACTS, build_world
+from mixlab.data.sources.invented_world.tasks import select_tasks
 
 SEED = 7
 

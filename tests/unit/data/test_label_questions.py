@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import LabellerConfig, LabelSettings, ShownSettings
 from mixlab.config.problems import DataError
-from mixlab.data.label_questions import (
+from mixlab.data.labels.questions import (
     OMITTED,
     REFUSED,
     UNANSWERED,

@@ -7,8 +7,8 @@ import pytest
 
 from mixlab.config.categories import CATEGORIES, LANGUAGES, Category, Language
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.data.generators import generate_records
-from mixlab.data.label_rules import label_by_rules
+from mixlab.data.labels.rules import label_by_rules
+from mixlab.data.sources.generators import generate_records
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mixlab.config.problems import DataError
-from mixlab.data.label_questions import Reply
-from mixlab.data.label_store import LabelStore
+from mixlab.data.labels.questions import Reply
+from mixlab.data.labels.store import LabelStore
 
 
 def question(number: int) -> bytes:

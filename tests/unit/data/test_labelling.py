@@ -13,10 +13,10 @@ import pytest
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import LabellerConfig, LabelSettings
 from mixlab.config.problems import DataError
-from mixlab.data import labelling
-from mixlab.data.label_questions import REFUSED, UNANSWERED, Question, Reply
-from mixlab.data.label_store import LabelStore
-from mixlab.data.labelling import NOT_ASKED, UNPARSABLE, count_work, label_records
+from mixlab.data.labels import labelling
+from mixlab.data.labels.labelling import NOT_ASKED, UNPARSABLE, count_work, label_records
+from mixlab.data.labels.questions import REFUSED, UNANSWERED, Question, Reply
+from mixlab.data.labels.store import LabelStore
 from mixlab.data.records import Record
 
 MATH = CATEGORIES.index("math")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.config.problems import DataError
-from mixlab.data.megatron import bin_path, idx_path, narrow_dtype, write_megatron
-from mixlab.data.megatron_files import MegatronFiles
+from mixlab.data.exports.megatron import bin_path, idx_path, narrow_dtype, write_megatron
+from mixlab.data.exports.megatron_files import MegatronFiles
 
 DOCUMENTS = ([5, 6, 7], [65535], [1, 2], [0])
 
@@ -57,7 +57,7 @@ def test_documents_read_back_one_by_one_and_in_blocks(
 
 
 def test_blocks_stay_small_whatever_the_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixlab.data.megatron_files._BLOCK", 4)
+    monkeypatch.setattr("mixlab.data.exports.megatron_files._BLOCK", 4)
     prefix = write(tmp_path / "a", [[1, 2, 3], [4], [5], [], [6] * 9, [7], [8, 8], [9]])
     blocks = list(MegatronFiles(prefix).blocks())
     assert [lengths.tolist() for lengths, _ in blocks] == [[3, 1], [1, 0], [9], [1, 2, 1]]

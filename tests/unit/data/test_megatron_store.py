@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mixlab.config.problems import DataError
-from mixlab.data.megatron import bin_path, write_megatron
-from mixlab.data.megatron_files import MegatronFiles
-from mixlab.data.megatron_store import export_responses, export_store, import_megatron
-from mixlab.data.token_store import TokenStore, shard_name
+from mixlab.data.exports.megatron import bin_path, write_megatron
+from mixlab.data.exports.megatron_files import MegatronFiles
+from mixlab.data.exports.megatron_store import export_responses, export_store, import_megatron
+from mixlab.data.tokens.store import TokenStore, shard_name
 from mixlab.data.writing import write_json
 
 END = 1
@@ -95,7 +95,7 @@ def test_what_was_exported_imports_as_the_same_store(tmp_path: Path) -> None:
 def test_any_type_of_ids_is_imported_into_the_narrowest_and_empty_documents_are_told(
     tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixlab.data.megatron_files._BLOCK", 3)
+    monkeypatch.setattr("mixlab.data.exports.megatron_files._BLOCK", 3)
     lengths, ids = np.array([0, 2, 0, 4, 1]), np.array([9, END, 7, 8, 9, END, END], dtype)
     write_megatron(tmp_path / "a", np.dtype(dtype), 5, [(lengths, ids)])
     out = tmp_path / "store"

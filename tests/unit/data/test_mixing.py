@@ -11,10 +11,10 @@ from pack_fakes import write_fake_pack
 
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
-from mixlab.data.certificate_rows import read_certificate
-from mixlab.data.mixing import build_mixture
-from mixlab.data.order import MixtureOrder, positions_of
-from mixlab.data.packs import Pack
+from mixlab.data.mixtures.certificate_rows import read_certificate
+from mixlab.data.mixtures.mixing import build_mixture
+from mixlab.data.mixtures.order import MixtureOrder, positions_of
+from mixlab.data.packs.pack import Pack
 
 EN_JA = [
     {"kind": "instruction", "language": "en", "category": "math"},

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, models
 
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import SPECIAL_TOKENS
-from mixlab.data.export import Exported, Part, export_blend, export_windows
-from mixlab.data.megatron import bin_path
-from mixlab.data.megatron_files import MegatronFiles
+from mixlab.data.exports.export import Exported, Part, export_blend, export_windows
+from mixlab.data.exports.megatron import bin_path
+from mixlab.data.exports.megatron_files import MegatronFiles
 
 DOCUMENTS = {"raw": [[5, 6, 1], [7, 1]], "dialogues": [[8, 9, 1], [3, 1]], "unused": [[4, 1]]}
 TOKENS = {"raw": 10, "dialogues": 5, "unused": 0}
@@ -154,7 +154,7 @@ class FakeWindows:
 def test_windows_are_documents_in_the_order_of_training(
     tokenizer: Path, out: Path, responses: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixlab.data.export._BLOCK_TOKENS", 12)
+    monkeypatch.setattr("mixlab.data.exports.export._BLOCK_TOKENS", 12)
     windows = FakeWindows()
     written = export_windows(Exported("a", "b", "c", responses=responses), windows, tokenizer, out)  # type: ignore[arg-type]
     read_windows = [windows.window(place) for place in range(7)]

@@ -14,10 +14,10 @@ from mixture_requests import SEQUENCE_TOKENS, make_request, make_sources, to_con
 
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
-from mixlab.data.mixing import build_mixture
-from mixlab.data.order import MixtureOrder, positions_of
-from mixlab.data.packs import Pack
-from mixlab.data.shares import build_composition
+from mixlab.data.mixtures.mixing import build_mixture
+from mixlab.data.mixtures.order import MixtureOrder, positions_of
+from mixlab.data.mixtures.shares import build_composition
+from mixlab.data.packs.pack import Pack
 
 REQUESTS = 200
 BLOCK_WINDOWS = 128

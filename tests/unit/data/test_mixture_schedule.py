@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.config.problems import DataError
-from mixlab.data.ledger import Course, Ledger, encode_ledger
-from mixlab.data.permutation import build_stream_key, find_windows
-from mixlab.data.schedule import Draws, Lane, Merger
+from mixlab.data.mixtures.ledger import Course, Ledger, encode_ledger
+from mixlab.data.mixtures.permutation import build_stream_key, find_windows
+from mixlab.data.mixtures.schedule import Draws, Lane, Merger
 
 lengths_lists = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from store_fakes import write_fake_store
 
 from mixlab.config.tokenizers import PackSettings
-from mixlab.data import packing
-from mixlab.data.packing import best_fit, write_pack
-from mixlab.data.packs import Pack
-from mixlab.data.token_store import TokenStore
+from mixlab.data.packs import packing
+from mixlab.data.packs.pack import Pack
+from mixlab.data.packs.packing import best_fit, write_pack
+from mixlab.data.tokens.store import TokenStore
 
 LAYOUTS = get_args(PackSettings.model_fields["layout"].annotation)
 DOCUMENTS = [5, 20, 3, 8, 1, 7, 4, 10, 8, 2]

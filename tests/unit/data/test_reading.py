@@ -10,8 +10,8 @@ import pytest
 
 from mixlab.config.problems import DataError
 from mixlab.config.sources import SourceConfig, SourceSettings
-from mixlab.data.reading import Exclusion, read_records
-from mixlab.data.source import build_source, open_source
+from mixlab.data.sources.reading import Exclusion, read_records
+from mixlab.data.sources.source import build_source, open_source
 
 GOOD = b'{"q": "1 and 1?", "a": "2"}\n'
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mixlab.config.sources import FilesConfig, SourceConfig
-from mixlab.data.reading import Exclusion, read_records
+from mixlab.data.sources.reading import Exclusion, read_records
 
 DECLARED = yaml.safe_load((Path(__file__).parent / "real_sources.yaml").read_text(encoding="utf-8"))
 

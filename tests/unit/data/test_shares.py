@@ -14,7 +14,7 @@ from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
 from mixlab.config.sources import CATEGORIES, LANGUAGES, SourceConfig
-from mixlab.data.shares import allocate, build_composition, marginal, rake
+from mixlab.data.mixtures.shares import allocate, build_composition, marginal, rake
 
 weights_lists = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).filter(any)
 HALF = {"en": "1/2", "ja": "1/2"}

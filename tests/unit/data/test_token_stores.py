@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizerSettings, TokenizeSettings
-from mixlab.data import encoding, text_encoder, token_pool, tokenize
-from mixlab.data.chat import render
-from mixlab.data.cutting import cut_text
-from mixlab.data.encoding import Numbered, RecordEncoder
 from mixlab.data.npy import BlockFile, RowsFile
-from mixlab.data.token_store import TokenStore
-from mixlab.data.tokenize import join_token_stores, write_numbered_store, write_token_store
-from mixlab.data.tokenizer import load_tokenizer, train_tokenizer
+from mixlab.data.tokens import encoding, pool, text_encoder, tokenize
+from mixlab.data.tokens.chat import render
+from mixlab.data.tokens.cutting import cut_text
+from mixlab.data.tokens.encoding import Numbered, RecordEncoder
+from mixlab.data.tokens.store import TokenStore
+from mixlab.data.tokens.tokenize import join_token_stores, write_numbered_store, write_token_store
+from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 WORDS = "The harbor of Luna has 12 ships. 港には船が 12 隻ある。ルナは港に住んでいる。\n\ndef f(x):\n    return x + 1\n"
 FILES = ("tokens.bin", "document_offsets.npy", "response_spans.npy", "exclusions.jsonl", "index.json")
@@ -196,7 +196,7 @@ def test_long_documents_and_dialogues_are_stored_as_if_never_cut(
 
 
 def test_training_reads_a_long_text_as_if_never_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mixlab.data import tokenizer as module
+    from mixlab.data.tokens import tokenizer as module
 
     for name, longest in (("whole", 1 << 20), ("cut", 50)):
         monkeypatch.setattr(
@@ -277,7 +277,7 @@ def test_a_killed_worker_is_told_as_such(
                 made[1].send_signal(signal.SIGKILL)
             yield record
 
-    monkeypatch.setattr(token_pool.subprocess, "Popen", remember)
+    monkeypatch.setattr(pool.subprocess, "Popen", remember)
     with pytest.raises(DataError, match=r"a tokenizing process was killed \(SIGKILL\)"):
         write_token_store(_chat("raw"), killing(), tokenizer_folder, tmp_path, workers=2)
     assert all(process.poll() is not None for process in made)
@@ -302,7 +302,7 @@ def test_a_fault_in_the_source_ends_the_workers(tmp_path: Path, tokenizer_folder
 def test_an_interrupt_ends_the_workers_and_says_nothing_more(tmp_path: Path, tokenizer_folder: Path) -> None:
     program = (
         "import sys, itertools; from pathlib import Path; from mixlab.config.tokenizers import TokenizeSettings;"
-        "from mixlab.data.tokenize import write_token_store;"
+        "from mixlab.data.tokens.tokenize import write_token_store;"
         "texts = ({'text': f'a ship {n}' * 50} for n in itertools.count());"
         "print('ready', flush=True);"
         "write_token_store(TokenizeSettings(), texts, Path(sys.argv[1]), Path(sys.argv[2]), workers=2)"

@@ -13,9 +13,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from mixlab.config.chat import ChatTemplate, default_chat
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import ExternalTokenizerSettings, TokenizerConfig, TokenizeSettings
-from mixlab.data.token_store import TokenStore
-from mixlab.data.tokenize import join_token_stores, write_numbered_store, write_token_store
-from mixlab.data.tokenizer import import_tokenizer, load_tokenizer, read_vocabulary
+from mixlab.data.tokens.store import TokenStore
+from mixlab.data.tokens.tokenize import join_token_stores, write_numbered_store, write_token_store
+from mixlab.data.tokens.tokenizer import import_tokenizer, load_tokenizer, read_vocabulary
 
 
 def _dialogue(*turns: str) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
 from mixlab.config.sources import CATEGORIES, GeneratorOrigin, InventedWorld
 from mixlab.config.tokenizers import PackSettings, TokenizerSettings, TokenizeSettings
-from mixlab.data.chat import render, render_prompt
-from mixlab.data.generators import generate_records
-from mixlab.data.packing import best_fit, cut_documents, write_pack
-from mixlab.data.tokenize import write_token_store
-from mixlab.data.tokenizer import load_tokenizer, train_tokenizer
+from mixlab.data.packs.packing import best_fit, cut_documents, write_pack
+from mixlab.data.sources.generators import generate_records
+from mixlab.data.tokens.chat import render, render_prompt
+from mixlab.data.tokens.tokenize import write_token_store
+from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 DIALOGUE = {
     "messages": [
@@ -61,7 +61,7 @@ def _store(tmp_path: Path, folder: Path, records: list[dict[str, Any]], *, chat:
 def test_training_a_tokenizer_in_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from mixlab.config.tokenizers import TokenizerSettings as S;"
-        "from mixlab.data.tokenizer import train_tokenizer;"
+        "from mixlab.data.tokens.tokenizer import train_tokenizer;"
         "words = [f'{a}{b} 港{c}' for a in 'abcd' for b in 'efgh' for c in 'ijk'];"
         "train_tokenizer(S(vocab_size=300), [[{'text': ' '.join(words)}]], Path(sys.argv[1]))"
     )

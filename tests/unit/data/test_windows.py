@@ -10,9 +10,9 @@ from store_fakes import write_fake_shards, write_fake_store
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import PackSettings
-from mixlab.data.mixing import build_mixture
-from mixlab.data.packing import write_pack
-from mixlab.data.windows import MixtureWindows
+from mixlab.data.mixtures.mixing import build_mixture
+from mixlab.data.mixtures.windows import MixtureWindows
+from mixlab.data.packs.packing import write_pack
 
 RAW = {"kind": "raw", "language": "en"}
 DIALOGUES = {"kind": "instruction", "language": "en", "category": "math"}

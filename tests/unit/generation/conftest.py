@@ -4,7 +4,7 @@ import pytest
 
 from mixlab.config.generation import EngineSettings
 from mixlab.config.tokenizers import TokenizerSettings
-from mixlab.data.tokenizer import train_tokenizer
+from mixlab.data.tokens.tokenizer import train_tokenizer
 from mixlab.generation.hf import open_engine
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "吾輩は猫である。名前はまだ無い。", "def f(x): return x + 1"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.labelling import LabellerConfig, LabelSettings, OpenaiLabelEngine
-from mixlab.data.labelling import label_records
+from mixlab.data.labels.labelling import label_records
 from mixlab.data.records import Record
 from mixlab.generation.labellers import ask_endpoint
 from mixlab.generation.openai import ChatClient

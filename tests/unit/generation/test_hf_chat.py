@@ -12,8 +12,8 @@ from tiny_chat import NO_ANSWER, PROMPT, TAUGHT, build_tiny_chat
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import LabellerConfig, LabelSettings
 from mixlab.config.problems import DataError
-from mixlab.data.label_questions import REFUSED
-from mixlab.data.labelling import UNPARSABLE, label_records
+from mixlab.data.labels.labelling import UNPARSABLE, label_records
+from mixlab.data.labels.questions import REFUSED
 from mixlab.data.records import Message, Record
 from mixlab.generation.hf_chat import HfChat, open_chat
 from mixlab.generation.labellers import ask_chat

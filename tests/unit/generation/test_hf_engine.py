@@ -5,7 +5,7 @@ import pytest
 from mixlab.config.generation import EngineSettings, SamplingSettings
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizerSettings
-from mixlab.data.tokenizer import load_tokenizer, train_tokenizer
+from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 from mixlab.generation.decoding import build_batches
 from mixlab.generation.hf import open_engine
 

@@ -16,8 +16,8 @@ from scripted_server import Answer, ScriptedServer, serve
 
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.problems import DataError
-from mixlab.data.label_questions import REFUSED
-from mixlab.data.labelling import UNPARSABLE
+from mixlab.data.labels.labelling import UNPARSABLE
+from mixlab.data.labels.questions import REFUSED
 from mixlab.generation.openai import EndpointError
 
 MATH = CATEGORIES.index("math")

@@ -20,7 +20,7 @@ from mixlab.config.categories import CATEGORIES
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.labelling import LabellerConfig, OpenaiLabelEngine
 from mixlab.config.problems import DataError
-from mixlab.data.labelling import label_records
+from mixlab.data.labels.labelling import label_records
 from mixlab.data.records import Record
 from mixlab.generation.labellers import ask_endpoint
 from mixlab.generation.openai import ChatClient

@@ -11,7 +11,7 @@ from scripted_server import Answer, Script, ScriptedServer, serve
 
 from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError
-from mixlab.data.label_questions import REFUSED, UNANSWERED
+from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.generation.asking import UNANSWERED_IN_A_ROW, ask_all
 from mixlab.generation.openai import ChatClient, ChatReply, EndpointError, RefusedError, UnansweredError
 from mixlab.generation.pacing import Pacer, Stopped

@@ -14,9 +14,9 @@ from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
 from mixlab.config.report_data import DataShown, ShownAssumption
 from mixlab.config.tokenizers import PackSettings
-from mixlab.data.certificate_rows import read_certificate
-from mixlab.data.mixing import build_mixture
-from mixlab.data.packing import write_pack
+from mixlab.data.mixtures.certificate_rows import read_certificate
+from mixlab.data.mixtures.mixing import build_mixture
+from mixlab.data.packs.packing import write_pack
 from mixlab.report.certificate_figures import list_sources
 from mixlab.report.certificate_page import list_cautions, render_certificate_page
 from mixlab.report.certificates import join_certificate, list_assumptions

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from mixlab.config.filters import ExactDuplicates
 from mixlab.data.filters.exclusion import Exclusion, Numbered, Others, render_earlier
+from mixlab.data.overlap.units import BLOCK_CHARACTERS
 from mixlab.data.records import Record
-from mixlab.data.units import BLOCK_CHARACTERS
 
 BUCKETS = 64
 """Equal digests meet in one bucket; 64 hold 10^8 records in buckets of 40 MB."""

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from mixlab.config.filters import Length
 from mixlab.data.filters.exclusion import Exclusion, Numbered
 from mixlab.data.records import Record, texts_of
-from mixlab.data.tokenizer import load_tokenizer
+from mixlab.data.tokens.tokenizer import load_tokenizer
 
 _BATCH_RECORDS = 512
 _BATCH_CHARACTERS = 1 << 20

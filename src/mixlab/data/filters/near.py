@@ -17,8 +17,8 @@ import numpy.typing as npt
 from mixlab.config.filters import NearDuplicates
 from mixlab.data.filters.exclusion import Exclusion, Numbered, Others, render_earlier
 from mixlab.data.filters.shingles import ShingleFile, Shingles, count_common, shingle_long, shingle_texts
+from mixlab.data.overlap.units import BLOCK_CHARACTERS, Positions, mix
 from mixlab.data.records import texts_of
-from mixlab.data.units import BLOCK_CHARACTERS, Positions, mix
 
 RECALL_AT_THRESHOLD = 0.99
 """Bands are chosen so that a pair just at the threshold is found with this probability."""

@@ -10,8 +10,8 @@ from typing import TextIO
 from mixlab.config.filters import PersonalData, PersonalKind
 from mixlab.data.filters.exclusion import Exclusion, Numbered
 from mixlab.data.filters.patterns import find_personal, to_ascii
+from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text
 from mixlab.data.records import Record, texts_of
-from mixlab.data.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text
 from mixlab.data.writing import write_line
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixlab.config.filters import NearDuplicates
-from mixlab.data.units import Positions, cut_text, distinct, hash_runs, split_units
+from mixlab.data.overlap.units import Positions, cut_text, distinct, hash_runs, split_units
 
 Shingles = npt.NDArray[np.uint32]
 """Sorted, without repetition."""

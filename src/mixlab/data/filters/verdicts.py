@@ -12,7 +12,7 @@ from mixlab.config.categories import CATEGORIES
 from mixlab.config.filters import ContaminationFilter, LabelFilter
 from mixlab.config.problems import DataError, Problem
 from mixlab.data.filters.exclusion import Exclusion
-from mixlab.data.selection import Ordinals
+from mixlab.data.sources.selection import Ordinals
 
 UNPARSABLE, NOT_ASKED = 254, 255
 """In `labels.npy`: an answer without a category; a record that was excluded before."""

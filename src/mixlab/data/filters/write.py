@@ -23,7 +23,7 @@ from mixlab.data.filters.length import find_unfit
 from mixlab.data.filters.near import find_near_duplicates
 from mixlab.data.filters.personal import Flags, find_personal_data
 from mixlab.data.filters.verdicts import find_contaminated, find_other_labels
-from mixlab.data.selection import Ordinals, write_selection
+from mixlab.data.sources.selection import Ordinals, write_selection
 from mixlab.data.writing import write_line
 
 _LOG = logging.getLogger(__name__)

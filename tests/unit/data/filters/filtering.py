@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixlab.data.filters.write import write_filter
-from mixlab.data.selection import read_excluded, skip_excluded
+from mixlab.data.sources.selection import read_excluded, skip_excluded
 
 
 @dataclass(frozen=True)

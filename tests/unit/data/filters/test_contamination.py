@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from leaks import KINDS, LIGHT, collect_vocabulary, invent_item, make_leak
 
 from mixlab.config.filters import ContaminationSettings
-from mixlab.data.contamination import write_contamination
-from mixlab.data.units import BLOCK_CHARACTERS
+from mixlab.data.overlap.contamination import write_contamination
+from mixlab.data.overlap.units import BLOCK_CHARACTERS
 
 QUESTION = "A gardener plants seven rows of tulips behind the old mill and waters every row twice a day."
 QUESTION_JA = "庭師は古い水車小屋の裏にチューリップを七列植えて、毎日二回ずつすべての列に水をやります。"

@@ -8,7 +8,7 @@ from filtering import apply_filter, dialogue, texts
 from mixlab.config.filters import ExactDuplicates
 from mixlab.config.problems import DataError
 from mixlab.data.filters.exact import digest_record
-from mixlab.data.units import BLOCK_CHARACTERS
+from mixlab.data.overlap.units import BLOCK_CHARACTERS
 
 
 def digest(text: str, **options: bool) -> bytes:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mixlab.config.filters import ContaminationFilter, LabelFilter, Length
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizerSettings
-from mixlab.data.tokenizer import load_tokenizer, train_tokenizer
+from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from mixlab.config.filters import PERSONAL_KINDS, PersonalData
 from mixlab.config.problems import DataError
 from mixlab.data.filters.patterns import passes_luhn, passes_my_number
 from mixlab.data.filters.personal import count_personal
-from mixlab.data.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS
+from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS
 
 FINDS = [
     ("email", "write to jane.doe+news@mail.uni-jena.de."),

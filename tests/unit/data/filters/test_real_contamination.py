@@ -10,7 +10,7 @@ from filtering import dialogue
 from leaks import LIGHT, is_japanese
 
 from mixlab.config.filters import ContaminationSettings
-from mixlab.data.contamination import write_contamination
+from mixlab.data.overlap.contamination import write_contamination
 
 pytestmark = pytest.mark.shared
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.config.problems import DataError
-from mixlab.data.selection import read_excluded, skip_excluded, write_selection
+from mixlab.data.sources.selection import read_excluded, skip_excluded, write_selection
 
 ORDINALS = st.sets(st.integers(0, 30))
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixlab.data import units
-from mixlab.data.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text, hash_runs, split_units
+from mixlab.data.overlap import units
+from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text, hash_runs, split_units
 
 ODD = st.text(
     st.one_of(st.characters(), st.sampled_from("aB1 ,'’.、。ｶﾞ゛がカé\u0301①㌔…Ａ９한ᄒ\x1e\x00ςΣİ")), max_size=40

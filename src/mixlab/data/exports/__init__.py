@@ -1,0 +1,1 @@
+"""Token stores and mixtures for other trainers."""

@@ -1,0 +1,1 @@
+"""Formats of files: from bytes to rows, streaming; it knows no record."""

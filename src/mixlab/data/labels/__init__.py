@@ -1,0 +1,1 @@
+"""Categories of records, told by a language model or by rules."""

@@ -1,0 +1,106 @@
+"""Every answer of a labeller that was ever paid for, by the content of its question.
+
+One SQLite file, for all sources and labellers. SQLite's rollback journal and not its write-ahead log: the log needs
+memory shared by all that have the file open, which jobs on several machines of a cluster do not have.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mixlab.config.problems import DataError
+from mixlab.data.labels.questions import Reply
+
+FORMAT = 1
+"""Number of the table's form, kept in the file."""
+
+_WAIT_SECONDS = 120.0
+_TABLE = """CREATE TABLE IF NOT EXISTS replies (
+    question BLOB NOT NULL, attempt INTEGER NOT NULL, reply TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, response_tokens INTEGER NOT NULL, PRIMARY KEY (question, attempt)
+) WITHOUT ROWID"""
+_READ_QUESTIONS = 500
+
+
+class LabelStore:
+    """An open store; safe for several processes, each with a `LabelStore` of its own. Use it as a context."""
+
+    def __init__(self, path: Path, wait_seconds: float = _WAIT_SECONDS) -> None:
+        self._path = path
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=TRUNCATE")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                self._connection.execute(_TABLE)
+                self._connection.execute(f"PRAGMA user_version={FORMAT}")
+        if found not in (0, FORMAT):
+            self._connection.close()
+            raise DataError(f"{path}: a label store of format {found}, this program knows {FORMAT}; update mixlab")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def add(self, replies: Sequence[tuple[bytes, int, Reply]]) -> None:
+        """Commit replies, each with its question and the number of its attempt; an answer that is there stays."""
+        rows = [
+            (question, attempt, _storable(one.text), one.finish_reason, one.prompt_tokens, one.response_tokens)
+            for question, attempt, one in replies
+        ]
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def read(self, questions: Sequence[bytes]) -> dict[bytes, list[Reply]]:
+        """Return the replies to those of `questions` that were asked, in the order of their attempts."""
+        found: dict[bytes, list[Reply]] = {}
+        with self._explained():
+            for start in range(0, len(questions), _READ_QUESTIONS):
+                some = questions[start : start + _READ_QUESTIONS]
+                places = ",".join("?" * len(some))
+                rows = self._connection.execute(
+                    "SELECT question, reply, finish_reason, prompt_tokens, response_tokens FROM replies "
+                    f"WHERE question IN ({places}) ORDER BY question, attempt",
+                    some,
+                )
+                for question, *reply in rows:
+                    found.setdefault(question, []).append(Reply(*reply))
+        return found
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite and the disk say into a problem with a cure."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise DataError(
+                f"{self._path}: the label store cannot be used: {error}; see that its folder is writable, its disk not "
+                "full, and no other job holds it for minutes, then run again: nothing that was answered is lost"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{self._path}: no label store, or a damaged one: {error}; put it aside, then run again"
+            ) from None
+        except OSError as error:
+            raise DataError(f"{self._path}: {error.strerror}") from None
+
+
+def _storable(text: str) -> str:
+    """SQLite holds UTF-8; a lone surrogate in a reply has none."""
+    return text.encode("utf-8", "replace").decode()

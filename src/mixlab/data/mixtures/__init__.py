@@ -1,0 +1,1 @@
+"""Mixtures: which window comes at which step, and the certificate that says so."""

@@ -1,0 +1,131 @@
+"""The windows of a mixture, read in place.
+
+Shape letters: B windows, T tokens of a window.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mixlab.config.problems import DataError
+from mixlab.data.mixtures.order import MixtureOrder
+from mixlab.data.mixtures.stretch_reading import Stretches, StretchReader
+from mixlab.data.packs.pack import Pack
+from mixlab.data.tokens.store import TokenStore
+
+_BLOCK_WINDOWS = 4096
+"""Windows whose places in the token stores are looked up together by `read_windows`."""
+
+
+class Window:
+    """One window: its real tokens, the lengths of the segments in it, and which tokens are responses."""
+
+    def __init__(self, tokens_T: np.ndarray, segments: np.ndarray, find_responses: Callable[[], np.ndarray]) -> None:
+        self.tokens_T = tokens_T
+        self._segments = segments
+        self._find_responses = find_responses
+
+    @property
+    def segment_lengths(self) -> list[int]:
+        """Tokens of each segment, in a row."""
+        lengths: list[int] = self._segments[:, 1].tolist()
+        return lengths
+
+    @cached_property
+    def response_mask_T(self) -> np.ndarray:
+        """True where the token belongs to an answer; looked up when first asked for."""
+        return self._find_responses()
+
+
+class _Source:
+    """One pack and its token store."""
+
+    def __init__(self, pack: Pack, store: TokenStore) -> None:
+        self.pack = pack
+        self.store = store
+        if pack.index["store_tokens"] != store.tokens_total:
+            raise DataError(f"{pack.folder}: was not packed from the token store {store.folder}")
+        arrays = store.arrays()
+        self._single = arrays[0][1] if len(arrays) == 1 else None
+
+    def window(self, window: int) -> Window:
+        offsets = self.pack.offsets_W
+        segments = self.pack.segments[offsets[window] : offsets[window + 1]]
+        stretches = [self._read(start, length) for start, length in segments.tolist()]
+        return Window(np.concatenate(stretches, dtype=np.int64), segments, lambda: self._mask(segments))
+
+    def _read(self, start: int, length: int) -> np.ndarray:
+        if self._single is None:
+            return self.store.read(start, length)
+        return self._single[start : start + length]
+
+    def _mask(self, segments: np.ndarray) -> np.ndarray:
+        masks = []
+        for start, length in segments.tolist():
+            mask_T = np.zeros(length, dtype=bool)
+            for begin, end in (self.store.response_spans(start, start + length) - start).tolist():
+                mask_T[begin:end] = True
+            masks.append(mask_T)
+        return np.concatenate(masks)
+
+
+class MixtureWindows:
+    """The windows of a mixture in training order.
+
+    `packs` and `stores` stand in the order of the mixture's sources. Raises DataError when they do not fit each
+    other or the mixture.
+    """
+
+    def __init__(self, mixture: Path, packs: Sequence[Path], stores: Sequence[Path]) -> None:
+        if len(packs) != len(stores):
+            raise DataError(f"{mixture}: {len(packs)} packs, but {len(stores)} token stores")
+        self._sources = [_Source(Pack(pack), TokenStore(store)) for pack, store in zip(packs, stores, strict=True)]
+        self.order = MixtureOrder(mixture, [source.pack for source in self._sources])
+        vocabularies = {source.store.vocab_size for source in self._sources}
+        if len(vocabularies) > 1:
+            raise DataError(f"{mixture}: token stores of different vocabularies: {sorted(vocabularies)}")
+        self.vocab_size = vocabularies.pop() if vocabularies else 0
+        self.sequence_tokens = max((source.pack.sequence_tokens for source in self._sources), default=0)
+        self._found: tuple[int, Stretches] | None = None
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def window(self, number: int) -> Window:
+        """The window at position `number` of the training order."""
+        place = self.order[number]
+        return self._sources[place.source].window(place.window)
+
+    def read_windows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens int64 [B, T] of the positions [first, last), 0 behind the end of each, and how many each has [B].
+
+        T is `sequence_tokens`; no response is looked up. Made for reading in order: blocks of windows are prepared.
+        """
+        if not 0 <= first <= last <= len(self):
+            raise IndexError(f"windows [{first}, {last}) of {len(self)}")
+        tokens_BT = np.empty((last - first, self.sequence_tokens), dtype=np.int64)
+        lengths_B = np.empty(last - first, dtype=np.int64)
+        at = first
+        while at < last:
+            block, within = divmod(at, _BLOCK_WINDOWS)
+            until = min(last - block * _BLOCK_WINDOWS, _BLOCK_WINDOWS)
+            stretches = self._find(block)
+            rows = slice(at - first, at - first + until - within)
+            tokens_BT[rows] = self._reader.read(stretches, within, until)
+            lengths_B[rows] = stretches.tokens[within:until]
+            at += until - within
+        return tokens_BT, lengths_B
+
+    @cached_property
+    def _reader(self) -> StretchReader:
+        packs, stores = [source.pack for source in self._sources], [source.store for source in self._sources]
+        return StretchReader(packs, stores, self.sequence_tokens)
+
+    def _find(self, block: int) -> Stretches:
+        if self._found is None or self._found[0] != block:
+            begin = block * _BLOCK_WINDOWS
+            places = self.order.slice(begin, min(begin + _BLOCK_WINDOWS, len(self)))
+            self._found = block, self._reader.find(*places)
+        return self._found[1]

@@ -1,0 +1,1 @@
+"""Units of text that two records share: contamination of sources by benchmarks."""

@@ -1,0 +1,1 @@
+"""Packs: which stretches of a token store make a window."""

@@ -1,0 +1,1 @@
+"""Sources: from rows to the records of a source, an index of them, and what was left out."""
