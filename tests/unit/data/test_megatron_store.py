@@ -10,7 +10,7 @@ from mixlab.config.problems import DataError
 from mixlab.data.exports.megatron import bin_path, write_megatron
 from mixlab.data.exports.megatron_files import MegatronFiles
 from mixlab.data.exports.megatron_store import export_responses, export_store, import_megatron
-from mixlab.data.tokens.store import TokenStore, shard_name
+from mixlab.data.tokens.store import TokenStore
 from mixlab.data.writing import write_json
 
 END = 1
@@ -39,13 +39,6 @@ def write_part(
     return index
 
 
-def write_shards(folder: Path, parts: Sequence[Sequence[Sequence[int]]]) -> Path:
-    cards = [write_part(folder / shard_name(number), part) for number, part in enumerate(parts)]
-    total = {name: sum(card[name] for card in cards) for name in ("documents", "tokens", "response_tokens", "excluded")}
-    write_json(folder / "index.json", {**cards[0], **total, "shards": cards})
-    return folder
-
-
 def read(prefix: Path) -> list[list[int]]:
     files = MegatronFiles(prefix)
     return [files.document(number).tolist() for number in range(files.documents)]
@@ -58,11 +51,6 @@ def test_a_store_becomes_megatrons_files_in_the_narrowest_type(tmp_path: Path, v
     assert export_store(tmp_path / "store", tmp_path / "a") == 12
     assert MegatronFiles(tmp_path / "a").dtype.name == dtype
     assert read(tmp_path / "a") == documents
-
-
-def test_a_joined_store_becomes_one_pair_of_files(tmp_path: Path) -> None:
-    export_store(write_shards(tmp_path / "store", [DOCUMENTS[:2], DOCUMENTS[2:]]), tmp_path / "a", link=True)
-    assert read(tmp_path / "a") == list(DOCUMENTS)
 
 
 def test_a_link_holds_no_second_copy_and_a_copy_does(tmp_path: Path) -> None:

@@ -89,29 +89,37 @@ def test_any_number_of_processes_gives_the_same_bytes(
         assert _bytes(tmp_path / f"small{workers}") == _bytes(tmp_path / "1")
 
 
-@given(st.sampled_from(["raw", "instruction"]), st.lists(st.integers(0, 30), max_size=4), st.data())
+@given(st.sampled_from(["raw", "instruction"]), st.lists(st.integers(0, 30), max_size=4))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_shards_cut_anywhere_read_as_the_store_made_at_one_go(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path, kind: str, cuts: list[int], data: st.DataObject
+def test_shards_cut_anywhere_join_into_the_bytes_made_at_one_go(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path, kind: str, cuts: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("shards")
     records = _records(kind, 30)
-    whole = _write(kind, records, tokenizer_folder, folder / "whole")
-    joined = _join(kind, records, tokenizer_folder, folder, sorted(cuts))
-    for name in ("documents", "tokens_total", "response_tokens", "excluded", "vocab_size", "dtype", "end_token"):
-        assert getattr(joined, name) == getattr(whole, name)
-    assert joined.offsets().tolist() == whole.offsets().tolist()
-    start = data.draw(st.integers(0, whole.tokens_total))
-    stop = data.draw(st.integers(start, whole.tokens_total))
-    assert joined.read(start, stop - start).tolist() == whole.read(start, stop - start).tolist()
-    assert joined.response_spans(start, stop).tolist() == whole.response_spans(start, stop).tolist()
-    first = data.draw(st.integers(0, whole.documents))
-    last = data.draw(st.integers(first, whole.documents))
-    assert joined.offsets(first, last).tolist() == whole.offsets(first, last).tolist()
-    blocks = list(joined.blocks(7))
-    assert [first for first, _ in blocks] == list(range(0, whole.documents, 7))
-    assert [border for _, borders in blocks for border in borders[1:]] == whole.offsets()[1:].tolist()
+    _write(kind, records, tokenizer_folder, folder / "whole")
+    _join(kind, records, tokenizer_folder, folder, sorted(cuts))
     assert _bytes(folder / "joined") == _bytes(folder / "whole")
+
+
+def test_a_part_of_a_store_is_that_part_of_the_whole(tmp_path: Path, tokenizer_folder: Path) -> None:
+    store = _write("instruction", _records("instruction", 30), tokenizer_folder, tmp_path / "store")
+    ids, borders, spans = store.read(0, store.tokens_total), store.offsets(), store.response_spans()
+    assert len(ids) == borders[-1] == store.tokens_total
+    is_response = np.zeros(len(ids), bool)
+    for begin, end in spans:
+        is_response[begin:end] = True
+    for start, end in ((0, 0), (3, 40), (17, len(ids)), (len(ids), len(ids))):
+        assert store.read(start, end - start).tolist() == ids[start:end].tolist()
+        found = np.zeros(len(ids), bool)
+        for begin, stop in store.response_spans(start, end):
+            assert start <= begin < stop <= end
+            found[begin:stop] = True
+        assert found[start:end].tolist() == is_response[start:end].tolist()
+    blocks = list(store.blocks(7))
+    assert [first for first, _ in blocks] == list(range(0, store.documents, 7))
+    assert [border for _, part in blocks for border in part[1:]] == borders[1:].tolist()
+    assert store.offsets(2, 5).tolist() == borders[2:6].tolist()
+    assert store.end_token == ids[-1]
 
 
 def test_shards_without_any_document_and_of_two_tokenizers_cannot_be_joined(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from store_fakes import write_fake_shards, write_fake_store
+from store_fakes import write_fake_store
 
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
@@ -86,25 +86,22 @@ def test_many_windows_at_once_are_the_windows_one_by_one(folders: Folders) -> No
 
 
 @pytest.mark.parametrize("layout", ["packed", "concatenated", "one_per_window"])
-def test_a_store_in_shards_gives_the_windows_of_the_store_in_one(tmp_path: Path, layout: str) -> None:
-    documents, spans = [6, 4, 9, 7, 5], [(2, 4), (5, 6), (8, 10), (15, 19), (20, 26), (28, 31)]
-    shards = [([6, 4], spans[:3]), ([9], [(5, 9)]), ([7, 5], [(1, 7), (9, 12)])]
-    whole = write_fake_store(tmp_path / "whole", documents, spans)
-    joined = write_fake_shards(tmp_path / "joined", shards)
-    found = []
-    for store in (whole, joined):
-        place = tmp_path / f"of_{store.name}"
-        place.mkdir()
-        packs = _packed(place, [store, store], layout)[1:]
-        windows = MixtureWindows(_mixture(place, packs, [DIALOGUES]), packs, [store])
-        read = [windows.window(number) for number in range(len(windows))]
-        found.append([(one.tokens_T.tolist(), one.response_mask_T.tolist(), one.segment_lengths) for one in read])
-        tokens_BT, lengths_B = windows.read_windows(0, len(windows))
-        assert [row[:length].tolist() for row, length in zip(tokens_BT, lengths_B, strict=True)] == [
-            one.tokens_T.tolist() for one in read
-        ]
-    assert found[0] == found[1]
-    assert {token for tokens, *_ in found[0] for token in tokens} >= set(range(10, 18))
+def test_both_ways_of_reading_find_the_same_windows_in_any_layout(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixlab.data.mixtures.windows._BLOCK_WINDOWS", 3)
+    stores = [
+        write_fake_store(tmp_path / "raw", [6, 4, 9, 7, 5, 1, 30], []),
+        write_fake_store(tmp_path / "dialogues", [6, 4, 9, 7, 5], [(2, 4), (5, 6), (8, 10), (15, 19), (28, 31)]),
+    ]
+    packs = _packed(tmp_path, stores, layout)
+    windows = MixtureWindows(_mixture(tmp_path, packs, [RAW, DIALOGUES]), packs, stores)
+    assert len(windows) > 6
+    for first in range(len(windows)):
+        tokens_BT, lengths_B = windows.read_windows(first, len(windows))
+        read = [windows.window(number).tokens_T.tolist() for number in range(first, len(windows))]
+        assert [row[:length].tolist() for row, length in zip(tokens_BT, lengths_B, strict=True)] == read
+        assert not any(row[length:].any() for row, length in zip(tokens_BT, lengths_B, strict=True))
 
 
 def test_a_large_vocabulary_reads_as_four_bytes(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from mixlab.data.exports.megatron import (
     write_megatron,
 )
 from mixlab.data.exports.megatron_files import MegatronFiles
-from mixlab.data.tokens.store import TokenStore, shard_name
-from mixlab.data.writing import read_json, write_json, write_line
+from mixlab.data.tokens.store import TokenStore
+from mixlab.data.writing import write_json, write_line
 
 MASK_DTYPE = np.dtype("<u1")
 _COPY_BYTES = 1 << 22
@@ -31,21 +31,18 @@ log = logging.getLogger(__name__)
 def export_store(store: Path, prefix: Path, *, link: bool = False) -> int:
     """Write a token store as `prefix`.bin and .idx, one sequence a document; return its tokens.
 
-    The ids of a store are those of the .bin, byte for byte, so that its files are copied, or, with `link`, hard-linked
-    where the store is one file on the same file system. Raises DataError for ids that Megatron has no type for.
+    The ids of a store are those of the .bin, byte for byte, so that its file is copied, or, with `link`, hard-linked
+    where it lies on the same file system. Raises DataError for ids that Megatron has no type for.
     """
     opened = TokenStore(store)
     dtype = narrow_dtype(opened.vocab_size)
     if dtype.itemsize != opened.dtype.itemsize:
         raise DataError(f"{store}: ids of {opened.dtype.name}, Megatron's would be {dtype.name}")
-    files = _token_files(store)
-    target = bin_path(prefix)
+    source, target = store / "tokens.bin", bin_path(prefix)
     target.unlink(missing_ok=True)
-    if not (link and len(files) == 1 and _link(files[0], target)):
-        with target.open("wb") as stream:
-            for file in files:
-                with file.open("rb") as source:
-                    shutil.copyfileobj(source, stream, _COPY_BYTES)
+    if not (link and _link(source, target)):
+        with source.open("rb") as tokens, target.open("wb") as stream:
+            shutil.copyfileobj(tokens, stream, _COPY_BYTES)
     return _write_index(opened, prefix, dtype)
 
 
@@ -78,12 +75,6 @@ def _masks(store: TokenStore) -> Iterator[Block]:
         np.add.at(steps, spans[:, 0], 1)
         np.add.at(steps, spans[:, 1], -1)
         yield np.diff(borders), np.cumsum(steps[:-1], dtype=np.int8).view(MASK_DTYPE)
-
-
-def _token_files(store: Path) -> list[Path]:
-    shards = read_json(store / "index.json").get("shards")
-    folders = [store] if shards is None else [store / shard_name(number) for number in range(len(shards))]
-    return [folder / "tokens.bin" for folder in folders]
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -33,52 +33,34 @@ class StretchReader:
         self._packs = packs
         self._width = sequence_tokens
         self._dtype = stores[0].dtype
-        self._views: list[memoryview] = [_view(np.zeros(sequence_tokens, dtype=self._dtype))]
-        self._parts: list[tuple[int, np.ndarray]] = []
-        """Of each source: the view of its store's first part, and the first position of every part."""
-        for store in stores:
-            arrays = store.arrays()
-            self._parts.append((len(self._views), np.array([first for first, _ in arrays])))
-            self._views += [_view(ids) for _, ids in arrays]
+        padding = np.zeros(sequence_tokens, dtype=self._dtype)
+        self._views: list[memoryview] = [padding.data, *(store.ids.data for store in stores)]
 
     def find(self, sources: np.ndarray, windows: np.ndarray) -> Stretches:
         """Look up the stretches of some places."""
-        order: np.ndarray = np.argsort(sources, kind="stable")
-        used, firsts = np.unique(sources[order], return_index=True)
-        tokens = np.empty(len(sources), dtype=np.int64)
-        found = []
-        for source, places in zip(used.tolist(), np.split(order, firsts[1:]), strict=True):
-            tokens[places] = self._packs[source].tokens_W[windows[places]]
-            found.append(self._find_of(source, places, windows[places], tokens[places]))
-        padded = np.flatnonzero(tokens < self._width)
-        nothing = np.zeros(len(padded), dtype=np.int64)
-        found.append((padded, nothing, nothing, self._width - tokens[padded]))
-        places, views, begins, ends = (np.concatenate(column) for column in zip(*found, strict=True))
-        # stable: padding was put last
-        order = np.argsort(places, kind="stable")
-        counts = np.bincount(places, minlength=len(sources))
-        return Stretches(views[order], begins[order], ends[order], np.concatenate([[0], np.cumsum(counts)]), tokens)
-
-    def _find_of(
-        self, source: int, places: np.ndarray, windows: np.ndarray, tokens: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Places, views, begins and ends of the stretches of one source."""
-        pack, (view, parts) = self._packs[source], self._parts[source]
-        offsets = pack.offsets_W[windows]
-        if pack.layout != "packed" and len(parts) == 1:
-            # all segments of such a window lie in a row
-            begins, lengths = pack.segments[offsets, 0], tokens
-        else:
-            counts = pack.offsets_W[windows + 1] - offsets
-            sums = np.cumsum(counts)
-            segments = pack.segments[np.repeat(offsets - sums + counts, counts) + np.arange(sums[-1])]
-            begins, lengths = segments[:, 0], segments[:, 1]
-            places = np.repeat(places, counts)
-        views = np.full(len(begins), view)
-        if len(parts) > 1:
-            within = np.searchsorted(parts, begins, side="right") - 1
-            views, begins = view + within, begins - parts[within]
-        return places, views, begins, begins + lengths
+        # 16 bits are sorted by radix, which is eight times as fast
+        order = np.argsort(sources.astype(np.uint16) if len(self._packs) < 1 << 16 else sources, kind="stable")
+        used, borders = np.unique(sources[order], return_index=True)
+        groups = list(zip(used.tolist(), np.split(order, borders[1:]), strict=True))
+        tokens, offsets, counts = (np.empty(len(sources), dtype=np.int64) for _ in range(3))
+        for source, places in groups:
+            pack, chosen = self._packs[source], windows[places]
+            tokens[places] = pack.tokens_W[chosen]
+            offsets[places] = pack.offsets_W[chosen]
+            # all segments of a window lie in a row, where documents were not sorted into windows
+            counts[places] = 1 if pack.layout != "packed" else pack.offsets_W[chosen + 1] - offsets[places]
+        padded = tokens < self._width
+        firsts = np.concatenate([[0], np.cumsum(counts + padded)])
+        views = np.zeros(firsts[-1], dtype=np.int64)
+        begins, ends = np.zeros_like(views), np.zeros_like(views)
+        for source, places in groups:
+            at, segments = _spread(firsts[places], offsets[places], counts[places])
+            found = self._packs[source].segments[segments]
+            views[at] = source + 1
+            begins[at] = found[:, 0]
+            ends[at] = found[:, 0] + (found[:, 1] if self._packs[source].layout == "packed" else tokens[places])
+        ends[firsts[1:][padded] - 1] = self._width - tokens[padded]
+        return Stretches(views, begins, ends, firsts, tokens)
 
     def read(self, stretches: Stretches, first: int, last: int) -> np.ndarray:
         """Tokens [last - first, T] of the places [first, last) of `stretches`, read-only, in the stores' type."""
@@ -89,6 +71,9 @@ class StretchReader:
         return np.frombuffer(joined, dtype=self._dtype).reshape(last - first, self._width)
 
 
-def _view(tokens: np.ndarray) -> memoryview:
-    data: memoryview = tokens.data
-    return data
+def _spread(firsts: np.ndarray, offsets: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `counts` stretches of a window: where it goes, counting from `firsts`, and its segment."""
+    ends = np.cumsum(counts)
+    each = np.arange(ends[-1])
+    before = ends - counts
+    return np.repeat(firsts - before, counts) + each, np.repeat(offsets - before, counts) + each

@@ -15,7 +15,7 @@ from mixlab.data.mixtures.stretch_reading import Stretches, StretchReader
 from mixlab.data.packs.pack import Pack
 from mixlab.data.tokens.store import TokenStore
 
-_BLOCK_WINDOWS = 4096
+_BLOCK_WINDOWS = 1 << 14
 """Windows whose places in the token stores are looked up together by `read_windows`."""
 
 
@@ -47,19 +47,13 @@ class _Source:
         self.store = store
         if pack.index["store_tokens"] != store.tokens_total:
             raise DataError(f"{pack.folder}: was not packed from the token store {store.folder}")
-        arrays = store.arrays()
-        self._single = arrays[0][1] if len(arrays) == 1 else None
+        self._ids = store.ids
 
     def window(self, window: int) -> Window:
         offsets = self.pack.offsets_W
         segments = self.pack.segments[offsets[window] : offsets[window + 1]]
-        stretches = [self._read(start, length) for start, length in segments.tolist()]
+        stretches = [self._ids[start : start + length] for start, length in segments.tolist()]
         return Window(np.concatenate(stretches, dtype=np.int64), segments, lambda: self._mask(segments))
-
-    def _read(self, start: int, length: int) -> np.ndarray:
-        if self._single is None:
-            return self.store.read(start, length)
-        return self._single[start : start + length]
 
     def _mask(self, segments: np.ndarray) -> np.ndarray:
         masks = []
