@@ -56,10 +56,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Special tokens written in a text are read as such; set `encode_special_tokens` for text that is only text.
     Raises DataError when the file is not there or is no tokenizer.
     """
-    return _load_file(folder / TOKENIZER_FILE)
+    return load_tokenizer_file(folder / TOKENIZER_FILE)
 
 
-def _load_file(path: Path) -> Tokenizer:
+def load_tokenizer_file(path: Path) -> Tokenizer:
+    """Load a `tokenizer.json` as `load_tokenizer` does."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -85,10 +86,14 @@ def read_vocabulary(folder: Path, tokenizer: Tokenizer | None = None) -> Vocabul
     path = folder / "index.json"
     card: dict[str, Any] = read_json(path) if path.is_file() else {}
     names = card.get("end_token", END_TOKEN), card.get("pad_token", PAD_TOKEN)
-    return _describe(tokenizer or load_tokenizer(folder), *names, folder / TOKENIZER_FILE)
+    return describe_tokenizer(tokenizer or load_tokenizer(folder), *names, folder / TOKENIZER_FILE)
 
 
-def _describe(tokenizer: Tokenizer, end_token: str, pad_token: str | None, path: Path) -> Vocabulary:
+def describe_tokenizer(tokenizer: Tokenizer, end_token: str, pad_token: str | None, path: Path) -> Vocabulary:
+    """Say which of its tokens do what; without `pad_token` a usual one it has pads, else the end token.
+
+    Raises DataError, which names `path`, when `end_token` is none of its special tokens.
+    """
     added = sorted(tokenizer.get_added_tokens_decoder().items())
     special = {token.content: number for number, token in added if token.special}
     if end_token not in special:
@@ -112,8 +117,8 @@ def import_tokenizer(settings: ExternalTokenizerSettings, path: Path, out: Path)
     format, or when the end token is none of its special tokens.
     """
     check_digest(path, settings.digest)
-    tokenizer = _load_file(path)
-    vocabulary = _describe(tokenizer, settings.end_token, None, path)
+    tokenizer = load_tokenizer_file(path)
+    vocabulary = describe_tokenizer(tokenizer, settings.end_token, None, path)
     if find_coverage(tokenizer).is_lossy:
         log.warning(
             "%s: this tokenizer has neither bytes nor a token for what it does not know: such text vanishes", path
