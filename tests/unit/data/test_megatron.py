@@ -154,3 +154,9 @@ def test_another_number_of_documents_than_announced_leaves_no_files(tmp_path: Pa
 def test_a_document_longer_than_an_int32_counts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a document of 2147483648 tokens"):
         write_megatron(tmp_path / "a", np.dtype("<u2"), 1, [(np.array([2**31]), np.zeros(0))])
+
+
+@pytest.mark.parametrize("prefix", [".", "/"])
+def test_a_prefix_without_a_name_is_told(prefix: str) -> None:
+    with pytest.raises(DataError, match=f"'{prefix}' names no file; a prefix stands for PREFIX.bin and PREFIX.idx"):
+        MegatronFiles(Path(prefix))

@@ -1,4 +1,4 @@
-"""Token stores from and to Megatron-LM's files."""
+"""Token stores as Megatron-LM's files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixlab.config.problems import DataError
-from mixlab.data.exports.megatron import bin_path, write_megatron
+from mixlab.data.exports.megatron import bin_path
 from mixlab.data.exports.megatron_files import MegatronFiles
-from mixlab.data.exports.megatron_store import export_responses, export_store, import_megatron
-from mixlab.data.tokens.store import TokenStore
+from mixlab.data.exports.megatron_store import export_responses, export_store
 from mixlab.data.writing import write_json
 
 END = 1
@@ -65,58 +63,3 @@ def test_responses_stand_token_by_token_beside_the_documents(tmp_path: Path) -> 
     write_part(tmp_path / "store", DOCUMENTS, SPANS)
     assert export_responses(tmp_path / "store", tmp_path / "a") == 6
     assert read(tmp_path / "a") == [[0, 0, 1, 1], [1, 1], [0, 1, 0, 1]]
-
-
-def test_what_was_exported_imports_as_the_same_store(tmp_path: Path) -> None:
-    write_part(tmp_path / "store", DOCUMENTS)
-    (tmp_path / "store/exclusions.jsonl").touch()
-    export_store(tmp_path / "store", tmp_path / "a")
-    (tmp_path / "again").mkdir()
-    import_megatron(tmp_path / "a", 100, tmp_path / "again", end_token=END)
-    names = sorted(path.name for path in (tmp_path / "store").iterdir())
-    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == names
-    for name in names:
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "store" / name).read_bytes(), name
-
-
-@pytest.mark.parametrize("dtype", ["<u1", "<i2", "<i4", "<i8"])
-def test_any_type_of_ids_is_imported_into_the_narrowest_and_empty_documents_are_told(
-    tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mixlab.data.exports.megatron_files._BLOCK", 3)
-    lengths, ids = np.array([0, 2, 0, 4, 1]), np.array([9, END, 7, 8, 9, END, END], dtype)
-    write_megatron(tmp_path / "a", np.dtype(dtype), 5, [(lengths, ids)])
-    out = tmp_path / "store"
-    out.mkdir()
-    import_megatron(tmp_path / "a", 100, out, end_token=END)
-    store = TokenStore(out)
-    assert (store.documents, store.tokens_total, store.excluded, store.dtype.name) == (3, 7, 2, "uint16")
-    assert store.offsets().tolist() == [0, 2, 6, 7]
-    assert store.read(0, 7).tolist() == ids.tolist()
-    told = '{"reason": "no token", "record": 0}\n{"reason": "no token", "record": 2}\n'
-    assert (out / "exclusions.jsonl").read_text() == told
-
-
-def refuse(tmp_path: Path, documents: Sequence[Sequence[int]], vocab: int = 100, **options: int) -> str:
-    lengths, ids = np.array([len(one) for one in documents]), np.array([x for one in documents for x in one], "<i4")
-    write_megatron(tmp_path / "a", np.dtype("<i4"), len(documents), [(lengths, ids)])
-    (tmp_path / "store").mkdir()
-    with pytest.raises(DataError) as caught:
-        import_megatron(tmp_path / "a", vocab, tmp_path / "store", **options)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("strange", [-1, 100])
-def test_an_id_of_another_vocabulary_is_refused_with_its_document(tmp_path: Path, strange: int) -> None:
-    told = refuse(tmp_path, [[5, END], [], [6, strange, END]])
-    assert f"a.bin: document 2 holds the id {strange}, the vocabulary has 100 entries" in told
-
-
-def test_a_document_that_does_not_end_is_refused_when_the_end_is_known(tmp_path: Path) -> None:
-    told = refuse(tmp_path, [[5, END], [], [6, 7]], end_token=END)
-    assert "document 2 ends with the id 7, not with the end token 1; tokenize with --append-eod" in told
-
-
-@pytest.mark.parametrize("documents", [[], [[], []]])
-def test_a_data_set_without_a_token_is_refused(tmp_path: Path, documents: list[list[int]]) -> None:
-    assert "holds no document with a token" in refuse(tmp_path, documents)

@@ -1,1 +1,1 @@
-"""Token stores and mixtures for other trainers."""
+"""Token stores and mixtures for other trainers, and their tokens as texts."""

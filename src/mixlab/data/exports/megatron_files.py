@@ -24,6 +24,8 @@ class MegatronFiles:
     def __init__(self, prefix: Path) -> None:
         if prefix.suffix in (".bin", ".idx"):
             prefix = prefix.with_suffix("")
+        if not prefix.name:
+            raise DataError(f"'{prefix}' names no file; a prefix stands for PREFIX.bin and PREFIX.idx")
         self.prefix = prefix
         for path in (idx_path(prefix), bin_path(prefix)):
             if not path.is_file():
@@ -105,7 +107,8 @@ class MegatronFiles:
                 at = int(wrong[0])
                 raise self._fail(
                     f"sequence {first + at} has {lengths[at]} tokens of {self.dtype.name} from byte {pointers[at]}, "
-                    f"but {bin_path(self.prefix).name} has {size}: one of the two is cut short or of other data"
+                    f"but {bin_path(self.prefix).name} has {size}: one of the two is cut short or of other data; "
+                    "copy or make both again"
                 )
             tokens += int(lengths.sum())
         return tokens
