@@ -52,6 +52,8 @@ ELSEWHERE = {
             "cat exports/even/megatron_arguments.txt",
             "mixlab export 'even/mixture_seed 1/mixture' --study micro --format windows --responses "
             "--to exports/even_windows",
+            "mixlab import exports/even/raw_file --tokenizer exports/even/tokenizer/tokenizer.json "
+            "--out exports/texts.jsonl",
         ),
         "tests/e2e/test_export.py::test_the_commands_and_the_program_of_the_document_do_what_it_says",
     ),

@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 
 from mixlab.artifacts.provenance import write_provenance
 from mixlab.artifacts.store import Store
-from mixlab.cli import COMMANDS, mixlab
+from mixlab.cli import COMMANDS, find_module, mixlab
 from mixlab.cli.schema import build_study_schema
 
 Invoke = Callable[..., Result]
 
-WRITTEN = [name for name in COMMANDS if find_spec(f"mixlab.cli.{name}") is not None]
+WRITTEN = [name for name in COMMANDS if find_spec(find_module(name)) is not None]
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

@@ -1,6 +1,7 @@
 """The command line `mixlab`: commands are imported when they are used, so that it starts quickly."""
 
 import importlib
+import keyword
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,11 +32,17 @@ COMMANDS = {
     "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
     "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",
     "export": "A mixture as files for a trainer that is not ours.",
+    "import": "Megatron-LM's files of tokens as texts that a study can name.",
     "labels": "Category labels: their cost, and their agreement with people.",
     "references": "Check scorers on the benchmarks' own reference solutions.",
     "schema": "What may be written in a study and in config.yaml.",
 }
-"""Every command and what it is for; its code is `mixlab.cli.<name>.command`."""
+"""Every command and what it is for; its code is `command` of `find_module(name)`."""
+
+
+def find_module(name: str) -> str:
+    """Name the module of a command: the command's name, with `_` behind it where Python keeps the word for itself."""
+    return f"{__name__}.{name}_" if keyword.iskeyword(name) else f"{__name__}.{name}"
 
 
 class Commands(click.Group):
@@ -49,7 +56,7 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = f"{__name__}.{cmd_name}"
+        module = find_module(cmd_name)
         try:
             command: click.Command = importlib.import_module(module).command
         except ModuleNotFoundError as error:
