@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mixlab.config.problems import DataError
 from mixlab.config.sources import SourceConfig
@@ -162,6 +162,7 @@ def test_a_text_that_its_tokenizer_does_not_keep_is_left_out(tmp_path: Path) -> 
     words = {"[UNK]": 0, "small": 1, "Large": 2, "large": 3}
     lossy = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     lossy.normalizer, lossy.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    lossy.decoder = decoders.WordPiece()
     lossy.add_special_tokens([AddedToken("</s>", special=True)])
     lossy.save(str(tmp_path / "tokenizer.json"))
     write(tmp_path / "a", [[1, 3, 4], [1, 2, 4], [0, 1, 4]])
@@ -195,6 +196,7 @@ def test_an_id_that_the_tokenizer_has_not_is_told_with_its_document(
 
 def test_an_id_in_a_gap_of_the_vocabulary_is_none_of_it(tmp_path: Path) -> None:
     gappy = Tokenizer(models.WordLevel({"a": 0, "b": 5}, unk_token="a"))
+    gappy.decoder = decoders.Fuse()
     gappy.add_special_tokens([AddedToken("</s>", special=True)])
     gappy.save(str(tmp_path / "tokenizer.json"))
     end = gappy.token_to_id("</s>")
@@ -224,6 +226,13 @@ def test_an_end_token_that_the_tokenizer_has_not_is_told_with_those_it_has(tmp_p
     told = refuse(write(tmp_path / "a", [[70, END]]), tokenizer, end_token="</s>")
     assert told.startswith(f"{tokenizer}: the end token '</s>' is no token of this tokenizer")
     assert "<|end|>" in told
+
+
+def test_a_tokenizer_that_does_not_say_how_tokens_make_a_text_is_refused(tmp_path: Path, tokenizer: Path) -> None:
+    card = {**json.loads(tokenizer.read_text(encoding="utf-8")), "decoder": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(card), encoding="utf-8")
+    prefix = write(tmp_path / "a", [encode(tokenizer, "The harbor")])
+    assert "tokenizer.json: has no `decoder`" in refuse(prefix, tmp_path / "tokenizer.json")
 
 
 def test_files_that_are_missing_or_cut_short_are_told(tmp_path: Path, tokenizer: Path) -> None:

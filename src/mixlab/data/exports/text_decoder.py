@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mixlab.config.problems import DataError
 from mixlab.data.tokens.coverage import find_coverage
 from mixlab.data.tokens.cutting import LONGEST_CHARACTERS, cut_text
 from mixlab.data.tokens.tokenizer import describe_tokenizer, load_tokenizer_file
@@ -30,12 +31,15 @@ class Decoded(NamedTuple):
 class TextDecoder:
     """A `tokenizer.json` and the token that ends each document.
 
-    Raises DataError when the file is no tokenizer, or when `end_token` is none of its special tokens.
+    Raises DataError when the file is no tokenizer, when `end_token` is none of its special tokens, and when it has no
+    decoder: the library would put blanks between tokens, and no comparison of ids might notice.
     """
 
     def __init__(self, path: Path, end_token: str) -> None:
         self._tokenizer = load_tokenizer_file(path)
         self.vocabulary = describe_tokenizer(self._tokenizer, end_token, None, path)
+        if self._tokenizer.decoder is None:
+            raise DataError(f"{path}: has no `decoder`, so how its tokens make a text is unknown; add it")
         # as the tokens of a raw source are made: "<|end|>" in it is only text
         self._tokenizer.encode_special_tokens = True
         self._unknown = find_coverage(self._tokenizer).unknown_id
