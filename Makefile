@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make demo      run the embedded study and print its main table"
 	@echo "make test      lint and run every test"
-	@echo "make test-all  the same, the demo in three worlds, and labels from a real server"
+	@echo "make test-all  the same, the demo in three worlds, real data, a real server, records of 200 MB"
 	@echo "make real      the same chain on real data (needs ../shared/data)"
 
 $(INSTALLED): constraints.txt pyproject.toml
@@ -44,4 +44,4 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-all: test
-	$(BIN)/python -m pytest -m long tests/e2e tests/unit/generation
+	$(BIN)/python -m pytest -m long
