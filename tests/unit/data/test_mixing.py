@@ -215,8 +215,12 @@ def test_samples_of_packed_windows_and_windows_of_two_lengths_are_refused(tmp_pa
 def test_a_budget_beyond_all_reason_is_refused_with_the_largest_there_can_be(tmp_path: Path, packs: list[Path]) -> None:
     with pytest.raises(DataError, match=r"the largest mixture has 1,000,000,000; lower the budget to 1[23],\d{3},"):
         _mix(tmp_path / "out", packs, budget={"tokens": "1e15"}, max_epochs="1e15")
-    with pytest.raises(DataError, match="needs 375,000,000,000,000 tokens"):
+    with pytest.raises(DataError, match="needs 375,000,000,000,000 tokens") as caught:
         _mix(tmp_path / "out", packs, budget={"tokens": "1e15"})
+    assert "to at most 0.0" not in str(caught.value)
+    found = re.search(r"lower the budget to ([\d,]+) tokens$", str(caught.value))
+    assert found is not None, caught.value
+    _mix(tmp_path / "less", packs, budget={"tokens": found[1].replace(",", "")})
 
 
 def test_all_shares_without_data_are_told_at_once(tmp_path: Path, packs: list[Path]) -> None:

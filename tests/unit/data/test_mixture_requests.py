@@ -77,10 +77,26 @@ def check_refusal(bench: Bench, request: dict[str, Any], seed: int, message: str
     found = re.search(r"to make all of it feasible, (?:lower the budget to (.+?), or )?set max_epochs: (\S+)$", message)
     assert found is not None, message
     check_mixture(*bench.make(request | {"max_epochs": found[2]}, seed))
-    if found[1] is not None:
+    if found[1] is None:
+        check_no_budget_fits(bench, request, seed)
+    else:
         amount, _, unit = found[1].replace(",", "").rpartition(" ")
         budget = {"epochs": unit} if amount == "epochs:" else {unit: amount}
         check_mixture(*bench.make(request | {"budget": budget}, seed))
+
+
+def check_no_budget_fits(bench: Bench, request: dict[str, Any], seed: int) -> None:
+    """No smaller budget is made: halves of halves down to nothing, and every small one."""
+    ((unit, amount), *more) = request["budget"].items()
+    whole = Fraction(str(amount)) * (more[0][1] if more else 1)
+    unit = "windows" if more else unit
+    tried = [whole / (1 << halving) for halving in range(1, 12)] + [Fraction(few) for few in range(1, 9)]
+    for budget in tried:
+        if unit != "epochs" and budget < 1:
+            continue
+        amount = str(budget) if unit == "epochs" else str(int(budget))
+        with pytest.raises(DataError):
+            bench.make(request | {"budget": {unit: amount}}, seed)
 
 
 def is_beyond_raking(bench: Bench, request: dict[str, Any]) -> bool:

@@ -162,16 +162,16 @@ def test_all_that_has_a_share_and_no_data_is_told_at_once() -> None:
         instruction="1/2", raw=[{"ratio": "1/3", "sources": [4]}, {"ratio": "2/3", "sources": [5]}],
     )  # fmt: skip
     with pytest.raises(DataError) as caught:
-        build_composition(settings, [0, 1, 1, 0, 1, 0])
+        build_composition(settings, [0, 1, 1, 0, 1, 0], names=[f"s{at}" for at in range(6)])
     assert [str(problem).split(":")[0] for problem in caught.value.problems] == [
-        "cell en/math", "cell ja/code", "raw group of sources 5"
+        "cell en/math", "cell ja/code", "raw group of 's5'"
     ]  # fmt: skip
 
 
 def test_a_weight_on_a_source_without_data_is_told() -> None:
     settings = _settings(sources=_sources("en/math", "en/math", weight="1"))
-    with pytest.raises(DataError, match=r"source 1 \(en/math\): has a weight of 1 and no data"):
-        build_composition(settings, [5, 0])
+    with pytest.raises(DataError, match=r"source 'maths' \(en/math\): has a weight of 1 and no data"):
+        build_composition(settings, [5, 0], names=["sums", "maths"])
 
 
 def _raw_shares(populations: Sequence[int], factors: Sequence[str]) -> tuple[Fraction, ...]:

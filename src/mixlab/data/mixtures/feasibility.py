@@ -10,7 +10,13 @@ from mixlab.config.problems import DataError, Problem
 
 LARGEST_WINDOWS = 1_000_000_000
 """Most windows of a mixture: the paper's 25,000 x 1,024 are 25.6 million."""
-_ATTEMPTS = 12
+_BELOW = [1 - Fraction(1 << step, 1000) for step in range(9)] + [Fraction(1, 1 << step) for step in range(1, 60)]
+_ABOVE = [Fraction(tenths, 10) for tenths in (11, 12, 15, 20, 30)]
+"""Factors of a budget that are tried, where the shares alone leave room for 1.
+
+Windows are whole and sources take turns, so that it may be a little less, and of few windows more.
+"""
+_BISECTIONS = 6
 
 
 @dataclass(frozen=True)
@@ -46,22 +52,23 @@ def find_needy(settings: MixtureSettings, demand: Demand) -> dict[int, int]:
     }
 
 
-def check_size(settings: MixtureSettings, demand: Demand) -> None:
-    """Raise DataError when the mixture has too many windows to be put in order, whatever sources lack beside it."""
+def check_size(settings: MixtureSettings, demand: Demand, fits: Fits) -> None:
+    """Raise DataError when the mixture has too many windows to be put in order.
+
+    The error names a budget that is small enough and that the sources have, where there is one.
+    """
     expected = demand.expected_windows()
     if expected <= LARGEST_WINDOWS:
         return
-    smaller = scale_budget(settings.budget, Fraction(LARGEST_WINDOWS, expected + 1))
     needy = find_needy(settings, demand)
-    raise DataError(
-        [
-            *(_describe(settings, demand, at, units) for at, units in needy.items()),
-            Problem(
-                f"budget: takes about {expected:,} windows; the largest mixture has {LARGEST_WINDOWS:,}; lower the "
-                f"budget to {render_budget(smaller)}, or use longer windows"
-            ),
-        ]
-    )
+    room = min(_room(settings, demand, needy), Fraction(LARGEST_WINDOWS, expected + 1))
+    lower = _lower_budget(settings.budget, room, fits)
+    cures = ["use longer windows"] if not needy else []
+    if lower is not None:
+        cures.insert(0, f"lower the budget to {render_budget(lower)}")
+    cure = f"; {', or '.join(cures)}" if cures else "; no budget makes it feasible: change its shares or add data"
+    told = f"budget: takes about {expected:,} windows; the largest mixture has {LARGEST_WINDOWS:,}{cure}"
+    raise DataError([*(Problem(_describe(settings, demand, at, units)) for at, units in needy.items()), Problem(told)])
 
 
 def build_refusal(settings: MixtureSettings, demand: Demand, needy: Mapping[int, int], fits: Fits) -> DataError:
@@ -70,25 +77,37 @@ def build_refusal(settings: MixtureSettings, demand: Demand, needy: Mapping[int,
     Each is a problem, with what it needs, has, and the share that it could have; a last one names a budget and a
     max_epochs, either of which makes all of the mixture feasible.
     """
-    problems = [_describe(settings, demand, at, units) for at, units in needy.items()]
+    problems = [Problem(_describe(settings, demand, at, units, cured=True)) for at, units in needy.items()]
     epochs = max(_needed_epochs(demand, at, units) for at, units in needy.items())
     cures = [f"set max_epochs: {render_number(epochs)}"]
-    room = min(demand.population[at] * settings.max_epochs / units for at, units in needy.items())
-    lower = _lower_budget(settings.budget, room, fits)
+    lower = _lower_budget(settings.budget, _room(settings, demand, needy), fits)
     if lower is not None:
         cures.insert(0, f"lower the budget to {render_budget(lower)}")
     return DataError([*problems, Problem(f"to make all of it feasible, {', or '.join(cures)}")])
 
 
-def _describe(settings: MixtureSettings, demand: Demand, at: int, needs: int) -> Problem:
+def _room(settings: MixtureSettings, demand: Demand, needy: Mapping[int, int]) -> Fraction:
+    """Which part of the budget its neediest source has data for."""
+    return min(
+        (demand.population[at] * settings.max_epochs / units for at, units in needy.items()), default=Fraction(1)
+    )
+
+
+def _describe(settings: MixtureSettings, demand: Demand, at: int, needs: int, *, cured: bool = False) -> str:
+    """Say what a source lacks; `cured`: and what would mend it by itself."""
     has = demand.population[at]
     unit = "samples" if settings.budget.unit == "windows" else "tokens"
-    share, possible = Fraction(needs, demand.budget), has * settings.max_epochs / demand.budget
-    return Problem(
+    told = (
         f"source {demand.names[at]!r} ({settings.sources[at].label}): needs {needs:,} {unit}, has {has:,} (max_epochs "
-        f"{render_number(settings.max_epochs)}); lower its share of the budget from {float(share):.6%} to at most "
-        f"{int(possible * 10**8) / 10**6:.6f}%, or set max_epochs >= {render_number(_needed_epochs(demand, at, needs))}"
+        f"{render_number(settings.max_epochs)})"
     )
+    if not cured:
+        return told
+    cure = f"set max_epochs >= {render_number(_needed_epochs(demand, at, needs))}"
+    share, millionths = Fraction(needs, demand.budget), int(has * settings.max_epochs / demand.budget * 10**8)
+    if millionths:
+        cure = f"lower its share of the budget from {float(share):.6%} to at most {millionths / 10**6:.6f}%, or {cure}"
+    return f"{told}; {cure}"
 
 
 def _needed_epochs(demand: Demand, at: int, units: int) -> Fraction:
@@ -97,16 +116,35 @@ def _needed_epochs(demand: Demand, at: int, units: int) -> Fraction:
 
 
 def _lower_budget(budget: Budget, room: Fraction, fits: Fits) -> Budget | None:
-    """The largest budget found that fits; None when even little does not."""
-    for _ in range(_ATTEMPTS):
-        try:
-            lower = scale_budget(budget, room)
-        except ValueError:
-            return None
-        if fits(lower):
-            return lower
-        room *= Fraction(999, 1000)
+    """The largest budget found that fits; None where none was found, down to nothing."""
+    too_large = room
+    for factor in (Fraction(1), *_BELOW, *_ABOVE):
+        lower = _try_budget(budget, room * factor, fits)
+        if lower is not None:
+            return _raise_budget(budget, lower, (room * factor, too_large), fits) if factor < _BELOW[0] else lower
+        too_large = room * factor
     return None
+
+
+def _raise_budget(budget: Budget, lower: Budget, between: tuple[Fraction, Fraction], fits: Fits) -> Budget:
+    """Halve the gap between a factor that fits and one that does not, a few times."""
+    low, high = between
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        found = _try_budget(budget, middle, fits)
+        lower, low, high = (lower, low, middle) if found is None else (found, middle, high)
+    return lower
+
+
+def _try_budget(budget: Budget, factor: Fraction, fits: Fits) -> Budget | None:
+    """The budget times `factor`, if it is less, and something, and fits."""
+    if factor >= 1:
+        return None
+    try:
+        lower = scale_budget(budget, factor)
+    except ValueError:
+        return None
+    return lower if fits(lower) else None
 
 
 def scale_budget(budget: Budget, factor: Fraction) -> Budget:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mixlab.config.mixtures import Budget, MixtureSettings
 from mixlab.config.problems import DataError
 from mixlab.data.mixtures.certificate import build_certificate
-from mixlab.data.mixtures.feasibility import Demand, build_refusal, check_size, find_needy
+from mixlab.data.mixtures.feasibility import LARGEST_WINDOWS, Demand, build_refusal, check_size, find_needy
 from mixlab.data.mixtures.merging import Merged, find_overdrawn, merge_phases
 from mixlab.data.mixtures.order import build_draws
 from mixlab.data.mixtures.schedule import BLOCK_WINDOWS
@@ -70,7 +70,7 @@ class _Solver:
     def solve(self) -> tuple[list[Stretch], list[Merged]]:
         """Phases as asked for and as they came out; raises DataError with the smallest changes that would do."""
         stretches, demand = self._demand(self._settings.budget)
-        check_size(self._settings, demand)
+        check_size(self._settings, demand, self._fits)
         if self._plain and (needy := find_needy(self._settings, demand)):
             raise build_refusal(self._settings, demand, needy, self._fits)
         merged = self._merge(stretches)
@@ -94,6 +94,8 @@ class _Solver:
         try:
             stretches, demand = self._demand(budget)
         except DataError:
+            return False
+        if demand.expected_windows() > LARGEST_WINDOWS:
             return False
         if self._plain:
             return not find_needy(self._settings, demand)

@@ -44,13 +44,16 @@ def allocate(budget: int, ratios: Sequence[Fraction]) -> list[int]:
     return units
 
 
-def build_composition(settings: MixtureSettings, population: Sequence[int], axes: Axes | None = None) -> Composition:
+def build_composition(
+    settings: MixtureSettings, population: Sequence[int], axes: Axes | None = None, names: Sequence[str] | None = None
+) -> Composition:
     """Work out the share of every source; `population` is what each source has, in units of the budget.
 
-    `axes` are those of a phase, the mixture's own where absent. Raises DataError with every cell, group or part that
-    has a share and no data.
+    `axes` are those of a phase, the mixture's own where absent; `names` of the sources stand in errors. Raises
+    DataError with every cell, group or part that has a share and no data.
     """
     axes = settings if axes is None else axes
+    names = [f"number {at}" for at in range(len(population))] if names is None else names
     if not any(population):
         raise DataError("no source of this mixture has any data")
     of_kind = {
@@ -75,12 +78,12 @@ def build_composition(settings: MixtureSettings, population: Sequence[int], axes
         cells, found = _feasible_cells(settings, requested, in_cells) if requested else ({}, [])
         problems += found
         for cell, share in cells.items():
-            problems += _spread(settings, natural, members[cell], instruction * share, shares)
+            problems += _spread(settings, natural, members[cell], instruction * share, shares, names)
     if instruction != 1 and there["raw"]:
-        groups, found = _raw_groups(axes, population, of_kind["raw"])
+        groups, found = _raw_groups(axes, population, of_kind["raw"], names)
         problems += found
         for ratio, places in groups:
-            problems += _spread(settings, natural, places, (1 - instruction) * ratio, shares)
+            problems += _spread(settings, natural, places, (1 - instruction) * ratio, shares, names)
     if problems:
         raise DataError(Problem(problem) for problem in dict.fromkeys(problems))
     return Composition(tuple(shares), requested, cells)
@@ -213,21 +216,26 @@ def _language_sums(cells: Mapping[str, float], names: Iterable[str]) -> dict[str
 
 
 def _raw_groups(
-    axes: Axes, population: Sequence[int], places: list[int]
+    axes: Axes, population: Sequence[int], places: list[int], names: Sequence[str]
 ) -> tuple[list[tuple[Fraction, list[int]]], list[str]]:
     if not isinstance(axes.raw, tuple):
         return [(Fraction(1), places)], []
     empty = [group for group in axes.raw if group.ratio and not any(population[at] for at in group.sources)]
     problems = [
-        f"raw group of sources {', '.join(map(str, group.sources))}: has a share of {render_number(group.ratio)} "
-        f"of the raw part and no data; {_EMPTY_CURE}"
+        f"raw group of {', '.join(repr(names[at]) for at in group.sources)}: has a share of "
+        f"{render_number(group.ratio)} of the raw part and no data; {_EMPTY_CURE}"
         for group in empty
     ]
     return [(group.ratio, list(group.sources)) for group in axes.raw if group not in empty], problems
 
 
 def _spread(
-    settings: MixtureSettings, natural: Sequence[Fraction], places: list[int], share: Fraction, shares: list[Fraction]
+    settings: MixtureSettings,
+    natural: Sequence[Fraction],
+    places: list[int],
+    share: Fraction,
+    shares: list[Fraction],
+    names: Sequence[str],
 ) -> list[str]:
     """Share `share` among `places`, by their weights or by population; problems are sources without data."""
     exact = [natural[at] if isinstance(weight := settings.sources[at].weight, str) else weight for at in places]
@@ -238,6 +246,7 @@ def _spread(
         if shares[at] and not natural[at]:
             label = settings.sources[at].label
             problems.append(
-                f"source {at} ({label}): has a weight of {render_number(weight)} and no data; set the weight to 0"
+                f"source {names[at]!r} ({label}): has a weight of {render_number(weight)} and no data; "
+                "set the weight to 0"
             )
     return problems

@@ -41,7 +41,7 @@ def build_compositions(
     compositions, problems = [], []
     for number, (begin, end, axes) in enumerate(settings.stretches()):
         try:
-            compositions.append((begin, end, build_composition(settings, population, axes)))
+            compositions.append((begin, end, build_composition(settings, population, axes, names)))
         except DataError as error:
             where = f"phases[{number - 1}]: " if number else ""
             problems += [Problem(f"{where}{problem.message}") for problem in error.problems]
