@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from mixlab.config.axes import NATURAL, Natural, share_out
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, require_one
 from mixlab.config.exact import Exact, Ratio, Weight
 from mixlab.config.mixtures import Budget, Count
 
@@ -86,11 +86,7 @@ class PhaseConfig(Settings):
 
     @model_validator(mode="after")
     def _begins_once_and_changes(self) -> Self:
-        begins = [name for name in ("from_step", "from_tokens", "from_share") if getattr(self, name) is not None]
-        if len(begins) != 1:
-            raise ValueError(
-                f"a phase begins at one of from_step, from_tokens or from_share, got {' and '.join(begins) or 'none'}"
-            )
+        require_one(self, "a phase begins at", "from_step", "from_tokens", "from_share")
         if self.cells is not None and not (self.language is None and self.category is None):
             raise ValueError("`cells` already says language and category: remove those axes")
         if all(getattr(self, name) is None for name in AxesConfig.model_fields):

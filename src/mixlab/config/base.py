@@ -12,6 +12,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def require_one(settings: Settings, what: str, *names: str) -> str:
+    """Return the one field of `names` that is given; raises ValueError, which begins with `what`, unless it is one."""
+    given = [name for name in names if getattr(settings, name) is not None]
+    if len(given) != 1:
+        raise ValueError(f"{what} one of {', '.join(names[:-1])} or {names[-1]}, got {' and '.join(given) or 'none'}")
+    return given[0]
+
+
 def added(absent_means: Any, **constraints: Any) -> Any:
     """Declare a field that was added after keys were in use.
 

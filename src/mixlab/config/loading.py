@@ -80,10 +80,10 @@ def _redact(message: str, document: Document, path: KeyPath) -> str:
     for secret in sorted(set(find_secrets(document.data)), key=len, reverse=True):
         if len(secret) >= _SHORTEST_REDACTED:
             message = message.replace(secret, HIDDEN)
-    value = document.data
+    value: Any = document.data
     for part in path:
         try:
-            value = value[part]  # type: ignore[index]
+            value = value[part]
         except (KeyError, IndexError, TypeError):
             return message
     for secret in find_secrets(value, path):

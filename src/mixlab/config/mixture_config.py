@@ -1,6 +1,6 @@
 """A mixture as a user writes it: sources by name, shares of axes, phases by step, tokens or share of the budget."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
@@ -60,7 +60,7 @@ class MixtureConfig(AxesConfig):
         A name that `expansion` lacks stands for itself. Each part keeps the weight or factor of its name; a name
         with a raw share becomes a group. Raises ValueError when two names stand for one part.
         """
-        if all(expansion.get(name, (name,)) == (name,) for name in self._all_names()):
+        if all(expansion.get(name, (name,)) == (name,) for name in self.all_names()):
             return self
         weights = self.sources if isinstance(self.sources, dict) else dict.fromkeys(self.sources)
         given = [self.raw, *(phase.raw for phase in self.phases)]
@@ -83,10 +83,11 @@ class MixtureConfig(AxesConfig):
         }
         return self.model_copy(update=changes)
 
-    def _all_names(self) -> Iterable[str]:
+    def all_names(self) -> frozenset[str]:
+        """Every name that stands for sources: those of `names`, and those of the raw part that are no group's."""
         given = [self.raw, *(phase.raw for phase in self.phases)]
         shared = {name for one in given if isinstance(one, RawShares) for name in one.names()} - set(self.raw_groups)
-        return {*self.sources, *shared, *(member for of in self.raw_groups.values() for member in of)}
+        return frozenset({*self.sources, *shared, *(member for of in self.raw_groups.values() for member in of)})
 
     def used_names(self, declared: Mapping[str, SourceConfig]) -> tuple[str, ...]:
         """Names of the sources that can have a share, sorted; one without is no part of the mixture's identity.

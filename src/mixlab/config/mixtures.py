@@ -13,7 +13,7 @@ from mixlab.config.axes import RawFactors as RawFactors
 from mixlab.config.axes import RawGroup as RawGroup
 from mixlab.config.axes import render_number as render_number
 from mixlab.config.axes import share_out as share_out
-from mixlab.config.base import Settings, added
+from mixlab.config.base import Settings, added, require_one
 from mixlab.config.exact import Exact, Weight, parse_exact
 
 
@@ -40,12 +40,7 @@ class Budget(Settings):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        units = ("tokens", "samples", "epochs", "windows", "steps")
-        given = [name for name in units if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"a budget is one of tokens, samples, epochs, windows or steps, got {' and '.join(given) or 'none'}"
-            )
+        require_one(self, "a budget is", "tokens", "samples", "epochs", "windows", "steps")
         if (self.steps is None) != (self.global_batch_windows is None):
             raise ValueError("`steps` and `global_batch_windows` go together: set both or none")
         if self.epochs == 0:

@@ -140,11 +140,32 @@ class SourceConfig(_Source):
 
 
 def find_repeated(sources: Mapping[str, SourceSettings]) -> list[tuple[str, str]]:
-    """Pair each source with an earlier one that has the very same records: a mixture of both counts them twice."""
-    first: dict[str, str] = {}
+    """Pair each source with every earlier one that has some of its records: a mixture of both counts them twice.
+
+    Records are the same when they are made alike of the same file, split of the hub, or seed; how many are taken
+    makes no difference, since all begin at the first. Selections by one template overlap where they share a value;
+    of selections by different templates nothing is known, so that they pass.
+    """
+    alike: dict[str, list[str]] = {}
     pairs = []
     for name, source in sources.items():
-        same = first.setdefault(source.origin.model_dump_json(), name)
-        if same != name:
-            pairs.append((name, same))
+        earlier = alike.setdefault(_making(source.origin), [])
+        pairs += [(name, other) for other in earlier if _overlap(source.origin, sources[other].origin)]
+        earlier.append(name)
     return pairs
+
+
+def _making(origin: Origin) -> str:
+    """How records are made, and of which split or seed; without which files, and how many of the records."""
+    return origin.model_dump_json(exclude={"digests", "select", "limit", "size", "max_record_mib"})
+
+
+def _overlap(one: Origin, other: Origin) -> bool:
+    """Whether two origins that make records alike share some."""
+    if isinstance(one, GeneratorOrigin) or isinstance(other, GeneratorOrigin):
+        return True
+    if isinstance(one, FilesOrigin) and isinstance(other, FilesOrigin) and not {*one.digests} & {*other.digests}:
+        return False
+    if one.select is None or other.select is None:
+        return True
+    return one.select.by == other.select.by and bool({*one.select.values} & {*other.select.values})

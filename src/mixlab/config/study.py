@@ -213,7 +213,8 @@ class Study(Settings):
         A registry may declare many more; those decide nothing and need neither lock nor licence.
         """
         expansion = self.expansion()
-        named = {part for name in self._mixed() for part in expansion.get(name, (name,))}
+        mixed = {name for mixture in self._mixtures() for name in mixture.names()}
+        named = {part for name in mixed for part in expansion.get(name, (name,))}
         named |= {name for tokenizer in self.tokenizers.values() for name in tokenizer.source_names()}
         used = {name.partition("/")[0] for name in named} | {use.data for use in self.benchmarks.values()}
         own = [one for name in used & set(self.sources) for one in self.sources[name].filters or ()]
@@ -221,13 +222,14 @@ class Study(Settings):
         return frozenset(used & set(self.sources))
 
     def used_pools(self) -> frozenset[str]:
-        """Name the pools that a mixture names, and those within them."""
-        return frozenset(pool for name in self._mixed() for pool in reach_pools(name, self.pools))
+        """Name the pools that a mixture names, among its sources or in the shares of its raw part, and those within."""
+        named = {name for mixture in self._mixtures() for name in mixture.all_names()}
+        return frozenset(pool for name in named for pool in reach_pools(name, self.pools))
 
-    def _mixed(self) -> set[str]:
-        """Every name in the mixtures of the study, as its base models see it."""
+    def _mixtures(self) -> list[MixtureConfig]:
+        """Every mixture of the study, as its base models see it."""
         mixtures = [model.mixture for model in self.base_models.values()]
         for view in (self, *(self.seen_by(name) for name in self.base_models)):
             mixtures += [variant.to_mixture() for variant in view.variants.values()]
             mixtures += [view.sft.mixture] if view.sft is not None else []
-        return {name for mixture in mixtures for name in mixture.names()}
+        return mixtures

@@ -205,10 +205,10 @@ class Sandbox:
         """
         with self._borrowed() as warden:
             word, _ = warden.run(source, limits)
-            if word == NOT_STARTED:
+            if word.startswith(NOT_STARTED):
                 word, _ = warden.run(source, limits)
-        if word == NOT_STARTED:
-            raise RuntimeError("the sandbox ended without an answer, twice: is the machine out of memory or processes?")
+        if word.startswith(NOT_STARTED):
+            raise RuntimeError(f"{word}, twice: is the machine out of memory or processes?")
         return Outcome(passed=word == "passed", reason=word)
 
     def run_all(self, sources: Sequence[str], limits: SandboxLimits) -> list[Outcome]:

@@ -31,6 +31,7 @@ CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x8000000, 0x1
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 0x4000, 0x40000
 PR_SET_NO_NEW_PRIVS = 38
 CAPABILITY_VERSION_3 = 0x20080522
+NO_ANSWER = "sandbox did not answer"
 EMPTY = MS_RDONLY | MS_NOSUID | MS_NODEV
 
 
@@ -82,11 +83,16 @@ def set_limits(limits: Mapping[str, Any]) -> None:
 
 def run_program(order: Mapping[str, Any]) -> None:
     """Be the program: run the source to its end and say on descriptor 3 how it ended; never returns."""
-    word, program = b"passed", os.getpid()
     try:
         os.chdir("/tmp")
         drop_rights(order["uid"])
         set_limits(order["limits"])
+    except (OSError, ValueError) as error:
+        # no fault of the program, which has not begun
+        os.write(3, f"{NO_ANSWER}: {error}".encode("utf-8", "replace")[:200])
+        os._exit(0)
+    word, program = b"passed", os.getpid()
+    try:
         exec(compile(order["source"], "program.py", "exec"), {"__name__": "__main__"})
     except BaseException as error:  # noqa: BLE001 (how the program ended is the result)
         word = b"raised " + type(error).__name__.encode("utf-8", "replace")[:80]
@@ -167,7 +173,7 @@ def serve() -> None:
         with os.fdopen(read, "rb") as stream:
             result = stream.readline()
         os.waitpid(pid, 0)
-        os.write(answer, result or b'{"word": "sandbox did not answer", "isolated": false}\n')
+        os.write(answer, result or json.dumps({"word": NO_ANSWER, "isolated": False}).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What every engine offers: prompts in, completions out, in the same order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,6 +26,11 @@ class Completion:
 
 class Engine(Protocol):
     """A model opened once and asked many times."""
+
+    @property
+    def special_tokens(self) -> Collection[str]:
+        """The special tokens of the model's tokenizer, as they are written."""
+        ...
 
     def generate(
         self, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool

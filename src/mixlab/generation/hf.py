@@ -41,6 +41,7 @@ class HfEngine:
         self._batch = batch
         self._end = vocabulary.end_id
         self._pad = vocabulary.pad_id
+        self.special_tokens = tuple(vocabulary.special_tokens)
 
     def generate(
         self, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool

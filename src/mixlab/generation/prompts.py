@@ -3,12 +3,11 @@
 import ast
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mixlab.config.generation import PromptSettings
 from mixlab.config.problems import DataError, Problem
-from mixlab.config.tokenizers import SPECIAL_TOKENS
 from mixlab.data.records import Message
 from mixlab.data.tokens.chat import render_prompt
 
@@ -38,8 +37,11 @@ def repair_python_prompt(prompt: str) -> str:
     return repaired if is_python(repaired) else prompt
 
 
-def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]]) -> None:
-    """Raise DataError naming every item that cannot be asked: no id, an id used twice, a missing or wrong field."""
+def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]], special_tokens: Collection[str]) -> None:
+    """Raise DataError naming every item that cannot be asked.
+
+    It has no id or one used twice, a missing or wrong field, or in the chat format a special token in its text.
+    """
     problems = []
     seen: set[str] = set()
     for number, item in enumerate(items, start=1):
@@ -55,7 +57,7 @@ def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]]) ->
             if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
                 wanted = "a list of texts" if is_list else "a text"
                 problems.append(Problem(f"{field} must be {wanted}, got {value!r:.80}", key=where))
-            elif settings.chat and (held := [t for t in SPECIAL_TOKENS if any(t in text for text in texts)]):
+            elif settings.chat and (held := [t for t in special_tokens if any(t in text for text in texts)]):
                 problems.append(Problem(f"{field} holds the special token {held[0]} as text; remove it", key=where))
     if problems:
         raise DataError(problems)

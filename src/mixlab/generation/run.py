@@ -24,7 +24,7 @@ def write_responses(
     Raises DataError naming every item that cannot be asked.
     """
     asked = list(islice(items, settings.limit))
-    check_items(settings, asked)
+    check_items(settings, asked, engine.special_tokens)
     responses = [Response(item["id"], render_turns(settings, item)) for item in asked]
     for turn in range(max((len(response.turn_prompts) for response in responses), default=0)):
         _ask_turn(engine, settings, [one for one in responses if len(one.turn_prompts) > turn], seed, turn)

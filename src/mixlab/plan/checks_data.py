@@ -101,12 +101,8 @@ def _check_chain(study: Study, read: StudyFile, path: Path, filters: Sequence[Fi
 
 def _check_cycles(study: Study) -> Found:
     """Filters of single sources alone can make a cycle: those of the study keep what the source named first holds."""
-    chains = {
-        name: settle_against(study.filters, name) if source.filters is None else source.filters
-        for name, source in study.sources.items()
-        if source.kind != "benchmark"
-    }
-    beside = {name: {other for one in of for other in getattr(one, "against", ())} for name, of in chains.items()}
+    chains = _chains(study)
+    beside = _beside(chains)
     for name, chain in chains.items():
         if study.sources[name].filters is None:
             continue
@@ -118,6 +114,20 @@ def _check_cycles(study: Study) -> Found:
                 elif name in _reach(other, beside):
                     message = f"'{name}' is compared with '{other}', and '{other}' in turn with '{name}'"
                     yield path, f"{message}: both would lose what they share; keep one of the two"
+
+
+def _chains(study: Study) -> dict[str, Sequence[FilterConfig]]:
+    """The filters of each training source: its own, or the study's as they are for it."""
+    return {
+        name: settle_against(study.filters, name) if source.filters is None else source.filters
+        for name, source in study.sources.items()
+        if source.kind != "benchmark"
+    }
+
+
+def _beside(chains: Mapping[str, Sequence[FilterConfig]]) -> dict[str, set[str]]:
+    """The sources that each one is compared with, to lose what they share."""
+    return {name: {other for one in of for other in getattr(one, "against", ())} for name, of in chains.items()}
 
 
 def _reach(name: str, beside: Mapping[str, set[str]]) -> set[str]:
@@ -171,16 +181,35 @@ def check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureCon
 
 def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
     """Look whether a mixture names the same records under two names: they would be counted, and drawn, twice."""
-    settled = dict(_settle(study, lock))
+    settled = dict(sorted(_settle(study, lock)))
+    beside = _beside(_chains(study))
+    repeated = [
+        (name, same)
+        for name, same in find_repeated(settled)
+        # one that is compared with the other has lost what they share, and all of it when nothing else tells them apart
+        if settled[name].origin == settled[same].origin
+        or not (same in beside.get(name, ()) or name in beside.get(same, ()))
+    ]
     mixtures: list[tuple[Path, MixtureConfig]] = [
         *((("base_models", name, "mixture"), one.mixture) for name, one in study.base_models.items()),
         *((("variants", label), one) for label, one in study.variants.items()),
         *([(("sft", "mixture"), study.sft.mixture)] if study.sft is not None else []),
     ]
     for path, mixture in mixtures:
-        roots = {part.partition("/")[0] for name in mixture.names() for part in study.expansion().get(name, ())}
-        for name, same in find_repeated({root: settled[root] for root in sorted(roots) if root in settled}):
-            yield (*path, "sources"), f"'{name}' has the very same records as '{same}'; name one of them"
+        drawn = _drawn_sources(study, mixture)
+        for name, same in repeated:
+            if name in drawn and same in drawn:
+                cure = "name one of them, or let each `select` what the other does not"
+                yield (*path, "sources"), f"'{name}' has records that '{same}' has too; {cure}"
+
+
+def _drawn_sources(study: Study, mixture: MixtureConfig) -> set[str]:
+    """The sources that have a share in a mixture; none of one that is wrong, which check_mixture tells."""
+    try:
+        parts = mixture.renamed(study.expansion()).used_names(study.parts())
+    except ValueError:
+        return set()
+    return {part.partition("/")[0] for part in parts}
 
 
 def _settle(study: Study, lock: Mapping[str, LockedSource]) -> Iterator[tuple[str, SourceSettings]]:

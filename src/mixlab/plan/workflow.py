@@ -142,9 +142,8 @@ class Flow:
     def single_fetch_pattern(self) -> str:
         """Pattern of `<stage>/<key>` of what can be fetched but is not wanted by any study: only when asked for."""
         wanted = set(self.demand.fetch)
-        names = [f"{stage}/{key}" for stage, key in sorted(self.states.tracked) if key not in wanted]
-        absent = [name for name in names if self.states.is_absent(tuple(name.split("/")))]  # type: ignore[arg-type]
-        return "|".join(map(re.escape, absent)) or "nothing-is-absent"
+        names = (name for name in sorted(self.states.tracked) if name[1] not in wanted and self.states.is_absent(name))
+        return "|".join(re.escape(f"{stage}/{key}") for stage, key in names) or "nothing-is-absent"
 
     def command(self, run: str, stage: str) -> str:
         """The command line of a stage's jobs, up to their keys; `run` is how a doormat is called."""

@@ -1,11 +1,13 @@
 """Pools and parts: names that stand for several sources."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mixlab.config.pools import Pool, expand_names, find_pool_problems, reach_pools, split_parts
 from mixlab.config.sources import SourceConfig
+from mixlab.config.studies import read_study
 
 FILES: dict[str, Any] = {"type": "files", "paths": ["a.jsonl"], "format": "jsonl"}
 
@@ -73,3 +75,27 @@ def test_what_a_pool_cannot_mean_is_told_at_its_place(named: Any, path: tuple[st
 
 def test_a_source_with_a_mistake_of_its_own_is_not_told_as_unknown() -> None:
     assert list(find_pool_problems(SOURCES, pools(p=["broken"]), {"broken"})) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "sources: [web]",
+        "raw: {ratios: {web: 1/2, raw_ja: 1/2}}",
+        "raw: {weights: {web: 1}}",
+        "raw: {factors: {web: 2}}",
+        "{raw_groups: {both: [web, raw_ja]}, raw: {ratios: {both: 1}}}",
+        "phases: [{from_share: 1/2, raw: {ratios: {web: 1}}}]",
+        "",
+    ],
+)
+def test_what_is_assumed_of_a_pool_is_told_wherever_a_mixture_names_it(tmp_path: Path, named: str) -> None:
+    (tmp_path / "studies").mkdir()
+    micro = Path(__file__).resolve().parents[3] / "studies/micro.yaml"
+    (tmp_path / "studies/micro.yaml").write_text(micro.read_text(encoding="utf-8"), encoding="utf-8")
+    mixture = named if named.startswith("{") else f"{{{named}}}"
+    text = f"pools: {{web: {{sources: {{value: [raw_file], assumed: because}}}}}}\nvariants: {{even: {mixture}}}\n"
+    (tmp_path / "studies/other.yaml").write_text(f"extends: micro.yaml\n{text}", encoding="utf-8")
+    read = read_study(tmp_path, "other")
+    assert not read.problems
+    assert [one.address for one in read.assumptions] == (["pools.web.sources"] if named else [])

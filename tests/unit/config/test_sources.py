@@ -18,8 +18,14 @@ def _config(**changes: Any) -> SourceConfig:
     return SourceConfig.model_validate({"origin": origin} | base | changes)
 
 
-def _world(kind: str, **options: Any) -> dict[str, Any]:
-    made = {"type": "generator", "name": "invented_world", "size": 9, "options": {"world_seed": 1} | options}
+def _hub(**changes: Any) -> SourceConfig:
+    origin = {"type": "hub", "id": "acme/qa", "preset": "question_answer"} | changes
+    base: dict[str, Any] = {"kind": "instruction", "language": "en", "category": "math", "licence": "MIT"}
+    return SourceConfig.model_validate(base | {"origin": origin})
+
+
+def _world(kind: str, size: int = 9, **options: Any) -> dict[str, Any]:
+    made = {"type": "generator", "name": "invented_world", "size": size, "options": {"world_seed": 1} | options}
     return {"kind": kind, "licence": "none", "origin": made, "language": "en"}
 
 
@@ -129,12 +135,6 @@ def test_a_preset_is_the_fields_it_stands_for() -> None:
     assert spelt.to_settings([A]) == named.to_settings([A])
 
 
-def _hub(**changes: Any) -> SourceConfig:
-    origin = {"type": "hub", "id": "acme/qa", "preset": "question_answer"} | changes
-    base: dict[str, Any] = {"kind": "instruction", "language": "en", "category": "math", "licence": "MIT"}
-    return SourceConfig.model_validate(base | {"origin": origin})
-
-
 def test_a_hub_source_is_decided_by_its_commit_and_not_by_the_name_of_the_revision() -> None:
     commit = "c" * 40
     assert _hub(revision="main").to_settings(revision=commit) == _hub(revision="v1").to_settings(revision=commit)
@@ -160,11 +160,41 @@ def test_only_the_columns_that_are_named_are_read() -> None:
     assert settings.origin.fields.columns(settings.origin.select) == {"q", "a", "c", "d", "gold", "topic"}
 
 
-def test_two_names_for_the_same_records_are_found_and_other_uses_of_a_file_are_not() -> None:
+def _select(*values: str, by: str = "{topic}") -> dict[str, Any]:
+    return {"select": {"by": by, "values": list(values)}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_config().to_settings([A]), _config(on_bad_record="exclude", category="code").to_settings([A])),
+        (_config().to_settings([A]), _config(origin={"limit": 3}).to_settings([A])),
+        (_config(origin={"limit": 2}).to_settings([A]), _config(origin={"limit": 3}).to_settings([A])),
+        (_config().to_settings([A]), _config(origin={"max_record_mib": 99}).to_settings([A])),
+        (_config().to_settings([A]), _config().to_settings([A, B])),
+        (_config().to_settings([A]), _config(origin=_select("x")).to_settings([A])),
+        (_config(origin=_select("x", "y")).to_settings([A]), _config(origin=_select("y", "z")).to_settings([A])),
+        (_hub().to_settings(revision="c" * 40), _hub(limit=3, revision="v1").to_settings(revision="c" * 40)),
+        (
+            SourceConfig.model_validate(_world("raw", language="en")).to_settings(),
+            SourceConfig.model_validate(_world("raw", size=8, language="en")).to_settings(),
+        ),
+    ],
+)
+def test_two_names_for_the_same_records_are_found(one: SourceSettings, other: SourceSettings) -> None:
+    assert find_repeated({"one": one, "other": other}) == [("other", "one")]
+
+
+def test_other_uses_of_a_file_or_data_set_are_no_repetition() -> None:
     sources = {
-        "one": _config().to_settings([A]),
-        "more": _config().to_settings([A, B]),
+        "one": _config(origin=_select("x")).to_settings([A]),
+        "other values": _config(origin=_select("y", "z")).to_settings([A]),
+        "selected otherwise": _config(origin=_select("x", by="{level}")).to_settings([A]),
         "turned": _config(origin={"fields": {"user": "{a}", "assistant": "{q}"}}).to_settings([A]),
-        "again": _config(on_bad_record="exclude", category="code").to_settings([A]),
+        "another file": _config().to_settings([B]),
+        "hub": _hub().to_settings(revision="c" * 40),
+        "split": _hub(split="test").to_settings(revision="c" * 40),
+        "config": _hub(config="main").to_settings(revision="c" * 40),
+        "commit": _hub().to_settings(revision="d" * 40),
     }
-    assert find_repeated(sources) == [("again", "one")]
+    assert find_repeated(sources) == []

@@ -40,14 +40,12 @@ odd = st.text(st.sampled_from("'strevmld aZé12２½ー々漢ひカ\u0301\u3000�
 @given(st.lists(st.one_of(odd, st.text(max_size=20)), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_fast_encoder_gives_the_ids_of_the_library(folder: Path, texts: list[str], specials: bool) -> None:
-    pytest.importorskip("kitoken")
     slow, fast = (TextEncoder(folder, specials=specials, backend=name) for name in ("hf", "kitoken"))
     fast._calls = 1  # else it would compare by itself
     assert list(fast.encode(texts)) == list(slow.encode(texts))
 
 
 def test_the_fast_encoder_reads_programs_and_real_text_as_the_library(folder: Path, shared_data: Path) -> None:
-    pytest.importorskip("kitoken")
     paths = [
         Path(sysconfig.get_path("stdlib")) / name for name in ("ast.py", "inspect.py", "asynchat.py", "tokenize.py")
     ]
@@ -59,7 +57,6 @@ def test_the_fast_encoder_reads_programs_and_real_text_as_the_library(folder: Pa
 
 
 def test_stores_made_by_the_fast_encoder_have_the_same_bytes(tmp_path: Path) -> None:
-    pytest.importorskip("kitoken")
     tokenizer = _train(tmp_path / "tokenizer")
     turns = [{"role": "user", "content": "12?"}, {"role": "assistant", "content": TEXT}]
     sources = (
@@ -77,7 +74,6 @@ def test_stores_made_by_the_fast_encoder_have_the_same_bytes(tmp_path: Path) -> 
 
 
 def test_an_encoder_that_errs_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("kitoken")
     encoder = TextEncoder(_train(tmp_path / "tokenizer"), specials=False, backend="kitoken")
     monkeypatch.setattr(encoder._fast, "encode", lambda text, specials: [5])
     with pytest.raises(DataError, match=r"take this tokenizer off machine\.fast_tokenizers"):
@@ -85,7 +81,6 @@ def test_an_encoder_that_errs_is_found_out(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_tokenizer_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("kitoken")
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
     tokenizer.add_special_tokens(["<|end|>"])
     tokenizer.save(str(tmp_path / "tokenizer.json"))

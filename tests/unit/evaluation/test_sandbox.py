@@ -77,6 +77,18 @@ def test_memory_is_bounded(box):
     assert reason(box, "x = bytearray(10 ** 9)") == "raised MemoryError"
 
 
+def test_a_sandbox_that_cannot_be_set_up_is_no_programs_fault(tmp_path):
+    warden = sandbox_module._WARDEN
+    broken = tmp_path / "warden.py"
+    broken.write_text(warden.read_text().replace('os.chdir("/tmp")', 'os.chdir("/nowhere")'))
+    with Sandbox(1) as one:
+        (only,) = one._wardens
+        only.stop()
+        only._command = tuple(str(broken) if part == str(warden) else part for part in only._command)
+        with pytest.raises(RuntimeError, match="No such file or directory: '/nowhere'"):
+            one.run("pass", LIMITS)
+
+
 FIVE_CHILDREN = "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(1); os._exit(0)"
 
 

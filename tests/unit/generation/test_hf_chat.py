@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_chat import NO_ANSWER, PROMPT, TAUGHT, build_tiny_chat
+from tiny_models import NO_ANSWER, PROMPT, TAUGHT
 
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import LabellerConfig, LabelSettings
@@ -18,11 +18,6 @@ from mixlab.data.records import Message, Record
 from mixlab.generation.hf_chat import HfChat, open_chat
 from mixlab.generation.labellers import ask_chat
 from mixlab.generation.model_folder import digest_model_folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_chat(tmp_path_factory.mktemp("tiny_chat"))
 
 
 def open_with(folder: Path, batch: int = 8) -> HfChat:
@@ -41,44 +36,44 @@ def reply(chat: HfChat, texts: list[str], temperature: float = 0.0, seed: int = 
     return [one.text for _, one in sorted(pair for arrived in coming for pair in arrived)]
 
 
-def test_replies_are_those_the_model_learned_whatever_the_batch(folder: Path) -> None:
+def test_replies_are_those_the_model_learned_whatever_the_batch(chat_folder: Path) -> None:
     wanted = [f"Category: {category}" for category in TAUGHT.values()]
-    assert reply(open_with(folder, 1), [*TAUGHT]) == reply(open_with(folder, 3), [*TAUGHT]) == wanted
+    assert reply(open_with(chat_folder, 1), [*TAUGHT]) == reply(open_with(chat_folder, 3), [*TAUGHT]) == wanted
 
 
-def test_a_sampled_reply_repeats_with_its_seed_and_differs_with_another(folder: Path) -> None:
-    chat, texts = open_with(folder), [f"a text that nobody taught {number}" for number in range(4)]
+def test_a_sampled_reply_repeats_with_its_seed_and_differs_with_another(chat_folder: Path) -> None:
+    chat, texts = open_with(chat_folder), [f"a text that nobody taught {number}" for number in range(4)]
     first = reply(chat, texts, temperature=2.0, seed=1)
     assert reply(chat, texts, temperature=2.0, seed=1) == first
     assert reply(chat, texts, temperature=2.0, seed=2) != first
 
 
-def test_the_end_of_a_reply_and_its_tokens_are_told(folder: Path) -> None:
+def test_the_end_of_a_reply_and_its_tokens_are_told(chat_folder: Path) -> None:
     dialogue = build_dialogue(next(iter(TAUGHT)))
-    (((_, whole),),) = open_with(folder).reply_all([dialogue], max_tokens=16, temperature=0, seeds=[0])
-    (((_, cut),),) = open_with(folder).reply_all([dialogue], max_tokens=2, temperature=0, seeds=[0])
+    (((_, whole),),) = open_with(chat_folder).reply_all([dialogue], max_tokens=16, temperature=0, seeds=[0])
+    (((_, cut),),) = open_with(chat_folder).reply_all([dialogue], max_tokens=2, temperature=0, seeds=[0])
     assert (whole.finish_reason, cut.finish_reason, cut.response_tokens) == ("stop", "length", 2)
     assert whole.response_tokens > 2
     assert whole.prompt_tokens == cut.prompt_tokens > 0
 
 
-def test_a_dialogue_longer_than_the_model_is_refused_and_the_others_are_answered(folder: Path) -> None:
+def test_a_dialogue_longer_than_the_model_is_refused_and_the_others_are_answered(chat_folder: Path) -> None:
     dialogues = [build_dialogue("x " * 400), build_dialogue("add two and three")]
-    coming = open_with(folder).reply_all(dialogues, max_tokens=16, temperature=0, seeds=[0, 0])
+    coming = open_with(chat_folder).reply_all(dialogues, max_tokens=16, temperature=0, seeds=[0, 0])
     found = dict(pair for arrived in coming for pair in arrived)
     assert (found[0].finish_reason, found[1].text) == (REFUSED, "Category: math")
     assert "do not fit the model's 256 positions" in found[0].text
 
 
-def test_a_model_without_a_chat_template_is_asked_in_plain_text(folder: Path, tmp_path: Path) -> None:
-    for path in folder.iterdir():
+def test_a_model_without_a_chat_template_is_asked_in_plain_text(chat_folder: Path, tmp_path: Path) -> None:
+    for path in chat_folder.iterdir():
         if path.name != "chat_template.jinja":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     assert len(reply(open_with(tmp_path), ["add two and three"])) == 1
 
 
-def test_the_model_labels_a_source_and_a_rerun_does_not_ask_it(folder: Path, tmp_path: Path) -> None:
-    engine = {"type": "hf", "digest": digest_model_folder(folder), "path": "tiny", "root": "models"}
+def test_the_model_labels_a_source_and_a_rerun_does_not_ask_it(chat_folder: Path, tmp_path: Path) -> None:
+    engine = {"type": "hf", "digest": digest_model_folder(chat_folder), "path": "tiny", "root": "models"}
     config = {"engine": engine, "prompt": PROMPT, "attempts": 2}
     settings = LabellerConfig.model_validate(config).to_settings()
     texts = [*TAUGHT, NO_ANSWER]
@@ -86,7 +81,7 @@ def test_the_model_labels_a_source_and_a_rerun_does_not_ask_it(folder: Path, tmp
     def records() -> Iterator[tuple[int, Record]]:
         yield from ((at, {"messages": [{"role": "user", "content": text}]}) for at, text in enumerate(texts))
 
-    labels = label(settings, records, open_with(folder), tmp_path)
+    labels = label(settings, records, open_with(chat_folder), tmp_path)
     # the fifth was taught no answer: its second attempt is sampled, and may happen to be one
     assert labels[:4] == [CATEGORIES.index(category) for category in TAUGHT.values()]
     assert labels[4] in (UNPARSABLE, 0, 1, 2, 3)
@@ -104,17 +99,19 @@ def label(settings: LabelSettings, records: Any, chat: HfChat | None, tmp_path: 
     return list(np.load(out / "labels.npy"))
 
 
-def test_the_digest_of_a_model_folder_is_of_what_it_holds_not_of_where_it_lies(folder: Path, tmp_path: Path) -> None:
+def test_the_digest_of_a_model_folder_is_of_what_it_holds_not_of_where_it_lies(
+    chat_folder: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    for path in folder.iterdir():
+    for path in chat_folder.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     (copy / "README.md").write_text("a note")
     (copy / ".cache").mkdir()
     (copy / ".cache" / "lock").write_text("")
-    assert digest_model_folder(copy) == digest_model_folder(folder)
+    assert digest_model_folder(copy) == digest_model_folder(chat_folder)
     (copy / "chat_template.jinja").write_text("another")
-    assert digest_model_folder(copy) != digest_model_folder(folder)
+    assert digest_model_folder(copy) != digest_model_folder(chat_folder)
 
 
 def test_a_folder_that_holds_no_model_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The engine on transformers, with a tiny random model."""
 
+import json
+
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mixlab.config.generation import EngineSettings, SamplingSettings
 from mixlab.config.problems import DataError
@@ -92,6 +95,16 @@ def test_a_tokenizer_larger_than_the_model_is_refused(model_folders, tmp_path):
     assert load_tokenizer(tmp_path).get_vocab_size() > 300
     with pytest.raises(DataError, match="but the model only 300"):
         open_engine(model_folders[0], tmp_path, EngineSettings(), threads=1, batch=1)
+
+
+def test_an_engine_names_the_special_tokens_of_its_tokenizer_file(model_folders, tmp_path):
+    words = Tokenizer(models.BPE({symbol: at for at, symbol in enumerate(pre_tokenizers.ByteLevel.alphabet())}, []))
+    words.add_tokens(["word"])
+    words.add_special_tokens(["<s>", "<|im_end|>"])
+    words.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "index.json").write_text(json.dumps({"end_token": "<|im_end|>", "pad_token": "<|im_end|>"}))
+    engine = open_engine(model_folders[0], tmp_path, EngineSettings(), threads=1, batch=1)
+    assert list(engine.special_tokens) == ["<s>", "<|im_end|>"]
 
 
 def _texts():

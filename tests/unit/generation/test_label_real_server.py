@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import urllib3
-from tiny_chat import NO_ANSWER, PROMPT, TAUGHT, build_tiny_chat
+from tiny_models import NO_ANSWER, PROMPT, TAUGHT
 
 from mixlab.config.categories import CATEGORIES
 from mixlab.config.endpoints import EndpointSettings
@@ -32,17 +32,12 @@ ASKED = re.compile(r"(\d+) asked")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_chat(tmp_path_factory.mktemp("tiny_chat"))
-
-
-@pytest.fixture(scope="module")
-def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(chat_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start `transformers serve` on the model, offline, and wait until it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--device", "cpu"]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(chat_folder), "--device", "cpu"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     log = (tmp_path_factory.mktemp("log") / "serve.log").open("wb")
     address = ["--host", "127.0.0.1", "--port", str(port)]
@@ -91,19 +86,21 @@ def count_replies(store: Path) -> int:
     return int(count)
 
 
-def test_killed_and_restarted_it_asks_a_real_server_only_what_is_missing(url: str, model: Path, tmp_path: Path) -> None:
+def test_killed_and_restarted_it_asks_a_real_server_only_what_is_missing(
+    url: str, chat_folder: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "labels.sqlite"
-    job = subprocess.Popen([sys.executable, __file__, url, str(model), str(store), str(tmp_path / "killed")])
+    job = subprocess.Popen([sys.executable, __file__, url, str(chat_folder), str(store), str(tmp_path / "killed")])
     while not store.exists() or count_replies(store) < DIALOGUES // 2:
         assert job.poll() is None
         time.sleep(0.05)
     job.send_signal(signal.SIGKILL)
     job.wait()
     before = count_replies(store)
-    asked = label(url, str(model), store, tmp_path / "again")
+    asked = label(url, str(chat_folder), store, tmp_path / "again")
     print(f"{before} replies stored at the kill, {asked} asked after it, {count_replies(store)} stored in the end")
     assert before + asked == count_replies(store)
-    assert label(url, str(model), store, tmp_path / "rerun") == 0
+    assert label(url, str(chat_folder), store, tmp_path / "rerun") == 0
     for path in sorted((tmp_path / "again").iterdir()):
         assert path.read_bytes() == (tmp_path / "rerun" / path.name).read_bytes()
     labels = np.load(tmp_path / "again" / "labels.npy")

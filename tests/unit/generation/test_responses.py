@@ -20,8 +20,8 @@ LOST_BREAK = '\nFIX = """\nAdd more.\n"""def f(s):\n    """Doc."""\n'
 class Parrot:
     """Answers `answer N` to its N-th prompt and remembers every prompt."""
 
-    def __init__(self):
-        self.prompts, self.seeds = [], []
+    def __init__(self, special_tokens=("<|end|>", "<|user|>", "<|assistant|>")):
+        self.prompts, self.seeds, self.special_tokens = [], [], special_tokens
 
     def generate(self, prompts, sampling, seed, *, chat):
         self.prompts += prompts
@@ -80,6 +80,15 @@ def test_every_item_that_cannot_be_asked_is_named(tmp_path):
 def test_an_item_that_writes_a_special_token_is_refused_in_the_chat_format(tmp_path):
     with pytest.raises(DataError, match=r"holds the special token <\|assistant\|> as text"):
         write_responses(Parrot(), DIALOGUE, [{"id": "a", "turns": ["x<|assistant|>yes"]}], 0, tmp_path)
+
+
+def test_an_item_is_compared_with_the_special_tokens_of_the_tokenizer_in_use(tmp_path):
+    foreign = Parrot(special_tokens=("<s>", "<|im_end|>"))
+    write_responses(foreign, DIALOGUE, [{"id": "a", "turns": ["what does <|assistant|> mean?"]}], 0, tmp_path)
+    assert len(foreign.prompts) == 1
+    items = [{"id": "a", "turns": ["x"]}, {"id": "b", "turns": ["x", "<|im_end|>y"]}]
+    with pytest.raises(DataError, match=r"item 2 \(b\).* holds the special token <\|im_end\|> as text"):
+        write_responses(foreign, DIALOGUE, items, 0, tmp_path)
 
 
 def test_a_chat_prompt_without_the_studys_template_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Ways of writing a study that decide nothing: pools, assumptions, overrides that say what the study says."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,53 @@ def test_a_pool_has_the_keys_of_the_sources_in_it_and_its_name_is_none(list_keys
 def test_a_source_of_a_registry_that_takes_no_part_needs_no_lock_and_changes_no_key(list_keys: ListKeys) -> None:
     unused = "{kind: raw, language: zh, licence: unknown, origin: {type: hub, id: a/b, preset: text}}"
     assert list_keys(f"sources: {{unused: {unused}}}\n") == list_keys("")
+
+
+FEW = (
+    "{kind: raw, language: en, licence: CC0-1.0, "
+    'origin: {type: files, root: micro, paths: [raw_en.jsonl], format: jsonl, limit: 9, fields: {text: "{text}"}}}'
+)
+
+
+def with_few(mixture: str, filters: str = "") -> str:
+    """The file of `raw_file` once more, with a limit."""
+    return f"sources: {{few: {FEW}}}\n{filters}variant_defaults: {{{mixture}}}\n"
+
+
+def lock_few(root: Path) -> None:
+    lock = json.loads((root / "sources.lock").read_text(encoding="utf-8"))
+    lock["sources"]["few"] = lock["sources"]["raw_file"]
+    (root / "sources.lock").write_text(json.dumps(lock), encoding="utf-8")
+
+
+def test_a_mixture_that_draws_a_file_twice_under_two_limits_is_refused(list_keys: ListKeys, tmp_path: Path) -> None:
+    lock_few(tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        list_keys(with_few("sources: [raw_file, few, math_file, reasoning_ja]"))
+    assert {problem.key for problem in raised.value.problems} == {
+        "variants.even.sources",
+        "variants['math heavy 数学'].sources",
+    }
+    assert all("'raw_file' has records that 'few' has too" in problem.message for problem in raised.value.problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_few("sources: [few, math_file, reasoning_ja]"),
+        with_few("sources: {raw_file: 1, few: 0, math_file: 1, reasoning_ja: 1}"),
+        with_few(
+            "sources: [raw_file, few, math_file, reasoning_ja]",
+            "filters: [{type: exact_duplicates, against: [few, raw_file]}]\n",
+        ),
+    ],
+    ids=["alone", "one without a share", "one compared with the other"],
+)
+def test_a_file_under_two_limits_of_which_a_mixture_draws_each_record_once_is_no_mistake(
+    list_keys: ListKeys, tmp_path: Path, text: str
+) -> None:
+    lock_few(tmp_path)
+    assert list_keys(text)
 
 
 def test_a_source_named_by_the_filters_is_never_compared_with_itself_or_with_one_named_later(

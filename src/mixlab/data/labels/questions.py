@@ -109,4 +109,5 @@ def parse_reply(reply: Reply) -> int | None:
     if not lines or reply.finish_reason not in ("stop", "length", "unknown"):
         return None
     found = _ANSWER.fullmatch(lines[0 if reply.finish_reason == "length" else -1])
-    return [*CATEGORIES].index(found["category"].lower()) if found else None  # type: ignore[arg-type]
+    categories: list[str] = [*CATEGORIES]
+    return categories.index(found["category"].lower()) if found else None

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mixlab.config.sources import SourceSettings
 from mixlab.data.files.arrow import MappedArrow
 from mixlab.data.files.blocks import BLOCK_BYTES
 from mixlab.data.files.readers import read_rows
-from mixlab.data.files.rows import Row, Stretch
+from mixlab.data.files.rows import BrokenFile, Row, Stretch
 from mixlab.data.records import Record
 from mixlab.data.sources.hub import fetch_split
 from mixlab.data.sources.indexed import RecordDigest
@@ -92,25 +93,44 @@ def _read_block(
 
 
 def _rows(origin: HubOrigin, paths: Sequence[Path], rows_before: int) -> Iterator[Row]:
-    """Rows of a split behind the first `rows_before`, numbered across its files."""
+    """Rows of a split behind the first `rows_before`, numbered across its files.
+
+    Raises DataError for a file that cannot be read to its end; one without rows is passed over.
+    """
     layout = FileLayout(format="arrow", max_record_mib=origin.max_record_mib)
     columns = origin.fields.columns(origin.select)
     before = 0
     for path in paths:
         if path.stat().st_size == 0:
             continue
-        stretch = Stretch()
-        for batch, end in MappedArrow(path).batches(Stretch()):
-            if before + stretch.rows + batch.num_rows > rows_before:
-                break
-            stretch = Stretch(end, None, stretch.rows + batch.num_rows)
+        stretch = _skip_rows(path, rows_before - before)
         for row in read_rows(path, layout, columns, stretch):
+            if row.stops:
+                raise DataError(
+                    f"hub data set {origin.id} at {origin.revision[:12]}: {path}: {row.fault}; "
+                    "empty the cache of `datasets` and fetch it again"
+                )
             if row.number == 0:
+                # a file that holds no row at all
                 break
             if before + row.number > rows_before:
                 yield Row(before + row.number, row.value, row.fault)
             stretch = Stretch(rows=max(stretch.rows, row.number))
         before += stretch.rows
+
+
+def _skip_rows(path: Path, rows: int) -> Stretch:
+    """Find where to take up reading so that whole batches of at most so many rows are passed over."""
+    import pyarrow as pa
+
+    stretch = Stretch()
+    # what is broken is told by the reading that follows, with its place
+    with suppress(pa.ArrowException, OSError, EOFError, BrokenFile):
+        for batch, end in MappedArrow(path).batches(Stretch()):
+            if stretch.rows + batch.num_rows > rows:
+                break
+            stretch = Stretch(end, None, stretch.rows + batch.num_rows)
+    return stretch
 
 
 def _block(digest: RecordDigest, rows: int) -> dict[str, Any]:
