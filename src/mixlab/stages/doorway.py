@@ -40,8 +40,18 @@ def main(stage: str, run: Host, arguments: Sequence[str] | None = None) -> None:
     try:
         make_artifacts(stage, run, options.plan, options.key, Store(Path.cwd()))
     except (UserError, ArtifactError) as error:
-        sys.stderr.write(f"mixlab: {error}\n")
+        _tell(f"mixlab: {error}\n")
         sys.exit(2)
+
+
+def _tell(text: str) -> None:
+    """Say it in the log; where that cannot be written, as on a full disk, on the terminal."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = sys.stdout  # what waits to be written there would change the exit code
+        sys.stdout.write(text)
 
 
 def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], store: Store) -> None:

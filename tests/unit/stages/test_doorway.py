@@ -70,6 +70,16 @@ def test_a_users_mistake_is_one_line_and_exit_code_2_and_a_bug_is_a_traceback(la
     lab.assert_nothing_is_left(lab.averages[0])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_mistake_is_told_on_the_terminal_where_the_log_cannot_be_written(lab: Lab) -> None:
+    program = "from labs import doorway, mistake; doorway.main('average', mistake)"
+    command = [sys.executable, "-c", program, "--plan", str(lab.plan_file), "--key", lab.averages[0].key]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False, env=env)
+    assert (done.returncode, done.stdout) == (2, "mixlab: texts.jsonl: record 3: no field `text`; mend it\n")
+
+
 def test_nothing_is_published_on_failure_and_what_was_kept_for_resuming_is_there_next_time(lab: Lab) -> None:
     node = lab.averages[0]
     found: list[list[str]] = []
