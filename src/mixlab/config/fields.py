@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from mixlab.config.base import Settings
 
@@ -53,6 +53,20 @@ Template = Annotated[
 ]
 
 
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{pattern!r} is no regular expression: {error}; put a backslash before a character that is meant as text"
+        ) from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A regular expression of Python's."""
+
+
 class Choice(Settings):
     """The one of several choices that an index field names."""
 
@@ -85,8 +99,23 @@ class Replace(Settings):
 
     type: Literal["replace"]
     field: str = Field(description="field that holds the text")
-    pattern: str = Field(min_length=1, description="regular expression")
+    pattern: Pattern = Field(min_length=1, description="regular expression")
     by: str = Field("", description="what replaces each match; \\1 names a group")
+
+    @field_validator("by")
+    @classmethod
+    def _by_fits_the_pattern(cls, by: str, info: ValidationInfo) -> str:
+        if "pattern" not in info.data:
+            return by  # a mistake there is told there
+        try:
+            # the template is parsed before anything is looked for
+            re.sub(info.data["pattern"], by, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(
+                f"{by!r} cannot replace a match of {info.data['pattern']!r}: {error}; \\1 is the first (…) group of "
+                "`pattern`, and \\\\ a backslash"
+            ) from None
+        return by
 
 
 Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")]

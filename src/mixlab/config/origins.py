@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.categories import CATEGORIES, Category, Language
-from mixlab.config.fields import FieldMapping, Preset, Select, Template, preset_mapping
+from mixlab.config.fields import FieldMapping, Pattern, Preset, Select, Template, preset_mapping
 
 Kind = Literal["raw", "instruction", "benchmark"]
 KINDS: tuple[Kind, ...] = ("raw", "instruction", "benchmark")
@@ -47,7 +47,7 @@ class FileLayout(_Sized):
     split: Literal["file", "blank_lines", "lines", "headings"] = Field(
         "file", description="text: what makes a document"
     )
-    heading: str | None = Field(None, description="text split by headings: regular expression of a heading line")
+    heading: Pattern | None = Field(None, description="text split by headings: regular expression of a heading line")
 
     @model_validator(mode="after")
     def _options_fit_format(self) -> Self:

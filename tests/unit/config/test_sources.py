@@ -93,6 +93,34 @@ def test_a_declaration_that_cannot_be_read_is_refused_with_the_cure(changes: dic
         _config(**changes)
 
 
+def _replaced(pattern: str, by: str = "") -> dict[str, Any]:
+    derive = {"plain": {"type": "replace", "field": "a", "pattern": pattern, "by": by}}
+    return {"fields": {"derive": derive, "user": "{q}", "assistant": "{plain}"}}
+
+
+@pytest.mark.parametrize(
+    ("origin", "place", "message"),
+    [
+        ({"format": "text", "split": "headings", "heading": "["}, "heading", r"'\[' is no regular expression: unterm"),
+        (_replaced("("), "pattern", r"'\(' is no regular expression: missing \).*put a backslash before"),
+        (_replaced("a{99999999999}"), "pattern", "is no regular expression: the repetition number is too large"),
+        (_replaced("x", r"\9"), "by", "cannot replace a match of 'x': invalid group reference 9"),
+        (_replaced("x", r"\g<name>"), "by", "cannot replace a match of 'x': unknown group name 'name'"),
+        (_replaced("x", r"\q"), "by", r"cannot replace a match of 'x': bad escape \\q"),
+    ],
+)
+def test_a_regular_expression_that_cannot_be_used_is_refused_where_it_stands(
+    origin: dict[str, Any], place: str, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message) as caught:
+        _config(origin=origin)
+    assert [error["loc"][-1] for error in caught.value.errors()] == [place]
+
+
+def test_what_replaces_a_match_may_name_its_groups() -> None:
+    assert _config(origin=_replaced(r"(?P<n>\d)(x)?", r"\1\g<n>\2\\"))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
