@@ -31,6 +31,10 @@ DATA_MISTAKES: dict[str, tuple[Change, tuple[str, ...]]] = {
         (ALLOWED, "licences: {allow: [public_domian]}"),
         ("{line}: licences: allow: 'public_domian' is neither a tier nor an SPDX id", "did you mean 'public_domain'?"),
     ),
+    "a template without a place": (
+        (MATH_FIELDS, 'fields: {user: "{question}", assistant: answer}'),
+        ("{line}: sources.math_file.origin.fields.assistant: the template 'answer' has no {field} place",),
+    ),
     "a regular expression that is none": (
         (MATH_FIELDS, DERIVED % "pattern: '(', by: x"),
         ("{line}: sources.math_file.origin.fields.derive.a.pattern: '(' is no regular expression: missing )",),

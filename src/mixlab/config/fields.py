@@ -53,6 +53,20 @@ Template = Annotated[
 ]
 
 
+def _check_places(template: str) -> str:
+    if not _places(template):
+        doubled = "; {{ and }} are braces meant as text" if "{{" in template else ""
+        raise ValueError(
+            f"the template {template!r} has no {{field}} place, so that every record would say the same: name the "
+            f"field, as {{text}} does{doubled}"
+        )
+    return template
+
+
+PlacedTemplate = Annotated[Template, AfterValidator(_check_places)]
+"""A template that may not be the same text for every record."""
+
+
 def _check_pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -90,7 +104,7 @@ class Join(Settings):
 
     type: Literal["join"]
     field: str = Field(description="field that holds the list; lists inside an element are joined by a comma")
-    item: Template = Field("{0}", description="text of one element; {0}, {1} … or the names of its fields")
+    item: PlacedTemplate = Field("{0}", description="text of one element; {0}, {1} … or the names of its fields")
     separator: str = Field("\n", description="text between elements")
 
 
@@ -135,7 +149,7 @@ class MessagesMapping(Settings):
 class Select(Settings):
     """Which records are taken: those for which a filled template is one of some values."""
 
-    by: Template = Field(description="template that is compared, e.g. '{category}'")
+    by: PlacedTemplate = Field(description="template that is compared, e.g. '{category}'")
     values: tuple[str, ...] = Field(min_length=1, description="a record with one of these is taken; others are counted")
 
 
@@ -149,16 +163,23 @@ class FieldMapping(Settings):
     derive: dict[str, Derived] = Field(
         default_factory=dict, description="further fields made from a record's fields, for use in templates"
     )
-    text: Template | None = Field(None, description="raw: the text")
+    text: PlacedTemplate | None = Field(None, description="raw: the text")
     system: Template | None = Field(None, description="instruction: system message")
     user: Template | None = Field(None, description="instruction: user message")
-    assistant: Template | None = Field(None, description="instruction: assistant message")
+    assistant: PlacedTemplate | None = Field(None, description="instruction: assistant message")
     messages: MessagesMapping | None = Field(None, description="instruction: a field with the whole dialogue")
-    id: Template | None = Field(None, description="benchmark: name of the item; record number when absent")
+    id: PlacedTemplate | None = Field(None, description="benchmark: name of the item; record number when absent")
     item: dict[str, Template] = Field(
         default_factory=dict,
         description="benchmark: fields of an item; a template of one place keeps a list of texts a list",
     )
+
+    @field_validator("item")
+    @classmethod
+    def _items_differ(cls, item: dict[str, str]) -> dict[str, str]:
+        if item and not any(_places(template) for template in item.values()):
+            raise ValueError("no template has a {field} place, so that every item would be the same: name a field")
+        return item
 
     def check_kind(self, kind: str, *, has_text: bool) -> None:
         """Raise ValueError unless the mapping says all that `kind` needs and nothing else."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.categories import CATEGORIES, Category, Language
-from mixlab.config.fields import FieldMapping, Pattern, Preset, Select, Template, preset_mapping
+from mixlab.config.fields import FieldMapping, Pattern, PlacedTemplate, Preset, Select, Template, preset_mapping
 
 Kind = Literal["raw", "instruction", "benchmark"]
 KINDS: tuple[Kind, ...] = ("raw", "instruction", "benchmark")
@@ -65,7 +65,7 @@ class FileLayout(_Sized):
 
 
 class _Joined(FileLayout):
-    id: Template = Field(description="value that equals the item's id, e.g. '{question_id}'")
+    id: PlacedTemplate = Field(description="value that equals the item's id, e.g. '{question_id}'")
     item: dict[str, Template] = Field(min_length=1, description="item fields that this file adds")
     required: bool = Field(False, description="whether every item must be found here")
 

@@ -93,6 +93,39 @@ def test_a_declaration_that_cannot_be_read_is_refused_with_the_cure(changes: dic
         _config(**changes)
 
 
+_RAW: dict[str, Any] = {"kind": "raw", "category": None}
+_ITEMS: dict[str, Any] = {"kind": "benchmark", "category": None, "language": None}
+_JOINED: dict[str, Any] = {"paths": ["y"], "format": "jsonl", "id": "n", "item": {"r": "{r}"}}
+_JOIN: dict[str, Any] = {"type": "join", "field": "a", "item": "+"}
+
+
+@pytest.mark.parametrize(
+    ("base", "origin", "place"),
+    [
+        (_RAW, {"fields": {"text": "no place"}}, "text"),
+        (_RAW, {"fields": {"text": "{{text}}"}}, "text"),
+        (_RAW, {"fields": {"text": ""}}, "text"),
+        ({}, {"fields": {"user": "{q}", "assistant": "a"}}, "assistant"),
+        ({}, {"fields": {"user": "{q}", "assistant": "{b}", "derive": {"b": _JOIN}}}, "item"),
+        ({}, {"select": {"by": "topic", "values": ["x"]}}, "by"),
+        (_ITEMS, {"fields": {"id": "n", "item": {"p": "{q}"}}}, "id"),
+        (_ITEMS, {"fields": {"item": {"p": "q", "r": "s"}}}, "item"),
+        (_ITEMS, {"fields": {"item": {"p": "{q}"}}, "joined": _JOINED}, "id"),
+    ],
+)
+def test_a_template_that_would_make_all_records_the_same_is_refused(
+    base: dict[str, Any], origin: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ValidationError, match=r"\{field\} place, so that every (record|item) would") as caught:
+        _config(origin=origin, **base)
+    assert [error["loc"][-1] for error in caught.value.errors()] == [place]
+
+
+def test_a_prompt_and_single_fields_of_an_item_may_be_fixed() -> None:
+    assert _config(origin={"fields": {"system": "Be brief.", "user": "Tell a story.", "assistant": "{a}"}})
+    assert _config(origin={"fields": {"item": {"p": "{q}", "part": "one"}}}, **_ITEMS)
+
+
 def _replaced(pattern: str, by: str = "") -> dict[str, Any]:
     derive = {"plain": {"type": "replace", "field": "a", "pattern": pattern, "by": by}}
     return {"fields": {"derive": derive, "user": "{q}", "assistant": "{plain}"}}
