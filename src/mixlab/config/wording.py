@@ -24,6 +24,8 @@ _WEIGHT_MARK = get_args(Weight)[-1]
 
 _PLAIN_KEY = re.compile(r"[^\s.\[\]'\"]+")
 _SECRET = re.compile(r"(^|_)(token|password|passwd|passphrase|secret|credentials?|(api|access|private|secret)_?key)$")
+_SPECIAL_TOKEN = re.compile(r"(^|_)(end|pad|start|bos|eos|unk|sep|cls|mask|special)_token$")
+"""Tokens of a tokenizer, which are no secret."""
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _LONGEST_VALUE = 60
 
@@ -43,7 +45,8 @@ def render_key(path: KeyPath) -> str:
 
 def is_secret(path: KeyPath) -> bool:
     """Whether a value at `path` may be a token, password or key of somebody's and must never be shown."""
-    return any(isinstance(part, str) and _SECRET.search(part.lower().replace("-", "_")) for part in path)
+    names = (part.lower().replace("-", "_") for part in path if isinstance(part, str))
+    return any(_SECRET.search(name) and not _SPECIAL_TOKEN.search(name) for name in names)
 
 
 def find_secrets(value: Any, path: KeyPath = ()) -> Iterator[str]:
