@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mixlab.config.fields import parse_template
 from mixlab.config.sources import FilesOrigin, SourceConfig, SourceSettings, find_repeated
+from mixlab.config.tokenizers import ExternalTokenizerConfig
 
 A, B = "a" * 64, "b" * 64
 
@@ -27,7 +28,7 @@ def test_labels_licence_paths_and_roots_never_reach_the_settings() -> None:
     one = _config().to_settings([B, A])
     other = _config(
         language="ja", category="code", licence="other", origin={"paths": ["y", "z"], "root": "elsewhere"}
-    ).to_settings([A, B, A])
+    ).to_settings([A, B])
     assert one == other
     assert one.model_dump(mode="json") == other.model_dump(mode="json")
 
@@ -174,6 +175,25 @@ def test_a_file_origin_holds_sorted_distinct_digests() -> None:
     dumped["origin"]["digests"] = [B, A]
     with pytest.raises(ValidationError, match="digests must be sorted"):
         SourceSettings.model_validate(dumped)
+
+
+def test_two_files_of_the_same_bytes_are_no_source() -> None:
+    with pytest.raises(ValidationError, match="two of the files hold the same bytes"):
+        _config().to_settings([A, B, A])
+
+
+@pytest.mark.parametrize("path", ["../x.jsonl", "a/../../x.jsonl", "a/../x.jsonl", "/data/x.jsonl", ".."])
+def test_a_path_that_leads_out_of_the_data_root_is_refused(path: str) -> None:
+    joined = {"paths": [path], "format": "jsonl", "id": "{n}", "item": {"r": "{r}"}}
+    benchmark: dict[str, Any] = {"kind": "benchmark", "category": None}
+    for origin, more in (
+        ({"paths": ["x", path]}, {}),
+        ({"joined": joined, "fields": {"item": {"q": "{q}"}}}, benchmark),
+    ):
+        with pytest.raises(ValidationError, match="leads out of the data root; .*machine.data_roots"):
+            _config(origin=origin, **more)
+    with pytest.raises(ValidationError, match="leads out of the data root"):
+        ExternalTokenizerConfig(type="file", path=path, end_token="</s>")
 
 
 def test_a_template_splits_into_text_and_places() -> None:
