@@ -45,6 +45,36 @@ def test_a_lock_that_is_no_json_is_written_anew(data: Path, invoke: Invoke) -> N
     assert invoke("plan").exit_code == 0
 
 
+def test_a_damaged_entry_is_mended_by_its_cure_and_the_others_stay(data: Path, invoke: Invoke) -> None:
+    lock = json.loads(Path("sources.lock").read_text())
+    lock["sources"]["math_file"]["files"][0]["digest"] = "zz"
+    Path("sources.lock").write_text(json.dumps(lock))
+    refused = invoke("plan")
+    assert refused.exit_code == 2
+    assert "sources.lock: source 'math_file' cannot be read (math_en.jsonl: 'zz' is no sha256" in refused.stderr
+    assert "run `mixlab lock math_file`" in refused.stderr
+    assert invoke("lock", "math_file").exit_code == 0
+    assert invoke("plan").exit_code == 0
+
+
+def test_copies_of_a_file_are_refused_by_lock_and_by_plan(data: Path, invoke: Invoke) -> None:
+    study = Path("studies/micro.yaml")
+    study.write_text(study.read_text().replace("[raw_en.jsonl]", "['raw_en*.jsonl']"))
+    (data / "raw_en_2.jsonl").write_bytes((data / "raw_en.jsonl").read_bytes())
+    words = "sources.raw_file.origin: 'raw_en.jsonl' and 'raw_en_2.jsonl' hold the same bytes"
+    refused = invoke("lock")
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    lock = json.loads(Path("sources.lock").read_text())
+    card = lock["sources"]["raw_file"]
+    card |= {"paths": ["raw_en*.jsonl"], "files": [*card["files"], card["files"][0] | {"path": "raw_en_2.jsonl"}]}
+    Path("sources.lock").write_text(json.dumps(lock))
+    planned = invoke("plan")
+    assert planned.exit_code == 2
+    assert words in planned.stderr
+    assert "run `mixlab lock raw_file`" in planned.stderr
+
+
 def test_a_changed_file_stops_the_plan_until_it_is_locked(data: Path, invoke: Invoke) -> None:
     with (data / "math_en.jsonl").open("a") as file:
         file.write('{"question": "1 + 1?", "answer": "2"}\n')

@@ -34,7 +34,7 @@ from mixlab.plan.sources_lock import (
     lock_files,
     lock_hub,
     lock_source,
-    read_lock,
+    read_entries,
     remember_files,
     select,
     write_lock,
@@ -89,13 +89,13 @@ def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: 
     machine = load_main_config(root).machine
     declared = read_declared(root, studies or list_studies(root))
     everywhere = read_declared(root, list_studies(root)) if studies and prune else declared
-    before = _read_old(root)
+    before, is_sound = _read_old(root)
     chosen = select(names, declared) if names else sorted(name for name, one in declared.items() if one.is_used)
     locked = _lock(chosen, declared, machine, root)
     undeclared = [] if studies and not prune else sorted(set(before) - set(everywhere))
     kept = {name: source for name, source in before.items() if not (prune and name in undeclared)}
     after = {**kept, **locked}
-    if after != before or not (root / LOCK).exists():
+    if after != before or not is_sound or not (root / LOCK).exists():
         write_lock(root, after)
     if as_json:
         rows = [{"source": name, **_describe(before.get(name), source)} for name, source in locked.items()]
@@ -145,12 +145,12 @@ def _complain(one: Declared, other: Declared) -> Problem:
     return problem_at(one.document, one.path, f"{message}; give one of them another name")
 
 
-def _read_old(root: Path) -> dict[str, LockedSource]:
-    try:
-        return read_lock(root)
-    except ConfigError as error:
-        click.echo(f"mixlab: {error.problems[0].message}; {LOCK} is written anew", err=True)
-        return {}
+def _read_old(root: Path) -> tuple[dict[str, LockedSource], bool]:
+    """Read what can be kept of the lock, and whether that is all of it."""
+    entries, problems = read_entries(root)
+    for problem in problems:
+        click.echo(f"mixlab: {problem.message}; {LOCK} is written anew", err=True)
+    return entries, not problems
 
 
 def _lock(
