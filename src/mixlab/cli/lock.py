@@ -83,7 +83,8 @@ def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: 
     """Write digests of source files and commits of hub data sets to sources.lock, and say what changed.
 
     NAME is a source, or tokenizer/NAME for a tokenizer that comes as a file, or a pattern in quotes; without NAME
-    everything that takes part is locked, of all studies or of --study.
+    everything that takes part is locked, of all studies or of --study. A tokenizer's file is read as well: it must
+    be one, and have its end token.
     """
     root = open_store().root
     machine = load_main_config(root).machine
@@ -179,10 +180,21 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     if isinstance(config, ExternalTokenizerConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
+        _check_tokenizer(config, [base / file.path for file in locked.files])
     else:
         locked = lock_source(name, config, machine, root, on_hashed=_tell)
     remember_files(locked, machine, root, root / "work")
     return locked
+
+
+def _check_tokenizer(config: ExternalTokenizerConfig, paths: Sequence[Path]) -> None:
+    """Raise what the job that takes the file would raise: DataError when it is broken or has no such end token."""
+    # here, and not above: a lock without a tokenizer never pays for the library
+    from mixlab.data.tokens.tokenizer import describe_tokenizer, load_tokenizer_file
+
+    if len(paths) != 1:
+        raise ConfigError(f"'{config.path}' names {len(paths)} files, and a tokenizer is one: name it")
+    describe_tokenizer(load_tokenizer_file(paths[0]), config.end_token, None, paths[0])
 
 
 def _tell(progress: str) -> None:
