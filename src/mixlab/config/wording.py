@@ -135,10 +135,10 @@ def render_bounds(kind: Any, metadata: tuple[Any, ...]) -> str:
     """Render the bounds in a field's metadata: `>= 1 and < 10`, `of at least 2`, or nothing."""
     if kind is type(None) or union_members(kind) is not None or list_options(kind):
         return ""  # a union's bounds are said at the member that they bind
-    if kind is Fraction:
-        bound = "in [0, 1] " if _RATIO_MARK in metadata else ">= 0 " if _WEIGHT_MARK in metadata else ""
-        return bound + "(like 0.5, 1/2, 50 %)"
     limits = [f"{sign} {_render_bound(item, name)}" for item in metadata for name, sign in _present(item)]
+    if kind is Fraction:
+        mark = ["in [0, 1]"] if _RATIO_MARK in metadata else [">= 0"] if _WEIGHT_MARK in metadata else []
+        return f"{' and '.join(mark + limits)} (like 0.5, 1/2, 50 %)".lstrip()
     parts = [" and ".join(limits)]
     if step := next((item.multiple_of for item in metadata if getattr(item, "multiple_of", None)), None):
         parts.append(f"divisible by {step}")
