@@ -21,7 +21,8 @@ TIERS: dict[str, tuple[str, ...]] = {
         "BSL-1.0", "AFL-3.0", "Artistic-2.0", "ODC-By-1.0", "CDLA-Permissive-*", "CC-BY-[0-9]*",
     ),
     "share_alike": (
-        "CC-BY-SA-*", "CC-BY-NC-SA-*", "ODbL-1.0", "CDLA-Sharing-1.0", "GFDL-*", "GPL-*", "LGPL-*", "AGPL-*", "MPL-*", "EUPL-*",
+        "CC-BY-SA-*", "CC-BY-NC-SA-*", "ODbL-1.0", "CDLA-Sharing-1.0", "GFDL-*", "GPL-*", "LGPL-*", "AGPL-*", "MPL-*",
+        "EUPL-*",
     ),
     "non_commercial": ("CC-BY-NC-*", "CC-BY-NC-SA-*", "CC-BY-NC-ND-*"),
     "no_derivatives": ("CC-BY-ND-*", "CC-BY-NC-ND-*"),

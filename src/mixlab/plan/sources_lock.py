@@ -10,20 +10,19 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.store import write_json
 from mixlab.config.machine import MachineSettings
-from mixlab.config.origins import check_below_root
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig, SourceSettings
+from mixlab.plan.source_files import find_files
 
 LOCK = "sources.lock"
 TOKENIZER = "tokenizer/"
 """Before the name of a tokenizer that comes as a file; no source has a slash in its name."""
 _SEEN = "seen_files.json"
-_SAVED_STATE = "state.json"
 _TOLD_BYTES = 1 << 30
 
 OnHashed = Callable[[str], None]
@@ -214,7 +213,7 @@ def lock_files(
     for is_joined, patterns in ((False, paths), (True, joined)):
         for pattern in patterns:
             try:
-                found = _find_files(base, pattern)
+                found = find_files(base, pattern)
             except ValueError as error:
                 problems.append(Problem(f"'{pattern}': {error}", key=where))
                 continue
@@ -234,38 +233,6 @@ def lock_files(
     if problems:
         raise ConfigError(problems)
     return locked
-
-
-def _find_files(base: Path, pattern: str) -> list[Path]:
-    """Find what a pattern names.
-
-    Raises ValueError for what is no pattern or names folders alone, and for a saved folder without its files.
-    """
-    try:
-        # the root itself may be a saved folder, and is no pattern to glob
-        matching = [base] if PurePosixPath(pattern) == PurePosixPath() else sorted(base.glob(pattern))
-    except (NotImplementedError, ValueError) as error:
-        raise ValueError(f"is no pattern below a data root ({error})") from None
-    found: list[Path] = []
-    for path in matching:
-        if path.is_file():
-            found.append(path)
-        elif (path / _SAVED_STATE).is_file():
-            found += _saved_files(path)
-        elif (path / "dataset_dict.json").is_file():
-            raise ValueError(f"{path} holds several splits; name one, such as {pattern}/train")
-    if not found and any(path.is_dir() for path in matching):
-        raise ValueError(f"names a folder, not files; name those in it, such as '{pattern.rstrip('/')}/*'")
-    return found
-
-
-def _saved_files(folder: Path) -> list[Path]:
-    """The Arrow files of a folder that `datasets` saved."""
-    try:
-        files = json.loads((folder / _SAVED_STATE).read_text(encoding="utf-8"))["_data_files"]
-        return [folder / check_below_root(file["filename"]) for file in files]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise ValueError(f"{folder / _SAVED_STATE} is not as `datasets` saves it; save the data set again") from None
 
 
 def data_root(name: str, root_name: str, machine: MachineSettings, root: Path) -> Path:

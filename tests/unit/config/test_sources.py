@@ -190,7 +190,7 @@ def test_a_path_that_leads_out_of_the_data_root_is_refused(path: str) -> None:
         ({"paths": ["x", path]}, {}),
         ({"joined": joined, "fields": {"item": {"q": "{q}"}}}, benchmark),
     ):
-        with pytest.raises(ValidationError, match="leads out of the data root; .*machine.data_roots"):
+        with pytest.raises(ValidationError, match=r"leads out of the data root; .*machine\.data_roots"):
             _config(origin=origin, **more)
     with pytest.raises(ValidationError, match="leads out of the data root"):
         ExternalTokenizerConfig(type="file", path=path, end_token="</s>")
