@@ -31,6 +31,14 @@ DATA_MISTAKES: dict[str, tuple[Change, tuple[str, ...]]] = {
         (ALLOWED, "licences: {allow: [public_domian]}"),
         ("{line}: licences: allow: 'public_domian' is neither a tier nor an SPDX id", "did you mean 'public_domain'?"),
     ),
+    "a path that leads out of the data root": (
+        ("[math_en.jsonl]", "[../../../../outside.jsonl]"),
+        ("{line}: sources.math_file.origin.paths[0]: '../../../../outside.jsonl' leads out of the data root",),
+    ),
+    "personal data of an unknown kind": (
+        (FILTERS, "  - {type: personal_data, kinds: [emails]}\n"),
+        ("mixlab: {line}: filters[0].kinds[0]: ", "did you mean 'email'?"),
+    ),
     "a template without a place": (
         (MATH_FIELDS, 'fields: {user: "{question}", assistant: answer}'),
         ("{line}: sources.math_file.origin.fields.assistant: the template 'answer' has no {field} place",),
