@@ -11,6 +11,9 @@ MATH_LICENCE = "    category: math\n    licence: CC0-1.0\n"
 HEAVY = "{weights: {math: 3, reasoning: 1}}"
 POOLED = "pools: {math_file: {sources: [raw_ja]}}\n\ntokens: {shard"
 
+MATH_FIELDS = 'fields: {user: "{question}", assistant: "{answer}"}'
+DERIVED = "fields: {derive: {a: {type: replace, field: answer, %s}}, user: '{question}', assistant: '{a}'}"
+
 DATA_MISTAKES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "a licence that the policy does not allow": (
         (MATH_LICENCE, MATH_LICENCE.replace("CC0-1.0", "CC-BY-SA-4.0")),
@@ -27,6 +30,26 @@ DATA_MISTAKES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "a policy that allows what is no licence": (
         (ALLOWED, "licences: {allow: [public_domian]}"),
         ("{line}: licences: allow: 'public_domian' is neither a tier nor an SPDX id", "did you mean 'public_domain'?"),
+    ),
+    "a path that leads out of the data root": (
+        ("[math_en.jsonl]", "[../../../../outside.jsonl]"),
+        ("{line}: sources.math_file.origin.paths[0]: '../../../../outside.jsonl' leads out of the data root",),
+    ),
+    "personal data of an unknown kind": (
+        (FILTERS, "  - {type: personal_data, kinds: [emails]}\n"),
+        ("mixlab: {line}: filters[0].kinds[0]: ", "did you mean 'email'?"),
+    ),
+    "a template without a place": (
+        (MATH_FIELDS, 'fields: {user: "{question}", assistant: answer}'),
+        ("{line}: sources.math_file.origin.fields.assistant: the template 'answer' has no {field} place",),
+    ),
+    "a regular expression that is none": (
+        (MATH_FIELDS, DERIVED % "pattern: '(', by: x"),
+        ("{line}: sources.math_file.origin.fields.derive.a.pattern: '(' is no regular expression: missing )",),
+    ),
+    "a replacement by a group that is not there": (
+        (MATH_FIELDS, DERIVED % "pattern: x, by: '\\9'"),
+        ("{line}: sources.math_file.origin.fields.derive.a.by: ", "invalid group reference 9", "`pattern`"),
     ),
     "an unknown labeller": (
         ("labeller: rules", "labeller: rule"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from checkouts import REPOSITORY, copy_checkout, run_python
 from click.testing import Result
+from tokenizers import AddedToken, Tokenizer, models
 
 from mixlab.plan.sources_lock import read_lock
 
@@ -43,6 +44,36 @@ def test_a_lock_that_is_no_json_is_written_anew(data: Path, invoke: Invoke) -> N
     assert result.exit_code == 0
     assert "sources.lock is written anew" in result.stderr
     assert invoke("plan").exit_code == 0
+
+
+def test_a_damaged_entry_is_mended_by_its_cure_and_the_others_stay(data: Path, invoke: Invoke) -> None:
+    lock = json.loads(Path("sources.lock").read_text())
+    lock["sources"]["math_file"]["files"][0]["digest"] = "zz"
+    Path("sources.lock").write_text(json.dumps(lock))
+    refused = invoke("plan")
+    assert refused.exit_code == 2
+    assert "sources.lock: source 'math_file' cannot be read (math_en.jsonl: 'zz' is no sha256" in refused.stderr
+    assert "run `mixlab lock math_file`" in refused.stderr
+    assert invoke("lock", "math_file").exit_code == 0
+    assert invoke("plan").exit_code == 0
+
+
+def test_copies_of_a_file_are_refused_by_lock_and_by_plan(data: Path, invoke: Invoke) -> None:
+    study = Path("studies/micro.yaml")
+    study.write_text(study.read_text().replace("[raw_en.jsonl]", "['raw_en*.jsonl']"))
+    (data / "raw_en_2.jsonl").write_bytes((data / "raw_en.jsonl").read_bytes())
+    words = "sources.raw_file.origin: 'raw_en.jsonl' and 'raw_en_2.jsonl' hold the same bytes"
+    refused = invoke("lock")
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    lock = json.loads(Path("sources.lock").read_text())
+    card = lock["sources"]["raw_file"]
+    card |= {"paths": ["raw_en*.jsonl"], "files": [*card["files"], card["files"][0] | {"path": "raw_en_2.jsonl"}]}
+    Path("sources.lock").write_text(json.dumps(lock))
+    planned = invoke("plan")
+    assert planned.exit_code == 2
+    assert words in planned.stderr
+    assert "run `mixlab lock raw_file`" in planned.stderr
 
 
 def test_a_changed_file_stops_the_plan_until_it_is_locked(data: Path, invoke: Invoke) -> None:
@@ -141,9 +172,49 @@ def test_unlock_refuses_while_a_writer_lives_and_unlocks_after_it(tmp_path: Path
     assert list(root.glob(".snakemake/locks/*")) == []
 
 
+def write_tokenizer(path: Path, *special: str) -> None:
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    tokenizer.save(str(path))
+
+
+@pytest.mark.parametrize(
+    ("special", "kept", "words"),
+    [
+        (("<eos>",), 1.0, "the end token '</s>' is no token of this tokenizer"),
+        (("</s>",), 0.5, "no tokenizer in the format of Hugging Face's tokenizers"),
+    ],
+)
+def test_a_tokenizer_file_that_no_job_could_take_is_refused(
+    data: Path, invoke: Invoke, special: tuple[str, ...], kept: float, words: str
+) -> None:
+    file, study = data / "mine.json", Path("studies/micro.yaml")
+    write_tokenizer(file, *special)
+    file.write_text(file.read_text()[: int(kept * file.stat().st_size)])
+    mine = "tokenizers:\n  mine: {type: file, root: micro, path: mine.json, end_token: </s>}\n"
+    study.write_text(study.read_text().replace("tokenizers:\n", mine, 1))
+    before = Path("sources.lock").read_text()
+    result = invoke("lock", "tokenizer/mine")
+    assert result.exit_code == 2
+    line = study.read_text()[: study.read_text().index("  mine:")].count("\n") + 1
+    assert f"studies/micro.yaml:{line}: tokenizers.mine: " in result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert Path("sources.lock").read_text() == before
+
+
+def test_a_tokenizer_is_one_file(data: Path, invoke: Invoke) -> None:
+    study = Path("studies/micro.yaml")
+    for name, token in (("one", "</s>"), ("two", "<eos>")):
+        write_tokenizer(data / f"{name}.token.json", token)
+    mine = "tokenizers:\n  mine: {type: file, root: micro, path: '*.token.json', end_token: </s>}\n"
+    study.write_text(study.read_text().replace("tokenizers:\n", mine, 1))
+    assert "'*.token.json' names 2 files, and a tokenizer is one" in invoke("lock", "tokenizer/mine").stderr
+
+
 def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, invoke: Invoke) -> None:
     study = Path("studies/micro.yaml")
-    (data / "mine.json").write_text("{}")
+    write_tokenizer(data / "mine.json", "</s>")
     origin = "{type: hub, id: acme/qa, fields: {text: '{answer}'}}"
     hub = f"  far:\n    {{kind: raw, language: en, licence: MIT, origin: {origin}}}\n"
     mine = "tokenizers:\n  mine: {type: file, root: micro, path: mine.json, end_token: </s>}\n"

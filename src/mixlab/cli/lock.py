@@ -34,7 +34,7 @@ from mixlab.plan.sources_lock import (
     lock_files,
     lock_hub,
     lock_source,
-    read_lock,
+    read_entries,
     remember_files,
     select,
     write_lock,
@@ -83,19 +83,20 @@ def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: 
     """Write digests of source files and commits of hub data sets to sources.lock, and say what changed.
 
     NAME is a source, or tokenizer/NAME for a tokenizer that comes as a file, or a pattern in quotes; without NAME
-    everything that takes part is locked, of all studies or of --study.
+    everything that takes part is locked, of all studies or of --study. A tokenizer's file is read as well: it must
+    be one, and have its end token.
     """
     root = open_store().root
     machine = load_main_config(root).machine
     declared = read_declared(root, studies or list_studies(root))
     everywhere = read_declared(root, list_studies(root)) if studies and prune else declared
-    before = _read_old(root)
+    before, is_sound = _read_old(root)
     chosen = select(names, declared) if names else sorted(name for name, one in declared.items() if one.is_used)
     locked = _lock(chosen, declared, machine, root)
     undeclared = [] if studies and not prune else sorted(set(before) - set(everywhere))
     kept = {name: source for name, source in before.items() if not (prune and name in undeclared)}
     after = {**kept, **locked}
-    if after != before or not (root / LOCK).exists():
+    if after != before or not is_sound or not (root / LOCK).exists():
         write_lock(root, after)
     if as_json:
         rows = [{"source": name, **_describe(before.get(name), source)} for name, source in locked.items()]
@@ -145,12 +146,12 @@ def _complain(one: Declared, other: Declared) -> Problem:
     return problem_at(one.document, one.path, f"{message}; give one of them another name")
 
 
-def _read_old(root: Path) -> dict[str, LockedSource]:
-    try:
-        return read_lock(root)
-    except ConfigError as error:
-        click.echo(f"mixlab: {error.problems[0].message}; {LOCK} is written anew", err=True)
-        return {}
+def _read_old(root: Path) -> tuple[dict[str, LockedSource], bool]:
+    """Read what can be kept of the lock, and whether that is all of it."""
+    entries, problems = read_entries(root)
+    for problem in problems:
+        click.echo(f"mixlab: {problem.message}; {LOCK} is written anew", err=True)
+    return entries, not problems
 
 
 def _lock(
@@ -179,10 +180,21 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     if isinstance(config, ExternalTokenizerConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
+        _check_tokenizer(config, [base / file.path for file in locked.files])
     else:
         locked = lock_source(name, config, machine, root, on_hashed=_tell)
     remember_files(locked, machine, root, root / "work")
     return locked
+
+
+def _check_tokenizer(config: ExternalTokenizerConfig, paths: Sequence[Path]) -> None:
+    """Raise what the job that takes the file would raise: DataError when it is broken or has no such end token."""
+    # here, and not above: a lock without a tokenizer never pays for the library
+    from mixlab.data.tokens.tokenizer import describe_tokenizer, load_tokenizer_file
+
+    if len(paths) != 1:
+        raise ConfigError(f"'{config.path}' names {len(paths)} files, and a tokenizer is one: name it")
+    describe_tokenizer(load_tokenizer_file(paths[0]), config.end_token, None, paths[0])
 
 
 def _tell(progress: str) -> None:

@@ -55,6 +55,8 @@ def check_study(study: Study, machine: MachineSettings, root: Path) -> dict[str,
         locked = lock.get(use.data)
         if locked is None or not locked.is_of(config.origin):
             raise ConfigError(f"source '{use.data}' is not locked as it is declared; run `mixlab lock {use.data}`")
+        if copies := locked.find_copies():
+            raise ConfigError(f"source '{use.data}': {copies[0]}; then run `mixlab lock {use.data}`")
         settings = config.to_settings(locked.digests(), locked.digests(joined=True))
         items = read_records(settings, _locate(locked, machine, root), lambda exclusion: None)
         checks[name] = check_references(declaration, items, workers=machine.sandbox_workers)

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from mixlab.config.base import Settings
 
@@ -53,6 +53,34 @@ Template = Annotated[
 ]
 
 
+def _check_places(template: str) -> str:
+    if not _places(template):
+        doubled = "; {{ and }} are braces meant as text" if "{{" in template else ""
+        raise ValueError(
+            f"the template {template!r} has no {{field}} place, so that every record would say the same: name the "
+            f"field, as {{text}} does{doubled}"
+        )
+    return template
+
+
+PlacedTemplate = Annotated[Template, AfterValidator(_check_places)]
+"""A template that may not be the same text for every record."""
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{pattern!r} is no regular expression: {error}; put a backslash before a character that is meant as text"
+        ) from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A regular expression of Python's."""
+
+
 class Choice(Settings):
     """The one of several choices that an index field names."""
 
@@ -76,7 +104,7 @@ class Join(Settings):
 
     type: Literal["join"]
     field: str = Field(description="field that holds the list; lists inside an element are joined by a comma")
-    item: Template = Field("{0}", description="text of one element; {0}, {1} … or the names of its fields")
+    item: PlacedTemplate = Field("{0}", description="text of one element; {0}, {1} … or the names of its fields")
     separator: str = Field("\n", description="text between elements")
 
 
@@ -85,8 +113,23 @@ class Replace(Settings):
 
     type: Literal["replace"]
     field: str = Field(description="field that holds the text")
-    pattern: str = Field(min_length=1, description="regular expression")
+    pattern: Pattern = Field(min_length=1, description="regular expression")
     by: str = Field("", description="what replaces each match; \\1 names a group")
+
+    @field_validator("by")
+    @classmethod
+    def _by_fits_the_pattern(cls, by: str, info: ValidationInfo) -> str:
+        if "pattern" not in info.data:
+            return by  # a mistake there is told there
+        try:
+            # the template is parsed before anything is looked for
+            re.sub(info.data["pattern"], by, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(
+                f"{by!r} cannot replace a match of {info.data['pattern']!r}: {error}; \\1 is the first (…) group of "
+                "`pattern`, and \\\\ a backslash"
+            ) from None
+        return by
 
 
 Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")]
@@ -106,7 +149,7 @@ class MessagesMapping(Settings):
 class Select(Settings):
     """Which records are taken: those for which a filled template is one of some values."""
 
-    by: Template = Field(description="template that is compared, e.g. '{category}'")
+    by: PlacedTemplate = Field(description="template that is compared, e.g. '{category}'")
     values: tuple[str, ...] = Field(min_length=1, description="a record with one of these is taken; others are counted")
 
 
@@ -120,16 +163,23 @@ class FieldMapping(Settings):
     derive: dict[str, Derived] = Field(
         default_factory=dict, description="further fields made from a record's fields, for use in templates"
     )
-    text: Template | None = Field(None, description="raw: the text")
+    text: PlacedTemplate | None = Field(None, description="raw: the text")
     system: Template | None = Field(None, description="instruction: system message")
     user: Template | None = Field(None, description="instruction: user message")
-    assistant: Template | None = Field(None, description="instruction: assistant message")
+    assistant: PlacedTemplate | None = Field(None, description="instruction: assistant message")
     messages: MessagesMapping | None = Field(None, description="instruction: a field with the whole dialogue")
-    id: Template | None = Field(None, description="benchmark: name of the item; record number when absent")
+    id: PlacedTemplate | None = Field(None, description="benchmark: name of the item; record number when absent")
     item: dict[str, Template] = Field(
         default_factory=dict,
         description="benchmark: fields of an item; a template of one place keeps a list of texts a list",
     )
+
+    @field_validator("item")
+    @classmethod
+    def _items_differ(cls, item: dict[str, str]) -> dict[str, str]:
+        if item and not any(_places(template) for template in item.values()):
+            raise ValueError("no template has a {field} place, so that every item would be the same: name a field")
+        return item
 
     def check_kind(self, kind: str, *, has_text: bool) -> None:
         """Raise ValueError unless the mapping says all that `kind` needs and nothing else."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.categories import Category
-from mixlab.config.exact import Ratio
+from mixlab.config.exact import Exact, Ratio
 
 PersonalKind = Literal["credit_card", "email", "ip_address", "my_number", "phone", "postal_address"]
 PERSONAL_KINDS: tuple[PersonalKind, ...] = (
@@ -54,17 +54,13 @@ class NearDuplicates(Settings):
     """
 
     type: Literal["near_duplicates"] = "near_duplicates"
-    threshold: Ratio = Field(Fraction(4, 5), description="similarity from which two records are duplicates")
+    threshold: Exact = Field(
+        Fraction(4, 5), ge=Fraction(1, 2), le=1, description="similarity from which two records are duplicates"
+    )
     shingle_words: int = Field(5, ge=1, le=50, description="words of a shingle where words are written apart")
     shingle_characters: int = Field(5, ge=1, le=100, description="characters of a shingle in Japanese")
     permutations: int = Field(128, ge=32, le=512, description="values of a MinHash signature")
     seed: int = Field(0, ge=0, lt=2**63, description="fixes the hash functions")
-
-    @model_validator(mode="after")
-    def _threshold_is_findable(self) -> "NearDuplicates":
-        if not Fraction(1, 2) <= self.threshold <= 1:
-            raise ValueError(f"`threshold` must lie in [0.5, 1], got {float(self.threshold):g}")
-        return self
 
 
 def _in_order(kinds: tuple[PersonalKind, ...]) -> tuple[PersonalKind, ...]:

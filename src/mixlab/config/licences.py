@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,12 +21,16 @@ TIERS: dict[str, tuple[str, ...]] = {
         "BSL-1.0", "AFL-3.0", "Artistic-2.0", "ODC-By-1.0", "CDLA-Permissive-*", "CC-BY-[0-9]*",
     ),
     "share_alike": (
-        "CC-BY-SA-*", "ODbL-1.0", "CDLA-Sharing-1.0", "GFDL-*", "GPL-*", "LGPL-*", "AGPL-*", "MPL-*", "EUPL-*",
+        "CC-BY-SA-*", "CC-BY-NC-SA-*", "ODbL-1.0", "CDLA-Sharing-1.0", "GFDL-*", "GPL-*", "LGPL-*", "AGPL-*", "MPL-*",
+        "EUPL-*",
     ),
-    "non_commercial": ("CC-BY-NC-*",),
-    "no_derivatives": ("CC-BY-ND-*",),
+    "non_commercial": ("CC-BY-NC-*", "CC-BY-NC-SA-*", "CC-BY-NC-ND-*"),
+    "no_derivatives": ("CC-BY-ND-*", "CC-BY-NC-ND-*"),
 }  # fmt: skip
 """Ids, or shell patterns of ids, of each tier; an id that is in none is unknown."""
+
+_RESTRICTIONS = {"sa": "share_alike", "nc": "non_commercial", "nd": "no_derivatives"}
+"""What parts of a Creative Commons id forbid or demand: tiers that must all be allowed."""
 
 _SPELLINGS = {
     "apache": "Apache-2.0",
@@ -62,7 +66,9 @@ class LicencePolicy(Settings):
     """Which licences the training sources of a study may have; what is not allowed is a mistake."""
 
     allow: tuple[str, ...] = Field(
-        min_length=1, description=f"SPDX ids and tiers ({', '.join(TIERS)}, {UNKNOWN}, or those of `tiers`)"
+        min_length=1,
+        description=f"SPDX ids, patterns of them, and tiers ({', '.join(TIERS)}, {UNKNOWN}, or those of `tiers`); a "
+        "licence with several restrictions needs all their tiers, and `CC-BY-*` is CC-BY of any version, not CC-BY-NC",
     )
     tiers: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="further tiers, or other contents of a tier: SPDX ids or patterns of them"
@@ -76,11 +82,11 @@ class LicencePolicy(Settings):
         tiers = self.all_tiers()
         for name in self.allow:
             if name not in tiers and not _is_known_id(name):
-                raise ValueError(f"allow: {name!r} is neither a tier nor an SPDX id{_hint(name, tiers)}")
+                raise ValueError(f"allow: {name!r} is neither a tier nor an SPDX id{_hint(name, tiers)}{_advise(name)}")
         for tier, ids in self.tiers.items():
             for name in ids:
                 if not _is_known_id(name):
-                    raise ValueError(f"tiers.{tier}: {name!r} is no SPDX id{_hint(name)}")
+                    raise ValueError(f"tiers.{tier}: {name!r} is no SPDX id{_hint(name)}{_advise(name)}")
         if blank := sorted(name for name, reason in self.exceptions.items() if not reason.strip()):
             raise ValueError(f"exceptions: {', '.join(blank)}: write the reason")
         return self
@@ -142,7 +148,10 @@ def _conflict(policy: LicencePolicy, text: str) -> str | None:
         return None
     told = licence.spdx or licence.tier
     found = ", ".join(tiers_of(licence, tiers))
-    return f"licence {told} ({found}) is not allowed ({', '.join(policy.allow)}); leave the source out, allow it"
+    missing = [tier for tier in tiers_of(licence, tiers) if tier not in policy.allow]
+    and_what = f" ({' and '.join(missing)} too)" if set(missing) < set(tiers_of(licence, tiers)) else ""
+    allowed = ", ".join(policy.allow)
+    return f"licence {told} ({found}) is not allowed ({allowed}); leave the source out, allow it{and_what}"
 
 
 def _is_allowed(parsed: Any, allow: tuple[str, ...], tiers: Mapping[str, tuple[str, ...]]) -> bool:
@@ -150,15 +159,39 @@ def _is_allowed(parsed: Any, allow: tuple[str, ...], tiers: Mapping[str, tuple[s
         parts = (_is_allowed(part, allow, tiers) for part in parsed.args)
         return any(parts) if parsed.operator.strip() == "OR" else all(parts)
     (name,) = _ids(parsed)
-    return _matches(name, allow) or any(tier in allow for tier in _tiers_of_id(name, tiers))
+    if _matches(name, allow):
+        return True
+    found = _tiers_of_id(name, tiers)
+    restricting = [tier for tier in found if tier in _RESTRICTIONS.values()]
+    # a tier that restricts nothing names its ids one by one, so that it may hold a restricted one
+    if any(tier in allow for tier in found if tier not in restricting):
+        return True
+    return bool(restricting) and all(tier in allow for tier in restricting)
 
 
 def _tiers_of_id(name: str, tiers: Mapping[str, tuple[str, ...]]) -> list[str]:
-    return [tier for tier, ids in tiers.items() if _matches(name, ids)] or [UNKNOWN]
+    # its own words count whatever a study says a tier holds
+    own = {tier for part, tier in _RESTRICTIONS.items() if part in _restrictions_of(name)}
+    return [tier for tier, ids in tiers.items() if tier in own or _matches(name, ids)] or [UNKNOWN]
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(_is_match(name, pattern) for pattern in patterns)
+
+
+def _is_match(name: str, pattern: str) -> bool:
+    """Whether a pattern stands for an id; what it leaves open are versions and countries, never restrictions."""
+    if not fnmatch.fnmatchcase(name.casefold(), pattern.casefold()):
+        return False
+    return pattern == "*" or _restrictions_of(name) <= _restrictions_of(pattern)
+
+
+def _restrictions_of(name: str) -> set[str]:
+    """The parts `nc`, `sa`, `nd` of a Creative Commons id or of a pattern of such."""
+    before_version = re.split(r"-\d", name.casefold())[0]
+    if not before_version.startswith("cc-by-"):
+        return set()
+    return _RESTRICTIONS.keys() & set(re.findall(r"[a-z]+", before_version))
 
 
 def _ids(parsed: Any) -> list[str]:
@@ -203,8 +236,14 @@ def _parse(text: str) -> Any:
 
 def _is_known_id(name: str) -> bool:
     if any(mark in name for mark in "*?["):
-        return any(fnmatch.fnmatchcase(known.casefold(), name.casefold()) for known in _spdx().known_symbols)
+        return any(_is_match(known, name) for known in _spdx().known_symbols)
     return name.startswith("LicenseRef-") or _parse(name) is not None
+
+
+def _advise(name: str) -> str:
+    if not any(fnmatch.fnmatchcase(known.casefold(), name.casefold()) for known in _spdx().known_symbols):
+        return ""
+    return "; a pattern leaves versions open, not restrictions: write NC, SA and ND out, such as CC-BY-NC-SA-*"
 
 
 def _hint(name: str, tiers: Mapping[str, object] = TIERS) -> str:

@@ -1,5 +1,6 @@
 """Read a user's YAML file into a document: plain data, and the file and line of every value in it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from mixlab.config.yaml_nodes import Address, Tree, parse
 EXTENDS = "extends"
 
 _SHORTEST_REDACTED = 6
+"""A shorter secret is hidden only in what is said of its own place."""
+_SHORTEST_WITHIN = 4
+"""A shorter one is hidden only where it stands alone as the value told: within words it would garble them."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,12 @@ def _redact(message: str, document: Document, path: KeyPath) -> str:
             value = value[part]
         except (KeyError, IndexError, TypeError):
             return message
-    for secret in find_secrets(value, path):
-        message = message.replace(secret or HIDDEN, HIDDEN)
+    for secret in sorted(filter(None, find_secrets(value, path)), key=len, reverse=True):
+        if len(secret) >= _SHORTEST_WITHIN:
+            message = message.replace(secret, HIDDEN)
+        else:
+            told = re.escape(secret)
+            message = re.sub(rf"(?<=['\"`]){told}(?=['\"`])|(?<=got ){told}(?!\w)", HIDDEN, message)
     return message
 
 

@@ -1,19 +1,47 @@
 """Where the records of a source come from: files, the hub, or a generator of ours."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.categories import CATEGORIES, Category, Language
-from mixlab.config.fields import FieldMapping, Preset, Select, Template, preset_mapping
+from mixlab.config.fields import FieldMapping, Pattern, PlacedTemplate, Preset, Select, Template, preset_mapping
 
 Kind = Literal["raw", "instruction", "benchmark"]
 KINDS: tuple[Kind, ...] = ("raw", "instruction", "benchmark")
 Format = Literal["jsonl", "json", "parquet", "arrow", "tsv", "csv", "text", "python"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="sha256 of a file's bytes")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="commit of a data set on the hub")]
+
+
+def _check_digests(digests: tuple[str, ...]) -> tuple[str, ...]:
+    if list(digests) != sorted(set(digests)):
+        raise ValueError("digests must be sorted and without repetition: two of the files hold the same bytes")
+    return digests
+
+
+Digests = Annotated[
+    tuple[Digest, ...], Field(min_length=1, description="digests of the files, sorted"), AfterValidator(_check_digests)
+]
+
+
+def check_below_root(path: str) -> str:
+    """Return a path or pattern below a data root; raises ValueError for one that leads out of it.
+
+    What it names may be a link that does.
+    """
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(
+            f"{path!r} leads out of the data root; write the path from there, without `..`, or add the folder "
+            "that it means to machine.data_roots and name it as `root`"
+        )
+    return path
+
+
+PathBelow = Annotated[str, AfterValidator(check_below_root)]
 
 MAX_RECORD_MIB = 16
 _DOCUMENTS = ("text", "python")
@@ -47,7 +75,7 @@ class FileLayout(_Sized):
     split: Literal["file", "blank_lines", "lines", "headings"] = Field(
         "file", description="text: what makes a document"
     )
-    heading: str | None = Field(None, description="text split by headings: regular expression of a heading line")
+    heading: Pattern | None = Field(None, description="text split by headings: regular expression of a heading line")
 
     @model_validator(mode="after")
     def _options_fit_format(self) -> Self:
@@ -65,7 +93,7 @@ class FileLayout(_Sized):
 
 
 class _Joined(FileLayout):
-    id: Template = Field(description="value that equals the item's id, e.g. '{question_id}'")
+    id: PlacedTemplate = Field(description="value that equals the item's id, e.g. '{question_id}'")
     item: dict[str, Template] = Field(min_length=1, description="item fields that this file adds")
     required: bool = Field(False, description="whether every item must be found here")
 
@@ -73,13 +101,13 @@ class _Joined(FileLayout):
 class JoinedFiles(_Joined):
     """A second set of files that adds fields to benchmark items with the same id."""
 
-    digests: tuple[Digest, ...] = Field(min_length=1, description="digests of the files, sorted")
+    digests: Digests
 
 
 class JoinedConfig(_Joined):
     """`JoinedFiles` as a user writes it: by path."""
 
-    paths: tuple[str, ...] = Field(min_length=1, description="files or patterns below the data root")
+    paths: tuple[PathBelow, ...] = Field(min_length=1, description="files or patterns below the data root")
 
 
 class _Mapped(Settings):
@@ -119,32 +147,26 @@ class _Files(FileLayout):
 class FilesOrigin(_Files, _Mapped):
     """Files by their bytes: names and places decide nothing, and records are read in the order of digests."""
 
-    digests: tuple[Digest, ...] = Field(min_length=1, description="digests of the files, sorted")
+    digests: Digests
     joined: JoinedFiles | None = Field(None, description="second files joined by id; benchmarks only")
-
-    @model_validator(mode="after")
-    def _digests_are_sorted(self) -> Self:
-        if list(self.digests) != sorted(set(self.digests)):
-            raise ValueError("digests must be sorted and without repetition: two of the files hold the same bytes")
-        return self
 
 
 class FilesConfig(_Files, _Preset):
     """`FilesOrigin` as a user writes it: by path below a named data root."""
 
     root: str = Field("data", description="name of a data root of the machine settings")
-    paths: tuple[str, ...] = Field(min_length=1, description="files or patterns below the data root")
+    paths: tuple[PathBelow, ...] = Field(min_length=1, description="files or patterns below the data root")
     joined: JoinedConfig | None = Field(None, description="second files joined by id; benchmarks only")
 
     def to_origin(self, digests: Sequence[str], joined_digests: Sequence[str]) -> FilesOrigin:
-        """Replace paths by the digests of the files they name."""
+        """Replace paths by the digests of the files they name; raises ValueError when two are the same."""
         left_out = ("digests", "joined", "fields")
         given = {name: getattr(self, name) for name in FilesOrigin.model_fields if name not in left_out}
         joined = None
         if self.joined is not None:
             kept = {name: getattr(self.joined, name) for name in JoinedFiles.model_fields if name != "digests"}
-            joined = JoinedFiles(digests=tuple(sorted(set(joined_digests))), **kept)
-        return FilesOrigin(digests=tuple(sorted(set(digests))), joined=joined, fields=self.mapping(), **given)
+            joined = JoinedFiles(digests=tuple(sorted(joined_digests)), **kept)
+        return FilesOrigin(digests=tuple(sorted(digests)), joined=joined, fields=self.mapping(), **given)
 
 
 class _Hub(_Sized):

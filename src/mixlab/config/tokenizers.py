@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.chat import ChatTemplate, default_chat
-from mixlab.config.origins import Digest
+from mixlab.config.origins import Digest, PathBelow
 
 PAD_TOKEN = "<|pad|>"
 END_TOKEN = "<|end|>"
@@ -80,7 +80,7 @@ class ExternalTokenizerConfig(Settings):
 
     type: Literal["file"]
     root: str = Field("data", description="name of a data root of the machine settings")
-    path: str = Field(min_length=1, description="its `tokenizer.json`, below the data root")
+    path: PathBelow = Field(min_length=1, description="its `tokenizer.json`, below the data root")
     end_token: str = Field(min_length=1, description="its special token that ends every document, such as </s>")
     chat: ChatTemplate | None = Field(
         None, description="chat template of its models; absent: headings in plain words, and the end token"

@@ -56,7 +56,7 @@ def validate(model: type[Model], document: Document, at: KeyPath = ()) -> tuple[
 
 def _explain(place: Place, errors: Sequence[Error]) -> Iterator[Finding]:
     """Say what `errors`, all located at or below `place`, mean there."""
-    yield from (render_error(place, error) for error in errors if not error.rest)
+    yield from (render_error(place, error) for error in errors if not error.rest and not _is_long_enough(error))
     below = [error for error in errors if error.rest]
     if not below:
         return
@@ -71,6 +71,12 @@ def _explain(place: Place, errors: Sequence[Error]) -> Iterator[Finding]:
     else:
         for part, group in _group(below).items():
             yield from _explain_entry(place, kind, part, group)
+
+
+def _is_long_enough(error: Error) -> bool:
+    """Whether a list is told to be too short because of its wrong entries, which pydantic does not count."""
+    details = error.details
+    return error.kind == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def _group(errors: Iterable[Error]) -> dict[str | int, list[Error]]:

@@ -24,6 +24,8 @@ _WEIGHT_MARK = get_args(Weight)[-1]
 
 _PLAIN_KEY = re.compile(r"[^\s.\[\]'\"]+")
 _SECRET = re.compile(r"(^|_)(token|password|passwd|passphrase|secret|credentials?|(api|access|private|secret)_?key)$")
+_SPECIAL_TOKEN = re.compile(r"(^|_)(end|pad|start|bos|eos|unk|sep|cls|mask|special)_token$")
+"""Tokens of a tokenizer, which are no secret."""
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _LONGEST_VALUE = 60
 
@@ -43,7 +45,8 @@ def render_key(path: KeyPath) -> str:
 
 def is_secret(path: KeyPath) -> bool:
     """Whether a value at `path` may be a token, password or key of somebody's and must never be shown."""
-    return any(isinstance(part, str) and _SECRET.search(part.lower().replace("-", "_")) for part in path)
+    names = (part.lower().replace("-", "_") for part in path if isinstance(part, str))
+    return any(_SECRET.search(name) and not _SPECIAL_TOKEN.search(name) for name in names)
 
 
 def find_secrets(value: Any, path: KeyPath = ()) -> Iterator[str]:
@@ -132,10 +135,10 @@ def render_bounds(kind: Any, metadata: tuple[Any, ...]) -> str:
     """Render the bounds in a field's metadata: `>= 1 and < 10`, `of at least 2`, or nothing."""
     if kind is type(None) or union_members(kind) is not None or list_options(kind):
         return ""  # a union's bounds are said at the member that they bind
-    if kind is Fraction:
-        bound = "in [0, 1] " if _RATIO_MARK in metadata else ">= 0 " if _WEIGHT_MARK in metadata else ""
-        return bound + "(like 0.5, 1/2, 50 %)"
     limits = [f"{sign} {_render_bound(item, name)}" for item in metadata for name, sign in _present(item)]
+    if kind is Fraction:
+        mark = ["in [0, 1]"] if _RATIO_MARK in metadata else [">= 0"] if _WEIGHT_MARK in metadata else []
+        return f"{' and '.join(mark + limits)} (like 0.5, 1/2, 50 %)".lstrip()
     parts = [" and ".join(limits)]
     if step := next((item.multiple_of for item in metadata if getattr(item, "multiple_of", None)), None):
         parts.append(f"divisible by {step}")

@@ -47,6 +47,10 @@ def check_sources(study: Study, read: StudyFile, lock: Mapping[str, LockedSource
             yield ("sources", name), f"not in {LOCK}; run `mixlab lock {name}`"
         elif not locked.is_of(source.origin):
             yield ("sources", name, "origin"), f"{LOCK} was written for other files; run `mixlab lock {name}`"
+        elif copies := locked.find_copies():
+            yield from (
+                (("sources", name, "origin"), f"{message}; then run `mixlab lock {name}`") for message in copies
+            )
         else:
             try:
                 locked.settle(source)

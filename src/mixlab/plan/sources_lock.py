@@ -7,6 +7,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,12 @@ from mixlab.artifacts.store import write_json
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig, SourceSettings
+from mixlab.plan.source_files import find_files
 
 LOCK = "sources.lock"
 TOKENIZER = "tokenizer/"
 """Before the name of a tokenizer that comes as a file; no source has a slash in its name."""
 _SEEN = "seen_files.json"
-_SAVED_STATE = "state.json"
 _TOLD_BYTES = 1 << 30
 
 OnHashed = Callable[[str], None]
@@ -61,8 +62,21 @@ class LockedSource:
     hub: LockedHub | None = None
 
     def digests(self, joined: bool = False) -> tuple[str, ...]:
-        """Digests of the main files, or of the joined ones."""
-        return tuple(file.digest for file in self.files if file.joined == joined)
+        """Digests of the main files, or of the joined ones; a path that was noted twice counts once."""
+        return tuple({file.path: file.digest for file in self.files if file.joined == joined}.values())
+
+    def find_copies(self) -> list[str]:
+        """Say which files hold the same bytes as another of the main files, or of the joined ones, and the cure."""
+        first: dict[tuple[str, bool], str] = {}
+        told = []
+        for file in self.files:
+            same = first.setdefault((file.digest, file.joined), file.path)
+            if same != file.path:
+                told.append(
+                    f"'{same}' and '{file.path}' hold the same bytes, so that their records would come twice; "
+                    "remove one of them, or name in `paths` the files that count"
+                )
+        return told
 
     def is_of(self, origin: FilesConfig | HubConfig) -> bool:
         """Whether it was locked for this declaration."""
@@ -96,21 +110,56 @@ def read_lock(root: Path) -> dict[str, LockedSource]:
 
     Raises ConfigError when it cannot be understood.
     """
+    sources, problems = read_entries(root)
+    if problems:
+        raise ConfigError(problems)
+    return sources
+
+
+def read_entries(root: Path) -> tuple[dict[str, LockedSource], list[Problem]]:
+    """Read the entries of `sources.lock` that can be understood, and say what is wrong with the others."""
     path = root / LOCK
     if not path.exists():
-        return {}
+        return {}, []
     try:
         cards = json.loads(path.read_text(encoding="utf-8"))["sources"]
-        return {name: _read_card(card) for name, card in cards.items()}
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(Problem(f"cannot be read ({error}); run `mixlab lock`", LOCK)) from error
+        return {}, [Problem(f"cannot be read ({error}); run `mixlab lock`", LOCK)]
+    if not isinstance(cards, dict):
+        return {}, [Problem("cannot be read (`sources` is no mapping of names); run `mixlab lock`", LOCK)]
+    sources: dict[str, LockedSource] = {}
+    problems: list[Problem] = []
+    for name, card in cards.items():
+        try:
+            sources[name] = _read_card(card)
+        except (ValueError, KeyError, TypeError) as error:
+            words = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            problems.append(Problem(f"source '{name}' cannot be read ({words}); run `mixlab lock {name}`", LOCK))
+    return sources, problems
 
 
-def _read_card(card: Mapping[str, Any]) -> LockedSource:
+def _read_card(card: Any) -> LockedSource:
+    """Understand one entry; raises ValueError, KeyError or TypeError for what `mixlab lock` would not write."""
+    if not isinstance(card, dict):
+        raise TypeError(f"expected a mapping, got {card!r}")
     if "hub" in card:
-        return LockedSource("", (), (), (), LockedHub(**card["hub"]))
+        hub = LockedHub(**card["hub"])
+        if not _is_hex(hub.revision, 40):
+            raise ValueError(f"{hub.revision!r} is no commit: 40 hexadecimal digits")
+        return LockedSource("", (), (), (), hub)
     files = tuple(LockedFile(**file) for file in card["files"])
+    if not files:
+        raise ValueError("it names no file")
+    for file in files:
+        if not _is_hex(file.digest, 64):
+            raise ValueError(f"{file.path}: {file.digest!r} is no sha256: 64 hexadecimal digits")
+        if not isinstance(file.path, str) or type(file.bytes) is not int:
+            raise ValueError(f"{file.path!r} is no path, or {file.bytes!r} no number of bytes")
     return LockedSource(card["root"], tuple(card["paths"]), tuple(card["joined_paths"]), files)
+
+
+def _is_hex(digits: object, length: int) -> bool:
+    return isinstance(digits, str) and re.fullmatch(f"[0-9a-f]{{{length}}}", digits) is not None
 
 
 def write_lock(root: Path, sources: Mapping[str, LockedSource]) -> None:
@@ -156,14 +205,15 @@ def lock_files(
 ) -> LockedSource:
     """Find and hash the files below `base` that patterns name; a folder saved by `datasets` stands for its files.
 
-    Raises ConfigError, `where` its key, with every pattern that matches no file and every file that cannot be read.
+    A file that two patterns name counts once. Raises ConfigError, `where` its key, with every pattern that matches no
+    file, every file that cannot be read, and all that hold the same bytes.
     """
-    files: list[LockedFile] = []
+    files: dict[tuple[str, bool], LockedFile] = {}
     problems: list[Problem] = []
     for is_joined, patterns in ((False, paths), (True, joined)):
         for pattern in patterns:
             try:
-                found = _find_files(base, pattern)
+                found = find_files(base, pattern)
             except ValueError as error:
                 problems.append(Problem(f"'{pattern}': {error}", key=where))
                 continue
@@ -171,39 +221,18 @@ def lock_files(
                 problems.append(Problem(f"no file matches '{pattern}' in {base}", key=where))
             for path in found:
                 relative = path.relative_to(base).as_posix()
+                if (relative, is_joined) in files:
+                    continue
                 try:
-                    files.append(LockedFile(relative, path.stat().st_size, _sha256(path, on_hashed), is_joined))
+                    file = LockedFile(relative, path.stat().st_size, _sha256(path, on_hashed), is_joined)
+                    files[relative, is_joined] = file
                 except OSError as error:
                     problems.append(Problem(f"{path} cannot be read: {error.strerror}", key=where))
+    locked = LockedSource(root_name, tuple(paths), tuple(joined), tuple(files.values()))
+    problems += [Problem(message, key=where) for message in locked.find_copies()]
     if problems:
         raise ConfigError(problems)
-    return LockedSource(root_name, tuple(paths), tuple(joined), tuple(files))
-
-
-def _find_files(base: Path, pattern: str) -> list[Path]:
-    """Find what a pattern names; raises ValueError for what is no pattern, and for a saved folder without its files."""
-    try:
-        matching = sorted(base.glob(pattern))
-    except (NotImplementedError, ValueError) as error:
-        raise ValueError(f"is no pattern below a data root ({error})") from None
-    found: list[Path] = []
-    for path in matching:
-        if path.is_file():
-            found.append(path)
-        elif (path / _SAVED_STATE).is_file():
-            found += _saved_files(path)
-        elif (path / "dataset_dict.json").is_file():
-            raise ValueError(f"{path} holds several splits; name one, such as {pattern}/train")
-    return found
-
-
-def _saved_files(folder: Path) -> list[Path]:
-    """The Arrow files of a folder that `datasets` saved."""
-    try:
-        files = json.loads((folder / _SAVED_STATE).read_text(encoding="utf-8"))["_data_files"]
-        return [folder / file["filename"] for file in files]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise ValueError(f"{folder / _SAVED_STATE} is not as `datasets` saves it; save the data set again") from None
+    return locked
 
 
 def data_root(name: str, root_name: str, machine: MachineSettings, root: Path) -> Path:

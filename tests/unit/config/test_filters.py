@@ -76,8 +76,8 @@ def test_filters_that_a_study_writes_elsewhere_are_not_written_in_a_list(type_na
     ("written", "message"),
     [
         ({"type": "exact_duplicates", "against": ["a", "a"]}, "named twice"),
-        ({"type": "near_duplicates", "threshold": "0.4"}, r"must lie in \[0.5, 1\]"),
-        ({"type": "near_duplicates", "threshold": "80"}, r"must lie in \[0, 1\]"),
+        ({"type": "near_duplicates", "threshold": "0.4"}, "greater than or equal to 1/2"),
+        ({"type": "near_duplicates", "threshold": "80"}, "less than or equal to 1"),
         ({"type": "length", "tokenizer": "bpe"}, "needs `min_tokens`"),
         ({"type": "length", "max_tokens": 5}, "tokenizer"),
         ({"type": "personal_data", "kinds": []}, "at least 1 item"),

@@ -192,6 +192,33 @@ def test_a_count_of_tokens_is_no_secret(write: Write) -> None:
     assert "12345678" in problem_at(document, ("budget_tokens",), "got 12345678").message
 
 
+@pytest.mark.parametrize("name", ["end_token", "pad_token", "bos-token", "EOS_TOKEN", "chat_end_token"])
+def test_a_token_of_a_tokenizer_is_no_secret(write: Write, name: str) -> None:
+    path = ("tokenizers", "mine")
+    document = load_document(write(f"tokenizers: {{mine: {{type: file, {name}: </s>}}}}\n"))
+    assert problem_at(document, path, "'</s>' is not in sources.lock").message == "'</s>' is not in sources.lock"
+
+
+@pytest.mark.parametrize(
+    ("secret", "message", "told"),
+    [
+        ("e", "not in sources.lock, got e", "not in sources.lock, got (hidden)"),
+        ("e", "'e' is no key", "'(hidden)' is no key"),
+        ("in", "not in sources.lock", "not in sources.lock"),
+        ("abc", "expected a key, got 'abc'", "expected a key, got '(hidden)'"),
+        ("abcd", "Bearer abcd_1", "Bearer (hidden)_1"),
+        ("e!", "expected a key, got e!", "expected a key, got (hidden)"),
+        ("''", "not in 'sources.lock'", "not in 'sources.lock'"),
+    ],
+)
+def test_a_short_secret_is_hidden_as_a_value_and_garbles_no_words(
+    write: Write, secret: str, message: str, told: str
+) -> None:
+    document = load_document(write(f"hub: {{hf_token: {secret}}}\n"))
+    for path in (("hub",), ("hub", "hf_token")):
+        assert problem_at(document, path, message).message == told
+
+
 def test_a_problem_of_others_has_an_address_or_that_of_the_nearest_parent(write: Write) -> None:
     path = write("a:\n  b:\n    - 1\n")
     document = load_document(path)

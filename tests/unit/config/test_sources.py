@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mixlab.config.fields import parse_template
 from mixlab.config.sources import FilesOrigin, SourceConfig, SourceSettings, find_repeated
+from mixlab.config.tokenizers import ExternalTokenizerConfig
 
 A, B = "a" * 64, "b" * 64
 
@@ -33,7 +34,7 @@ def test_labels_licence_paths_and_roots_never_reach_the_settings() -> None:
     one = _config().to_settings([B, A])
     other = _config(
         language="ja", category="code", licence="other", origin={"paths": ["y", "z"], "root": "elsewhere"}
-    ).to_settings([A, B, A])
+    ).to_settings([A, B])
     assert one == other
     assert one.model_dump(mode="json") == other.model_dump(mode="json")
 
@@ -99,6 +100,67 @@ def test_a_declaration_that_cannot_be_read_is_refused_with_the_cure(changes: dic
         _config(**changes)
 
 
+_RAW: dict[str, Any] = {"kind": "raw", "category": None}
+_ITEMS: dict[str, Any] = {"kind": "benchmark", "category": None, "language": None}
+_JOINED: dict[str, Any] = {"paths": ["y"], "format": "jsonl", "id": "n", "item": {"r": "{r}"}}
+_JOIN: dict[str, Any] = {"type": "join", "field": "a", "item": "+"}
+
+
+@pytest.mark.parametrize(
+    ("base", "origin", "place"),
+    [
+        (_RAW, {"fields": {"text": "no place"}}, "text"),
+        (_RAW, {"fields": {"text": "{{text}}"}}, "text"),
+        (_RAW, {"fields": {"text": ""}}, "text"),
+        ({}, {"fields": {"user": "{q}", "assistant": "a"}}, "assistant"),
+        ({}, {"fields": {"user": "{q}", "assistant": "{b}", "derive": {"b": _JOIN}}}, "item"),
+        ({}, {"select": {"by": "topic", "values": ["x"]}}, "by"),
+        (_ITEMS, {"fields": {"id": "n", "item": {"p": "{q}"}}}, "id"),
+        (_ITEMS, {"fields": {"item": {"p": "q", "r": "s"}}}, "item"),
+        (_ITEMS, {"fields": {"item": {"p": "{q}"}}, "joined": _JOINED}, "id"),
+    ],
+)
+def test_a_template_that_would_make_all_records_the_same_is_refused(
+    base: dict[str, Any], origin: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ValidationError, match=r"\{field\} place, so that every (record|item) would") as caught:
+        _config(origin=origin, **base)
+    assert [error["loc"][-1] for error in caught.value.errors()] == [place]
+
+
+def test_a_prompt_and_single_fields_of_an_item_may_be_fixed() -> None:
+    assert _config(origin={"fields": {"system": "Be brief.", "user": "Tell a story.", "assistant": "{a}"}})
+    assert _config(origin={"fields": {"item": {"p": "{q}", "part": "one"}}}, **_ITEMS)
+
+
+def _replaced(pattern: str, by: str = "") -> dict[str, Any]:
+    derive = {"plain": {"type": "replace", "field": "a", "pattern": pattern, "by": by}}
+    return {"fields": {"derive": derive, "user": "{q}", "assistant": "{plain}"}}
+
+
+@pytest.mark.parametrize(
+    ("origin", "place", "message"),
+    [
+        ({"format": "text", "split": "headings", "heading": "["}, "heading", r"'\[' is no regular expression: unterm"),
+        (_replaced("("), "pattern", r"'\(' is no regular expression: missing \).*put a backslash before"),
+        (_replaced("a{99999999999}"), "pattern", "is no regular expression: the repetition number is too large"),
+        (_replaced("x", r"\9"), "by", "cannot replace a match of 'x': invalid group reference 9"),
+        (_replaced("x", r"\g<name>"), "by", "cannot replace a match of 'x': unknown group name 'name'"),
+        (_replaced("x", r"\q"), "by", r"cannot replace a match of 'x': bad escape \\q"),
+    ],
+)
+def test_a_regular_expression_that_cannot_be_used_is_refused_where_it_stands(
+    origin: dict[str, Any], place: str, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message) as caught:
+        _config(origin=origin)
+    assert [error["loc"][-1] for error in caught.value.errors()] == [place]
+
+
+def test_what_replaces_a_match_may_name_its_groups() -> None:
+    assert _config(origin=_replaced(r"(?P<n>\d)(x)?", r"\1\g<n>\2\\"))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -119,6 +181,25 @@ def test_a_file_origin_holds_sorted_distinct_digests() -> None:
     dumped["origin"]["digests"] = [B, A]
     with pytest.raises(ValidationError, match="digests must be sorted"):
         SourceSettings.model_validate(dumped)
+
+
+def test_two_files_of_the_same_bytes_are_no_source() -> None:
+    with pytest.raises(ValidationError, match="two of the files hold the same bytes"):
+        _config().to_settings([A, B, A])
+
+
+@pytest.mark.parametrize("path", ["../x.jsonl", "a/../../x.jsonl", "a/../x.jsonl", "/data/x.jsonl", ".."])
+def test_a_path_that_leads_out_of_the_data_root_is_refused(path: str) -> None:
+    joined = {"paths": [path], "format": "jsonl", "id": "{n}", "item": {"r": "{r}"}}
+    benchmark: dict[str, Any] = {"kind": "benchmark", "category": None}
+    for origin, more in (
+        ({"paths": ["x", path]}, {}),
+        ({"joined": joined, "fields": {"item": {"q": "{q}"}}}, benchmark),
+    ):
+        with pytest.raises(ValidationError, match=r"leads out of the data root; .*machine\.data_roots"):
+            _config(origin=origin, **more)
+    with pytest.raises(ValidationError, match="leads out of the data root"):
+        ExternalTokenizerConfig(type="file", path=path, end_token="</s>")
 
 
 def test_a_template_splits_into_text_and_places() -> None:

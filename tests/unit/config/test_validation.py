@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
-from mixlab.config.exact import Ratio, Weight
+from mixlab.config.exact import Exact, Ratio, Weight
 from mixlab.config.loading import load_document
 from mixlab.config.schema import json_schema, render_reference
 from mixlab.config.validation import validate
@@ -37,6 +37,13 @@ class Samples(Settings):
     samples: int = Field(ge=1)
 
 
+class Limits(Settings):
+    most: Exact = Field(Fraction(1), gt=0)
+    least: Exact = Field(Fraction(4, 5), ge=Fraction(1, 2), le=1)
+    kinds: tuple[Literal["email", "phone"], ...] = Field(("email",), min_length=1)
+    pairs: tuple[int, ...] = Field((1, 2), min_length=2)
+
+
 class Training(Settings):
     """How to learn."""
 
@@ -56,6 +63,7 @@ class Study(Settings):
     training: Training | None = None
     origin: Annotated[Files | Generator, Field(discriminator="type")] | None = None
     sources: list[Annotated[Files | Generator, Field(discriminator="type")]] = Field([])
+    limits: Limits | None = None
     shares: Literal["natural"] | dict[Literal["en", "ja"], Weight] = "natural"
     instruction: Ratio | Literal["natural"] = Fraction(1, 2)
     budget: Tokens | Samples | None = None
@@ -194,6 +202,27 @@ def test_a_part_of_a_document_can_be_validated_alone(write: Write) -> None:
 def test_a_long_value_is_cut(problems_of: Any) -> None:
     (problem,) = problems_of(f"pair: {'x' * 500}\n")
     assert len(problem) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("most: 0", ["most: expected a number > 0 (like 0.5, 1/2, 50 %), got 0"]),
+        ("least: 1/3", ["least: expected a number >= 1/2 and <= 1 (like 0.5, 1/2, 50 %), got 1/3"]),
+        ("kinds: [emails]", ["kinds[0]: expected 'email' or 'phone', got 'emails'; did you mean 'email'?"]),
+        ("kinds: []", ["kinds: expected a list (each: 'email' or 'phone') that is not empty, got an empty list"]),
+        (
+            "pairs: [a]",
+            ["pairs: expected a list (each: a whole number) of at least 2 entries, got", "pairs[0]: expected"],
+        ),
+        ("pairs: [a, b]", ["pairs[0]: expected a whole number, got 'a'", "pairs[1]: expected a whole number, got 'b'"]),
+    ],
+)
+def test_a_bound_is_told_once_and_as_it_is(problems_of: Any, text: str, expected: list[str]) -> None:
+    found = problems_of(f"limits: {{{text}}}\n")
+    assert len(found) == len(expected)
+    for told, words in zip(found, expected, strict=True):
+        assert f"limits.{words}" in told
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """`sources.lock`: what planning knows of source files, and when it looks at them again."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from mixlab.plan.sources_lock import (
     locate_files,
     lock_hub,
     lock_source,
+    read_entries,
     read_lock,
     remember_files,
     select,
@@ -99,11 +102,86 @@ def test_without_a_lock_nothing_is_locked(tmp_path: Path) -> None:
     assert read_lock(tmp_path) == {}
 
 
-@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "[]", '{"sources": {"a": {}}}', '{"sources": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "[]", '{"sources": []}', '{"sources": 1}'])
 def test_a_lock_that_cannot_be_understood_is_told_with_its_cure(tmp_path: Path, text: str) -> None:
     (tmp_path / "sources.lock").write_text(text)
     with pytest.raises(ConfigError, match=r"sources\.lock: cannot be read .*run `mixlab lock`"):
         read_lock(tmp_path)
+
+
+_FILE = {"path": "a.jsonl", "bytes": 1, "digest": "0" * 64, "joined": False}
+_CARD = {"root": "lab", "paths": ["a.jsonl"], "joined_paths": [], "files": [_FILE]}
+_HUB = {"id": "acme/qa", "asked": "main", "revision": "0" * 40}
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ({}, "lacks 'files'"),
+        (1, "expected a mapping, got 1"),
+        (_CARD | {"files": [_FILE | {"digest": "zz"}]}, "a.jsonl: 'zz' is no sha256"),
+        (_CARD | {"files": [_FILE | {"digest": None}]}, "a.jsonl: None is no sha256"),
+        (_CARD | {"files": [_FILE | {"bytes": "many"}]}, "'many' no number of bytes"),
+        (_CARD | {"files": []}, "it names no file"),
+        (_CARD | {"files": 1}, "not iterable"),
+        (_CARD | {"files": [{"path": "a.jsonl"}]}, "missing 2 required positional arguments"),
+        ({"hub": _HUB | {"revision": "main"}}, "'main' is no commit"),
+    ],
+)
+def test_a_damaged_entry_is_told_with_its_source_and_cure_and_the_others_are_read(
+    tmp_path: Path, card: object, words: str
+) -> None:
+    (tmp_path / "sources.lock").write_text(
+        json.dumps({"sources": {"broken": card, "fine": _CARD, "far": {"hub": _HUB}}})
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_lock(tmp_path)
+    (told,) = map(str, caught.value.problems)
+    assert told.startswith("sources.lock: source 'broken' cannot be read (")
+    assert words in told
+    assert told.endswith("; run `mixlab lock broken`")
+    entries, _ = read_entries(tmp_path)
+    assert sorted(entries) == ["far", "fine"]
+
+
+def test_two_files_of_the_same_bytes_are_refused_and_both_named(root: Path) -> None:
+    (root / "data/copy.jsonl").write_bytes((root / "data/b.jsonl").read_bytes())
+    with pytest.raises(ConfigError) as caught:
+        lock_source("texts", configure("**/*.jsonl"), MACHINE, root)
+    (problem,) = caught.value.problems
+    assert problem.key == "sources.texts.origin.paths"
+    assert "'b.jsonl' and 'copy.jsonl' hold the same bytes" in problem.message
+    assert "remove one of them, or name in `paths` the files that count" in problem.message
+
+
+def test_a_file_that_two_patterns_name_counts_once_also_in_an_older_lock(root: Path) -> None:
+    config = configure("b.jsonl", "*.jsonl")
+    one = lock_source("texts", config, MACHINE, root)
+    assert [file.path for file in one.files] == ["b.jsonl"]
+    older = replace(one, files=(*one.files, *one.files))
+    assert older.find_copies() == []
+    assert older.settle(config) == one.settle(config)
+
+
+def test_a_joined_file_may_be_one_of_the_main_files(root: Path) -> None:
+    joined = {"paths": ["b.jsonl"], "format": "jsonl", "id": "{n}", "item": {"r": "{r}"}}
+    fields = {"item": {"text": "{text}"}}
+    origin = {"type": "files", "root": "lab", "paths": ["b.jsonl"], "format": "jsonl", "fields": fields}
+    raw = {"kind": "benchmark", "licence": "CC0-1.0", "origin": origin | {"joined": joined}}
+    one = lock_source("items", SourceConfig.model_validate(raw), MACHINE, root)
+    assert [(file.path, file.joined) for file in one.files] == [("b.jsonl", False), ("b.jsonl", True)]
+
+
+@pytest.mark.parametrize("pattern", [".", "./.", "**", "部*"])
+def test_a_pattern_that_names_folders_alone_is_told(root: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match=r"names a folder, not files; name those in it, such as '.*/\*'"):
+        lock_source("texts", configure(pattern), MACHINE, root)
+
+
+def test_a_link_below_the_root_may_lead_out_of_it(root: Path) -> None:
+    (root / "outside.jsonl").write_text('{"text": "three"}\n')
+    (root / "data/link.jsonl").symlink_to(root / "outside.jsonl")
+    assert [file.path for file in lock_source("texts", configure("link.jsonl"), MACHINE, root).files] == ["link.jsonl"]
 
 
 def test_a_file_is_hashed_the_first_time_it_is_seen_and_then_trusted(check: Check, hashed: Hashed) -> None:
@@ -278,6 +356,9 @@ def test_a_folder_saved_by_datasets_stands_for_its_arrow_files(root: Path) -> No
     assert [file.path for file in one.files] == ["saved/train/data-0.arrow"]
     with pytest.raises(ConfigError, match="holds several splits; name one, such as saved/train"):
         lock_source("texts", configure("saved", format="arrow"), MACHINE, root)
+    (folder / "state.json").write_text('{"_data_files": [{"filename": "../../b.jsonl"}]}')
+    with pytest.raises(ConfigError, match="is not as `datasets` saves it"):
+        lock_source("texts", configure("saved/train", format="arrow"), MACHINE, root)
     (folder / "state.json").write_text("[]")
     with pytest.raises(ConfigError, match="is not as `datasets` saves it"):
         lock_source("texts", configure("saved/train", format="arrow"), MACHINE, root)

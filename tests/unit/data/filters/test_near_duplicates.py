@@ -100,7 +100,7 @@ def test_seeds_and_thresholds_decide(tmp_path):
         for at in ("1/2", "4/5", "1")
     }
     assert found["1/2"] > found["4/5"] > found["1"]
-    with pytest.raises(ValidationError, match=r"must lie in \[0.5, 1\]"):
+    with pytest.raises(ValidationError, match="greater than or equal to 1/2"):
         NearDuplicates(threshold="1/3")
 
 
