@@ -27,6 +27,7 @@ _TOLD_BYTES = 1 << 30
 
 OnHashed = Callable[[str], None]
 """Hears now and then, in words, how far the hashing of a large file is."""
+EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,13 @@ class LockedSource:
     hub: LockedHub | None = None
 
     def digests(self, joined: bool = False) -> tuple[str, ...]:
-        """Digests of the main files, or of the joined ones; a path that was noted twice counts once."""
-        return tuple({file.path: file.digest for file in self.files if file.joined == joined}.values())
+        """Digests of the main files, or of the joined ones; a path that was noted twice counts once.
+
+        So do empty files, as a job that had nothing to write leaves them: they hold no record to come twice.
+        """
+        found = {file.path: file.digest for file in self.files if file.joined == joined}
+        empty = [path for path, digest in found.items() if digest == EMPTY_DIGEST]
+        return tuple(digest for path, digest in found.items() if path not in empty[1:])
 
     def find_copies(self) -> list[str]:
         """Say which files hold the same bytes as another of the main files, or of the joined ones, and the cure."""
@@ -71,7 +77,7 @@ class LockedSource:
         told = []
         for file in self.files:
             same = first.setdefault((file.digest, file.joined), file.path)
-            if same != file.path:
+            if same != file.path and file.digest != EMPTY_DIGEST:
                 told.append(
                     f"'{same}' and '{file.path}' hold the same bytes, so that their records would come twice; "
                     "remove one of them, or name in `paths` the files that count"

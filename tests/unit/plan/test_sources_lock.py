@@ -144,6 +144,13 @@ def test_a_damaged_entry_is_told_with_its_source_and_cure_and_the_others_are_rea
     assert sorted(entries) == ["far", "fine"]
 
 
+def test_empty_files_are_no_copies_of_each_other(root: Path) -> None:
+    for name in ("none.jsonl", "nothing.jsonl"):
+        (root / f"data/{name}").write_bytes(b"")
+    entry = lock_source("texts", configure("**/*.jsonl"), MACHINE, root)
+    assert len(entry.digests()) == len(set(entry.digests())) == len(entry.files) - 1
+
+
 def test_two_files_of_the_same_bytes_are_refused_and_both_named(root: Path) -> None:
     (root / "data/copy.jsonl").write_bytes((root / "data/b.jsonl").read_bytes())
     with pytest.raises(ConfigError) as caught:
