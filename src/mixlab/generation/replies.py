@@ -1,4 +1,4 @@
-"""What a chat endpoint replied, read by hand: endpoints differ in what they leave out, and some send anything at all."""
+"""What a chat endpoint replied, read by hand: endpoints differ in what they leave out, and some send anything."""
 
 import json
 from dataclasses import dataclass

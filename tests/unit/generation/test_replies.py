@@ -30,9 +30,9 @@ def test_a_body_that_is_nested_too_deeply_is_no_json() -> None:
 
 @pytest.mark.parametrize(("status", "fault"), [(400, RefusedError), (404, EndpointError)])
 def test_a_fault_that_is_told_in_a_deep_body_is_told(status: int, fault: type[Exception]) -> None:
-    with serve(lambda question, count: Answer(body=DEEP, status=status)) as server:
-        with pytest.raises(fault, match=rf"HTTP {status}: \["):
-            ask(open_client(server))
+    deep = Answer(body=DEEP, status=status)
+    with serve(lambda question, count: deep) as server, pytest.raises(fault, match=rf"HTTP {status}: \["):
+        ask(open_client(server))
 
 
 @pytest.mark.parametrize("count", [99999999999999999999999, -1, 1.5, "7", True, None, [1]])
