@@ -38,4 +38,5 @@ def list_keys(shown: DataShown, mixture: ShownMixture) -> list[str]:
     sources = [shown.source(name) for name in mixture.sources]
     checks = [source.contamination for source in sources if source.contamination]
     roots = [source.source for source in sources if source.source]
-    return [mixture.key, *roots, *checks, *(one.key for source in sources for one in source.filters)]
+    labels = [source.labels for source in sources if source.labels]
+    return [mixture.key, *roots, *checks, *labels, *(one.key for source in sources for one in source.filters)]

@@ -157,7 +157,7 @@ class FieldMapping(Settings):
     """From a record's fields to what its kind needs.
 
     raw: `text`. instruction: `user` and `assistant` (and `system`), or `messages`. benchmark: `item` (and `id`).
-    Surrounding white space of a message is dropped; raw text and items are taken as they are.
+    Blank lines around a message and white space at its end are dropped; raw text and items are taken as they are.
     """
 
     derive: dict[str, Derived] = Field(
@@ -252,7 +252,7 @@ def preset_mapping(preset: Preset) -> FieldMapping:
             )
         )
     if preset == "alpaca":
-        # an empty input leaves blank lines at the end, and white space around a message is dropped
+        # an empty input leaves blank lines at the end of the message, which are dropped
         return FieldMapping(user="{instruction}\n\n{input?}", assistant="{output}")
     if preset == "question_answer":
         return FieldMapping(user="{question}", assistant="{answer}")

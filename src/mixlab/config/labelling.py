@@ -117,7 +117,7 @@ class _Labelling(Settings):
 class LabelSettings(_Labelling):
     """Everything that decides the labels of a source's dialogues; keyword rules have no prompt."""
 
-    version: int = Field(default=1, ge=1, description="raised by hand when the code changes a label")
+    version: int = Field(default=2, ge=1, description="raised by hand when the code changes a label")
     engine: Answer = Field(description="who answers")
     prompt: LabelPrompt | None = Field(default=None, description="what is asked")
 

@@ -29,6 +29,7 @@ class ShownSource(Settings):
     contamination: Key | None = Field(default=None, description="key of its check; None: not checked")
     filters: tuple[ShownFilter, ...] = Field(default=(), description="in the order in which they were applied")
     source: Key | None = added(None, description="key of the source's own artifact, which says what reading left out")
+    labels: Key | None = added(None, description="part: key of the labels, which say how many could not be read")
 
 
 class ShownMixture(Settings):
@@ -84,6 +85,7 @@ class DataShown(Settings):
             "sources": tuple(sorted({source.source for source in self.sources if source.source})),
             "mixtures": tuple(sorted({mixture.key for mixture in self.mixtures})),
             "contamination": tuple(sorted(checks)),
+            "labels": tuple(sorted({source.labels for source in self.sources if source.labels})),
             "filters": tuple(sorted({one.key for source in self.sources for one in source.filters})),
             "counts": (self.counts,) if self.counts else (),
         }

@@ -1,5 +1,6 @@
 """The three forms of a record, and the check that one has its form."""
 
+import unicodedata
 from typing import Any, Literal, TypedDict
 
 Record = dict[str, Any]
@@ -17,9 +18,9 @@ class Message(TypedDict):
 def find_fault(kind: str, record: Any) -> str | None:
     """Say what keeps `record` from being a record of `kind`, or None.
 
-    raw: {"text"}, not blank. instruction: {"messages"}, at least one non-blank assistant turn after a user turn,
-    no turn blank, user and assistant in turn, ending with the assistant. benchmark: {"id", fields: text or list
-    of texts}.
+    raw: {"text"}, not blank (`is_blank`). instruction: {"messages"}, at least one non-blank assistant turn after a
+    user turn, no turn blank, user and assistant in turn, ending with the assistant. benchmark: {"id", fields: text or
+    list of texts}. No text holds a NUL or half of a surrogate pair.
     """
     if not isinstance(record, dict):
         return f"is a {type(record).__name__}, not an object"
@@ -34,9 +35,18 @@ def _fault_of_text(record: Record) -> str | None:
     text = record.get("text")
     if not isinstance(text, str):
         return f"`text` is {text!r}, not a text"
-    if not text.strip():
+    if is_blank(text):
         return "`text` is empty"
     return _fault_of_characters("`text`", text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: white space and invisible format characters such as U+200B and U+FEFF alone."""
+    if not text or text.isspace():
+        return True
+    if text[0].isprintable() and text[0] != " ":
+        return False
+    return all(one.isspace() or unicodedata.category(one) == "Cf" for one in text)
 
 
 def is_plain_dialogue(record: Any) -> bool:
@@ -49,7 +59,8 @@ def is_plain_dialogue(record: Any) -> bool:
         if type(message) is not dict:
             return False
         role, content = message.get("role"), message.get("content")
-        if type(content) is not str or not content or content.isspace():
+        # nearly every turn begins with a character that shows: one look at it, and no call, is what speed asks for
+        if type(content) is not str or ((content[:1] < "!" or not content[0].isprintable()) and is_blank(content)):
             return False
         if role == awaited:
             awaited = "assistant" if role == "user" else "user"
@@ -68,7 +79,7 @@ def _fault_of_messages(record: Record) -> str | None:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             return f"turn {at + 1} has no role of {', '.join(ROLES)}"
         content = message.get("content")
-        if not isinstance(content, str) or not content.strip():
+        if not isinstance(content, str) or is_blank(content):
             return f"turn {at + 1} ({message['role']}) is empty"
         if fault := _fault_of_characters(f"turn {at + 1} ({message['role']})", content):
             return fault
@@ -92,7 +103,9 @@ def _fault_of_item(record: Record) -> str | None:
 
 
 def _fault_of_characters(name: str, text: str) -> str | None:
-    """JSON can name half of a character beyond U+FFFF, and no file or tokenizer takes it."""
+    """JSON can name NUL, which no text needs, and half of a character beyond U+FFFF, which no tokenizer takes."""
+    if "\0" in text:
+        return f"{name} holds a NUL character (U+0000): the record is damaged or binary"
     if text.isascii():
         return None
     try:

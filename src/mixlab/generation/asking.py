@@ -9,8 +9,9 @@ from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.problems import UserError
 from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.data.records import Message
-from mixlab.generation.openai import ChatClient, ChatReply, EndpointError, RefusedError, UnansweredError
+from mixlab.generation.openai import ChatClient, EndpointError, RefusedError, UnansweredError
 from mixlab.generation.pacing import Stopped
+from mixlab.generation.replies import ChatReply
 
 UNANSWERED_IN_A_ROW = 20
 """After so many requests in a row without an answer, the endpoint counts as gone."""

@@ -16,7 +16,7 @@ from mixlab.config.problems import DataError
 from mixlab.data.labels.questions import REFUSED
 from mixlab.data.records import Message
 from mixlab.generation.decoding import SeededChoice, build_batches
-from mixlab.generation.openai import ChatReply
+from mixlab.generation.replies import ChatReply
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -10,7 +10,8 @@ from mixlab.data.labels.asking import Ask
 from mixlab.data.labels.questions import Question, Reply
 from mixlab.data.records import Message
 from mixlab.generation.asking import ask_all
-from mixlab.generation.openai import ChatClient, ChatReply
+from mixlab.generation.openai import ChatClient
+from mixlab.generation.replies import ChatReply
 
 if TYPE_CHECKING:
     from mixlab.generation.hf_chat import HfChat

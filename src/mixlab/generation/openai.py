@@ -1,7 +1,6 @@
 """A client of OpenAI-compatible chat endpoints: vLLM, transformers serve, llama.cpp, commercial ones.
 
-On urllib3, which is pinned here anyway. A reply is read by hand, since endpoints differ in what they leave out. What a
-server says is shown cut short and without the key.
+On urllib3, which is pinned here anyway. What a server says is shown cut short and without the key.
 """
 
 import json
@@ -20,27 +19,19 @@ from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError, UserError, did_you_mean
 from mixlab.data.records import Message
 from mixlab.generation.pacing import Pacer, build_backoff
+from mixlab.generation.replies import ChatReply, read_error, read_models, read_reply
 
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """An endpoint that asks for a longer pause is not waited for."""
-LARGEST_REPLY_BYTES = 64 * 2**20
+LARGEST_REPLY_BYTES = 16 * 2**20
+"""The longest reply that settings can ask for has a million tokens, some 5 MB of text."""
 
 _CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _REFUSED = frozenset({400, 413, 422})
-
-
-@dataclass(frozen=True)
-class ChatReply:
-    """What a model replied, why it ended (stop, length, content_filter …), and the tokens counted by its endpoint."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int = 0
-    response_tokens: int = 0
 
 
 class EndpointError(UserError):
@@ -123,10 +114,7 @@ class ChatClient:
                 f"{self._where}: cannot be reached ({_describe(error)}); start it, or mend machine.endpoints"
             ) from None
         self._check_key(status)
-        try:
-            return sorted(str(model["id"]) for model in json.loads(body)["data"]) if status == 200 else []
-        except (ValueError, KeyError, TypeError):
-            return []
+        return read_models(body) if status == 200 else []
 
     def _try(self, body: bytes, model: str) -> ChatReply | _Fault:
         try:
@@ -194,13 +182,7 @@ class ChatClient:
         return f"; is '{model}' one of its models, and the url right (it mostly ends in /v1)?{hint}{known}"
 
     def _quote(self, reply: bytes) -> str:
-        text = reply[:4_000].decode(errors="replace")
-        try:
-            said = json.loads(reply)
-            said = said.get("error", said.get("detail", said)) if isinstance(said, dict) else said
-            text = str(said["message"] if isinstance(said, dict) and "message" in said else said)
-        except ValueError:
-            pass
+        text = read_error(reply)
         if self._key:
             text = text.replace(self._key, "(hidden)")
         text = " ".join(text.split())
@@ -218,32 +200,6 @@ def build_request(messages: Sequence[Message], settings: ChatModelSettings) -> d
     given = {name: value for name, value in optional.items() if value is not None}
     body = {"model": settings.model, "messages": list(messages), settings.max_tokens_name: settings.max_tokens}
     return {**body, "stream": False, **given, **settings.extra}
-
-
-def read_reply(body: bytes) -> ChatReply:
-    """Read a reply; text and token counts may be missing. Raises ValueError saying what else is wrong with it."""
-    try:
-        reply = json.loads(body)
-    except ValueError:
-        raise ValueError(f"the reply is no JSON ({len(body)} bytes)") from None
-    choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise ValueError("the reply has no choices")
-    message = choices[0].get("message")
-    if not isinstance(message, dict):
-        raise ValueError("the reply's choice has no message")
-    text, usage = message.get("content"), reply.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    return ChatReply(
-        text if isinstance(text, str) else "",
-        str(choices[0].get("finish_reason") or "unknown"),
-        _count(counts.get("prompt_tokens")),
-        _count(counts.get("completion_tokens")),
-    )
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
 
 
 def _describe(error: Exception) -> str:

@@ -125,13 +125,16 @@ class DataExpansion:
             data = self._filtered(data, settings, checked, self.label("filter", name, "contamination"))
         return data
 
-    def _labelled(self, name: str, category: str) -> Dataset:
+    def labels(self, name: str) -> Node:
+        """Add the labels of a source, behind all that filters it."""
         data, config = self.dataset(name), self.study.sources[name]
         labeller = self.study.labellers[config.labeller or ""]
         spec = self.once(f"label {config.labeller}", lambda: specs.LabelSpec(label=labeller.to_settings()))
-        labels = self.plan.add(spec, data.parents(), self.label("label", name), data.reads())
-        where = self.label("filter", name, f"label {category}")
-        return self._filtered(data, LabelFilter(category=category), {"labels": (labels.key,)}, where)
+        return self.plan.add(spec, data.parents(), self.label("label", name), data.reads())
+
+    def _labelled(self, name: str, category: str) -> Dataset:
+        beside, where = {"labels": (self.labels(name).key,)}, self.label("filter", name, f"label {category}")
+        return self._filtered(self.dataset(name), LabelFilter(category=category), beside, where)
 
     def _filtered(self, data: Dataset, settings: FilterSettings, beside: Roles, where: str) -> Dataset:
         spec = specs.FilterSpec(filter=settings)

@@ -116,7 +116,7 @@ def _shorten(data: DataExpansion, label: str) -> str:
 
 
 def _show_source(data: DataExpansion, name: str, permissions: Mapping[str, _Permission]) -> ShownSource:
-    root = name.partition("/")[0]
+    root, _, category = name.partition("/")
     return ShownSource(
         name=name,
         licence=data.study.sources[root].licence,
@@ -125,6 +125,7 @@ def _show_source(data: DataExpansion, name: str, permissions: Mapping[str, _Perm
         contamination=data.contamination(root).key,
         filters=tuple(_show_filters(data, name)),
         source=data.source(root).key,
+        labels=data.labels(root).key if category else None,
     )
 
 

@@ -33,6 +33,8 @@ class Spec(Settings):
 class SourceSpec(Spec):
     """The records of a source: generated, or read from files known by their digests."""
 
+    version: int = 2
+
     source: SourceSettings
 
 

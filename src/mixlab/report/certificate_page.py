@@ -8,6 +8,7 @@ from mixlab.config.report_data import DataShown, ShownAssumption, ShownMixture, 
 from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import Line, list_axes, list_sources, read_total
 from mixlab.report.data import DataFigures
+from mixlab.report.data_labels import list_label_cautions
 from mixlab.report.data_reading import list_reading_cautions, summarise_reading
 from mixlab.report.data_tables import (
     build_assumptions_table,
@@ -83,7 +84,7 @@ def list_cautions(shown: DataShown, mixture: ShownMixture, figures: DataFigures)
     """What a reader must know of a mixture before using it: lost data, repetition, contamination, licences."""
     certificate, _ = figures.certificates[mixture.key]
     sources = _list_sources(shown, mixture)
-    cautions = list_reading_cautions(figures, sources)
+    cautions = list_reading_cautions(figures, sources) + list_label_cautions(figures, sources)
     cautions += list_loss_cautions(mixture, certificate)
     cautions += [
         f"Source {line.part} is repeated {line.epochs:.2f} times: more than {MANY_EPOCHS} epochs."

@@ -27,7 +27,8 @@ class Check:
 class DataFigures:
     """The figures by key; a key that is not in here belongs to an artifact that is not at hand.
 
-    `certificates`: in rows, with the digest of the file beside each. `filters` and `sources`: their index cards.
+    `certificates`: in rows, with the digest of the file beside each. `filters`, `sources` and `labels`: their index
+    cards.
     """
 
     certificates: dict[str, tuple[Figures, str]] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class DataFigures:
     filters: dict[str, Figures] = field(default_factory=dict)
     counts: Path | None = None
     sources: dict[str, Figures] = field(default_factory=dict)
+    labels: dict[str, Figures] = field(default_factory=dict)
 
 
 def load_data_figures(shown: DataShown, folders: Mapping[str, Path]) -> DataFigures:
@@ -53,11 +55,11 @@ def load_data_figures(shown: DataShown, folders: Mapping[str, Path]) -> DataFigu
         if key in folders:
             index = read_json(folders[key] / "index.json")
             checks[key] = Check(index["records"], index["contaminated"], tuple(index["benchmarks"]))
-    filters, sources = (
+    filters, sources, labels = (
         {key: read_json(folders[key] / "index.json") for key in keys[role] if key in folders}
-        for role in ("filters", "sources")
+        for role in ("filters", "sources", "labels")
     )
-    figures = DataFigures(certificates, checks, filters, folders.get(shown.counts or ""), sources)
+    figures = DataFigures(certificates, checks, filters, folders.get(shown.counts or ""), sources, labels)
     _check_fit(shown, figures)
     return figures
 

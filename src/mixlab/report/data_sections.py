@@ -7,6 +7,7 @@ from mixlab.data.mixtures.certificate import MANY_EPOCHS
 from mixlab.report.certificate_figures import list_axes, list_sources, read_total
 from mixlab.report.certificate_page import list_loss_cautions, show_epochs
 from mixlab.report.data import DataFigures
+from mixlab.report.data_labels import list_label_cautions
 from mixlab.report.data_reading import list_reading_cautions, summarise_reading
 from mixlab.report.data_tables import (
     NOT_HERE,
@@ -53,8 +54,8 @@ def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[s
 
 
 def list_data_cautions(shown: DataShown, figures: DataFigures) -> list[str]:
-    """What a reader must know of the data: lost ends of files, sources that mixtures hardly hold, unknown licences."""
-    cautions = list_reading_cautions(figures, shown.sources)
+    """What a reader must know of the data: lost ends of files, unread labels, sources hardly held, unknown licences."""
+    cautions = list_reading_cautions(figures, shown.sources) + list_label_cautions(figures, shown.sources)
     for mixture in shown.mixtures:
         certificate, _ = figures.certificates.get(mixture.key, (None, ""))
         found = list_loss_cautions(mixture, certificate) if certificate else []

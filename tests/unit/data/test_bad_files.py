@@ -101,6 +101,8 @@ def test_utf_16_and_utf_32_are_told_by_their_mark(tmp_path: Path, encoding: str,
     [
         (b'{"q": "\x00", "a": "x"}', "holds a NUL byte at position 7"),
         ('{"q": "日", "a": "x"}'.encode("shift_jis"), "wrong UTF-8: byte 0x93"),
+        (rb'{"q": "\u0000", "a": "x"}', "turn 1 (user) holds a NUL character (U+0000)"),
+        (rb'{"q": "\u200b\ufeff ", "a": "x"}', "turn 1 (user) is empty"),
         (rb'{"q": "\ud83d", "a": "x"}', "turn 1 (user) holds half of a surrogate pair (U+D83D)"),
         (b'{"q": ' + b"9" * 5000 + b', "a": "x"}', "malformed JSON: Exceeds the limit"),
         (b"[" * 100_000, "malformed JSON: nested too deeply"),

@@ -72,8 +72,21 @@ def test_a_reply_that_was_cut_off_counts_by_its_first_line_alone() -> None:
     assert read("<think>so\n\nmath", "length") is None
 
 
-@pytest.mark.parametrize("reason", [REFUSED, UNANSWERED, "content_filter", "tool_calls"])
-def test_a_reply_that_ended_for_another_reason_is_no_answer(reason: str) -> None:
+@pytest.mark.parametrize("reason", ["max_tokens", "MAX_TOKENS", "model_length"])
+def test_servers_have_several_names_for_a_reply_that_was_cut_off(reason: str) -> None:
+    assert read("Category: math\nThe dialogue asks for a su", reason) == "math"
+    assert read("The dialogue asks for a sum.\nCategory: math", reason) is None
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos_token", "eos", "end_turn", "stop_sequence", "STOP", "unknown", "new"])
+def test_a_reply_that_came_to_its_end_is_an_answer_whatever_the_server_calls_that(reason: str) -> None:
+    assert read("math", reason) == "math"
+
+
+@pytest.mark.parametrize(
+    "reason", [REFUSED, UNANSWERED, "content_filter", "tool_calls", "function_call", "tool_use", "SAFETY", "refusal"]
+)
+def test_a_reply_that_was_withheld_or_calls_a_tool_is_no_answer(reason: str) -> None:
     assert read("math", reason) is None
 
 

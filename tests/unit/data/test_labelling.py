@@ -139,6 +139,55 @@ def test_unparsable_dialogues_may_count_as_a_category_and_are_still_listed(tmp_p
     assert (index["unparsable"], index["categories"]["math"], index["on_unparsable"]) == (1, 1, "math")
 
 
+def mumble(number: int, attempt: int) -> Reply:
+    return Reply("I think\nit is " + "about " * 50, "length")
+
+
+@pytest.mark.parametrize(("count", "policy"), [(1, "exclude"), (30, "exclude"), (30, "math")])
+def test_a_model_of_which_no_answer_can_be_read_is_no_success(tmp_path: Path, count: int, policy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        label(tmp_path, build_settings(on_unparsable=policy), dialogues(range(count)), count, Model(mumble))
+    said = str(caught.value)
+    assert f"tiny: none of {count} dialogues got an answer that can be read" in said
+    assert "ended by 'length': 'I think it is about" in said
+    assert "raise the engine's max_tokens" in said
+    assert len(said) < 700
+
+
+def test_a_model_that_answers_nothing_readable_is_not_asked_about_the_whole_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelling, "_WINDOW_QUESTIONS", 5)
+    model = Model(mumble)
+    with pytest.raises(DataError, match="none of 5 dialogues"):
+        label(tmp_path, build_settings(), dialogues(range(50)), 50, model)
+    assert len(model.asked) == 5
+
+
+def test_the_few_dialogues_of_a_small_source_count_as_the_category_that_settings_name(tmp_path: Path) -> None:
+    labels, _, index = read(label(tmp_path, build_settings(on_unparsable="math"), dialogues([0]), 1, Model(mumble)))
+    assert (labels, index["unparsable"]) == ([MATH], 1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "policy", "told"),
+    [
+        (1, "exclude", None),
+        (2, "exclude", "tiny: 2 of 10 dialogues (20 %) got no answer that can be read; they are left out"),
+        (9, "math", "tiny: 9 of 10 dialogues (90 %) got no answer that can be read; they count as math"),
+    ],
+)
+def test_many_unparsable_answers_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: int, policy: str, told: str | None
+) -> None:
+    model = Model(lambda number, attempt: mumble(number, attempt) if number < bad else named(number, attempt))
+    label(tmp_path, build_settings(on_unparsable=policy), dialogues(range(10)), 10, model)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.partition(":")[2] for message in warnings] == (
+        [] if told is None else [told.partition(":")[2] + ": see unparsable.jsonl"]
+    )
+
+
 def test_a_refused_dialogue_is_unparsable_at_once(tmp_path: Path) -> None:
     model = Model(lambda number, attempt: Reply("too long", REFUSED) if number == 1 else named(number, attempt))
     labels, unparsable, _ = read(label(tmp_path, build_settings(), dialogues(range(3)), 3, model))

@@ -28,7 +28,7 @@ TEXTS = (
     "  The harbor\r\n",
     "it ends by <|end|>, says <|user|>",
     "a \N{REPLACEMENT CHARACTER} that was written",
-    "lines\N{LINE SEPARATOR}and\x00𠮷",
+    "lines\N{LINE SEPARATOR}and\x01𠮷",
     "".join(f"The harbor of Luna has {number} ships. " for number in range(4000)),
 )
 END = 1
@@ -138,7 +138,8 @@ def test_documents_that_no_text_can_say_are_told_and_left_out(tmp_path: Path, to
         "nothing but its end token": [END],
         f"holds the special token <|user|> (token 2), {special}": [ids[0], 2, 3, *ids[1:]],
         f"holds the special token <|end|> (token {len(ids)}), {special}": [*ids, *ids],
-        "blank: its tokens are white space alone": encode(tokenizer, " \n"),
+        "blank: its tokens are white space and invisible characters alone": encode(tokenizer, " \u200b\n"),
+        "holds a NUL character, which no source takes": encode(tokenizer, "The\0harbor"),
         "bytes that are no UTF-8: its text would have U+FFFD instead": spell(tokenizer, "港".encode()[:2]),
     }
     write(tmp_path / "a", [ids, *cases.values(), ids])

@@ -52,9 +52,13 @@ def test_every_passing_fault_ends_in_a_label(tmp_path: Path) -> None:
 
 
 def test_later_attempts_have_another_seed_and_the_retry_temperature(tmp_path: Path) -> None:
-    with serve(lambda question, count: Answer("hm")) as server:
-        assert label(server, tmp_path, 1, attempts=3) == [UNPARSABLE]
-        sent = [(request["seed"], request["temperature"]) for request in server.requests]
+    with serve(lambda question, count: Answer("hm") if question == "0" else Answer()) as server:
+        assert label(server, tmp_path, 2, attempts=3, concurrency=1) == [UNPARSABLE, MATH]
+        sent = [
+            (request["seed"], request["temperature"])
+            for request in server.requests
+            if "0" in str(request["messages"][-1])
+        ]
     assert sent == [(0, 0.0), (1, 0.7), (2, 0.7)]
 
 

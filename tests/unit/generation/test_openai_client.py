@@ -13,8 +13,9 @@ from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError
 from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.generation.asking import UNANSWERED_IN_A_ROW, ask_all
-from mixlab.generation.openai import ChatClient, ChatReply, EndpointError, RefusedError, UnansweredError
+from mixlab.generation.openai import ChatClient, EndpointError, RefusedError, UnansweredError
 from mixlab.generation.pacing import Pacer, Stopped
+from mixlab.generation.replies import ChatReply
 
 SECRET = "not-a-real-key-0123456789"
 MODEL = ChatModelSettings(model="tiny")
@@ -63,6 +64,7 @@ def test_a_request_holds_what_the_settings_say_and_leaves_out_what_they_leave_nu
         Answer(body=b"<html>busy</html>"),
         Answer(body=b'{"choices": []}'),
         Answer(body=b"[]"),
+        Answer(body=b"[" * 200_000),
         Answer(body=b'{"choices": [{"text": "x"}]}'),
         Answer(delay_seconds=0.6),
     ],

@@ -71,7 +71,7 @@ def test_a_discarded_run_is_made_again_only_for_an_average_that_is_unfinished(pl
 def test_tracked_and_absent_is_fetched_when_read_and_left_alone_when_not(plan: Plan) -> None:
     wanted = demand(plan, tracked=names(plan) - names(plan, "report", "aggregate"))
     assert stages(plan, wanted.run) == {"report", "aggregate"}
-    assert stages(plan, wanted.fetch) == {"scores", "mixture", "contamination", "filter", "counts", "source"}
+    assert stages(plan, wanted.fetch) == {"scores", "mixture", "contamination", "label", "filter", "counts", "source"}
 
 
 def test_what_is_here_is_not_fetched_though_it_is_tracked(plan: Plan) -> None:

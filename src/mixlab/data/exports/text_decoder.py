@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mixlab.config.problems import DataError
+from mixlab.data.records import is_blank
 from mixlab.data.tokens.coverage import find_coverage
 from mixlab.data.tokens.cutting import LONGEST_CHARACTERS, cut_text
 from mixlab.data.tokens.tokenizer import describe_tokenizer, load_tokenizer_file
@@ -92,8 +93,10 @@ class TextDecoder:
                 yield np.concatenate([np.array(one.ids, np.int64) for one in encoded])
 
     def _compare(self, ids_M: np.ndarray, text: str, again_M: np.ndarray) -> Decoded:
-        if not text or text.isspace():
-            return Decoded("", "blank: its tokens are white space alone")
+        if is_blank(text):
+            return Decoded("", "blank: its tokens are white space and invisible characters alone")
+        if "\0" in text:
+            return Decoded("", "holds a NUL character, which no source takes")
         if np.array_equal(ids_M, again_M):
             return Decoded(text)
         if _REPLACEMENT in text:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.origins import FileLayout
-from mixlab.data.files.columns import rows_of_batch
+from mixlab.data.files.columns import find_twice, rows_of_batch
 from mixlab.data.files.rows import MIB, BrokenFile, Row, Stretch
 
 _FILE_MAGIC = b"ARROW1\x00\x00"
@@ -21,6 +21,9 @@ def read_arrow(path: Path, layout: FileLayout, stretch: Stretch, columns: frozen
     number = stretch.rows
     try:
         mapped = MappedArrow(path)
+        if twice := find_twice(mapped.schema, columns):
+            yield Row(0, fault=twice)
+            return
         for batch, end in mapped.batches(stretch):
             chosen = batch.select([name for name in batch.schema.names if name in columns])
             last = number + batch.num_rows
@@ -72,7 +75,7 @@ class MappedArrow:
         self._source = pa.BufferReader(pa.py_buffer(self._map))
         if self._map[: len(_FILE_MAGIC)] == _FILE_MAGIC:
             self._source.seek(len(_FILE_MAGIC))
-        self._schema = pa.ipc.read_schema(pa.ipc.read_message(self._source))
+        self.schema = pa.ipc.read_schema(pa.ipc.read_message(self._source))
         self._first = self._source.tell()
         self._resident = 0
 
@@ -92,7 +95,7 @@ class MappedArrow:
             if message.type != "record batch":
                 raise BrokenFile(f"a {message.type} stands where a record batch is expected; save it with `datasets`")
             at = self._source.tell()
-            yield pa.ipc.read_record_batch(message, self._schema), at
+            yield pa.ipc.read_record_batch(message, self.schema), at
 
     def release(self, read_bytes: int) -> None:
         """Hear that about so many bytes were read, and let go of the pages now and then.

@@ -3,7 +3,25 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mixlab.data.files.rows import Row, too_large, utf8_fault
+from mixlab.data.files.rows import Row, too_large, twice_fault, utf8_fault
+
+
+def find_twice(schema: Any, wanted: frozenset[str]) -> str | None:
+    """Say which columns of a pyarrow Schema, or fields within a column that is read, have one name."""
+    if fault := twice_fault(schema.names):
+        return f"the columns: {fault}"
+    for name in schema.names:
+        if name in wanted and (fault := _find_twice_within(schema.field(name).type)):
+            return f"the fields of column {name}: {fault}"
+    return None
+
+
+def _find_twice_within(kind: Any) -> str | None:
+    import pyarrow as pa
+
+    inner = [kind.field(at) for at in range(kind.num_fields)]
+    fault = twice_fault(field.name for field in inner) if pa.types.is_struct(kind) else None
+    return fault or next((found for field in inner if (found := _find_twice_within(field.type))), None)
 
 
 def rows_of_batch(batch: Any, rows_before: int, limit_bytes: int) -> Iterator[Row]:

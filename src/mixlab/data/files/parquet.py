@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.origins import FileLayout
-from mixlab.data.files.columns import rows_of_batch
+from mixlab.data.files.columns import find_twice, rows_of_batch
 from mixlab.data.files.parquet_pages import read_pages
 from mixlab.data.files.rows import MIB, BrokenFile, Row, Stretch
 
@@ -25,6 +25,9 @@ def read_parquet(path: Path, layout: FileLayout, stretch: Stretch, columns: froz
     number = 0
     try:
         with pq.ParquetFile(str(path), pre_buffer=False, buffer_size=MIB) as file:
+            if twice := find_twice(file.schema_arrow, columns):
+                yield Row(0, fault=twice)
+                return
             for group in _groups(file, path, columns, layout.max_record_mib * MIB):
                 number = group.rows_before
                 if group.start >= stretch.offset and (stretch.end is None or group.start < stretch.end):

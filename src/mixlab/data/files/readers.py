@@ -100,10 +100,10 @@ def read_rows(
             last = max(last, row.number)
             yield row
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield Row(last + 1, fault=f"the gzip file is broken: {error}", stops=True)
+        yield Row(last + 1, fault=f"the gzip file is broken: {error}; the rest of the file is not read", stops=True)
         return
     except BrokenFile as error:
-        yield Row(last + 1, fault=str(error), stops=True)
+        yield Row(last + 1, fault=f"{error}; the rest of the file is not read", stops=True)
         return
     if last == 0 and stretch == WHOLE:
         yield Row(0, fault=_EMPTY)

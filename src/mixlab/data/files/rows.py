@@ -1,5 +1,7 @@
 """What readers of files hand over: rows, or the reasons why there are none."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +51,12 @@ def nul_fault(data: bytes) -> str | None:
     if at < 0:
         return None
     return f"holds a NUL byte at position {at}: the file is damaged, binary, or in another encoding than UTF-8"
+
+
+def twice_fault(names: Iterable[str]) -> str | None:
+    """Say which columns have one name, so that none of them can be meant by it; nameless ones mean nothing anyway."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    return f"{', '.join(twice)} stands there more than once" if twice else None
 
 
 def utf8_fault(error: UnicodeDecodeError) -> str:

@@ -2,13 +2,12 @@
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from mixlab.config.origins import FileLayout
-from mixlab.data.files.rows import MIB, Row, Stretch, nul_fault, too_large, utf8_fault
+from mixlab.data.files.rows import MIB, Row, Stretch, nul_fault, too_large, twice_fault, utf8_fault
 from mixlab.data.files.text import decode
 from mixlab.data.files.unpacking import open_unpacked
 
@@ -135,9 +134,8 @@ def read_table(path: Path, layout: FileLayout, stretch: Stretch) -> Iterator[Row
             if feed.fault:
                 yield Row(0, fault=f"the row of column names: {feed.fault}")
                 return
-            # nameless columns are no fault: no field can mean them
-            if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
-                yield Row(0, fault=f"the row of column names: {', '.join(twice)} stands there more than once")
+            if twice := twice_fault(columns):
+                yield Row(0, fault=f"the row of column names: {twice}")
                 return
         if stretch.offset:
             file.seek(stretch.offset)

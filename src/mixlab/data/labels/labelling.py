@@ -33,6 +33,11 @@ _WINDOW_QUESTIONS = 4096
 _WINDOW_CHARACTERS = 8_000_000
 _PROGRESS_SECONDS = 30.0
 _NAMED_RECORDS = 10
+_SHOWN_CHARACTERS = 200
+_FEWEST_TO_DOUBT = 20
+
+MANY_UNPARSABLE = 0.1
+"""From this share of a source's dialogues on, unparsable answers are a warning."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,55 @@ class _Labels:
     settings: LabelSettings
     values: NDArray[np.uint8]
     attempts: Counter[int] = field(default_factory=Counter)
+    settled: int = 0
     unparsable: int = 0
+    last: Reply | None = None
+    """The last reply that could not be read."""
 
     def settle(self, ordinal: int, replies: list[Reply], stream: TextIO) -> None:
         """Take the first answer among `replies`, or note that there is none."""
         self.attempts[len(replies)] += 1
+        self.settled += 1
         found = next((label for reply in replies if (label := parse_reply(reply)) is not None), None)
         if found is None:
             self.unparsable += 1
+            self.last = replies[-1]
             reasons = [reply.finish_reason for reply in replies]
             texts = [reply.text for reply in replies]
             write_line(stream, {"record": ordinal, "replies": texts, "finish_reasons": reasons})
             fallback = self.settings.on_unparsable
             found = UNPARSABLE if fallback == "exclude" else CATEGORIES.index(fallback)
         self.values[ordinal] = found
+
+    def check(self) -> None:
+        """Raise DataError when not one answer could be read: `on_unparsable` is for some dialogues, not for all.
+
+        A category that it names is what the few dialogues of a small source count as, all of them unparsable or not.
+        """
+        fewest = 1 if self.settings.on_unparsable == "exclude" else _FEWEST_TO_DOUBT
+        if self.last is None or self.unparsable < max(self.settled, fewest):
+            return
+        said = " ".join(self.last.text.split())
+        shown = said if len(said) <= _SHOWN_CHARACTERS else said[: _SHOWN_CHARACTERS - 1] + "…"
+        raise DataError(
+            f"{self.settings.label}: none of {self.unparsable} dialogues got an answer that can be read, so that this "
+            f"model labels nothing. Its last reply, which ended by '{self.last.finish_reason}': {shown!r}; raise the "
+            "engine's max_tokens where replies are cut off, mend the labeller's prompt, or name another model; replies "
+            "are stored and the same question is not asked again"
+        )
+
+    def tell(self) -> None:
+        """Warn when many answers could not be read."""
+        if self.unparsable > MANY_UNPARSABLE * self.settled:
+            done = self.settings.on_unparsable
+            log.warning(
+                "%s: %d of %d dialogues (%.0f %%) got no answer that can be read; they %s: see unparsable.jsonl",
+                self.settings.label,
+                self.unparsable,
+                self.settled,
+                100 * self.unparsable / self.settled,
+                "are left out" if done == "exclude" else f"count as {done}",
+            )
 
 
 def count_work(settings: LabelSettings, records: Records, store: Path) -> Work:
@@ -105,7 +145,8 @@ def label_records(
     replies, finish_reasons}; `index.json`. `ask` is None for keyword rules, which need no store. Every answer is
     committed to `store` as soon as it arrives, and the bytes written follow from the store alone. Memory: a byte a
     record and one window of questions. Returns what this run asked and spent. Raises DataError for a record that is
-    no dialogue, when the store cannot be used, and at the end for questions that no try could get answered.
+    no dialogue, when the store cannot be used, when not one answer of a window can be read, and at the end for
+    questions that no try could get answered.
     """
     labels = _Labels(settings, np.full(total, NOT_ASKED, dtype=np.uint8))
     with (out / "unparsable.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
@@ -133,10 +174,14 @@ def _ask_all(answers: Answers, records: Records, work: Work, labels: _Labels, st
                 failed.append(ordinal)
             else:
                 labels.settle(ordinal, found[question.digest], stream)
+        # a model that answered nothing readable in a whole window is not paid for another
+        if not failed:
+            labels.check()
         progress.done += len(window)
         progress.tell()
     if failed:
         raise DataError(_render_failure(failed, answers))
+    labels.tell()
     told = f"{answers.asked} asked, {answers.prompt_tokens} prompt and {answers.response_tokens} response tokens"
     log.info("%s: %s, %d of %d unparsable", answers.settings.label, told, labels.unparsable, work.dialogues)
     return {"asked": told}

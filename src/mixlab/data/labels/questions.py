@@ -17,6 +17,16 @@ OMITTED = "\n[…]\n"
 REFUSED, UNANSWERED = "refused", "unanswered"
 """Finish reasons of questions without an answer: the endpoint would not take it; no try came through."""
 
+_CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "model_context_window_exceeded", "incomplete"})
+"""What servers call a reply that is not whole: OpenAI, Anthropic, TGI, Mistral."""
+_NO_ANSWER = frozenset(
+    {REFUSED, UNANSWERED, "content_filter", "safety", "refusal", "recitation", "blocklist", "prohibited_content"}
+    | {"tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort", "cancelled"}
+    | {"insufficient_system_resource"}
+)
+"""What servers call a reply that is none: withheld, a call of a tool, broken off. Any other end is that of an answer:
+stop, eos, eos_token, end_turn, stop_sequence and whatever is in use next."""
+
 _MARK = re.compile(r"<(/?dialogue)>", re.IGNORECASE)
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -99,15 +109,16 @@ def parse_reply(reply: Reply) -> int | None:
 
     A line is an answer when it is one of the four words, alone or after `Category:`, with or without marks around it.
     What counts is the last line with text; of a reply that was cut off, the first, since its last may be half a line.
-    Thoughts between <think> and </think> are no answer.
+    Thoughts between <think> and </think> are no answer, nor is a reply that was withheld, broken off or calls a tool.
     """
+    reason = reply.finish_reason.lower()
     text = unicodedata.normalize("NFKC", _THOUGHT.sub("", reply.text))
     if "<think>" in text:
         return None
     # models whose chat template opens the thought reply with its end alone
     lines = [line for line in text.rpartition("</think>")[2].splitlines() if line.strip()]
-    if not lines or reply.finish_reason not in ("stop", "length", "unknown"):
+    if not lines or reason in _NO_ANSWER:
         return None
-    found = _ANSWER.fullmatch(lines[0 if reply.finish_reason == "length" else -1])
+    found = _ANSWER.fullmatch(lines[0 if reason in _CUT else -1])
     categories: list[str] = [*CATEGORIES]
     return categories.index(found["category"].lower()) if found else None

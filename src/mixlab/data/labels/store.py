@@ -54,7 +54,14 @@ class LabelStore:
     def add(self, replies: Sequence[tuple[bytes, int, Reply]]) -> None:
         """Commit replies, each with its question and the number of its attempt; an answer that is there stays."""
         rows = [
-            (question, attempt, _storable(one.text), one.finish_reason, one.prompt_tokens, one.response_tokens)
+            (
+                question,
+                attempt,
+                _storable(one.text),
+                _storable(one.finish_reason),
+                one.prompt_tokens,
+                one.response_tokens,
+            )
             for question, attempt, one in replies
         ]
         with self._explained():
@@ -102,5 +109,5 @@ class LabelStore:
 
 
 def _storable(text: str) -> str:
-    """SQLite holds UTF-8; a lone surrogate in a reply has none."""
+    """SQLite holds UTF-8; a lone surrogate in what a server said has none."""
     return text.encode("utf-8", "replace").decode()

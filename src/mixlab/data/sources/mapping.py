@@ -1,6 +1,9 @@
 """From a file's object to a record: the declared fields, applied."""
 
+import json
+import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +21,8 @@ from mixlab.config.fields import (
 )
 from mixlab.data.records import Record
 
+_SHOWN_DIGITS = 40
+
 
 class FieldFault(ValueError):
     """A record lacks a field, or the field holds something else than declared."""
@@ -32,17 +37,28 @@ def build_record(kind: str, fields: FieldMapping, row: Any, number: int) -> Reco
         raise FieldFault(f"is a {type(row).__name__}, not an object with fields")
     row = row | {name: derive(rule, row) for name, rule in fields.derive.items()}
     if kind == "raw":
-        return {"text": fill(fields.text if fields.text is not None else "{text}", row)}
+        return {"text": _fill_text(fields.text if fields.text is not None else "{text}", row)}
     if kind == "benchmark":
         return {"id": item_id(fields.id, row, number)} | fill_item(fields.item, row)
     if fields.messages is not None:
         return {"messages": _mapped_turns(fields.messages, row)}
-    given = (("system", fields.system), ("user", fields.user), ("assistant", fields.assistant))
-    return {
-        "messages": [
-            {"role": role, "content": fill(template, row).strip()} for role, template in given if template is not None
-        ]
-    }
+    # an answer may be a number
+    given = (
+        ("system", fields.system, _fill_text),
+        ("user", fields.user, _fill_text),
+        ("assistant", fields.assistant, fill),
+    )
+    said = ((role, fill_one(template, row)) for role, template, fill_one in given if template is not None)
+    return {"messages": [{"role": role, "content": trim(content)} for role, content in said]}
+
+
+def trim(text: str) -> str:
+    """Drop the blank lines around a message and white space at its end; its first line keeps its indentation."""
+    text = text.rstrip()
+    blank = len(text) - len(text.lstrip())
+    if not blank:
+        return text
+    return text[max(text.rfind("\n", 0, blank), text.rfind("\r", 0, blank)) + 1 :]
 
 
 def item_id(template: str | None, row: Any, number: int) -> str:
@@ -71,7 +87,16 @@ def fill_item(item: dict[str, str], row: Any) -> Record:
 
 
 def fill(template: str, row: Any) -> str:
-    """Fill the places of `template` from `row`."""
+    """Fill the places of `template` from `row`; finite numbers become text."""
+    return _fill(template, row, _text)
+
+
+def _fill_text(template: str, row: Any) -> str:
+    """Fill a template; one that is a single place and nothing else takes no number."""
+    return _fill(template, row, _text if len(parse_template(template)) > 1 else _own_text)
+
+
+def _fill(template: str, row: Any, read: Callable[[Any, tuple[str, ...]], str]) -> str:
     texts = []
     for part in parse_template(template):
         if isinstance(part, str):
@@ -79,7 +104,7 @@ def fill(template: str, row: Any) -> str:
             continue
         path, optional = part
         value = element_at(row, path)
-        texts.append("" if value is None and optional else _text(value, path))
+        texts.append("" if value is None and optional else read(value, path))
     return "".join(texts)
 
 
@@ -89,14 +114,25 @@ def _text(value: Any, path: tuple[str, ...]) -> str:
         raise FieldFault(f"field `{name}` is missing")
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | float):
+    if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise FieldFault(f"field `{name}` holds bytes that are no UTF-8 ({error.reason})") from None
+    if isinstance(value, bool | float):
+        raise FieldFault(f"field `{name}` holds {json.dumps(value)}, not a text")
     raise FieldFault(f"field `{name}` holds a {type(value).__name__}, not a text")
+
+
+def _own_text(value: Any, path: tuple[str, ...]) -> str:
+    """The text of a field that is a text by itself: a number there says that the wrong field was named."""
+    text = _text(value, path)
+    if isinstance(value, int | float):
+        shown = text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
+        raise FieldFault(f"field `{'.'.join(path)}` holds the number {shown}, not a text")
+    return text
 
 
 def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]:
@@ -108,10 +144,10 @@ def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]
         role_name, role = _first_of(mapping.role_field, turn)
         content_name, content = _first_of(mapping.content_field, turn)
         if type(role) is not str:
-            role = _text(role, (name, str(at), role_name))
+            role = _own_text(role, (name, str(at), role_name))
         if type(content) is not str:
-            content = _text(content, (name, str(at), content_name))
-        messages.append({"role": mapping.roles.get(role, role), "content": content.strip()})
+            content = _own_text(content, (name, str(at), content_name))
+        messages.append({"role": mapping.roles.get(role, role), "content": trim(content)})
     return messages
 
 
@@ -132,7 +168,12 @@ def _split_names(names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def is_selected(select: Select, row: Any) -> bool:
     """Whether a record has one of the values asked for; raises FieldFault when the field is missing."""
-    return fill(select.by, row) in select.values
+    return _fill(select.by, row, _compared) in select.values
+
+
+def _compared(value: Any, path: tuple[str, ...]) -> str:
+    """What is compared becomes no text of a record, and may be a truth value: True or False."""
+    return str(value) if isinstance(value, bool | float) else _text(value, path)
 
 
 def derive(rule: Derived, row: Record) -> Any:
@@ -171,12 +212,12 @@ def _joined(rule: Join, value: Any) -> str:
     for element in value:
         parts = element if isinstance(element, list | dict) else [element]
         pairs = parts.items() if isinstance(parts, dict) else ((str(at), part) for at, part in enumerate(parts))
-        texts.append(fill(rule.item, {name: _flat(part) for name, part in pairs}))
+        texts.append(fill(rule.item, {name: _flat(part, rule.field) for name, part in pairs}))
     return rule.separator.join(texts)
 
 
-def _flat(part: Any) -> Any:
-    return ", ".join(str(element) for element in part) if isinstance(part, list) else part
+def _flat(part: Any, field: str) -> Any:
+    return ", ".join(_text(element, (field,)) for element in part) if isinstance(part, list) else part
 
 
 def _stripped(rule: Strip, text: str) -> str:

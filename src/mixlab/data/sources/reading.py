@@ -21,6 +21,12 @@ _TOLD_RECORDS = 1_000_000
 PROBLEMS_SHOWN = 20
 """So many problems are told one by one; the rest are counted."""
 
+_CURE = "mend the files, or state `on_bad_record: exclude` to leave such records out"
+_CURE_OF_CUT = (
+    "a file that cannot be read to its end may be cut or damaged: download it again, or mend it there; or state "
+    "`on_bad_record: exclude` to leave bad records out and to keep what was read before the damage"
+)
+
 
 @dataclass(frozen=True)
 class Exclusion:
@@ -42,13 +48,15 @@ class Faults:
         self._on_excluded = on_excluded
         self._told: list[Problem] = []
         self._count = 0
+        self._is_cut = False
 
-    def add(self, digest: str, place: str, number: int, fault: str) -> None:
-        """Take the fault of one record of a file, or of another place that has a name."""
+    def add(self, digest: str, place: str, number: int, fault: str, *, stops: bool = False) -> None:
+        """Take the fault of one record of a file, or of another place; `stops`: the rest of the file is not read."""
         if not self._fails:
             self._on_excluded(Exclusion(digest, number, fault))
             return
         self._count += 1
+        self._is_cut = self._is_cut or stops
         if len(self._told) < PROBLEMS_SHOWN:
             self._told.append(Problem(fault, file=place, key=f"record {number}"))
 
@@ -59,7 +67,7 @@ class Faults:
         told = list(self._told)
         if self._count > len(told):
             told.append(Problem(f"and {self._count - len(told)} more bad records"))
-        told.append(Problem("mend the files, or state `on_bad_record: exclude` to leave such records out"))
+        told.append(Problem(_CURE_OF_CUT if self._is_cut else _CURE))
         raise DataError(told)
 
 
@@ -182,7 +190,7 @@ class _FileReading:
             if self._cutter is not None:
                 self._cutter.see(row, record is not None)
             if fault is not None:
-                faults.add(self._digest, str(self._path), row.number, fault)
+                faults.add(self._digest, str(self._path), row.number, fault, stops=row.stops)
                 self._truncated = fault if row.stops else self._truncated
             if record is not None:
                 self._records += 1
@@ -205,7 +213,7 @@ def _read_joined(joined: JoinedFiles, files: Sequence[tuple[str, Path]], faults:
         check_digest(path, digest)
         for row in read_rows(path, joined, columns):
             if row.fault is not None:
-                faults.add(digest, str(path), row.number, row.fault)
+                faults.add(digest, str(path), row.number, row.fault, stops=row.stops)
                 continue
             try:
                 additions[item_id(joined.id, row.value, row.number)] = fill_item(joined.item, row.value)

@@ -1,0 +1,70 @@
+"""What a server sends is read or told, whatever it is: no body breaks the reading."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_server import Answer, serve
+from test_openai_client import ask, open_client
+
+from mixlab.data.labels.questions import Reply
+from mixlab.data.labels.store import LabelStore
+from mixlab.generation.openai import EndpointError, RefusedError
+from mixlab.generation.replies import ChatReply, read_error, read_models, read_reply
+
+DEEP = b"[" * 200_000
+
+
+def render(content: Any = "math", reason: Any = "stop", **usage: Any) -> bytes:
+    choice = {"message": {"content": content}, "finish_reason": reason}
+    return json.dumps({"choices": [choice], "usage": usage}).encode()
+
+
+def test_a_body_that_is_nested_too_deeply_is_no_json() -> None:
+    with pytest.raises(ValueError, match=r"the reply is no JSON \(200000 bytes\)"):
+        read_reply(DEEP)
+    assert read_models(DEEP) == []
+    assert read_error(DEEP) == "[" * 4000
+
+
+@pytest.mark.parametrize(("status", "fault"), [(400, RefusedError), (404, EndpointError)])
+def test_a_fault_that_is_told_in_a_deep_body_is_told(status: int, fault: type[Exception]) -> None:
+    deep = Answer(body=DEEP, status=status)
+    with serve(lambda question, count: deep) as server, pytest.raises(fault, match=rf"HTTP {status}: \["):
+        ask(open_client(server))
+
+
+@pytest.mark.parametrize("count", [99999999999999999999999, -1, 1.5, "7", True, None, [1]])
+def test_what_is_no_sensible_count_of_tokens_is_missing_and_can_be_stored(tmp_path: Path, count: Any) -> None:
+    found = read_reply(render(prompt_tokens=count, completion_tokens=3))
+    assert (found.prompt_tokens, found.response_tokens) == (0, 3)
+    with LabelStore(tmp_path / "labels.sqlite") as store:
+        store.add([(b"q", 1, Reply(found.text, found.finish_reason, found.prompt_tokens, found.response_tokens))])
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "Category: "}, {"type": "text", "text": "math"}], "Category: math"),
+        ([{"type": "thinking", "text": "code?"}, {"type": "text", "text": "math"}, {"type": "image_url"}], "math"),
+        ([{"text": "math"}, "code", None], "math"),
+        ([{"type": "text", "text": None}], ""),
+        ({"type": "text", "text": "math"}, ""),
+        (None, ""),
+    ],
+)
+def test_a_message_in_parts_is_its_parts_of_text(content: Any, text: str) -> None:
+    assert read_reply(render(content)).text == text
+
+
+@pytest.mark.parametrize("reason", [None, "", 7, {"type": "stop"}])
+def test_an_end_without_a_name_is_unknown(reason: Any) -> None:
+    assert read_reply(render(reason=reason)) == ChatReply("math", "unknown")
+
+
+def test_half_a_character_in_the_name_of_an_end_can_be_stored(tmp_path: Path) -> None:
+    found = read_reply(render(reason="st\ud83dop"))
+    with LabelStore(tmp_path / "labels.sqlite") as store:
+        store.add([(b"q", 1, Reply(found.text, found.finish_reason))])
+        assert store.read([b"q"])[b"q"][0].finish_reason == "st?op"
