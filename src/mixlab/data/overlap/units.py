@@ -1,7 +1,7 @@
 """Texts as sequences of units, hashed: what n-grams and shingles are made of.
 
-A unit is a word (a run of letters and digits), or a single Chinese character or kana. Text is normalised first: NFKC,
-lower case; punctuation and symbols separate words and are dropped, but for an apostrophe inside a word and a comma
+A unit is a word (a run of letters and digits), or a single Chinese character or kana. Text is normalised first:
+invisible characters dropped, NFKC, lower case; punctuation and symbols separate words and are dropped, but for an apostrophe inside a word and a comma
 before three digits, which join. Hashes depend on the characters alone: not on the process, machine or library.
 """
 
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mixlab.data.overlap.invisible import INVISIBLE, drop_invisible
 
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
@@ -32,6 +34,8 @@ _DROPPED, _IN_WORD, _ALONE = 0, 1, 2
 _BASE = 0x9E3779B97F4A7C15 | 1
 _HARD = 0xFFFFFFFF
 """A character that combines with others or expands: its text is normalised by unicodedata."""
+_UNSEEN = 0xFFFFFFFE
+"""A character that may be invisible, or lies beyond the tables."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,10 @@ def _normalised_codes(texts: Sequence[str]) -> Codes:
     if joined.count(_SEPARATOR) >= len(texts):
         joined = _SEPARATOR.join(text.replace(_SEPARATOR, " ") for text in texts)
     folds = _tables().folds[np.minimum(_codes(joined), _LAST)]
+    if (folds == _UNSEEN).any():
+        joined = drop_invisible(joined)
+        folds = _tables().folds[np.minimum(_codes(joined), _LAST)]
+        folds[folds == _UNSEEN] = ord(" ")
     if joined.isascii() or not len(hard := np.flatnonzero(folds == _HARD)):
         return folds
     ends = np.flatnonzero(folds == ord(_SEPARATOR))
@@ -134,7 +142,7 @@ def _normalised_codes(texts: Sequence[str]) -> Codes:
         pieces[text] = unicodedata.normalize("NFKC", pieces[text]).lower().replace("ς", "σ")
     codes = _codes(_SEPARATOR.join(pieces))
     folds = _tables().folds[np.minimum(codes, _LAST)]
-    return np.where(folds == _HARD, codes, folds)
+    return np.where(folds == _HARD, codes, np.where(folds == _UNSEEN, np.uint32(ord(" ")), folds))
 
 
 def _codes(text: str) -> Codes:
@@ -179,7 +187,9 @@ def _tables() -> _Tables:
         kinds[first : last + 1] = _ALONE
     for code in range(_LAST):
         folds[code] = _fold(code, kinds)
-    folds[_LAST] = ord(" ")
+    for first, last in INVISIBLE:
+        folds[first : last + 1] = _UNSEEN
+    folds[_LAST] = _UNSEEN
     return _Tables(folds, kinds, mix(np.arange(1, _LAST + 2, dtype=np.uint64) * np.uint64(_BASE)))
 
 
