@@ -184,9 +184,9 @@ def settle_against(filters: Sequence[FilterConfig], source: str) -> tuple[Filter
 class ContaminationSettings(Settings):
     """How the items of a benchmark are looked for in a training source: by n-grams of normalised text.
 
-    Normalised: invisible characters dropped, NFKC, lower case, punctuation and symbols dropped, digits kept. The text of an item with kana or
-    Chinese characters is compared by characters (a Latin word or a number in it counts as one), any other by words.
-    One word or character of an n-gram may differ. Defaults were measured by `performance/contamination.py`.
+    Normalised: invisible characters dropped, NFKC, lower case, punctuation and symbols dropped, digits kept. Stretches of an
+    item's text that are mostly kana and Chinese characters are compared by characters (a Latin word or a number there
+    counts as one), all others by words (such a character there counts as one). One word or character of an n-gram may differ. Defaults were measured by `performance/contamination.py`.
     """
 
     words: int = Field(13, ge=4, le=100, description="words of an n-gram")

@@ -130,15 +130,13 @@ def _normalised_codes(texts: Sequence[str]) -> Codes:
     if joined.count(_SEPARATOR) >= len(texts):
         joined = _SEPARATOR.join(text.replace(_SEPARATOR, " ") for text in texts)
     folds = _tables().folds[np.minimum(_codes(joined), _LAST)]
-    if (folds == _UNSEEN).any():
-        joined = drop_invisible(joined)
-        folds = _tables().folds[np.minimum(_codes(joined), _LAST)]
-        folds[folds == _UNSEEN] = ord(" ")
-    if joined.isascii() or not len(hard := np.flatnonzero(folds == _HARD)):
+    if joined.isascii() or not (folds >= _UNSEEN).any():
         return folds
     ends = np.flatnonzero(folds == ord(_SEPARATOR))
     pieces = joined.split(_SEPARATOR)
-    for text in np.unique(np.searchsorted(ends, hard)):
+    for text in np.unique(np.searchsorted(ends, np.flatnonzero(folds == _UNSEEN))):
+        pieces[text] = drop_invisible(pieces[text])
+    for text in np.unique(np.searchsorted(ends, np.flatnonzero(folds == _HARD))):
         pieces[text] = unicodedata.normalize("NFKC", pieces[text]).lower().replace("ς", "σ")
     codes = _codes(_SEPARATOR.join(pieces))
     folds = _tables().folds[np.minimum(codes, _LAST)]

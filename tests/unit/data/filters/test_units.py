@@ -11,7 +11,11 @@ from mixlab.data.overlap.invisible import drop_invisible
 from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text, hash_runs, split_units
 
 ODD = st.text(
-    st.one_of(st.characters(), st.sampled_from("aB1 ,'’.、。ｶﾞ゛がカé\u0301①㌔…Ａ９한ᄒ\x1e\x00ςΣİ\u200b\u200d\ufe0f\U000e0100")), max_size=40
+    st.one_of(
+        st.characters(),
+        st.sampled_from("aB1 ,'’.、。ｶﾞ゛がカé\u0301①㌔…Ａ９한ᄒ\x1e\x00ςΣİ\u200b\u200d\ufe0f\U000e0100"),
+    ),
+    max_size=40,
 ).filter(lambda text: "\x1e" not in text)
 
 
