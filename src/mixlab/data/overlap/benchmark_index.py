@@ -80,7 +80,7 @@ class BenchmarkIndex:
         for part, grams in zip(self.parts, self.grams_of_part.tolist(), strict=True):
             if part.benchmark == benchmark:
                 reached[part.item] = max(reached[part.item], len(LACKS) if grams else LACKS.index(part.lacks))
-        lacking = {lack: reached.count(place) for place, lack in enumerate(LACKS)}
+        lacking: dict[str, int] = {lack: reached.count(place) for place, lack in enumerate(LACKS)}
         return {"items": len(reached), "items_compared": reached.count(len(LACKS)), **lacking}
 
 
@@ -164,7 +164,7 @@ def _cut(settings: ContaminationSettings, units: Units) -> list[_Run]:
     is_japanese, is_cut_by_words = _mostly_alone(units, characters), ~_mostly_alone(units, words)
     # near the end a run of characters may not fit where one of words does
     is_cut_by_words[: len(is_japanese)] = ~is_japanese[: len(is_cut_by_words)]
-    runs = []
+    runs: list[_Run] = []
     if characters >= max(1, settings.shortest_characters):
         runs += _build_runs(units, np.flatnonzero(is_japanese), characters, settings.characters)
     if words >= max(1, settings.shortest_words):

@@ -1,8 +1,9 @@
 """Texts as sequences of units, hashed: what n-grams and shingles are made of.
 
 A unit is a word (a run of letters and digits), or a single Chinese character or kana. Text is normalised first:
-invisible characters dropped, NFKC, lower case; punctuation and symbols separate words and are dropped, but for an apostrophe inside a word and a comma
-before three digits, which join. Hashes depend on the characters alone: not on the process, machine or library.
+invisible characters are dropped, then NFKC, lower case; punctuation and symbols separate words and are dropped, but for
+an apostrophe inside a word and a comma before three digits, which join. Hashes depend on the characters alone: not on
+the process, machine or library.
 """
 
 import unicodedata
