@@ -39,6 +39,7 @@ class SourceSpec(Spec):
 class ContaminationSpec(Spec):
     """Which records of a source hold parts of benchmark items."""
 
+    version: int = 2
     contamination: ContaminationSettings
 
 
@@ -51,6 +52,7 @@ class LabelSpec(Spec):
 class FilterSpec(Spec):
     """Which records of a source stay."""
 
+    version: int = 2
     filter: FilterSettings
 
 
@@ -160,5 +162,5 @@ class AggregateSpec(Spec):
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
-    version: int = 2
+    version: int = 3
     report: ReportSettings
