@@ -14,6 +14,7 @@ LIGHT = KINDS[:4]
 
 _JAPANESE = re.compile(r"[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff]")
 _JAPANESE_WORD = re.compile(r"[\u4e00-\u9fff々]+|[\u30a1-\u30faー]{2,}")
+_WORD = re.compile(r"[A-Za-z]{2,}")
 _ENGLISH_WORD = re.compile(r"[A-Za-z]{4,}")
 _LITTLE_WORDS = re.compile(
     "that|this|with|from|they|them|their|have|each|more|many|much|what|when|which|will|would|could|there|then|than|"
@@ -24,8 +25,8 @@ _NUMBER = re.compile(r"[0-9０-９]+")
 
 
 def is_japanese(text: str) -> bool:
-    """Whether the text holds kana or Chinese characters."""
-    return _JAPANESE.search(text) is not None
+    """Whether the text holds kana or Chinese characters, and as many of them as words."""
+    return len(_JAPANESE.findall(text)) >= max(1, len(_WORD.findall(text)))
 
 
 def find_content_words(text: str) -> list["re.Match[str]"]:
@@ -38,7 +39,7 @@ def find_content_words(text: str) -> list["re.Match[str]"]:
 def replace_words(text: str, rng: random.Random, vocabulary: Sequence[str]) -> str:
     """Replace one content word in 15 words, or in 30 Japanese characters, at places drawn without repetition."""
     words = find_content_words(text)
-    units = len(_JAPANESE.findall(text)) / 30 if is_japanese(text) else len(re.findall(r"[A-Za-z]{2,}", text)) / 15
+    units = len(_JAPANESE.findall(text)) / 30 if is_japanese(text) else len(_WORD.findall(text)) / 15
     chosen = sorted(rng.sample(range(len(words)), min(len(words), max(1, round(units)))))
     pieces, at = [], 0
     for place in chosen:

@@ -245,7 +245,8 @@ STORES = (
 def put_data(bench: Bench) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """What a report says of two sources, one of them not checked, and the artifacts behind it."""
     mixture = put_mixture(bench)
-    hit = {"items": 9, "items_compared": 8, "items_hit": 2, "records_hit": 1}
+    hit = {"items": 9, "items_compared": 8, "items_short": 1, "items_plain": 0, "items_common": 0}
+    hit |= {"items_hit": 2, "records_hit": 1}
     check = bench.put(
         specs.ContaminationSpec.model_validate({"contamination": {}}),
         {"index.json": {"records": 40, "contaminated": 1, "benchmarks": [hit]}},

@@ -217,7 +217,8 @@ def test_show_tells_of_repetition_and_contamination(micro: Path, invoke: Invoke)
     plan = build_plan(micro, check_files=False).plan
     (node,) = plan.by_stage("report")
     checks = (
-        "source,benchmark,state,items,items_compared,items_hit\nweb,gsm8k,checked,10,9,2\nwiki,gsm8k,not checked,,,\n"
+        "source,benchmark,state,items,items_compared,items_short,items_hit\n"
+        "web,gsm8k,checked,10,9,1,2\nwiki,gsm8k,not checked,,,,\n"
     )
     with Store(micro).writing(*node.name) as draft:
         assert draft is not None
@@ -229,9 +230,8 @@ def test_show_tells_of_repetition_and_contamination(micro: Path, invoke: Invoke)
         draft.publish({}, {})
     text = invoke("show").output
     assert "! mixture sft: source web is repeated 5.50 times" in text
-    assert (
-        "contamination: 1 of 1 checked sources hold benchmark items (web); 1 not checked; 1 items are too short" in text
-    )
+    summary = "contamination: 1 of 1 checked sources hold benchmark items (web); 1 not checked; "
+    assert f"{summary}1 items cannot be looked for: 1 too short" in text
     shown = json.loads(invoke("show", "--json").output)
     assert [row["source"] for row in shown["repeated"]["micro"]] == ["web"]
     assert [row["state"] for row in shown["contamination"]["micro"]] == ["checked", "not checked"]

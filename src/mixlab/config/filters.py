@@ -40,7 +40,8 @@ Against = Annotated[
 class ExactDuplicates(Settings):
     """Records whose text came before: compared after NFKC, each run of white space one space, ends trimmed.
 
-    Roles of a dialogue's turns are compared too.
+    Characters that nobody sees (zero-width, soft hyphens, byte order marks) do not count. Roles of a dialogue's turns
+    are compared too.
     """
 
     type: Literal["exact_duplicates"] = "exact_duplicates"
@@ -180,9 +181,10 @@ def settle_against(filters: Sequence[FilterConfig], source: str) -> tuple[Filter
 class ContaminationSettings(Settings):
     """How the items of a benchmark are looked for in a training source: by n-grams of normalised text.
 
-    Normalised: NFKC, lower case, punctuation and symbols dropped, digits kept. The text of an item with kana or
-    Chinese characters is compared by characters (a Latin word or a number in it counts as one), any other by words.
-    One word or character of an n-gram may differ. Defaults were measured by `performance/contamination.py`.
+    Normalised: invisible characters dropped, NFKC, lower case, punctuation and symbols dropped, digits kept. Where an
+    item's text is mostly kana and Chinese characters it is compared by characters (a Latin word or a number there
+    counts as one), elsewhere by words (a Chinese character there counts as one). One word or character of an n-gram
+    may differ. Defaults were measured by `performance/contamination.py`.
     """
 
     words: int = Field(13, ge=4, le=100, description="words of an n-gram")

@@ -41,6 +41,7 @@ class SourceSpec(Spec):
 class ContaminationSpec(Spec):
     """Which records of a source hold parts of benchmark items."""
 
+    version: int = 2
     contamination: ContaminationSettings
 
 
@@ -53,6 +54,7 @@ class LabelSpec(Spec):
 class FilterSpec(Spec):
     """Which records of a source stay."""
 
+    version: int = 2
     filter: FilterSettings
 
 
@@ -162,5 +164,5 @@ class AggregateSpec(Spec):
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
-    version: int = 2
+    version: int = 3
     report: ReportSettings

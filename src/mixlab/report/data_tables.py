@@ -28,6 +28,14 @@ ON_FOUND = {
 }
 
 
+LACKS = {
+    "items_short": "too short",
+    "items_plain": "of too few telling words (numbers, idioms of code)",
+    "items_common": "of text that many items of the benchmark share",
+}
+"""Why items cannot be looked for, by the field that counts them."""
+
+
 def build_counts_sections(figures: DataFigures) -> list[Table]:
     """Samples and tokens in the shape of the paper's tables, then every store."""
     if figures.counts is None:
@@ -87,6 +95,7 @@ def build_licence_table(sources: Sequence[ShownSource]) -> Table | None:
 
 def build_contamination_table(shown: DataShown, figures: DataFigures, sources: Iterable[ShownSource]) -> Table | None:
     """Sources by benchmarks: how many of a benchmark's items a source holds parts of."""
+    fields = ["items", "items_compared", *LACKS, "items_hit", "records_hit"]
     rows, records = [], []
     for name, key in _list_checks(sources):
         check = figures.checks.get(key or "")
@@ -94,17 +103,16 @@ def build_contamination_table(shown: DataShown, figures: DataFigures, sources: I
         rows.append([Shown(name), *_show_check(check, len(shown.benchmarks), state)])
         for place, benchmark in enumerate(shown.benchmarks):
             found = check.benchmarks[place] if check else {}
-            values = [found.get(field) for field in ("items", "items_compared", "items_hit", "records_hit")]
+            values = [found.get(field) for field in fields]
             totals = [check.records, check.contaminated] if check else [None, None]
             records.append([name, benchmark, CHECKED if check else state, *values, *totals, key])
     if not rows or not shown.benchmarks:
         return None
     columns = [Column("Source"), *(Column(name, "number") for name in shown.benchmarks)]
     columns.append(Column("Records hit", "number"))
-    header = ["source", "benchmark", "state", "items", "items_compared", "items_hit", "records_hit"]
-    header += ["records", "contaminated", "contamination_key"]
+    header = ["source", "benchmark", "state", *fields, "records", "contaminated", "contamination_key"]
     note = (
-        "Items of the benchmark of which the source holds a part, of those long enough to be looked for. "
+        "Items of the benchmark of which the source holds a part, of those that can be looked for. "
         f"{ON_FOUND.get(shown.on_found, '')} “{NOT_CHECKED}” does not mean clean."
     )
     title = "Contamination: benchmark items found in training sources"
@@ -137,13 +145,16 @@ def summarise_checks(rows: Iterable[Mapping[str, str]]) -> Summary:
     checked = {row["source"] for row in listed if row["state"] == CHECKED}
     hit = {row["source"] for row in listed if row["state"] == CHECKED and int(row["items_hit"])}
     rest = len({row["source"] for row in listed} - checked)
-    # an item too short to be looked for is so for every source
-    lacking = {row["benchmark"]: int(row["items"]) - int(row["items_compared"]) for row in listed if row["items"]}
-    short = sum(lacking.values())
+    # an item that cannot be looked for in one source can be in none
+    benchmarks = {row["benchmark"]: row for row in listed if row["items"]}.values()
+    lacking = sum(int(row["items"]) - int(row["items_compared"]) for row in benchmarks)
+    reasons = {words: sum(int(row.get(field) or 0) for row in benchmarks) for field, words in LACKS.items()}
+    told = ", ".join(f"{render_plain(count)} {words}" for words, count in reasons.items() if count)
     named = f" ({', '.join(sorted(hit))})" if hit else ""
     text = f"{len(hit)} of {len(checked)} checked sources hold benchmark items{named}"
     text += f"; {rest} not checked" if rest else "; every source was checked"
-    text += f"; {render_plain(short)} items are too short to be looked for" if short else ""
+    if lacking:
+        text += f"; {render_plain(lacking)} items cannot be looked for{': ' if told else ''}{told}"
     return Summary(text, is_clean=bool(checked) and not hit and not rest)
 
 
@@ -204,7 +215,7 @@ def _show_check(check: Check | None, benchmarks: int, state: str) -> list[Shown]
 
 
 def _show_items(found: Figures) -> Shown:
-    """Items hit of those that could be compared; items too short for that are told, since they are not clean."""
+    """Items hit of those that could be compared; the others are told, since they are not clean."""
     hit, compared = found["items_hit"], found["items_compared"]
     if not compared:
         return Shown("none comparable", tone="bad")

@@ -81,9 +81,11 @@ SFT_CERTIFICATE = {
         {"begin": "2/3", "windows": 17, "requested_ratio": ["1"], "requested": [17], "allocated": [17]},
     ],
 }
-CHECK = {"items": 1319, "items_compared": 1300, "items_hit": 12, "records_hit": 7}
-CLEAN = {"items": 164, "items_compared": 164, "items_hit": 0, "records_hit": 0}
-SHORT = {"items": 50, "items_compared": 0, "items_hit": 0, "records_hit": 0}
+LACKING = {"items_short": 0, "items_plain": 0, "items_common": 0}
+CHECK = {"items": 1319, "items_compared": 1300, **LACKING, "items_plain": 18, "items_common": 1}
+CHECK |= {"items_hit": 12, "records_hit": 7}
+CLEAN = {"items": 164, "items_compared": 164, **LACKING, "items_hit": 0, "records_hit": 0}
+SHORT = {"items": 50, "items_compared": 0, **LACKING, "items_short": 50, "items_hit": 0, "records_hit": 0}
 READ = {
     "files": [
         {"digest": "ab" * 32, "bytes": 9000, "records": 4000},

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mixlab.config.filters import ExactDuplicates
 from mixlab.data.filters.exclusion import Exclusion, Numbered, Others, render_earlier
+from mixlab.data.overlap.invisible import drop_invisible
 from mixlab.data.overlap.units import BLOCK_CHARACTERS
 from mixlab.data.records import Record
 
@@ -42,7 +43,7 @@ def find_exact_duplicates(
 
 
 def digest_record(record: Record, *, ignore_case: bool) -> bytes:
-    """Digest a record's text after NFKC with runs of white space as one space; 16 bytes.
+    """Digest a record's text after NFKC, runs of white space as one space, nothing invisible; 16 bytes.
 
     The roles of a dialogue's turns are part of it.
     """
@@ -50,7 +51,7 @@ def digest_record(record: Record, *, ignore_case: bool) -> bytes:
     turns = record.get("messages") or [{"role": "", "content": record.get("text", "")}]
     for turn in turns:
         digest.update(f"\x1e{turn['role']}\x1f".encode())  # both count as white space, so no text holds them
-        text = turn["content"]
+        text = drop_invisible(turn["content"])
         pending = b""
         for start in range(0, len(text), BLOCK_CHARACTERS):
             piece = unicodedata.normalize("NFKC", text[start : start + BLOCK_CHARACTERS])

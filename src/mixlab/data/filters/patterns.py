@@ -2,7 +2,10 @@
 
 Our own patterns, for English and Japanese: libraries that do the same bring language models or national tables of
 tens of megabytes. They are strict: what is reserved for documentation, fails its check digit or stands without its
-context is not counted.
+context is not counted. Emails are not found where the domain reads as a file (`job@main.py`, `notes@home.md`, unlike
+`ana@correo.com.py`); IPv6 only as global unicast of three groups or more; Japanese addresses only from prefecture or
+city down to a number, without a prefecture to the house; a My Number only after its name. Of telephones,
+`telephones` says it.
 """
 
 import ipaddress
@@ -10,41 +13,32 @@ import re
 from collections.abc import Callable, Iterator
 
 from mixlab.config.filters import PersonalKind
+from mixlab.data.filters import telephones
 
-_FULL_WIDTH = re.compile(r"[０-９Ａ-Ｚａ-ｚ＠．]|\d[‐‑‒–—−ー－]\d")
-_TO_ASCII = str.maketrans(
-    {**{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}, **{ord(mark): ord("-") for mark in "‐‑‒–—−ー"}}
-)
+_FULL_WIDTH = re.compile(r"[０-９Ａ-Ｚａ-ｚ＠．＋]|\d[－（]\d|\d）")
+_TO_ASCII = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_DASH = re.compile(r"[‐‑‒–—−ー](?<=[\d)].)(?=[\d(])")
 
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9_.%+/-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+([A-Za-z]{2,24})(?![A-Za-z0-9_@])"
-)
-_PHONE_JA = re.compile(
-    r"(?<![A-Za-z0-9_.+-])(?:\+81[- ]?(?:\(0\))?|\(?0)(?:"
-    r"[5789]0[- ]?\d{4}[- ]?\d{4}"  # mobile and IP telephones, 11 digits
-    r"|120[- ]\d{3}[- ]\d{3}"
-    r"|\d\)?[- ]\d{4}[- ]\d{4}|\d{2}\)?[- ]\d{3}[- ]\d{4}|\d{3}\)?[- ]\d{2}[- ]\d{4}|\d{4}\)?[- ]\d[- ]\d{4}"
-    r")(?![A-Za-z0-9_-]|\.\d)"
-)
-_PHONE_US = re.compile(
-    r"(?<![A-Za-z0-9_.+-])(?:\+?1[-. ])?"
-    r"(?:\(([2-9]\d{2})\) ?|([2-9]\d{2})[-.])([2-9]\d{2})[-.](\d{4})(?![A-Za-z0-9_-]|\.\d)"
-)
-_PHONE_ABROAD = re.compile(
-    r"(?<![A-Za-z0-9_.+-])\+(?!1[-. ]|81)[2-9]\d{0,2}(?:[- ]\(?\d{1,4}\)?){2,5}(?![A-Za-z0-9_-]|\.\d)"
 )
 _CARD = re.compile(
     r"(?<![A-Za-z0-9_.-])(?:\d{4}([- ]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([- ]?)\d{6}\2\d{5})(?![A-Za-z0-9_-]|\.\d)"
 )
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_-]|\.\d)")
 _IPV6 = re.compile(
-    r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{1,4}:){3,7}(?::?[0-9A-Fa-f]{1,4})(?::[0-9A-Fa-f]{1,4})*(?![A-Za-z0-9_:])"
+    r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{1,4}(?![A-Za-z0-9_]|:[0-9A-Fa-f:])"
 )
 _MY_NUMBER = re.compile(r"(?<![A-Za-z0-9_-])\d{4}([- ]?)\d{4}\1\d{4}(?![A-Za-z0-9_-]|\.\d)")
 _POSTCODE_JA = re.compile(r"〒 ?\d{3}-?\d{4}(?!\d)")
+_COUNT_JA = r"(?:\d{1,4}|[一二三四五六七八九十百〇]{1,5})"
 _ADDRESS_JA = re.compile(
     r"(?:東京都|北海道|(?:京都|大阪)府|[一-龥]{2,3}県)[^\s、。，．]{1,12}?[市区町村郡][^\s、。，．0-9]{0,16}"
-    r"(?:\d{1,4}(?:丁目|番地)|\d{1,4}-\d{1,4}(?:-\d{1,4})?(?!\d))"
+    rf"(?:{_COUNT_JA}(?:丁目|番地|番{_COUNT_JA}号)|\d{{1,4}}-\d{{1,4}}(?:-\d{{1,4}})?(?!\d))"
+    # without a prefecture the number must be whole: elsewhere 3-2 is a score, and 1丁目 a place in the news
+    r"|(?<=[一-龥ぁ-んァ-ヶ])[市区](?![民場立長営販街内外政議役分間域画別切])[一-龥々ぁ-んァ-ヶー]{1,12}(?<![はがをにでとものやへ])"
+    rf"(?:{_COUNT_JA}丁目{_COUNT_JA}(?:番|-\d|号)|{_COUNT_JA}番(?:地|{_COUNT_JA}号)"
+    r"|\d{1,2}-\d{1,3}-\d{1,4}(?![\d-]))"
 )
 _ADDRESS_US = re.compile(
     r"(?<![A-Za-z0-9_.$-])\d{1,5} (?:[NSEW]\.? )?(?:[A-Z][a-z'.]+ |\d{1,3}(?:st|nd|rd|th) ){1,3}"
@@ -54,7 +48,9 @@ _ADDRESS_US = re.compile(
 
 _RESERVED = re.compile(r"(?:^|[@.])(?:example\.(?:com|net|org|jp|co\.jp)|example|test|invalid|localhost|local)$", re.I)
 _NO_PERSON = re.compile(r"^(?:no-?reply|do-?not-?reply|git|postmaster|webmaster|root|user(?:name)?|name|email)@", re.I)
-_NO_DOMAINS = re.compile(r"png|jpe?g|gif|svg|webp|bmp|ico|pdf|[jt]s|css|py|java|rb|php|html?|json|xml|md|txt", re.I)
+_NO_DOMAINS = re.compile(r"png|jpe?g|gif|svg|webp|bmp|ico|pdf|[jt]s|css|java|rb|php|html?|json|xml|txt", re.I)
+_FILE = re.compile(r"@(?:[^.]*|.*\.v?\d+|v?\d+\..*)\.(?:md|py)$", re.I)
+"""Moldova and Paraguay, or a file: a single label before the suffix, or a version."""
 _TEST_CARDS = re.compile(
     "4111111111111111|4242424242424242|4012888888881881|4000056655665556|5555555555554444|5105105105105100|"
     "2223003122003222|378282246310005|371449635398431|6011111111111117|3530111333300000"
@@ -67,23 +63,9 @@ Found = Callable[["re.Match[str]"], bool]
 
 def _is_email(match: "re.Match[str]") -> bool:
     address = match[0]
-    if _NO_DOMAINS.fullmatch(match[1]) or ".." in address:
+    if _NO_DOMAINS.fullmatch(match[1]) or _FILE.search(address) or ".." in address:
         return False
     return not (_RESERVED.search(address) or _NO_PERSON.search(address))
-
-
-def _is_phone_us(match: "re.Match[str]") -> bool:
-    area, exchange, line = match[1] or match[2], match[3], match[4]
-    return not (area.endswith("11") or exchange.endswith("11") or (exchange == "555" and line.startswith("01")))
-
-
-def _is_phone_ja(match: "re.Match[str]") -> bool:
-    digits = re.sub(r"\D", "", match[0].replace("(0)", "").replace("+81", "0"))
-    return len(digits) in (10, 11) and len(set(digits[1:])) > 2
-
-
-def _is_phone_abroad(match: "re.Match[str]") -> bool:
-    return 9 <= len(re.sub(r"\D", "", match[0])) <= 15
 
 
 def passes_luhn(digits: str) -> bool:
@@ -116,7 +98,7 @@ def _is_ip(match: "re.Match[str]") -> bool:
         long = sum(len(octet) > 1 for octet in match[0].split("."))
         before = match.string[max(0, match.start() - 16) : match.start()]
         return address.is_global and long >= 2 and not _VERSION_BEFORE.search(before)
-    return address.is_global
+    return address.is_global and len([group for group in match[0].split(":") if group]) >= 3
 
 
 def _is_my_number(match: "re.Match[str]") -> bool:
@@ -133,7 +115,14 @@ PATTERNS: dict[PersonalKind, tuple[tuple["re.Pattern[str]", Found], ...]] = {
     "email": ((_EMAIL, _is_email),),
     "ip_address": ((_IPV4, _is_ip), (_IPV6, _is_ip)),
     "my_number": ((_MY_NUMBER, _is_my_number),),
-    "phone": ((_PHONE_JA, _is_phone_ja), (_PHONE_US, _is_phone_us), (_PHONE_ABROAD, _is_phone_abroad)),
+    "phone": (
+        (telephones.JAPANESE, telephones.is_japanese),
+        (telephones.JAPANESE_ABROAD, telephones.is_japanese),
+        (telephones.JAPANESE_BARE, telephones.is_japanese_in_context),
+        (telephones.AMERICAN, telephones.is_american),
+        (telephones.AMERICAN_BARE, telephones.is_american_in_context),
+        (telephones.FOREIGN, telephones.is_foreign),
+    ),
     "postal_address": ((_POSTCODE_JA, _always), (_ADDRESS_JA, _always), (_ADDRESS_US, _always)),
 }
 _NEEDED: dict[PersonalKind, "re.Pattern[str]"] = {
@@ -158,5 +147,8 @@ def find_personal(kind: PersonalKind, text: str) -> Iterator[int]:
 
 
 def to_ascii(text: str) -> str:
-    """Write full-width digits and signs, and hyphens between digits, as ASCII; the length stays."""
-    return text.translate(_TO_ASCII) if _FULL_WIDTH.search(text) else text
+    """Write full-width letters, digits and signs, and what serves as a hyphen between digits, as ASCII.
+
+    The length stays. Elsewhere ー is a vowel, as in マイナンバー.
+    """
+    return _DASH.sub("-", text.translate(_TO_ASCII) if _FULL_WIDTH.search(text) else text)

@@ -10,6 +10,7 @@ from typing import TextIO
 from mixlab.config.filters import PersonalData, PersonalKind
 from mixlab.data.filters.exclusion import Exclusion, Numbered
 from mixlab.data.filters.patterns import find_personal, to_ascii
+from mixlab.data.overlap.invisible import drop_invisible
 from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS, cut_text
 from mixlab.data.records import Record, texts_of
 from mixlab.data.writing import write_line
@@ -71,7 +72,7 @@ def find_personal_data(settings: PersonalData, records: Numbered, flags: Flags) 
 def count_personal(kinds: tuple[PersonalKind, ...], record: Record) -> dict[str, int]:
     """Count the finds of each kind in the texts of a record; kinds without any are left out."""
     found: Counter[str] = Counter()
-    for text in texts_of(record):
+    for text in map(drop_invisible, texts_of(record)):
         for piece in cut_text(text):
             # what begins in the overlap is counted with the next piece
             end = BLOCK_CHARACTERS - OVERLAP_CHARACTERS if len(piece) == BLOCK_CHARACTERS < len(text) else len(piece)

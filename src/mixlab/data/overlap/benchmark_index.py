@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,10 @@ import numpy.typing as npt
 from mixlab.config.filters import ContaminationSettings
 from mixlab.data.overlap.units import Flags, Hashes, Positions, Units, cut_text, hash_runs, split_units
 from mixlab.data.records import Record
+
+Lack = Literal["items_short", "items_plain", "items_common"]
+"""Why an item is not compared: shorter than `shortest_*`; too few telling units in every n-gram; all boilerplate."""
+LACKS: tuple[Lack, ...] = ("items_short", "items_plain", "items_common")
 
 TELLING_UNITS = 6
 """An n-gram counts only with so many different telling units: fewer are idioms of code, or numbers."""
@@ -22,6 +27,8 @@ class Part:
     benchmark: int
     item: int
     field: str
+    lacks: Lack
+    """What keeps it from being compared, if it has no countable n-gram."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,17 @@ class BenchmarkIndex:
     items: Sequence[Sequence[str]]
     """Ids of the items, by benchmark."""
 
-    def count_compared(self, benchmark: int) -> int:
-        """Count the items that have anything to compare."""
-        return len(
-            {p.item for p, n in zip(self.parts, self.grams_of_part, strict=True) if p.benchmark == benchmark and n}
-        )
+    def count_items(self, benchmark: int) -> dict[str, int]:
+        """Count the items, those with anything to compare, and the others by what they lack.
+
+        An item lacks what that field of it does that came nearest to be compared.
+        """
+        reached = [0] * len(self.items[benchmark])
+        for part, grams in zip(self.parts, self.grams_of_part.tolist(), strict=True):
+            if part.benchmark == benchmark:
+                reached[part.item] = max(reached[part.item], len(LACKS) if grams else LACKS.index(part.lacks))
+        lacking: dict[str, int] = {lack: reached.count(place) for place, lack in enumerate(LACKS)}
+        return {"items": len(reached), "items_compared": reached.count(len(LACKS)), **lacking}
 
 
 @dataclass(frozen=True)
@@ -95,8 +108,11 @@ def build_index(settings: ContaminationSettings, benchmarks: Sequence[Iterable[R
             items[benchmark].append(record["id"])
             for field, text in _texts(record):
                 units = split_units([text])
-                grams += _cut(settings, units, len(parts), at, benchmark, item)
-                parts.append(Part(benchmark, item, field))
+                runs = _cut(settings, units)
+                telling = [run for run in runs if run.is_telling]
+                grams += [_build_gram(run, len(parts), at, benchmark, item) for run in telling]
+                lacks: Lack = "items_common" if telling else "items_plain" if runs else "items_short"
+                parts.append(Part(benchmark, item, field, lacks))
                 hashes.append(units.hashes)
                 at += len(units.hashes)
     kept = _without_boilerplate(settings, grams)
@@ -122,25 +138,54 @@ def _texts(record: Record) -> Iterator[tuple[str, str]]:
                     yield field, piece
 
 
-def _cut(
-    settings: ContaminationSettings, units: Units, part: int, at: int, benchmark: int, item: int
-) -> Iterator[_Gram]:
-    """Yield the n-grams of a part that say enough; a text shorter than n is one n-gram as a whole."""
-    is_japanese = bool(units.is_alone.any())
-    full = settings.characters if is_japanese else settings.words
-    shortest = settings.shortest_characters if is_japanese else settings.shortest_words
-    length = min(full, len(units.hashes))
-    if length < shortest:
-        return
+@dataclass(frozen=True)
+class _Run:
+    """Units from `start` on that may become an n-gram."""
+
+    start: int
+    length: int
+    hash: int
+    tolerant: bool
+    is_telling: bool
+
+
+def _build_gram(run: _Run, part: int, at: int, benchmark: int, item: int) -> _Gram:
+    return _Gram(part, at + run.start, run.length, run.tolerant, (benchmark, run.hash, run.length), item)
+
+
+def _cut(settings: ContaminationSettings, units: Units) -> list[_Run]:
+    """Cut a text into runs, one from each unit on: by characters where half of it or more is Japanese, else by words.
+
+    So a Chinese character in an English text is one of its words, and Japanese is compared by characters whatever
+    code stands beside it. A text shorter than n is one run as a whole, or none.
+    """
+    total = len(units.hashes)
+    characters, words = min(settings.characters, total), min(settings.words, total)
+    is_japanese, is_cut_by_words = _mostly_alone(units, characters), ~_mostly_alone(units, words)
+    # near the end a run of characters may not fit where one of words does
+    is_cut_by_words[: len(is_japanese)] = ~is_japanese[: len(is_cut_by_words)]
+    runs: list[_Run] = []
+    if characters >= max(1, settings.shortest_characters):
+        runs += _build_runs(units, np.flatnonzero(is_japanese), characters, settings.characters)
+    if words >= max(1, settings.shortest_words):
+        runs += _build_runs(units, np.flatnonzero(is_cut_by_words), words, settings.words)
+    return runs
+
+
+def _mostly_alone(units: Units, length: int) -> Flags:
+    """Whether at least half of the `length` units from each on are single characters."""
+    alone = np.concatenate([[0], np.cumsum(units.is_alone)])
+    flags: Flags = 2 * (alone[length:] - alone[: len(alone) - length]) >= length
+    return flags
+
+
+def _build_runs(units: Units, starts: Positions, length: int, full: int) -> Iterator[_Run]:
     needed = max(1, TELLING_UNITS * length // full)
     telling = [int(one) if says else None for one, says in zip(units.hashes, units.is_telling, strict=True)]
-    alone = np.concatenate([[0], np.cumsum(units.is_alone)])
-    for start, run in enumerate(hash_runs(units.hashes, length).tolist()):
-        if len(set(telling[start : start + length]) - {None}) < needed:
-            continue
-        if is_japanese and 2 * (alone[start + length] - alone[start]) < length:
-            continue
-        yield _Gram(part, at + start, length, 4 * length >= 3 * full, (benchmark, run, length), item)
+    hashes = hash_runs(units.hashes, length).tolist()
+    for start in starts.tolist():
+        is_telling = len(set(telling[start : start + length]) - {None}) >= needed
+        yield _Run(start, length, hashes[start], 4 * length >= 3 * full, is_telling)
 
 
 def _without_boilerplate(settings: ContaminationSettings, grams: Sequence[_Gram]) -> list[_Gram]:

@@ -45,7 +45,8 @@ def write_contamination(
     """Write `hits.jsonl`, `records.npy` and `index.json` for the (ordinal, record) pairs of a training source.
 
     hits: {"record", "benchmark": position, "item": id, "field", "share"}, by record. records: sorted ordinals.
-    index: {"records", "contaminated", "benchmarks": [{"items", "items_compared", "items_hit", "records_hit"}]}.
+    index: {"records", "contaminated", "benchmarks": [{"items", "items_compared", why others are not: "items_short",
+    "items_plain", "items_common"; "items_hit", "records_hit"}]}.
     """
     index = build_index(settings, benchmarks)
     contaminated = array("q")
@@ -63,8 +64,7 @@ def write_contamination(
     np.save(out / "records.npy", np.array(contaminated, np.int64), allow_pickle=False)
     told = [
         {
-            "items": len(index.items[at]),
-            "items_compared": index.count_compared(at),
+            **index.count_items(at),
             "items_hit": len(items_hit[at]),
             "records_hit": records_hit[at],
         }

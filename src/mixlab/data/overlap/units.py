@@ -1,8 +1,9 @@
 """Texts as sequences of units, hashed: what n-grams and shingles are made of.
 
-A unit is a word (a run of letters and digits), or a single Chinese character or kana. Text is normalised first: NFKC,
-lower case; punctuation and symbols separate words and are dropped, but for an apostrophe inside a word and a comma
-before three digits, which join. Hashes depend on the characters alone: not on the process, machine or library.
+A unit is a word (a run of letters and digits), or a single Chinese character or kana. Text is normalised first:
+invisible characters are dropped, then NFKC, lower case; punctuation and symbols separate words and are dropped, but for
+an apostrophe inside a word and a comma before three digits, which join. Hashes depend on the characters alone: not on
+the process, machine or library.
 """
 
 import unicodedata
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mixlab.data.overlap.invisible import INVISIBLE, drop_invisible
 
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
@@ -32,6 +35,8 @@ _DROPPED, _IN_WORD, _ALONE = 0, 1, 2
 _BASE = 0x9E3779B97F4A7C15 | 1
 _HARD = 0xFFFFFFFF
 """A character that combines with others or expands: its text is normalised by unicodedata."""
+_UNSEEN = 0xFFFFFFFE
+"""A character that may be invisible, or lies beyond the tables."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +131,17 @@ def _normalised_codes(texts: Sequence[str]) -> Codes:
     if joined.count(_SEPARATOR) >= len(texts):
         joined = _SEPARATOR.join(text.replace(_SEPARATOR, " ") for text in texts)
     folds = _tables().folds[np.minimum(_codes(joined), _LAST)]
-    if joined.isascii() or not len(hard := np.flatnonzero(folds == _HARD)):
+    if joined.isascii() or not (folds >= _UNSEEN).any():
         return folds
     ends = np.flatnonzero(folds == ord(_SEPARATOR))
     pieces = joined.split(_SEPARATOR)
-    for text in np.unique(np.searchsorted(ends, hard)):
+    for text in np.unique(np.searchsorted(ends, np.flatnonzero(folds == _UNSEEN))):
+        pieces[text] = drop_invisible(pieces[text])
+    for text in np.unique(np.searchsorted(ends, np.flatnonzero(folds == _HARD))):
         pieces[text] = unicodedata.normalize("NFKC", pieces[text]).lower().replace("ς", "σ")
     codes = _codes(_SEPARATOR.join(pieces))
     folds = _tables().folds[np.minimum(codes, _LAST)]
-    return np.where(folds == _HARD, codes, folds)
+    return np.where(folds == _HARD, codes, np.where(folds == _UNSEEN, np.uint32(ord(" ")), folds))
 
 
 def _codes(text: str) -> Codes:
@@ -179,7 +186,9 @@ def _tables() -> _Tables:
         kinds[first : last + 1] = _ALONE
     for code in range(_LAST):
         folds[code] = _fold(code, kinds)
-    folds[_LAST] = ord(" ")
+    for first, last in INVISIBLE:
+        folds[first : last + 1] = _UNSEEN
+    folds[_LAST] = _UNSEEN
     return _Tables(folds, kinds, mix(np.arange(1, _LAST + 2, dtype=np.uint64) * np.uint64(_BASE)))
 
 

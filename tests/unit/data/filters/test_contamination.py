@@ -62,12 +62,13 @@ def test_the_report_says_what_was_found_where(tmp_path):
         {"record": 2, "benchmark": 0, "item": "q1", "field": "question", "share": 1.0},
         {"record": 2, "benchmark": 1, "item": "q0", "field": "question", "share": 1.0},
     ]
+    lacking = {"items_short": 0, "items_plain": 0, "items_common": 0}
     assert index == {
         "records": 3,
         "contaminated": 2,
         "benchmarks": [
-            {"items": 2, "items_compared": 2, "items_hit": 1, "records_hit": 2},
-            {"items": 1, "items_compared": 1, "items_hit": 1, "records_hit": 1},
+            {"items": 2, "items_compared": 2, **lacking, "items_hit": 1, "records_hit": 2},
+            {"items": 1, "items_compared": 1, **lacking, "items_hit": 1, "records_hit": 1},
         ],
     }
 
@@ -98,7 +99,63 @@ def test_numbers_and_idioms_of_code_do_not_count(tmp_path):
     numbers = " ".join(map(str, range(40)))
     _hits, index = search(tmp_path, texts(code, numbers), items(code, numbers))
     assert index["contaminated"] == 0
-    assert index["benchmarks"][0]["items_compared"] == 0
+    assert told(index) == [0, 0, 2, 0]
+
+
+def told(index):
+    """Items compared, too short, of too few telling units, of boilerplate."""
+    (benchmark,) = index["benchmarks"]
+    return [benchmark[f"items_{name}"] for name in ("compared", "short", "plain", "common")]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Janet 東 has 16 ducks that lay eggs daily, eats three for breakfast and bakes muffins for all of her friends.",
+        'def mean(values): """Return the 平均 of a list of measured values, or nothing when that list is empty."""',
+        "The sushi bar のり serves seven guests an hour from noon until the evening bell rings over the harbour.",
+    ],
+)
+def test_an_english_item_with_a_little_japanese_is_searched_like_any_other(tmp_path, question):
+    words = question.split()
+    edited = " ".join(["other" if at == len(words) // 2 else word for at, word in enumerate(words)])
+    records = texts("Solve: " + question.upper() + " Thanks.", edited, " ".join(reversed(words)))
+    hits, index = search(tmp_path, records, items(question))
+    assert [hit["record"] for hit in hits] == [0, 1]
+    assert told(index) == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("marks", ["東", "平均", "のり"])
+def test_leaks_of_items_with_a_little_japanese_are_found_among_decoys(tmp_path, marks):
+    rng = random.Random(f"mixed {marks}")
+
+    def invent() -> str:
+        words = invent_item(rng, japanese=False).split()
+        return " ".join([*words[: (at := rng.randrange(len(words)))], marks, *words[at:]])
+
+    invented, decoys = [invent() for _ in range(100)], [invent() for _ in range(500)]
+    vocabulary = collect_vocabulary(invented, japanese=False)
+    wrong = search(tmp_path / "decoys", texts(*decoys), items(*invented))[1]["contaminated"]
+    for kind in LIGHT:
+        leaks = [f"Q: {make_leak(kind, question, rng, vocabulary)} A:" for question in invented]
+        right = {(at, 0, f"q{at}") for at in range(100)} & set(found(tmp_path / kind, texts(*leaks), items(*invented)))
+        assert len(right) >= 95 and len(right) / (len(right) + wrong) >= 0.95, kind
+
+
+def test_both_the_code_and_the_japanese_of_an_item_are_looked_for(tmp_path):
+    code = "def rows_of(garden, gardener, mill): return [water(row, twice_a_day) for row in garden if row.behind(mill)]"
+    item = items(f'{code}\n"""{QUESTION_JA}"""')
+    assert len(found(tmp_path, texts(code, QUESTION_JA), item)) == 2
+
+
+def test_items_that_are_not_compared_say_why(tmp_path):
+    frame = "Answer the following question about a story that somebody told in our little village, please."
+    plain = " ".join(map(str, range(40)))
+    questions = [frame] * 4 + [plain, "Too short.", "短い"]
+    _hits, index = search(
+        tmp_path, texts(frame), [*items(*questions), {"id": "none"}, {"id": "", "turns": ["a", plain]}]
+    )
+    assert told(index) == [0, 3, 2, 4]
 
 
 def test_a_short_text_is_compared_as_a_whole_and_a_shorter_one_not_at_all(tmp_path):
@@ -107,7 +164,7 @@ def test_a_short_text_is_compared_as_a_whole_and_a_shorter_one_not_at_all(tmp_pa
     records = texts(f"Please. {whole.upper()} Thanks", f"{short} {short}", "Name eight famous rivers flowing north")
     hits, index = search(tmp_path, records, items(whole, short, "図書館で静かに本を読んだ", "はい"))
     assert [(hit["record"], hit["item"]) for hit in hits] == [(0, "q0")]
-    assert index["benchmarks"][0]["items_compared"] == 2
+    assert told(index) == [2, 2, 0, 0]
 
 
 def test_a_leak_of_a_small_part_counts_from_the_stated_share_on(tmp_path):
@@ -179,4 +236,4 @@ def test_the_report_is_the_same_on_every_machine(tmp_path):
     digest = hashlib.sha256()
     for name in ("hits.jsonl", "records.npy", "index.json"):
         digest.update((tmp_path / name).read_bytes())
-    assert digest.hexdigest()[:16] == "638a7292efa0f7f0"
+    assert digest.hexdigest()[:16] == "7869b127f65cc17e"

@@ -2,6 +2,7 @@
 
 import pytest
 from filtering import apply_filter, dialogue, texts
+from personal_examples import DECOYS, FOUND
 
 from mixlab.config.filters import PERSONAL_KINDS, PersonalData
 from mixlab.config.problems import DataError
@@ -9,49 +10,8 @@ from mixlab.data.filters.patterns import passes_luhn, passes_my_number
 from mixlab.data.filters.personal import count_personal
 from mixlab.data.overlap.units import BLOCK_CHARACTERS, OVERLAP_CHARACTERS
 
-FINDS = [
-    ("email", "write to jane.doe+news@mail.uni-jena.de."),
-    ("email", "連絡先はtaro_yamada@gmail.comです"),
-    ("email", "メール：ｔaro＠docomo.ne.jp"),
-    ("phone", "電話は03-5253-1111です"),
-    ("phone", "携帯（090-3141-5926）へ"),
-    ("phone", "携帯09031415926まで"),
-    ("phone", "ＴＥＬ ０６−６９４１−０３５１"),
-    ("phone", "+81 90 3141 5926"),
-    ("phone", "Call (415) 867-5309 now"),
-    ("phone", "call 1-415-867-5309."),
-    ("phone", "London: +44 20 7946 1234"),
-    ("credit_card", "card 4539 1488 0343 6467, exp 01/27"),
-    ("credit_card", "カード番号は5425233430109903です"),
-    ("credit_card", "amex 3714 496353 98456"),
-    ("ip_address", "login from 81.2.69.142 failed"),
-    ("ip_address", "host 2606:4700:4700:0:0:0:0:1111 is up"),
-    ("my_number", "マイナンバー：1234 5678 9018"),
-    ("my_number", "個人番号は123456789018です"),
-    ("postal_address", "〒100-0013 です"),
-    ("postal_address", "東京都千代田区霞が関3丁目"),
-    ("postal_address", "神奈川県横浜市中区本町６−５０−１０"),
-    ("postal_address", "Ship to 1600 Amphitheatre Parkway Ave, Mountain View, CA 94043."),
-]
-DECOYS = [
-    "the decorator @property and foo@bar, a@b.c, user@example.com, noreply@company.co.jp, icon@2x.png",
-    "git@github.com:owner/name.git and x = a@b.T and me@localhost",
-    "2023-10-05, 10:30:00, 1,234,567 and 3.14159265358979 and ISBN 978-4-06-519981-7",
-    "パイは03-14で、2024-01-15に1234-5678を",
-    "call 555-1234 or 911; score 21-19-21; (555) 555-0123",
-    "1234 5678 9012 3456 and 4111 1111 1111 1111 and 4539 1488 0343 6468",
-    "version 10.15.27.140, 1.2.3.4, 999.10.10.10, 192.168.10.20, 127.0.0.1, v 81.12.69.142",
-    "std::vector<int> and a::b::c and 12:34:56 and 2001:db8:0:0:0:0:0:1",
-    "注文番号1234 5678 9018、口座 123456789018",
-    "マイナンバー：1234 5678 9012",
-    "東京都の人口は1400万人。京都府宇治市は2番目、大阪府の3市",
-    "5 Main Street is a film; 12 Angry Men; 100 Days of Code, Chapter 5 Drive",
-    "0120 is a number, 0000-0000-0000, 000-0000-0000, order 0312345678901234",
-    "HumanEval assert f([1.0, 2.0, 3.9, 4.0, 5.0, 2.2], 0.3) == 16 777 216",
-]
 
-
-@pytest.mark.parametrize(("kind", "text"), FINDS)
+@pytest.mark.parametrize(("kind", "text"), FOUND)
 def test_personal_data_is_found_once_and_as_its_kind(kind, text):
     assert count_personal(PERSONAL_KINDS, {"text": text}) == {kind: 1}
 
