@@ -1,6 +1,7 @@
 """How fields of a record become text, messages or a benchmark item: declared, never programmed."""
 
 import re
+import warnings
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -69,8 +70,10 @@ PlacedTemplate = Annotated[Template, AfterValidator(_check_places)]
 
 def _check_pattern(pattern: str) -> str:
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # "possible nested set": a bracket that Python may read anew
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(
             f"{pattern!r} is no regular expression: {error}; put a backslash before a character that is meant as text"
         ) from None

@@ -110,7 +110,8 @@ class _Labelling(Settings):
     attempts: int = Field(default=3, ge=1, le=20, description="times a dialogue is asked until an answer can be read")
     on_unparsable: Literal["exclude"] | Category = Field(
         default="exclude",
-        description="after all attempts: exclude (no category), or the category it counts as; counted and listed",
+        description="after all attempts: exclude (no category), or the category it counts as; counted and listed; that "
+        "none of 20 or more dialogues got an answer is an error",
     )
 
 

@@ -149,7 +149,9 @@ def _conflict(policy: LicencePolicy, text: str) -> str | None:
     told = licence.spdx or licence.tier
     found = ", ".join(tiers_of(licence, tiers))
     missing = [tier for tier in tiers_of(licence, tiers) if tier not in policy.allow]
-    and_what = f" ({' and '.join(missing)} too)" if set(missing) < set(tiers_of(licence, tiers)) else ""
+    is_choice = licence.spdx is not None and " OR " in licence.spdx
+    is_partly = not is_choice and set(missing) < set(tiers_of(licence, tiers))
+    and_what = f" ({' and '.join(missing)} too)" if is_partly else ""
     allowed = ", ".join(policy.allow)
     return f"licence {told} ({found}) is not allowed ({allowed}); leave the source out, allow it{and_what}"
 

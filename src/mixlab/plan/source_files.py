@@ -27,7 +27,7 @@ def find_files(base: Path, pattern: str) -> list[Path]:
         elif (path / "dataset_dict.json").is_file():
             raise ValueError(f"{path} holds several splits; name one, such as {pattern}/train")
     if not found and any(path.is_dir() for path in matching):
-        raise ValueError(f"names a folder, not files; name those in it, such as '{pattern.rstrip('/')}/*'")
+        raise ValueError(f"names a folder, not files; name those in it, such as '{PurePosixPath(pattern) / '*'}'")
     return found
 
 

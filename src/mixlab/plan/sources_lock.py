@@ -68,8 +68,9 @@ class LockedSource:
         So do empty files, as a job that had nothing to write leaves them: they hold no record to come twice.
         """
         found = {file.path: file.digest for file in self.files if file.joined == joined}
-        empty = [path for path, digest in found.items() if digest == EMPTY_DIGEST]
-        return tuple(digest for path, digest in found.items() if path not in empty[1:])
+        empty = {path for path, digest in found.items() if digest == EMPTY_DIGEST}
+        kept = next(iter(sorted(empty)), None)
+        return tuple(digest for path, digest in found.items() if path not in empty or path == kept)
 
     def find_copies(self) -> list[str]:
         """Say which files hold the same bytes as another of the main files, or of the joined ones, and the cure."""

@@ -143,6 +143,7 @@ def _replaced(pattern: str, by: str = "") -> dict[str, Any]:
     [
         ({"format": "text", "split": "headings", "heading": "["}, "heading", r"'\[' is no regular expression: unterm"),
         (_replaced("("), "pattern", r"'\(' is no regular expression: missing \).*put a backslash before"),
+        (_replaced("[[a]"), "pattern", r"'\[\[a\]' is no regular expression: Possible nested set"),
         (_replaced("a{99999999999}"), "pattern", "is no regular expression: the repetition number is too large"),
         (_replaced("x", r"\9"), "by", "cannot replace a match of 'x': invalid group reference 9"),
         (_replaced("x", r"\g<name>"), "by", "cannot replace a match of 'x': unknown group name 'name'"),

@@ -143,7 +143,7 @@ def mumble(number: int, attempt: int) -> Reply:
     return Reply("I think\nit is " + "about " * 50, "length")
 
 
-@pytest.mark.parametrize(("count", "policy"), [(1, "exclude"), (30, "exclude"), (30, "math")])
+@pytest.mark.parametrize(("count", "policy"), [(20, "exclude"), (30, "exclude"), (30, "math")])
 def test_a_model_of_which_no_answer_can_be_read_is_no_success(tmp_path: Path, count: int, policy: str) -> None:
     with pytest.raises(DataError) as caught:
         label(tmp_path, build_settings(on_unparsable=policy), dialogues(range(count)), count, Model(mumble))
@@ -155,18 +155,29 @@ def test_a_model_of_which_no_answer_can_be_read_is_no_success(tmp_path: Path, co
 
 
 def test_a_model_that_answers_nothing_readable_is_not_asked_about_the_whole_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(labelling, "_WINDOW_QUESTIONS", 5)
-    model = Model(mumble)
-    with pytest.raises(DataError, match="none of 5 dialogues"):
+    monkeypatch.setattr(labelling, "_WINDOW_QUESTIONS", 25)
+    # one that no try got answered does not make the others readable
+    model = Model(lambda number, at: Reply("timed out", UNANSWERED) if number == 3 else mumble(number, at))
+    with caplog.at_level(logging.INFO), pytest.raises(DataError, match="none of 24 dialogues"):
         label(tmp_path, build_settings(), dialogues(range(50)), 50, model)
-    assert len(model.asked) == 5
+    assert len(model.asked) == 25
+    assert "response tokens, 24 of 50 unparsable" in caplog.text
 
 
 def test_the_few_dialogues_of_a_small_source_count_as_the_category_that_settings_name(tmp_path: Path) -> None:
     labels, _, index = read(label(tmp_path, build_settings(on_unparsable="math"), dialogues([0]), 1, Model(mumble)))
     assert (labels, index["unparsable"]) == ([MATH], 1)
+
+
+def test_the_few_dialogues_of_a_small_source_may_all_be_left_out_and_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    withheld = Model(lambda number, attempt: Reply("", "content_filter"))
+    labels, _, index = read(label(tmp_path, build_settings(), dialogues(range(2)), 2, withheld))
+    assert (labels, index["unparsable"]) == ([UNPARSABLE] * 2, 2)
+    assert "2 of 2 dialogues (100 %) got no answer that can be read; they are left out" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,25 @@ def test_a_file_that_is_not_read_to_its_end_is_told_with_its_cures(
     cure = caught.value.problems[-1].message
     assert "download it again" in cure
     assert "`on_bad_record: exclude` to leave bad records out and to keep what was read" in cure
+
+
+def test_a_file_that_is_no_such_table_at_all_is_not_said_to_be_cut(tmp_path: Path) -> None:
+    files = [save(tmp_path / "a", b"q,a,q\nx,y,z\n")]
+    with pytest.raises(DataError) as caught:
+        list(read_records(settle(files, "csv", on_bad_record="fail"), files, lambda exclusion: None))
+    assert "q stands there more than once" in str(caught.value)
+    assert "download it again" not in str(caught.value)
+
+
+def test_speakers_may_be_numbers_that_roles_name(tmp_path: Path) -> None:
+    turns = [{"who": 0, "said": "2 + 2?"}, {"who": 1, "said": "4"}]
+    files = [save(tmp_path / "a", json.dumps({"turns": turns}).encode())]
+    messages = {
+        "field": "turns",
+        "role_field": "who",
+        "content_field": "said",
+        "roles": {"0": "user", "1": "assistant"},
+    }
+    records, excluded = read(settle(files, "jsonl", origin={"fields": {"messages": messages}}), files)
+    assert excluded == []
+    assert [message["role"] for message in records[0]["messages"]] == ["user", "assistant"]

@@ -1,11 +1,12 @@
 """Telephone numbers as they are written: Japanese, North American, and those of other countries with their code.
 
-Found wherever they stand: numbers with `+` and a country code, with or without separators; Japanese mobiles; Japanese
-landlines with hyphens, spaces or brackets (in Tokyo and Osaka also with full stops); North American ones with hyphens,
-full stops or a bracketed area code. Found only where the line says shortly before that it is about a telephone (for
-Japan also shortly after): ten digits without separators, and `415 555 2671` with spaces, which elsewhere are ids, ISBNs
-and lists of numbers. Not found: numbers inside longer ones or in a list of numbers, those of other countries without
-`+`, seven digits without an area code, numbers kept for fiction (555-01xx) and those of one or two digits repeated.
+Found wherever they stand: numbers with `+` and a country code, alone or with hyphens or spaces; Japanese mobiles;
+Japanese landlines with hyphens, spaces or brackets (in Tokyo and Osaka also with full stops); North American ones with
+hyphens, full stops or a bracketed area code. Found only where the line says shortly before that it is about a telephone
+(for Japan also shortly after): ten digits without separators, and `415 555 2671` with spaces, which elsewhere are ids,
+ISBNs and lists of numbers. Not found: numbers inside longer ones or in a list of numbers, those of other countries
+without `+` or with full stops or slashes, seven digits without an area code, numbers kept for fiction (555-01xx) and
+those of one or two digits repeated.
 """
 
 import re

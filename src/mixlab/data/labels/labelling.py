@@ -37,7 +37,7 @@ _SHOWN_CHARACTERS = 200
 _FEWEST_TO_DOUBT = 20
 
 MANY_UNPARSABLE = 0.1
-"""From this share of a source's dialogues on, unparsable answers are a warning."""
+"""Above this share of a source's dialogues, unparsable answers are a warning."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,9 @@ class _Labels:
     def check(self) -> None:
         """Raise DataError when not one answer could be read: `on_unparsable` is for some dialogues, not for all.
 
-        A category that it names is what the few dialogues of a small source count as, all of them unparsable or not.
+        Of few dialogues all may be unparsable, as those that a server withholds: that is told, and no error.
         """
-        fewest = 1 if self.settings.on_unparsable == "exclude" else _FEWEST_TO_DOUBT
-        if self.last is None or self.unparsable < max(self.settled, fewest):
+        if self.last is None or self.unparsable < max(self.settled, _FEWEST_TO_DOUBT):
             return
         said = " ".join(self.last.text.split())
         shown = said if len(said) <= _SHOWN_CHARACTERS else said[: _SHOWN_CHARACTERS - 1] + "…"
@@ -166,6 +165,22 @@ def label_records(
 def _ask_all(answers: Answers, records: Records, work: Work, labels: _Labels, stream: TextIO) -> Mapping[str, str]:
     progress = _Progress(work, answers)
     answers.on_arrival = progress.tell
+    try:
+        failed = _settle_all(answers, records, labels, stream, progress)
+    finally:
+        # what was spent is told however it ends
+        told = f"{answers.asked} asked, {answers.prompt_tokens} prompt and {answers.response_tokens} response tokens"
+        log.info("%s: %s, %d of %d unparsable", answers.settings.label, told, labels.unparsable, work.dialogues)
+        labels.tell()
+    if failed:
+        raise DataError(_render_failure(failed, answers))
+    return {"asked": told}
+
+
+def _settle_all(
+    answers: Answers, records: Records, labels: _Labels, stream: TextIO, progress: "_Progress"
+) -> list[int]:
+    """Ask about all dialogues; return the ordinals of those about which no try got an answer."""
     failed: list[int] = []
     for window in _windows(answers.settings, records):
         found = answers.find([question for _, question in window])
@@ -174,17 +189,11 @@ def _ask_all(answers: Answers, records: Records, work: Work, labels: _Labels, st
                 failed.append(ordinal)
             else:
                 labels.settle(ordinal, found[question.digest], stream)
-        # a model that answered nothing readable in a whole window is not paid for another
-        if not failed:
-            labels.check()
         progress.done += len(window)
         progress.tell()
-    if failed:
-        raise DataError(_render_failure(failed, answers))
-    labels.tell()
-    told = f"{answers.asked} asked, {answers.prompt_tokens} prompt and {answers.response_tokens} response tokens"
-    log.info("%s: %s, %d of %d unparsable", answers.settings.label, told, labels.unparsable, work.dialogues)
-    return {"asked": told}
+        # a model that answered nothing readable in a whole window is not paid for another
+        labels.check()
+    return failed
 
 
 def _render_failure(failed: list[int], answers: Answers) -> str:

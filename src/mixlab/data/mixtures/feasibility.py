@@ -52,20 +52,22 @@ def find_needy(settings: MixtureSettings, demand: Demand) -> dict[int, int]:
     }
 
 
-def check_size(settings: MixtureSettings, demand: Demand, fits: Fits) -> None:
+def check_size(settings: MixtureSettings, demand: Demand, fits: Fits | None) -> None:
     """Raise DataError when the mixture has too many windows to be put in order.
 
-    The error names a budget that is small enough and that the sources have, where there is one.
+    The error names a budget that is small enough and that the sources have, where there is one. `fits` is None where
+    to know it would take ordering so many windows: then the budget named is the most that may do.
     """
     expected = demand.expected_windows()
     if expected <= LARGEST_WINDOWS:
         return
     needy = find_needy(settings, demand)
     room = min(_room(settings, demand, needy), Fraction(LARGEST_WINDOWS, expected + 1))
-    lower = _lower_budget(settings.budget, room, fits)
+    at_most = "" if fits else "at most "
+    lower = _lower_budget(settings.budget, room, fits or (lambda budget: True))
     cures = ["use longer windows"] if not needy else []
     if lower is not None:
-        cures.insert(0, f"lower the budget to {render_budget(lower)}")
+        cures.insert(0, f"lower the budget to {at_most}{render_budget(lower)}")
     cure = f"; {', or '.join(cures)}" if cures else "; no budget makes it feasible: change its shares or add data"
     told = f"budget: takes about {expected:,} windows; the largest mixture has {LARGEST_WINDOWS:,}{cure}"
     raise DataError([*(Problem(_describe(settings, demand, at, units)) for at, units in needy.items()), Problem(told)])

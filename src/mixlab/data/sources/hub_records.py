@@ -106,9 +106,10 @@ def _rows(origin: HubOrigin, paths: Sequence[Path], rows_before: int) -> Iterato
         stretch = _skip_rows(path, rows_before - before)
         for row in read_rows(path, layout, columns, stretch):
             if row.stops:
+                where = f"hub data set {origin.id} at {origin.revision[:12]}: {path}"
                 raise DataError(
-                    f"hub data set {origin.id} at {origin.revision[:12]}: {path}: {row.fault}; "
-                    "empty the cache of `datasets` and fetch it again"
+                    f"{where}: {row.fault}; empty the cache of `datasets` and fetch it again; if it comes again, the "
+                    "data set itself has the fault: name another revision, or mend a copy of it"
                 )
             if row.number == 0:
                 # a file that holds no row at all

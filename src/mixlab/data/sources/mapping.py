@@ -144,7 +144,7 @@ def _mapped_turns(mapping: MessagesMapping, row: Record) -> list[dict[str, str]]
         role_name, role = _first_of(mapping.role_field, turn)
         content_name, content = _first_of(mapping.content_field, turn)
         if type(role) is not str:
-            role = _own_text(role, (name, str(at), role_name))
+            role = _text(role, (name, str(at), role_name))  # it is looked up, and becomes no text
         if type(content) is not str:
             content = _own_text(content, (name, str(at), content_name))
         messages.append({"role": mapping.roles.get(role, role), "content": trim(content)})

@@ -56,7 +56,7 @@ class Faults:
             self._on_excluded(Exclusion(digest, number, fault))
             return
         self._count += 1
-        self._is_cut = self._is_cut or stops
+        self._is_cut = self._is_cut or (stops and number > 0)
         if len(self._told) < PROBLEMS_SHOWN:
             self._told.append(Problem(fault, file=place, key=f"record {number}"))
 
