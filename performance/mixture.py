@@ -2,9 +2,10 @@
 
 50 sources, 10^8 tokens in windows of 2,048, 25 mixtures. Prints the time and size of building a plan; for each layout
 of packs how fast its windows are read beside the same windows copied row by row from a file that holds the whole
-mixture (the ratio that counts), read in place by a blended index, and by Hugging Face's `interleave_datasets`; and what
-the paper's 25,000 steps x 1,024 windows x 8,192 tokens would take, worked out from the measured terms. Packing is
-shared by all mixtures and timed apart. Everything is in the page cache; reading is timed by the processor's clock.
+mixture in order (the ratio that counts), rows of that file from random places, windows read in place by a blended
+index, and Hugging Face's `interleave_datasets`; and what the paper's 25,000 steps x 1,024 windows x 8,192 tokens would
+take, worked out from the measured terms. Packing is shared by all mixtures and timed apart. Everything is in the page
+cache; reading is timed by the processor's clock.
 
     python performance/mixture.py [--quick] [--layouts concatenated packed]
 """
@@ -146,6 +147,14 @@ def read_copy(copy: np.ndarray, first: int, last: int) -> np.ndarray:
     return tokens_BT
 
 
+def read_shuffled_copy(copy: np.ndarray, places: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Read as many rows, each from a random place: what a plan cannot avoid, since its windows lie anywhere."""
+    tokens_BT = np.empty((last - first, SEQUENCE_TOKENS), dtype=np.int64)
+    for row, place in enumerate(places[first:last].tolist()):
+        tokens_BT[row] = copy[place]
+    return tokens_BT
+
+
 def build_blended_index(
     order: MixtureOrder, packs: list[Path], stores: list[Path], path: Path
 ) -> Callable[[int, int], np.ndarray]:
@@ -196,13 +205,14 @@ def compare_reading(root: Path, mixture: Path, stores: list[Path], packs: list[P
     (root / "blended").mkdir()
     copy = write_copy(windows, root / "copy.bin")
     sources, _ = windows.order.slice(0, len(windows))
-    few = min(len(windows), 2048)
+    few, places = min(len(windows), 2048), np.random.default_rng(0).permutation(len(windows))
     fresh = MixtureWindows(mixture, packs, stores)
     begin = time.process_time()
     fresh.order.slice(0, len(fresh))
     order_seconds = (time.process_time() - begin) / len(windows)
     ways: dict[str, tuple[Callable[[int, int], Any] | None, int]] = {
         "copy": (lambda first, last: read_copy(copy, first, last), len(windows)),
+        "copy, at random places": (lambda first, last: read_shuffled_copy(copy, places, first, last), len(windows)),
         "plan": (lambda first, last: fresh.read_windows(first, last)[0], len(windows)),
         "plan, window by window": (lambda first, last: [fresh.window(at) for at in range(first, last)], len(windows)),
         "blended index": (build_blended_index(windows.order, packs, stores, root / "blended"), len(windows)),
