@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mixlab.plan.specs import AverageSpec
 from mixlab.stages.job import Inputs
-from mixlab.training.averaging import average
+from mixlab.training.averaging.mean import average
 
 
 def run(spec: AverageSpec, inputs: Inputs, out: Path) -> None:

@@ -6,7 +6,7 @@ from mixlab.data.tokens.tokenizer import read_vocabulary
 from mixlab.plan.specs import PretrainSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture
-from mixlab.training.weights import NewModel
+from mixlab.training.models.weights import NewModel
 
 
 def run(spec: PretrainSpec, inputs: Inputs, out: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from mixlab.config.training import TrainSettings
 from mixlab.data.mixtures.windows import MixtureWindows
 from mixlab.stages.job import Inputs
+from mixlab.training.models.weights import NewModel
 from mixlab.training.run import train
-from mixlab.training.weights import NewModel
 
 
 def train_on_mixture(settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path) -> None:

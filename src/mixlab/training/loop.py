@@ -10,10 +10,10 @@ import torch.nn.functional as F
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
-from mixlab.training.batches import GlobalBatch, MicroBatch, Stream, Windows, load_batch
-from mixlab.training.schedule import rate_ratio
-from mixlab.training.state import Trainee
-from mixlab.training.weights import named_weights
+from mixlab.training.checkpoints.state import Trainee
+from mixlab.training.loading.batches import GlobalBatch, MicroBatch, Stream, Windows, load_batch
+from mixlab.training.models.weights import named_weights
+from mixlab.training.optimization.schedule import rate_ratio
 
 
 class Loop:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
-from mixlab.training.batches import Stream, Windows
-from mixlab.training.log import LOG_FILE, TrainingLog
+from mixlab.training.checkpoints.state import ResumeFolder, Trainee
+from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
-from mixlab.training.model import Llama
-from mixlab.training.optimizers import OptimizerSet
+from mixlab.training.models.llama import Llama
+from mixlab.training.models.weights import NewModel, named_weights, open_model, write_model
+from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.process import (
     TERMINATED,
     Termination,
@@ -21,8 +22,7 @@ from mixlab.training.process import (
     keep_freed_memory,
     watch_termination,
 )
-from mixlab.training.state import ResumeFolder, Trainee
-from mixlab.training.weights import NewModel, named_weights, open_model, write_model
+from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
 logger = logging.getLogger(__name__)
 

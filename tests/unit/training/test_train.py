@@ -1,5 +1,4 @@
 import errno
-import os
 import shutil
 import signal
 import subprocess
@@ -12,13 +11,14 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from training_fakes import FakeWindow, FakeWindows, settings, small_model
+from training_fakes import FakeWindow, FakeWindows, child_environment, settings, small_model
 
 from mixlab.config.problems import DataError
-from mixlab.training import run, weights
-from mixlab.training.log import TrainingLog
+from mixlab.training import run
 from mixlab.training.loop import Loop
+from mixlab.training.models import weights
 from mixlab.training.run import train
+from mixlab.training.watching.log import TrainingLog
 
 MUON = {"name": "muon", "learning_rate": 0.01, "other_learning_rate": 0.01}
 SNAPSHOTS = {"every_steps": 2, "keep": 3}
@@ -122,7 +122,7 @@ run_training(Path(sys.argv[1]), settings(snapshots=SNAPSHOTS), save_every_steps=
 
 
 def start_child(folder, seconds_per_step):
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = child_environment(OMP_NUM_THREADS="1")
     command = [sys.executable, "-c", _CHILD, str(folder), str(seconds_per_step)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
@@ -340,8 +340,7 @@ for dtype in ("float32", "bfloat16"):
 
 
 def test_bfloat16_computes_the_same_losses_up_to_its_eight_bits_and_keeps_float32_weights(tmp_path):
-    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    environment = child_environment(ONEDNN_MAX_CPU_ISA="AVX512_CORE_BF16", OMP_NUM_THREADS="1")
     command = [sys.executable, "-c", _BFLOAT16, str(tmp_path)]
     lines = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
     exact, rounded = ([float(value) for value in line.split()] for line in lines)
@@ -357,6 +356,6 @@ def test_the_training_room_needs_neither_transformers_nor_torchs_compiler(tmp_pa
         "run_training(Path(sys.argv[1]), settings(passes=1));"
         "sys.exit(', '.join(m for m in ('transformers', 'torch._dynamo', 'torch._inductor') if m in sys.modules) or 0)"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = child_environment()
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")

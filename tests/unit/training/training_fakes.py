@@ -1,14 +1,22 @@
 """A mixture made up on the spot, and the smallest settings, for the tests of this room."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mixlab.config.models import ModelSettings
 from mixlab.config.training import TrainSettings
-from mixlab.training.weights import NewModel
+from mixlab.training.models.weights import NewModel
 
 VOCAB = 53
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment of a child process that imports what this one does, and the helpers of these tests."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))} | more
 
 
 @dataclass(frozen=True)

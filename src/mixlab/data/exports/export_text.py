@@ -67,7 +67,7 @@ The windows of mixture `{key}` in training order: {windows} windows, {tokens} to
 {responses}* `tokenizer/`: opens with transformers' `AutoTokenizer.from_pretrained`.
 
 With B windows a step, step k (from 1) is documents (k - 1) × B up to k × B. Megatron's `GPTDataset` would draw an order
-of its own and join windows: read these files with its `IndexedDataset`, or use `mixlab.training.dataset`.
+of its own and join windows: read these files with its `IndexedDataset`, or use `mixlab.training.loading.dataset`.
 """
 
 _RESPONSES_OF_WINDOWS = """\

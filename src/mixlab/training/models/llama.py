@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixlab.training.shape import LlamaShape
+from mixlab.training.models.shape import LlamaShape
 
 
 @dataclass(frozen=True)

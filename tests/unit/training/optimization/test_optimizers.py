@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_fakes import child_environment
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import AdamWSettings, MuonSettings
-from mixlab.training.optimizers import OptimizerSet, orthogonalise
+from mixlab.training.optimization.optimizers import OptimizerSet, orthogonalise
 
 MUON = MuonSettings(name="muon", learning_rate=0.02, other_learning_rate=0.01, weight_decay=0.1)
 
@@ -50,7 +51,7 @@ def test_orthogonalised_matrices_have_singular_values_near_one_whatever_their_fo
 _AGAINST_TORCH = """
 import torch
 from test_optimizers import MUON, make_weights, set_gradients
-from mixlab.training.optimizers import OptimizerSet
+from mixlab.training.optimization.optimizers import OptimizerSet
 ours, theirs = make_weights(), make_weights()
 optimizer = OptimizerSet(MUON, ours)
 matrices = [theirs[name] for name in ("q", "k", "up", "down")]
@@ -66,8 +67,8 @@ for name in ("q", "k", "up", "down"):
 
 def test_muon_takes_the_steps_of_torchs_own_up_to_its_bfloat16():
     # torch's Muon multiplies in bfloat16: without this variable some virtual CPUs die of SIGILL.
-    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    environment = child_environment(ONEDNN_MAX_CPU_ISA="AVX512_CORE_BF16", OMP_NUM_THREADS="1")
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
     subprocess.run([sys.executable, "-c", _AGAINST_TORCH], env=environment, check=True)
 
 

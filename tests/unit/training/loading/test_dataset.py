@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from mixlab.training import dataset as dataset_module
-from mixlab.training.batches import DocumentAttention, Loss, Stream, load_batch
-from mixlab.training.dataset import MixtureDataset, MixtureSampler, collate_windows
+from mixlab.training.loading import dataset as dataset_module
+from mixlab.training.loading.batches import DocumentAttention, Loss, Stream, load_batch
+from mixlab.training.loading.dataset import MixtureDataset, MixtureSampler, collate_windows
 
 SIZE, COUNT = 8, 13
 

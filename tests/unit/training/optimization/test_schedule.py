@@ -1,7 +1,7 @@
 import pytest
 
 from mixlab.config.training import ConstantSchedule, DecayingSchedule
-from mixlab.training.schedule import rate_ratio
+from mixlab.training.optimization.schedule import rate_ratio
 
 
 def ratios(schedule, steps):

@@ -3,8 +3,8 @@
     resume/state-00000120/     model.safetensors, optimizer.safetensors, training_log.csv, progress.json
     resume/snapshot-00000813/  config.json, model.safetensors
 
-Each folder is sealed (training/sealed.py). There is no random state: with no dropout, nothing after the first
-weights is drawn, and the order of the windows is a function of seed and pass.
+Each folder is sealed (training/checkpoints/sealed.py). There is no random state: with no dropout, nothing after the
+first weights is drawn, and the order of the windows is a function of seed and pass.
 """
 
 import json
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from mixlab.training.log import LOG_FILE, TrainingLog
-from mixlab.training.model import Llama
-from mixlab.training.optimizers import OptimizerSet
-from mixlab.training.sealed import DIGESTS_FILE, find_fault, remove_partial, write_sealed
-from mixlab.training.shape import WEIGHTS_FILE
-from mixlab.training.weights import fill_weights, named_weights, write_model, write_tensors
+from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, remove_partial, write_sealed
+from mixlab.training.models.llama import Llama
+from mixlab.training.models.shape import WEIGHTS_FILE
+from mixlab.training.models.weights import fill_weights, named_weights, write_model, write_tensors
+from mixlab.training.optimization.optimizers import OptimizerSet
+from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import pytest
 from training_fakes import VOCAB, FakeWindow, FakeWindows
 
 from mixlab.config.problems import DataError
-from mixlab.training.batches import Stream, load_batch
+from mixlab.training.loading.batches import Stream, load_batch
 
 
 def seen(stream):

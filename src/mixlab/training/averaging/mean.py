@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import AveragingSettings
-from mixlab.training.shape import CONFIG_FILE, WEIGHTS_FILE
+from mixlab.training.models.shape import CONFIG_FILE, WEIGHTS_FILE
 
 Floats = NDArray[np.float32]
 

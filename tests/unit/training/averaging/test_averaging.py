@@ -11,8 +11,8 @@ from training_fakes import small_model
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import AveragingSettings
-from mixlab.training.averaging import average
-from mixlab.training.weights import build_model, read_model, write_model
+from mixlab.training.averaging.mean import average
+from mixlab.training.models.weights import build_model, read_model, write_model
 
 
 def write_models(folder, count, **changes):
@@ -102,5 +102,5 @@ def test_a_number_of_models_other_than_asked_for_is_refused(tmp_path):
 
 
 def test_averaging_does_not_import_torch():
-    code = "import sys, mixlab.training.averaging; sys.exit('torch' in sys.modules)"
+    code = "import sys, mixlab.training.averaging.mean; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
-from mixlab.training.model import Llama
-from mixlab.training.shape import WEIGHTS_FILE, build_shape, read_shape, write_shape
+from mixlab.training.models.llama import Llama
+from mixlab.training.models.shape import WEIGHTS_FILE, build_shape, read_shape, write_shape
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from training_fakes import VOCAB, FakeWindows, small_model
 
 from mixlab.config.problems import DataError
-from mixlab.training.batches import load_batch
-from mixlab.training.shape import read_shape
-from mixlab.training.weights import build_model, named_weights, open_model, read_model, write_model
+from mixlab.training.loading.batches import load_batch
+from mixlab.training.models.shape import read_shape
+from mixlab.training.models.weights import build_model, named_weights, open_model, read_model, write_model
 
 
 def logits_of(model, tokens_T):

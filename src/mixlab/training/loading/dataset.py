@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from mixlab.data.mixtures.windows import MixtureWindows
-from mixlab.training.batches import DocumentAttention, Loss, Stream, Windows
+from mixlab.training.loading.batches import DocumentAttention, Loss, Stream, Windows
 
 NO_DOCUMENT = -1
 """Document number of padding."""

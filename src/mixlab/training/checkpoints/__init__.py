@@ -1,0 +1,1 @@
+"""Checkpoints: resume states and snapshots, whole or not there."""

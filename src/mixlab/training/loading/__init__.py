@@ -1,0 +1,1 @@
+"""Data loading: which windows a step sees, and as which tensors."""

@@ -1,0 +1,1 @@
+"""Models: their shape, forward pass and weights."""
