@@ -21,16 +21,19 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--end-token", default=END_TOKEN, show_default=True, metavar="TOKEN", help="Special token that ends each document."
 )
+@click.option("--begin-token", metavar="TOKEN", help="Special token that documents begin with; left out of the texts.")
 @click.option("--force", is_flag=True, help="Overwrite what an import wrote before.")
 @json_option
-def command(prefix: Path, tokenizer: Path, out: Path, end_token: str, force: bool, as_json: bool) -> None:
+def command(
+    prefix: Path, tokenizer: Path, out: Path, end_token: str, begin_token: str | None, force: bool, as_json: bool
+) -> None:
     """Write the documents of PREFIX.bin and PREFIX.idx as texts, one JSON line each: a raw source of format jsonl.
 
     Each text is encoded again and compared. Documents that no text can say are told in FILE.exclusions.jsonl with
     their number and the reason: other special tokens in them, bytes that are no UTF-8, blank ones.
     """
     try:
-        done = import_texts(prefix, tokenizer, end_token, out, force=force, tell=_tell)
+        done = import_texts(prefix, tokenizer, end_token, out, begin_token=begin_token, force=force, tell=_tell)
     except OSError as error:
         raise DataError(f"{out}: cannot be imported: {error.filename or out}: {error.strerror}") from error
     if as_json:

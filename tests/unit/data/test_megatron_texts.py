@@ -150,6 +150,33 @@ def test_documents_that_no_text_can_say_are_told_and_left_out(tmp_path: Path, to
     assert [row["text"] for row in read_rows(tmp_path / "a.jsonl")] == ["The harbor"] * 2
 
 
+def test_the_begin_token_is_left_out_where_a_document_begins_with_it(tmp_path: Path, tokenizer: Path) -> None:
+    begin = load_tokenizer(tokenizer.parent).token_to_id("<|user|>")
+    harbor, ships = encode(tokenizer, "The harbor"), encode(tokenizer, "ships")
+    prefix = write(tmp_path / "a", [[begin, *harbor], ships, [begin, END], [*harbor[:-1], begin, *ships], [END]])
+    out = tmp_path / "a.jsonl"
+    done = import_texts(prefix, tokenizer, "<|end|>", out, begin_token="<|user|>")
+    assert [row["text"] for row in read_rows(out)] == ["The harbor", "ships"]
+    reasons = {row["record"]: row["reason"] for row in read_rows(tmp_path / "a.exclusions.jsonl")}
+    assert reasons[3] == reasons[5] == "nothing but its end token"
+    assert reasons[4].startswith("holds the special token <|user|>")
+    assert (done.documents, done.excluded) == (2, 3)
+
+
+def test_a_begin_token_that_is_the_end_token_too_takes_no_end(tmp_path: Path, tokenizer: Path) -> None:
+    out = tmp_path / "a.jsonl"
+    prefix = write(tmp_path / "a", [[END, *encode(tokenizer, "ships")], [END]])
+    assert import_texts(prefix, tokenizer, "<|end|>", out, begin_token="<|end|>").documents == 1
+    assert [row["text"] for row in read_rows(out)] == ["ships"]
+
+
+def test_a_begin_token_that_the_tokenizer_has_not_is_told(tmp_path: Path, tokenizer: Path) -> None:
+    prefix = write(tmp_path / "a", [encode(tokenizer, "ships")])
+    with pytest.raises(DataError, match=r"the begin token '<s>' is no special token .* it has .*<\|end\|>"):
+        import_texts(prefix, tokenizer, "<|end|>", tmp_path / "a.jsonl", begin_token="<s>")
+    assert not (tmp_path / "a.jsonl").exists()
+
+
 def test_a_whole_text_of_other_merges_is_kept_and_counted(tmp_path: Path, tokenizer: Path) -> None:
     text = "The harbor 港"
     assert spell(tokenizer, text.encode()) != encode(tokenizer, text)

@@ -52,17 +52,25 @@ def exclusions_path(out: Path) -> Path:
 
 
 def import_texts(
-    prefix: Path, tokenizer: Path, end_token: str, out: Path, *, force: bool = False, tell: Tell = lambda line: None
+    prefix: Path,
+    tokenizer: Path,
+    end_token: str,
+    out: Path,
+    *,
+    begin_token: str | None = None,
+    force: bool = False,
+    tell: Tell = lambda line: None,
 ) -> Imported:
     """Write the documents of PREFIX.bin and .idx, ids of `tokenizer`, a `tokenizer.json`, as `{"text": ...}` lines.
 
     Documents without text, or whose ids tell of something that text cannot, are written to `exclusions_path` with
-    their number, from 1, and the reason; without any there is no such file. Files appear when they are whole; memory
+    their number, from 1, and the reason; without any there is no such file. `begin_token` is left out where a document
+    begins with it. Files appear when they are whole; memory
     grows with the longest document alone. Raises DataError for what cannot be read, an id that the tokenizer has not,
     a document that does not end, for none that is left, a full disk, and what is there already, unless `force`.
     """
     _check_place(out, force)
-    files, decoder = MegatronFiles(prefix), TextDecoder(tokenizer, end_token)
+    files, decoder = MegatronFiles(prefix), TextDecoder(tokenizer, end_token, begin_token)
     done = Imported()
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.parent) as beside:
         parts = Path(beside) / out.name, Path(beside) / exclusions_path(out).name

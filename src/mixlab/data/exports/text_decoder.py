@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixlab.config.problems import DataError
+from mixlab.config.problems import DataError, did_you_mean
 from mixlab.data.records import is_blank
 from mixlab.data.tokens.coverage import find_coverage
 from mixlab.data.tokens.cutting import LONGEST_CHARACTERS, cut_text
@@ -30,13 +30,13 @@ class Decoded(NamedTuple):
 
 
 class TextDecoder:
-    """A `tokenizer.json` and the token that ends each document.
+    """A `tokenizer.json`, the token that ends each document, and the one that a document may begin with.
 
-    Raises DataError when the file is no tokenizer, when `end_token` is none of its special tokens, and when it has no
-    decoder: the library would put blanks between tokens, and no comparison of ids might notice.
+    Raises DataError when the file is no tokenizer, when one of the two is none of its special tokens, and when it has
+    no decoder: the library would put blanks between tokens, and no comparison of ids might notice.
     """
 
-    def __init__(self, path: Path, end_token: str) -> None:
+    def __init__(self, path: Path, end_token: str, begin_token: str | None = None) -> None:
         self._tokenizer = load_tokenizer_file(path)
         self.vocabulary = describe_tokenizer(self._tokenizer, end_token, None, path)
         if self._tokenizer.decoder is None:
@@ -45,6 +45,13 @@ class TextDecoder:
         self._tokenizer.encode_special_tokens = True
         self._unknown = find_coverage(self._tokenizer).unknown_id
         self._special = {number: token for token, number in self.vocabulary.special_tokens.items()}
+        if begin_token is not None and begin_token not in self.vocabulary.special_tokens:
+            special = sorted(self.vocabulary.special_tokens)
+            raise DataError(
+                f"{path}: the begin token {begin_token!r} is no special token of this tokenizer"
+                f"{did_you_mean(begin_token, special)}; it has {', '.join(special)}"
+            )
+        self._begin_id = None if begin_token is None else self.vocabulary.special_tokens[begin_token]
         self._is_special = self._mark(self._special)
         self._is_entry = self._mark(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
@@ -60,12 +67,19 @@ class TextDecoder:
         return int(strange[0]) if len(strange) else None
 
     def decode(self, documents: Sequence[np.ndarray]) -> list[Decoded]:
-        """Decode documents of ids [N], each empty or closed by the end token; encode each text again and compare."""
+        """Decode documents of ids [N], each empty or closed by the end token; encode each text again and compare.
+
+        The begin token is left out where a document begins with it.
+        """
+        documents = [ids_N[self._begins(ids_N) :] for ids_N in documents]
         faults = [self._find_fault(ids_N) for ids_N in documents]
         bodies = [ids_N[:-1] for ids_N, fault in zip(documents, faults, strict=True) if fault is None]
         texts = self._tokenizer.decode_batch([ids_M.tolist() for ids_M in bodies], skip_special_tokens=False)
         compared = map(self._compare, bodies, texts, self._encode(texts))
         return [next(compared) if fault is None else Decoded("", fault) for fault in faults]
+
+    def _begins(self, ids_N: np.ndarray) -> int:
+        return int(len(ids_N) > 1 and self._begin_id is not None and int(ids_N[0]) == self._begin_id)
 
     def _find_fault(self, ids_N: np.ndarray) -> str | None:
         """Say why a document has no text, by its tokens alone."""
