@@ -55,14 +55,16 @@ def enter_namespaces(with_user: bool) -> bool:
 
 
 def drop_rights(uid: int) -> None:
-    """Become the user `uid` where we are root, and give up every capability for good."""
+    """Become the user `uid` where we are root, and give up every capability for good; raises OSError when not."""
     libc = ctypes.CDLL(None, use_errno=True)
     if os.getuid() == 0:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+    failed = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    failed = libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()) or failed
+    if failed:
+        raise OSError(ctypes.get_errno(), f"rights could not be given up: {os.strerror(ctypes.get_errno())}")
 
 
 def set_limits(limits: Mapping[str, Any]) -> None:
