@@ -110,7 +110,9 @@ def test_a_command_that_would_take_long_starts(copy: Path, command: str) -> None
 def test_the_steps_of_readme_are_what_happens(copy: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(copy, root, symlinks=True)
-    for command in (one for one in read_commands(README) if one.text in SESSION):
+    commands = [one for one in read_commands(README) if one.text in SESSION]
+    assert {one.text for one in commands} == set(SESSION)
+    for command in commands:
         difference = find_difference(command, PRETENDED.sub("", run_command(root, command.text)))
         assert not difference, difference
         if command.text == "mixlab plan micro":

@@ -66,6 +66,7 @@ def test_equal_artifacts_have_equal_pointers_whoever_makes_them(lab: Path, tmp_p
     run(other, "git", "config", "user.name", "Somebody Else")
     made = make_artifacts(other, plan_micro(other).by_stage("ipt"))
     mixlab(other, "track", "ipt")
+    assert made
     for stage, key in made:
         text = (other / f"tracked/{stage}/{key}.dvc").read_text()
         assert text == (lab / f"first/tracked/{stage}/{key}.dvc").read_text()

@@ -239,6 +239,7 @@ def test_windows_do_not_change_what_is_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(labelling, "_WINDOW_QUESTIONS", 3)
     (tmp_path / "labels.sqlite").unlink()
     cut = label(tmp_path, build_settings(), dialogues(range(40)), 40, Model(rule), "cut")
+    assert {path.name for path in cut.iterdir()} == {path.name for path in whole.iterdir()} != set()
     for path in sorted(whole.iterdir()):
         assert path.read_bytes() == (cut / path.name).read_bytes()
 

@@ -91,6 +91,7 @@ def test_the_blocks_in_which_documents_are_read_change_nothing(
     blocks = TokenStore.blocks
     monkeypatch.setattr(TokenStore, "blocks", lambda self: blocks(self, 3))
     _pack(tmp_path / "two", store, "instruction", layout)
+    assert len(list((tmp_path / "one").iterdir())) > 5
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
