@@ -98,7 +98,9 @@ def pack_sources(root: Path, labels: list[dict[str, Any]], stores: list[Path], l
         pack.mkdir(parents=True)
         write_pack(PackSettings(sequence_tokens=SEQUENCE_TOKENS, layout=layout), store, label["kind"], pack)
     tokens = sum(Pack(pack).tokens for pack in packs)
-    print(f"packing, shared by all mixtures: {time.perf_counter() - begin:.2f} s for {tokens:,} tokens")
+    seconds = time.perf_counter() - begin
+    size = sum(file.stat().st_size for pack in packs for file in pack.iterdir())
+    print(f"packing, shared by all mixtures: {seconds:.2f} s and {size:,} B for {tokens:,} tokens")
     return packs
 
 

@@ -79,7 +79,7 @@ class TokenizeSpec(Spec):
 class PackSpec(Spec):
     """The windows of one token store for one length and layout."""
 
-    version: int = 2
+    version: int = 3
 
     pack: PackSettings
 

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_fakes import write_fake_store
 
+from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import PackSettings
-from mixlab.data.packs import packing
+from mixlab.data.packs import packing, rows
 from mixlab.data.packs.pack import Pack
 from mixlab.data.packs.packing import best_fit, write_pack
+from mixlab.data.packs.rows import TokenRows
 from mixlab.data.tokens.store import TokenStore
 
 LAYOUTS = get_args(PackSettings.model_fields["layout"].annotation)
@@ -116,7 +118,103 @@ def test_a_store_without_anything_to_learn_gives_an_empty_pack_and_a_warning(
     assert (pack.windows, pack.tokens, pack.index["dropped"]) == (0, 0, len(documents))
     assert len(pack.offsets_W) == 1
     assert len(pack.tokens_W) == len(pack.segments) == 0
+    assert pack.rows_WT.shape == (0, 8)
     assert "keeps a token to learn" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["raw", "instruction"])
+@pytest.mark.parametrize("vocab_size", [300, 70_000])
+@pytest.mark.parametrize("chunk_bytes", [1, 40, rows._CHUNK_BYTES])
+def test_the_row_of_a_packed_window_holds_its_segments_and_zeros_whatever_is_gathered_at_once(
+    tmp_path: Path, kind: str, vocab_size: int, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_fake_store(tmp_path / "store", DOCUMENTS, SPANS, vocab_size)
+    _pack(tmp_path / "whole", store, kind, "packed")
+    monkeypatch.setattr(packing, "_BLOCK_PIECES", 4)
+    monkeypatch.setattr(rows, "_CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(rows, "_PASSING_BYTES", 5)
+    pack = _pack(tmp_path / "pack", store, kind, "packed")
+    windows = [list(chain.from_iterable(window)) for window in _windows(pack)]
+    assert pack.rows_WT.dtype == TokenStore(store).dtype
+    assert pack.rows_WT.tolist() == [window + [0] * (8 - len(window)) for window in windows]
+    assert 0 < pack.index["padding_tokens"] < pack.windows * 8
+    monkeypatch.setattr(packing, "_BLOCK_PIECES", 1 << 19)
+    _pack(tmp_path / "chunked", store, kind, "packed")
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "chunked" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_tokens_are_written_again_only_where_a_window_does_not_lie_in_a_row(
+    tmp_path: Path, store: Path, layout: str
+) -> None:
+    _pack(tmp_path / "pack", store, "raw", layout)
+    assert (tmp_path / "pack/tokens.npy").exists() == (layout == "packed")
+
+
+def test_a_store_that_ends_early_is_told_and_leaves_nothing(tmp_path: Path, store: Path) -> None:
+    with (store / "tokens.bin").open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(DataError, match=r"store/tokens\.bin: no \d+ bytes at \d+; make this token store again"):
+        _pack(tmp_path / "pack", store, "raw", "packed")
+    assert list((tmp_path / "pack").iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [DataError("the disk is full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_fault_while_windows_are_written_or_at_the_last_of_them_leaves_nothing(
+    tmp_path: Path, store: Path, fault: BaseException, which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    gather = TokenRows.gather
+
+    def fail(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) > which:
+            raise fault
+        gather(*arguments)
+
+    monkeypatch.setattr(TokenRows, "gather", fail)
+    with pytest.raises(type(fault)):
+        _pack(tmp_path / "pack", store, "raw", "packed")
+    assert len(calls) == which + 1
+    assert list((tmp_path / "pack").iterdir()) == []
+
+
+def test_a_disk_too_full_for_the_rows_is_told_with_their_file(tmp_path: Path, store: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "tokens.npy").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"tokens\.npy: the disk is full: after 0 bytes the next 128 do not fit"):
+        write_pack(PackSettings(sequence_tokens=8), store, "raw", tmp_path)
+
+
+ARRAYS = {
+    "tokens": "rows_WT",
+    "segments": "segments",
+    "window_offsets": "offsets_W",
+    "window_tokens": "tokens_W",
+    "window_response_tokens": "response_tokens_W",
+    "window_documents": "documents_W2",
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_that_is_cut_off_or_of_another_shape_is_refused_by_its_name(
+    tmp_path: Path, store: Path, name: str
+) -> None:
+    pack = _pack(tmp_path / "pack", store, "raw", "packed")
+    path = tmp_path / f"pack/{name}.npy"
+    assert {file.stem for file in (tmp_path / "pack").iterdir()} == {*ARRAYS, "index"}
+    whole = path.read_bytes()
+    for rest in (0, 50, 128, len(whole) - 1):
+        path.write_bytes(whole[:rest])
+        with pytest.raises(DataError, match=rf"pack/{name}\.npy: cut off, or no array"):
+            getattr(pack, ARRAYS[name])
+    path.write_bytes(whole)
+    np.save(path, np.load(path)[1:])
+    with pytest.raises(DataError, match=rf"pack/{name}\.npy: has the shape .* is declared; make this pack again"):
+        getattr(pack, ARRAYS[name])
 
 
 def test_packs_say_nothing_of_where_they_were_made(tmp_path: Path, store: Path) -> None:

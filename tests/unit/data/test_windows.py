@@ -1,17 +1,21 @@
 """What training reads is what was written: tokens, segment borders and response masks."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from pack_fakes import write_fake_pack
 from store_fakes import write_fake_store
 
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import PackSettings
 from mixlab.data.mixtures.mixing import build_mixture
-from mixlab.data.mixtures.windows import MixtureWindows
+from mixlab.data.mixtures.stretch_reading import SourceTokens, StretchReader
+from mixlab.data.mixtures.windows import MixtureWindows, Window
+from mixlab.data.packs.pack import Pack
 from mixlab.data.packs.packing import write_pack
 
 RAW = {"kind": "raw", "language": "en"}
@@ -85,18 +89,25 @@ def test_many_windows_at_once_are_the_windows_one_by_one(folders: Folders) -> No
         windows.read_windows(0, len(windows) + 1)
 
 
+@pytest.mark.parametrize("vocab_size", [300, 70_000])
 @pytest.mark.parametrize("layout", ["packed", "concatenated", "one_per_window"])
 def test_both_ways_of_reading_find_the_same_windows_in_any_layout(
-    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, layout: str, vocab_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mixlab.data.mixtures.windows._BLOCK_WINDOWS", 3)
+    spans = [(2, 4), (5, 6), (8, 10), (15, 19), (28, 31)]
     stores = [
-        write_fake_store(tmp_path / "raw", [6, 4, 9, 7, 5, 1, 30], []),
-        write_fake_store(tmp_path / "dialogues", [6, 4, 9, 7, 5], [(2, 4), (5, 6), (8, 10), (15, 19), (28, 31)]),
+        write_fake_store(tmp_path / "raw", [6, 4, 9, 7, 5, 1, 30], [], vocab_size),
+        write_fake_store(tmp_path / "dialogues", [6, 4, 9, 7, 5], spans, vocab_size),
     ]
     packs = _packed(tmp_path, stores, layout)
     windows = MixtureWindows(_mixture(tmp_path, packs, [RAW, DIALOGUES]), packs, stores)
     assert len(windows) > 6
+    learnt = {place for begin, end in spans for place in range(begin, end)}
+    for window, place in ((windows.window(at), windows.order[at]) for at in range(len(windows))):
+        answers = learnt if place.source == 1 else set()
+        # the tokens of these stores are their own places
+        assert window.response_mask_T.tolist() == [token in answers for token in window.tokens_T.tolist()]
     for first in range(len(windows)):
         tokens_BT, lengths_B = windows.read_windows(first, len(windows))
         read = [windows.window(number).tokens_T.tolist() for number in range(first, len(windows))]
@@ -119,3 +130,28 @@ def test_a_pack_beside_another_token_store_is_refused(tmp_path: Path, folders: F
     other = write_fake_store(tmp_path / "other", [5, 20, 3], [], vocab_size=400)
     with pytest.raises(DataError, match=r"different vocabularies: \[300, 400\]"):
         MixtureWindows(mixture, packs, [other, stores[1]])
+    wide = write_fake_store(tmp_path / "wide", [5, 20, 3], [], vocab_size=70_000)
+    with pytest.raises(DataError, match="was not packed from the token store"):
+        MixtureWindows(mixture, packs, [wide, stores[1]])
+
+
+def test_rows_that_are_cut_off_are_refused_before_a_window_is_read(folders: Folders) -> None:
+    mixture, packs, stores = folders
+    with (packs[1] / "tokens.npy").open("r+b") as file:
+        file.truncate(140)
+    with pytest.raises(DataError, match=r"pack_instruction/tokens\.npy: cut off"):
+        MixtureWindows(mixture, packs, stores)
+
+
+def test_a_window_beyond_2_to_the_31_tokens_is_found(tmp_path: Path) -> None:
+    length = 1 << 20
+    pack = write_fake_pack(tmp_path / "pack", [length] * 2049, sequence_tokens=length)
+    rows = np.lib.format.open_memmap(pack / "tokens.npy", mode="w+", dtype="<u2", shape=(2049, length))  # a sparse file
+    rows[2048, :3] = 1, 2, 3
+    del rows
+    store = SimpleNamespace(tokens_total=2049 * length, dtype=np.dtype("<u2"))
+    source = SourceTokens(Pack(pack), store)  # type: ignore[arg-type]
+    assert Window(source, 2048).tokens_T[:4].tolist() == [1, 2, 3, 0]
+    reader = StretchReader([source], length)
+    found = reader.find(np.array([0, 0]), np.array([2048, 0]))
+    assert reader.read(found, 0, 2)[:, :4].tolist() == [[1, 2, 3, 0], [0, 0, 0, 0]]

@@ -8,8 +8,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixlab.config.problems import DataError
 from mixlab.data.packs.pack import Pack
 from mixlab.data.tokens.store import TokenStore
+
+
+class SourceTokens:
+    """Where the windows of one pack lie, each in one stretch: in the pack's rows, or else in its token store.
+
+    Raises DataError when the pack was not made of that store.
+    """
+
+    def __init__(self, pack: Pack, store: TokenStore) -> None:
+        self.pack = pack
+        self.store = store
+        self._in_rows = pack.layout == "packed"
+        self.ids = pack.rows_WT.reshape(-1) if self._in_rows else store.ids
+        if pack.index["store_tokens"] != store.tokens_total or self.ids.dtype != store.dtype:
+            raise DataError(f"{pack.folder}: was not packed from the token store {store.folder}")
+
+    def find(self, windows_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Begin and end of the stretches of some windows in `ids`, and how many tokens each window has.
+
+        A row is taken with the padding behind its tokens.
+        """
+        tokens_N = self.pack.tokens_W[windows_N]
+        if self._in_rows:
+            begins_N = windows_N * self.pack.sequence_tokens
+            return begins_N, begins_N + self.pack.sequence_tokens, tokens_N
+        begins_N = self.pack.segments[self.pack.offsets_W[windows_N], 0]
+        return begins_N, begins_N + tokens_N, tokens_N
 
 
 @dataclass(frozen=True)
@@ -29,38 +57,28 @@ class Stretches:
 class StretchReader:
     """Reads windows of several packs; all token stores have one type of token."""
 
-    def __init__(self, packs: Sequence[Pack], stores: Sequence[TokenStore], sequence_tokens: int) -> None:
-        self._packs = packs
+    def __init__(self, sources: Sequence[SourceTokens], sequence_tokens: int) -> None:
+        self._sources = sources
         self._width = sequence_tokens
-        self._dtype = stores[0].dtype
+        self._dtype = sources[0].ids.dtype
         padding = np.zeros(sequence_tokens, dtype=self._dtype)
-        self._views: list[memoryview] = [padding.data, *(store.ids.data for store in stores)]
+        self._views: list[memoryview] = [padding.data, *(source.ids.data for source in sources)]
 
     def find(self, sources: np.ndarray, windows: np.ndarray) -> Stretches:
         """Look up the stretches of some places."""
         # 16 bits are sorted by radix, which is eight times as fast
-        order = np.argsort(sources.astype(np.uint16) if len(self._packs) < 1 << 16 else sources, kind="stable")
+        order = np.argsort(sources.astype(np.uint16) if len(self._sources) < 1 << 16 else sources, kind="stable")
         used, borders = np.unique(sources[order], return_index=True)
-        groups = list(zip(used.tolist(), np.split(order, borders[1:]), strict=True))
-        tokens, offsets, counts = (np.empty(len(sources), dtype=np.int64) for _ in range(3))
-        for source, places in groups:
-            pack, chosen = self._packs[source], windows[places]
-            tokens[places] = pack.tokens_W[chosen]
-            offsets[places] = pack.offsets_W[chosen]
-            # all segments of a window lie in a row, where documents were not sorted into windows
-            counts[places] = 1 if pack.layout != "packed" else pack.offsets_W[chosen + 1] - offsets[places]
-        padded = tokens < self._width
-        firsts = np.concatenate([[0], np.cumsum(counts + padded)])
-        views = np.zeros(firsts[-1], dtype=np.int64)
-        begins, ends = np.zeros_like(views), np.zeros_like(views)
-        for source, places in groups:
-            at, segments = _spread(firsts[places], offsets[places], counts[places])
-            found = self._packs[source].segments[segments]
-            views[at] = source + 1
-            begins[at] = found[:, 0]
-            ends[at] = found[:, 0] + (found[:, 1] if self._packs[source].layout == "packed" else tokens[places])
-        ends[firsts[1:][padded] - 1] = self._width - tokens[padded]
-        return Stretches(views, begins, ends, firsts, tokens)
+        found = np.empty((3, len(sources)), dtype=np.int64)
+        for source, places in zip(used.tolist(), np.split(order, borders[1:]), strict=True):
+            found[:, places] = self._sources[source].find(windows[places])
+        missing = self._width - (found[1] - found[0])
+        firsts = np.concatenate([[0], np.cumsum(1 + (missing > 0))])
+        views, begins, ends = np.zeros((3, firsts[-1]), dtype=np.int64)
+        padding = firsts[1:][missing > 0] - 1
+        ends[padding] = missing[missing > 0]
+        views[firsts[:-1]], begins[firsts[:-1]], ends[firsts[:-1]] = sources + 1, found[0], found[1]
+        return Stretches(views, begins, ends, firsts, found[2])
 
     def read(self, stretches: Stretches, first: int, last: int) -> np.ndarray:
         """Tokens [last - first, T] of the places [first, last) of `stretches`, read-only, in the stores' type."""
@@ -69,11 +87,3 @@ class StretchReader:
         views = self._views
         joined = b"".join([views[view][begin:end] for view, begin, end in zip(*columns, strict=True)])
         return np.frombuffer(joined, dtype=self._dtype).reshape(last - first, self._width)
-
-
-def _spread(firsts: np.ndarray, offsets: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `counts` stretches of a window: where it goes, counting from `firsts`, and its segment."""
-    ends = np.cumsum(counts)
-    each = np.arange(ends[-1])
-    before = ends - counts
-    return np.repeat(firsts - before, counts) + each, np.repeat(offsets - before, counts) + each

@@ -3,7 +3,7 @@
 Shape letters: B windows, T tokens of a window.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mixlab.config.problems import DataError
 from mixlab.data.mixtures.order import MixtureOrder
-from mixlab.data.mixtures.stretch_reading import Stretches, StretchReader
+from mixlab.data.mixtures.stretch_reading import SourceTokens, Stretches, StretchReader
 from mixlab.data.packs.pack import Pack
 from mixlab.data.tokens.store import TokenStore
 
@@ -22,10 +22,16 @@ _BLOCK_WINDOWS = 1 << 14
 class Window:
     """One window: its real tokens, the lengths of the segments in it, and which tokens are responses."""
 
-    def __init__(self, tokens_T: np.ndarray, segments: np.ndarray, find_responses: Callable[[], np.ndarray]) -> None:
-        self.tokens_T = tokens_T
-        self._segments = segments
-        self._find_responses = find_responses
+    def __init__(self, source: SourceTokens, number: int) -> None:
+        begin, _, tokens = source.find(np.array(number))
+        self.tokens_T = source.ids[begin : begin + tokens].astype(np.int64)
+        self._source = source
+        self._number = number
+
+    @cached_property
+    def _segments(self) -> np.ndarray:
+        first, last = self._source.pack.offsets_W[self._number : self._number + 2].tolist()
+        return self._source.pack.segments[first:last]
 
     @property
     def segment_lengths(self) -> list[int]:
@@ -36,33 +42,14 @@ class Window:
     @cached_property
     def response_mask_T(self) -> np.ndarray:
         """True where the token belongs to an answer; looked up when first asked for."""
-        return self._find_responses()
-
-
-class _Source:
-    """One pack and its token store."""
-
-    def __init__(self, pack: Pack, store: TokenStore) -> None:
-        self.pack = pack
-        self.store = store
-        if pack.index["store_tokens"] != store.tokens_total:
-            raise DataError(f"{pack.folder}: was not packed from the token store {store.folder}")
-        self._ids = store.ids
-
-    def window(self, window: int) -> Window:
-        offsets = self.pack.offsets_W
-        segments = self.pack.segments[offsets[window] : offsets[window + 1]]
-        stretches = [self._ids[start : start + length] for start, length in segments.tolist()]
-        return Window(np.concatenate(stretches, dtype=np.int64), segments, lambda: self._mask(segments))
-
-    def _mask(self, segments: np.ndarray) -> np.ndarray:
-        masks = []
-        for start, length in segments.tolist():
-            mask_T = np.zeros(length, dtype=bool)
-            for begin, end in (self.store.response_spans(start, start + length) - start).tolist():
+        mask_T = np.zeros(len(self.tokens_T), dtype=bool)
+        at = 0
+        for start, length in self._segments.tolist():
+            spans = self._source.store.response_spans(start, start + length) - start + at
+            for begin, end in spans.tolist():
                 mask_T[begin:end] = True
-            masks.append(mask_T)
-        return np.concatenate(masks)
+            at += length
+        return mask_T
 
 
 class MixtureWindows:
@@ -75,7 +62,7 @@ class MixtureWindows:
     def __init__(self, mixture: Path, packs: Sequence[Path], stores: Sequence[Path]) -> None:
         if len(packs) != len(stores):
             raise DataError(f"{mixture}: {len(packs)} packs, but {len(stores)} token stores")
-        self._sources = [_Source(Pack(pack), TokenStore(store)) for pack, store in zip(packs, stores, strict=True)]
+        self._sources = [SourceTokens(Pack(pack), TokenStore(store)) for pack, store in zip(packs, stores, strict=True)]
         self.order = MixtureOrder(mixture, [source.pack for source in self._sources])
         vocabularies = {source.store.vocab_size for source in self._sources}
         if len(vocabularies) > 1:
@@ -90,7 +77,7 @@ class MixtureWindows:
     def window(self, number: int) -> Window:
         """The window at position `number` of the training order."""
         place = self.order[number]
-        return self._sources[place.source].window(place.window)
+        return Window(self._sources[place.source], place.window)
 
     def read_windows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens int64 [B, T] of the positions [first, last), 0 behind the end of each, and how many each has [B].
@@ -114,8 +101,7 @@ class MixtureWindows:
 
     @cached_property
     def _reader(self) -> StretchReader:
-        packs, stores = [source.pack for source in self._sources], [source.store for source in self._sources]
-        return StretchReader(packs, stores, self.sequence_tokens)
+        return StretchReader(self._sources, self.sequence_tokens)
 
     def _find(self, block: int) -> Stretches:
         if self._found is None or self._found[0] != block:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from mixlab.config.tokenizers import PackSettings
+from mixlab.data.packs.rows import TokenRows
 from mixlab.data.packs.writer import PackWriter, Pieces
 from mixlab.data.tokens.store import TokenStore
 
@@ -58,7 +59,9 @@ def write_pack(settings: PackSettings, store: Path, kind: Kind, out: Path) -> No
     """
     opened = TokenStore(store)
     packing = _Packing(settings, opened, kind)
-    with PackWriter(out) as writer:
+    # windows of the other layouts lie in a row in the store
+    rows = TokenRows(out / "tokens.npy", opened, settings.sequence_tokens) if settings.layout == "packed" else None
+    with PackWriter(out, rows) as writer:
         if settings.layout == "concatenated":
             for pieces in _concatenate(packing):
                 writer.add(pieces, pieces.starts // settings.sequence_tokens)

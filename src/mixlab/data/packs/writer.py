@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixlab.data.npy import RowsFile
+from mixlab.data.packs.rows import TokenRows
 from mixlab.data.writing import write_json
 
 
@@ -38,11 +39,15 @@ _NOTHING = Pieces(*(np.empty(0, dtype=np.int64) for _ in range(4)))
 
 
 class PackWriter:
-    """A context manager that writes the arrays of a pack; `write_index` comes after it."""
+    """A context manager that writes the arrays of a pack; `write_index` comes after it.
 
-    def __init__(self, out: Path) -> None:
+    `rows` takes the tokens of the windows where those do not lie in a row in the token store.
+    """
+
+    def __init__(self, out: Path, rows: TokenRows | None = None) -> None:
         self._out = out
         self._stack = ExitStack()
+        self._rows = None if rows is None else self._stack.enter_context(rows)
         self._digest = hashlib.sha256()
         self._held, self._held_window = _NOTHING, -1
         self._segments = self._open("segments", 2)
@@ -66,9 +71,11 @@ class PackWriter:
         return self
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
-        if kind is None:
+        if kind is not None:
+            self._stack.__exit__(kind, *rest)
+            return
+        with self._stack:
             self._write(self._held, np.full(len(self._held), self._held_window))
-        self._stack.__exit__(kind, *rest)
 
     def add(self, pieces: Pieces, windows_N: np.ndarray) -> None:
         """Put pieces into the windows of these numbers, none smaller than `windows_begun` - 1.
@@ -91,6 +98,8 @@ class PackWriter:
         firsts = np.concatenate([[0], np.flatnonzero(np.diff(windows_N)) + 1])
         tokens_W = np.add.reduceat(pieces.lengths, firsts)
         responses_W = np.add.reduceat(pieces.responses, firsts)
+        if self._rows is not None:
+            self._rows.gather(pieces.starts, pieces.lengths, firsts)
         before = self._segments.rows
         segments = np.stack([pieces.starts, pieces.lengths], axis=1).astype("<i8")
         self._segments.append(segments)
