@@ -32,7 +32,9 @@ def widen(stored: NDArray[Any], word: str, out: Floats) -> None:
     What is beyond float32 becomes infinite.
     """
     if word == "BF16":
-        np.left_shift(stored, 16, out=out.view("<u4"), dtype=np.uint32, casting="unsafe")
+        bits = out.view("<u4")
+        bits[...] = stored
+        bits <<= np.uint32(16)
         return
     with np.errstate(all="ignore"):
         out[...] = stored

@@ -52,7 +52,7 @@ class FloatReader:
 
     def _fill(self, path: Path, offset_bytes: int, out: NDArray[Any]) -> None:
         # not mapped into memory: a mapped file that shrinks kills the process, and a read error does as well
-        rest = out.data.cast("B") if out.size else memoryview(b"")
+        rest = out.view(np.uint8).data
         with naming(path):
             descriptor = self._descriptor(path)
             while rest:

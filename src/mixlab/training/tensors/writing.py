@@ -97,7 +97,7 @@ def _write_file(file: BinaryIO, forms: Forms, stretches: Stretches) -> None:
             if values.dtype != STORED[form.word]:
                 raise ValueError(f"{name}: {values.dtype} given, {form} is stored as {STORED[form.word]}")
             written += values.size
-            _write_all(file, np.ascontiguousarray(values).data.cast("B") if values.size else b"")
+            _write_all(file, np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         if written != form.elements:
             raise ValueError(f"{name}: {written} elements given, {form} has {form.elements}")
     os.fsync(file.fileno())
