@@ -20,14 +20,16 @@ from mixlab.plan import specs
 Case = Callable[[Bench], Pin]
 
 
-def average(bench: Bench) -> Pin:
-    """Two models whose weights are quarters and differ by one everywhere."""
+def average(bench: Bench, has_base: bool = False, **averaging: Any) -> Pin:
+    """Two models whose weights are quarters and differ by one everywhere; if asked, the older is the base model."""
     weights = {"embed": np.arange(12, dtype=np.float32).reshape(4, 3) / 4, "norm": np.ones(3, dtype=np.float32)}
     config = {"model_type": "llama", "hidden_size": 3, "vocab_size": 4, "dtype": "float32"}
     ipt = specs.IptSpec.model_validate({"training": TRAINING, "ipt_seed": 1})
     shifted = [{name: values + shift for name, values in weights.items()} for shift in (0, 1)]
     snapshots = [bench.put(ipt, {"model.safetensors": one, "config.json": config}) for one in shifted]
-    return bench.run(specs.AverageSpec.model_validate({"averaging": {"last": 2}}), snapshots=snapshots)
+    base = {"base_model": snapshots[1:]} if has_base else {}
+    spec = specs.AverageSpec.model_validate({"averaging": {"last": 2, **averaging}})
+    return bench.run(spec, snapshots=snapshots, **base)
 
 
 def put_responses(bench: Bench, responses: Mapping[str, list[str]]) -> str:
@@ -128,6 +130,9 @@ CASES: dict[str, Case] = {
     **SOURCE_CASES,
     **TOKEN_CASES,
     "average": average,
+    "average: delta of an ema": partial(
+        average, has_base=True, method="ema", decay="1/3", delta_scale="1/2", dtype="bfloat16", shard_bytes=24
+    ),
     "score: exact match": partial(score, scorer="exact_match", answers=EXACT),
     "score: final number": partial(score, scorer="final_number", answers=NUMBERS),
     PROGRAMS: score_programs,

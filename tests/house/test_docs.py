@@ -180,6 +180,7 @@ extends: micro.yaml
 filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
+average: {delta_scale: 1/2}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 

@@ -36,8 +36,8 @@ def test_two_cases_never_make_the_same() -> None:
 def test_code_that_writes_another_byte_is_told_to_raise_the_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write_more(models: tuple[Path, ...], out: Path, settings: object) -> None:
-        mean(models, out, settings)
+    def write_more(models: tuple[Path, ...], out: Path, settings: object, **more: object) -> None:
+        mean(models, out, settings, **more)
         with (out / "config.json").open("a") as file:
             file.write("\n")
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings
+from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings
 from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
@@ -20,7 +21,7 @@ from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_pa
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
 from mixlab.config.tokenizers import TokenizerConfig
-from mixlab.config.training import AveragingSettings, TrainSettings
+from mixlab.config.training import TrainSettings
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)]
 

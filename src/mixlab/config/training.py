@@ -1,4 +1,4 @@
-"""How a model is trained and snapshots are averaged: what decides the weights, nothing else."""
+"""How a model is trained: what decides the weights, nothing else."""
 
 from fractions import Fraction
 from typing import Annotated, Literal, Self
@@ -57,7 +57,12 @@ class DecayingSchedule(Settings):
 
 
 class SnapshotSettings(Settings):
-    """Which models of a run are kept: the last one, and those every so many steps before it."""
+    """Which models of a run are kept: the last one, and those every so many steps before it.
+
+    `{every_steps: 1, keep: 10}` keeps the models after the last ten optimizer steps, `{every_steps: 500, keep: 10}`
+    the last ten of those saved every 500 steps. Counted from the end, both hold the last model. This is part of the
+    key of ipt, and every average says in its provenance which of the two it is.
+    """
 
     every_steps: int = Field(ge=1, le=10_000_000, description="steps between two snapshots, counted from the end")
     keep: int = Field(ge=1, le=1_000, description="how many; the members are last-00 (newest), last-01, ...")
@@ -106,13 +111,3 @@ class TrainSettings(Settings):
         if self.passes == 0:
             raise ValueError("passes: must be more than 0, got 0")
         return self
-
-
-class AveragingSettings(Settings):
-    """How the newest snapshots of a run become one model."""
-
-    method: Literal["uniform"] = Field(default="uniform", description="equal weights")
-    last: int = Field(
-        default=10, ge=1, le=1_000, description="how many of the newest snapshots; at most what ipt keeps"
-    )
-    accumulate: Literal["float32"] = Field(default="float32", description="of the sum; the result is float32 too")

@@ -126,7 +126,8 @@ class Expansion:
         ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), run.reads)
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))
-        return self.plan.add(spec, {"snapshots": members}, self.data.label(where, "average"))
+        base = {"base_model": (run.base.key,)} if seen.average.delta_scale is not None else {}
+        return self.plan.add(spec, {"snapshots": members, **base}, self.data.label(where, "average"))
 
     def _fine_tuned(self, seen: Study, average: Tested, where: str, base_name: str) -> Iterator[tuple[int, Node]]:
         config = seen.sft

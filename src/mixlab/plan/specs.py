@@ -4,6 +4,7 @@
 """
 
 from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, ReportSettings
+from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings
 from mixlab.config.benchmarks import ScorerSettings
 from mixlab.config.counts import CountsSettings
@@ -21,7 +22,7 @@ from mixlab.config.tokenizers import (
     TokenizeSettings,
     TokenizeShardSettings,
 )
-from mixlab.config.training import AveragingSettings, TrainSettings
+from mixlab.config.training import TrainSettings
 
 
 class Spec(Settings):

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 from training_fakes import settings
 
+from mixlab.config.averaging import AveragingSettings
 from mixlab.config.models import ModelSettings
-from mixlab.config.training import AveragingSettings, TrainSettings
+from mixlab.config.training import TrainSettings
 
 MODEL = {"hidden_size": 96, "layers": 2, "heads": 3, "feed_forward": 256}
 

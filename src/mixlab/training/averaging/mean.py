@@ -1,140 +1,149 @@
-"""The mean of several models, one tensor at a time, without torch (unless a member is bfloat16)."""
+"""The mean of several models, a stretch of one tensor at a time, without torch.
+
+Of each model a stretch of at most `STRETCH` numbers is in memory, whatever the size of the tensors.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
+from mixlab.config.averaging import AveragingSettings
 from mixlab.config.problems import DataError, Problem
-from mixlab.config.training import AveragingSettings
-from mixlab.training.models.shape import CONFIG_FILE, WEIGHTS_FILE
+from mixlab.training.averaging.agreement import check_base, check_members, read_common_config
+from mixlab.training.averaging.record import RECORD_FILE, build_record, is_plain
+from mixlab.training.models.shape import CONFIG_FILE
+from mixlab.training.tensors.dtypes import FLOAT32, WORDS, Floats, narrow
+from mixlab.training.tensors.files import TensorForm, Tensors, find_tensors
+from mixlab.training.tensors.reading import FloatReader
+from mixlab.training.tensors.writing import write_model_files, write_text
 
-Floats = NDArray[np.float32]
-
-_FLOATING = ("F32", "F16", "BF16", "F64")
+STRETCH = 1 << 20
 
 
-def average(models: Sequence[Path], out: Path, settings: AveragingSettings) -> None:
-    """Write the mean of `models` (newest first) into `out`: config.json and model.safetensors in float32.
+def average(
+    models: Sequence[Path],
+    out: Path,
+    settings: AveragingSettings,
+    *,
+    base: Path | None = None,
+    every_steps: int | None = None,
+) -> None:
+    """Write the mean of `models` (newest first) into `out`: config.json and weights in the dtype asked for.
 
-    The sum is float32 and runs in the order given. Raises DataError naming every configuration entry, weight,
-    shape and dtype in which a model differs from the first.
+    The sum is float32 and runs in the order given. `base` is the model that `delta_scale` asks for, `every_steps` the
+    distance of two snapshots, where it is known. Any form but the plain mean (uniform, float32, one file) says what it
+    is in averaging.json. Raises DataError naming every configuration entry, weight, shape and dtype in which a model
+    differs from the first, and the weight that holds NaN or infinity or leaves the range of float32 or of the dtype;
+    OSError naming the file for a full disk and the like.
     """
+    _check_folders(models, out, settings, base)
+    config = read_common_config(models)
+    members = [find_tensors(model) for model in models]
+    check_members(models, members)
+    origin = find_tensors(base) if base is not None else None
+    if base is not None and origin is not None:
+        check_base(base, origin, members[0], config)
+    out.mkdir(parents=True, exist_ok=True)
+    word = WORDS[settings.dtype]
+    forms = {name: TensorForm(word, tensor.form.shape) for name, tensor in members[0].items()}
+    with FloatReader() as reader:
+        mean = _Mean(reader, members, origin, settings)
+        write_model_files(out, forms, settings.shard_bytes, mean.stretches)
+    _write_json(out / CONFIG_FILE, config | {"dtype": settings.dtype, "torch_dtype": settings.dtype})
+    if not is_plain(settings):
+        _write_json(out / RECORD_FILE, build_record(settings, every_steps))
+
+
+def _check_folders(models: Sequence[Path], out: Path, settings: AveragingSettings, base: Path | None) -> None:
     if len(models) != settings.last:
         raise DataError(f"average: last is {settings.last}, but {len(models)} models were given")
-    config = _read_config(models)
-    with ExitStack() as stack:
-        members = [stack.enter_context(_Member(model)) for model in models]
-        _check_alike(members)
-        out.mkdir(parents=True, exist_ok=True)
-        _write_mean(members, out / WEIGHTS_FILE)
-    config |= {"dtype": "float32", "torch_dtype": "float32"}
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    (out / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    if (base is None) != (settings.delta_scale is None):
+        said = "asks for a base model, but none was given" if base is None else "is null, but a base model was given"
+        raise DataError(f"average: delta_scale {said}")
+    given = [model.resolve() for model in (*models, *([base] if base is not None else []))]
+    if out.resolve() in given:
+        raise DataError(f"average: {out} is one of the models that are read; write the result elsewhere")
 
 
-class _Member:
-    """One open model folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / WEIGHTS_FILE
-        try:
-            # A first look at the header; framework "pt" would import torch here.
-            with safe_open(self.path, framework="np") as file:
-                slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-                self.kinds = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-        except (OSError, SafetensorError) as error:
-            raise DataError(Problem(f"no readable weights ({error})", file=str(self.path))) from None
-        self._is_bfloat16 = any(dtype == "BF16" for dtype, _ in self.kinds.values())
-
-    def __enter__(self) -> "_Member":
-        opened: Any = safe_open(self.path, framework="pt" if self._is_bfloat16 else "np")
-        self._file = opened.__enter__()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._file.__exit__(*details)
-
-    def read(self, name: str) -> Floats:
-        """One weight as float32."""
-        tensor = self._file.get_tensor(name)
-        array: Floats = (tensor.float().numpy() if self._is_bfloat16 else tensor).astype(np.float32, copy=False)
-        return array
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _read_config(models: Sequence[Path]) -> dict[str, Any]:
-    try:
-        configs = [json.loads((model / CONFIG_FILE).read_text(encoding="utf-8")) for model in models]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"average: {error}") from None
-    first: dict[str, Any] = configs[0]
-    problems = [
-        Problem(
-            f"is {config.get(key)!r}, but {first.get(key)!r} in {models[0] / CONFIG_FILE}; "
-            "average snapshots of one run only",
-            file=str(model / CONFIG_FILE),
-            key=key,
-        )
-        for model, config in zip(models, configs, strict=True)
-        for key in sorted(first.keys() | config.keys())
-        if config.get(key) != first.get(key)
-    ]
-    if problems:
-        raise DataError(problems)
-    return first
+def scale_coefficients(coefficients: Sequence[Fraction]) -> tuple[Floats, np.float32]:
+    """Return the coefficients as float32 and what their weighted sum is to be divided by.
 
-
-def _check_alike(members: Sequence[_Member]) -> None:
-    first = members[0]
-    problems = [
-        Problem(f"is {dtype}; only floating point can be averaged", file=str(first.path), key=name)
-        for name, (dtype, _) in first.kinds.items()
-        if dtype not in _FLOATING
-    ]
-    for member in members[1:]:
-        for name in sorted(first.kinds.keys() | member.kinds.keys()):
-            here, there = member.kinds.get(name), first.kinds.get(name)
-            if here != there:
-                shown = [f"{kind[0]} {kind[1]}" if kind else "missing" for kind in (here, there)]
-                problems.append(
-                    Problem(f"is {shown[0]}, but {shown[1]} in {first.path}", file=str(member.path), key=name)
-                )
-    if problems:
-        raise DataError(problems)
-
-
-def _write_mean(members: Sequence[_Member], path: Path) -> None:
-    """Write a safetensors file as it is computed, so that one weight of each model is in memory, not all.
-
-    Format: https://github.com/huggingface/safetensors#format (length of the header, header, data).
+    All are multiplied by one power of two, so that the largest lies in [1, 2): nothing is rounded by that, and the sum
+    is no larger than it must be. Equal ones stay 1, so the sum of a uniform mean is not multiplied at all.
     """
-    shapes = {name: shape for name, (_, shape) in members[0].kinds.items()}
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name, shape in shapes.items():
-        end = offset + 4 * int(np.prod(shape, dtype=np.int64))
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        _write_arrays(file, (_mean(members, name) for name in shapes))
+    largest = max(coefficients)
+    power = largest.numerator.bit_length() - largest.denominator.bit_length()
+    power -= largest < Fraction(2) ** power
+    scaled = np.array([float(one / Fraction(2) ** power) for one in coefficients], dtype=FLOAT32)
+    return scaled, np.float32(scaled.sum(dtype=np.float64))
 
 
-def _write_arrays(file: BinaryIO, arrays: Iterator[Floats]) -> None:
-    for array in arrays:
-        file.write(array.astype("<f4", copy=False).tobytes())
+class _Mean:
+    """The mean of one tensor after the other, in memory that is used again."""
 
+    def __init__(
+        self, reader: FloatReader, members: Sequence[Tensors], base: Tensors | None, settings: AveragingSettings
+    ) -> None:
+        self._reader, self._members, self._base = reader, members, base
+        self._word, self._scale = WORDS[settings.dtype], settings.delta_scale
+        self._coefficients, self._divisor = scale_coefficients(settings.coefficients())
+        size = min(STRETCH, max((tensor.form.elements for tensor in members[0].values()), default=0))
+        self._total, self._part = np.empty(size, FLOAT32), np.empty(size, FLOAT32)
 
-def _mean(members: Sequence[_Member], name: str) -> Floats:
-    total = members[0].read(name).copy()
-    for member in members[1:]:
-        total += member.read(name)
-    total /= np.float32(len(members))
-    return total
+    def stretches(self, name: str) -> Iterator[NDArray[Any]]:
+        """Yield the mean of one tensor in the dtype that is stored; a stretch lasts until the next is asked for."""
+        elements = self._members[0][name].form.elements
+        for first in range(0, elements, STRETCH):
+            count = min(STRETCH, elements - first)
+            total, part = self._total[:count], self._part[:count]
+            with np.errstate(all="ignore"):
+                self._sum(name, first, total, part)
+                total /= self._divisor
+                self._scale_delta(name, first, total, part)
+            if not np.isfinite(total).all():
+                raise DataError(self._find_culprit(name, first, part))
+            try:
+                yield narrow(total, self._word)
+            except OverflowError:
+                message = f"the result is beyond {self._word}; ask for another dtype, bfloat16 or float32"
+                raise DataError(Problem(message, file="average", key=name)) from None
+
+    def _sum(self, name: str, first: int, total: Floats, part: Floats) -> None:
+        coefficients = self._coefficients
+        self._reader.read(self._members[0][name], first, total)
+        if coefficients[0] != 1:
+            total *= coefficients[0]
+        for member, coefficient in zip(self._members[1:], coefficients[1:], strict=True):
+            self._reader.read(member[name], first, part)
+            if coefficient != 1:
+                part *= coefficient
+            total += part
+
+    def _scale_delta(self, name: str, first: int, total: Floats, part: Floats) -> None:
+        if self._base is None or self._scale is None:
+            return
+        self._reader.read(self._base[name], first, part)
+        total -= part
+        total *= np.float32(float(self._scale))
+        total += part
+
+    def _find_culprit(self, name: str, first: int, part: Floats) -> list[Problem]:
+        """Say which models hold what is not finite; any that do have spoilt the sum, so it is looked for only then."""
+        found = []
+        for member in [*self._members, *([self._base] if self._base is not None else [])]:
+            self._reader.read(member[name], first, part)
+            (wrong,) = np.nonzero(~np.isfinite(part))
+            if wrong.size:
+                what = "NaN" if np.isnan(part[wrong[0]]) else "infinity"
+                message = f"holds {what} at element {first + int(wrong[0])}, so the mean would too; no mean is written"
+                found.append(Problem(message, file=str(member[name].path), key=name))
+        return found or [Problem("the sum of the models is beyond float32", file="average", key=name)]

@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
 from training_fakes import small_model
 
+from mixlab.config.averaging import AveragingSettings
 from mixlab.config.problems import DataError
-from mixlab.config.training import AveragingSettings
 from mixlab.training.averaging.mean import average
 from mixlab.training.models.weights import build_model, read_model, write_model
 
