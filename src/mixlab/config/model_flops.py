@@ -5,12 +5,12 @@ head, and the two products of attention; not norms, activations, softmax, rotary
 the lookup of embeddings, nor what activation checkpointing computes again (model FLOPs, not hardware FLOPs).
 
 Where it comes from. 2 N operations a token forward and twice that backward, hence 6 N: Kaplan et al. 2020
-(arXiv:2001.08361, section 2.1), whose N leaves out the embeddings and hence the head. Attention on top of 6 N, with
-utilisation (MFU) as the share of a device's peak: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311, appendix B), 12 L H Q T
-a token for L layers, H heads of width Q and T tokens. The head's product counted, and model apart from hardware
+(arXiv:2001.08361, section 2.1), whose N leaves out the embeddings and hence the head. On top of it for attention
+12 L H Q T a token for L layers, H heads of width Q and T tokens, and utilisation (MFU) as the share of a device's peak:
+Chowdhery et al. 2022 (PaLM, arXiv:2204.02311, appendix B). The head's product counted, and model apart from hardware
 FLOPs: Korthikanti et al. 2022 (arXiv:2205.05198, appendix A and section 6.3). PaLM and Korthikanti count attention to
-all T tokens; here, as in FlashAttention-2 (Dao 2023, arXiv:2307.08691, section 4.1), a token attends to those before it
-alone: half.
+all T tokens; here, as in FlashAttention-2 (Dao 2023, arXiv:2307.08691, section 4.1), a token attends to those before
+it alone: half.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,16 +107,22 @@ class LoraShape:
 
 
 def build_decoder_shape(settings: ModelSettings, vocab_size: int) -> DecoderShape:
-    """Give the settings of a model from scratch the vocabulary of its tokenizer."""
+    """Give the settings of a model from scratch the vocabulary of its tokenizer.
+
+    Settings that ModelSettings may have or not are asked for by name: `head_size` (else hidden_size over heads),
+    `vocabulary_multiple` (rows of the embeddings are rounded up to it), `architecture: qwen2` (biases).
+    """
+    multiple = getattr(settings, "vocabulary_multiple", 1)
     return DecoderShape(
-        vocab_size=vocab_size,
+        vocab_size=-(-vocab_size // multiple) * multiple,
         hidden_size=settings.hidden_size,
         layers=settings.layers,
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
-        head_size=settings.hidden_size // settings.heads,
+        head_size=getattr(settings, "head_size", None) or settings.hidden_size // settings.heads,
         feed_forward=settings.feed_forward,
         tie_embeddings=settings.tie_embeddings,
+        query_key_value_bias=getattr(settings, "architecture", "llama") == "qwen2",
     )
 
 
