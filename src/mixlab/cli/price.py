@@ -130,17 +130,27 @@ def _render_line(line: Line) -> list[str]:
     use = line.utilisation
     mfu = "" if use is None else f"{use.mfu:.3g} {use.basis}"
     todo, done = line.to_do, line.done
-    figures = (todo.tokens, todo.steps, todo.flops, todo.gpu_hours)
-    told = ["?" if todo.unknown and todo.unknown == todo.runs else _render_number(one) for one in figures]
+    figures = (todo.steps, todo.flops, todo.gpu_hours)
+    told = [_render_tokens(todo.tokens), *(_render_number(one) for one in figures)]
+    if todo.unknown and todo.unknown == todo.runs:
+        told = ["?"] * len(told)
     past = "?" if done.unknown and done.unknown == done.runs else _render_number(done.gpu_hours)
     return [line.base_model, line.stage, str(done.runs), str(todo.runs), *told, past, mfu]
 
 
 def _render_number(number: float) -> str:
-    """Render with three digits: 1,230 below a million, 1.23e+06 above."""
-    if isinstance(number, int) and number < 1_000_000:
-        return f"{number:,}"
-    return f"{number:.3g}"
+    """Render with three digits: 0.000123, 12.3, 1,235 (whole), 1.23e+06."""
+    if number < 1000:
+        return f"{number:.3g}"
+    return f"{number:,.0f}" if number < 1_000_000 else f"{number:.3g}"
+
+
+def _render_tokens(number: int) -> str:
+    """Render with three digits and a unit: 240 K, 105 B."""
+    for letter, unit in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= unit:
+            return f"{number / unit:.3g} {letter}"
+    return str(number)
 
 
 def _list_notes(priced: Priced) -> Iterable[str]:

@@ -1,9 +1,9 @@
 """What a training run is priced by on this machine: a device's peak, how much of it is used, what an hour costs."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.problems import ConfigError, did_you_mean
@@ -39,20 +39,21 @@ GPUS: Mapping[str, GpuSettings] = {
 class PricingSettings(Settings):
     """`machine.pricing`: what `mixlab price` assumes where it has not measured."""
 
-    gpu: str = Field(default="h100", min_length=1, description="name of a device: one of `gpus`, or one known by name")
     gpus: dict[str, GpuSettings] = Field(default_factory=dict, description="further devices, or others' figures")
+    gpu: str = Field(default="h100", min_length=1, description="name of a device: one of `gpus`, or one known by name")
     mfu: Mfu = Field(
         default=0.4, description="share of the peak that training is assumed to use (model FLOPs, causal attention)"
     )
     price_per_gpu_hour: float | None = Field(default=None, gt=0, description="what one GPU costs an hour; absent: none")
     currency: str = Field(default="USD", min_length=1, max_length=8, description="of price_per_gpu_hour")
 
-    @model_validator(mode="after")
-    def _gpu_is_known(self) -> Self:
-        known = self.known_gpus()
-        if self.gpu not in known:
-            raise ValueError(f"gpu: {_unknown(self.gpu, known)}")
-        return self
+    @field_validator("gpu")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        declared = info.data.get("gpus")  # absent where a device is declared wrongly: told there
+        if declared is not None and name not in {**GPUS, **declared}:
+            raise ValueError(_unknown(name, {**GPUS, **declared}))
+        return name
 
     def known_gpus(self) -> dict[str, GpuSettings]:
         """Every device by name; those declared here come before those known by name."""
