@@ -151,9 +151,15 @@ class Workloads:
             raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
 
 
+def find_steps(training: TrainSettings) -> int | None:
+    """Return the steps that settings ask for in place of passes, None where they ask for none or know no such field."""
+    steps: int | None = getattr(training, "steps", None)
+    return steps
+
+
 def count_passes(training: TrainSettings, windows: int) -> Fraction:
-    """How often a mixture of so many windows is seen: `passes`, or what `steps` come to where settings have them."""
-    steps = getattr(training, "steps", None)
+    """How often a mixture of so many windows is seen: `passes`, or what the steps asked for come to."""
+    steps = find_steps(training)
     return training.passes if steps is None else Fraction(steps * training.global_batch_windows, windows)
 
 

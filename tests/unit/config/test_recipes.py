@@ -49,7 +49,7 @@ sources:
 tokenizers: {bpe: {vocab_size: 99574, sources: [raw]}}
 variants:
   half: {sources: [raw, math], instruction: 1/2, max_epochs: 10_000_000}
-sft: {mixture: {sources: [math], budget: {samples: 100}}}
+sft: {mixture: {sources: [math], budget: {samples: 1000}}}
 benchmarks: {demo_math_en: {data: test_math}}
 base_models:
 """
@@ -219,6 +219,6 @@ def test_a_study_takes_the_base_models_it_wants(tmp_path: Path) -> None:
 
 
 def test_a_study_that_forgets_what_the_recipes_leave_out_is_told(tmp_path: Path) -> None:
-    text = STUDY.replace("sft: {mixture: {sources: [math], budget: {samples: 100}}}\n", "")
+    text = STUDY.replace("sft: {mixture: {sources: [math], budget: {samples: 1000}}}\n", "")
     with pytest.raises(ConfigError, match=r"sft\.mixture: missing"):
         load_study(make_folder(tmp_path, text), "four")
