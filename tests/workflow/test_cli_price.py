@@ -29,13 +29,13 @@ def test_price_says_what_is_done_what_is_to_do_and_what_it_is_based_on(micro: Pa
     path.write_text("{}")
     noted = micro / "provenance/ipt" / one["key"] / "a.json"
     noted.parent.mkdir(parents=True)
-    noted.write_text(json.dumps({"facts": {"mfu": "0.2500"}}))
+    noted.write_text(json.dumps({"facts": {"mfu": "0.2500", "device": "NVIDIA H200"}}))
     after = json.loads(invoke("price", "--json").stdout)
     ipt = after["lines"][1]
     assert (ipt["to_do"]["runs"], ipt["done"]["runs"], ipt["done"]["flops"]) == (1, 1, one["flops"])
-    assert ipt["utilisation"] == {"mfu": 0.25, "basis": "measured", "runs": 1}
+    assert ipt["utilisation"] == {"mfu": 0.25, "basis": "measured", "runs": 1, "devices": ["NVIDIA H200"]}
     text = invoke("price").stdout
-    assert "MFU of tiny, ipt: median of 1 measured" in text
+    assert "MFU of tiny, ipt: median of 1 measured on NVIDIA H200" in text
     assert "not priced: 2 average, 12 generate" in text
 
 

@@ -165,7 +165,8 @@ def _list_notes(priced: Priced) -> Iterable[str]:
     for line in priced.lines:
         use = line.utilisation
         if use is not None and use.basis == "measured":
-            yield f"MFU of {line.base_model}, {line.stage}: median of {use.runs} measured"
+            on = f" on {', '.join(use.devices)}" if use.devices else ""
+            yield f"MFU of {line.base_model}, {line.stage}: median of {use.runs} measured{on}"
     if any(line.utilisation and line.utilisation.basis == "assumed" for line in priced.lines):
         yield "MFU assumed: machine.pricing.mfu of config.yaml, or its default"
     for known_by, count in Counter(run.workload.known_by for run in priced.runs if run.workload is not None).items():

@@ -26,8 +26,8 @@ UNPRICED = ("average", "generate")
 """Stages that compute with models and have no formula here: one is reading and adding, the other depends on answers."""
 
 State = Literal["done", "to_do", "not_needed"]
-MFU_FACT = "mfu"
-"""Fact of a training run's provenance: the share of the peak it used, model FLOPs with causal attention."""
+MFU_FACT, DEVICE_FACT = "mfu", "device"
+"""Facts of a training run's provenance: the share of the peak it used, and the name of what it ran on."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,19 @@ class Utilisation:
     mfu: float
     basis: Literal["given", "measured", "assumed"]
     runs: int = 0
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one finished run used of the peak of its device, whose name is empty where it was not noted."""
+
+    mfu: float
+    device: str
+
+
+MeasuredBy = Mapping[tuple[str, str], Sequence[Measured]]
+"""By base model and stage; by base model and the empty text for all its stages."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +109,8 @@ def _describe(workloads: Workloads, node: Node, state: State) -> Run:
     if not isinstance(training, TrainSettings):
         raise TypeError(f"expected training settings in the spec of {node.stage}")
     base = workloads.find_base(node)
-    study, _, name = base.label.split("/", 2)
-    name = name if len(workloads.plan.targets) == 1 else f"{study}/{name}"
+    parts = base.label.split("/", 2)  # study, stage, name
+    name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
     try:
         work = workloads.measure(node, training)
         shape = workloads.shape(base)
@@ -114,21 +127,23 @@ def count_unpriced(workloads: Workloads, demand: Demand) -> dict[str, int]:
     return {stage: counts[stage] for stage in UNPRICED if counts[stage]}
 
 
-def read_measured(store: Store, runs: Iterable[Run]) -> dict[tuple[str, str], list[float]]:
-    """Read the MFU that finished runs noted in their provenance, by base model and stage, and by base model (``).
+def read_measured(store: Store, runs: Iterable[Run]) -> MeasuredBy:
+    """Read the MFU that finished runs noted in their provenance.
 
     A record without a number between 0 and 1 has measured nothing.
     """
-    measured: dict[tuple[str, str], list[float]] = {}
+    measured: dict[tuple[str, str], list[Measured]] = {}
     for run in runs:
         if run.state != "done":
             continue
         for record in read_provenance(store, *run.node.name):
             facts = record.get("facts")
-            mfu = _parse_mfu(facts.get(MFU_FACT)) if isinstance(facts, Mapping) else None
+            facts = facts if isinstance(facts, Mapping) else {}
+            mfu = _parse_mfu(facts.get(MFU_FACT))
             if mfu is not None:
+                one = Measured(mfu, str(facts.get(DEVICE_FACT, "")))
                 for stage in (run.node.stage, ""):
-                    measured.setdefault((run.base_model, stage), []).append(mfu)
+                    measured.setdefault((run.base_model, stage), []).append(one)
     return measured
 
 
@@ -141,7 +156,7 @@ def _parse_mfu(value: object) -> float | None:
 
 
 def choose_utilisation(
-    measured: Mapping[tuple[str, str], Sequence[float]],
+    measured: MeasuredBy,
     base_model: str,
     stage: str,
     given: float | None,
@@ -151,13 +166,16 @@ def choose_utilisation(
     if given is not None:
         return Utilisation(given, "given")
     found = measured.get((base_model, stage)) or measured.get((base_model, ""))
-    return Utilisation(median(found), "measured", len(found)) if found else Utilisation(assumed, "assumed")
+    if not found:
+        return Utilisation(assumed, "assumed")
+    devices = tuple(sorted({one.device for one in found if one.device}))
+    return Utilisation(median(one.mfu for one in found), "measured", len(found), devices)
 
 
 def build_lines(
     runs: Sequence[Run],
     gpu: GpuSettings,
-    measured: Mapping[tuple[str, str], Sequence[float]],
+    measured: MeasuredBy,
     given: float | None,
     assumed: float,
 ) -> list[Line]:

@@ -21,7 +21,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.config.training import AdamWSettings, ConstantSchedule, TrainSettings
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.price import Line, Run, build_lines, count_unpriced, list_runs, read_measured, sum_lines
+from mixlab.plan.price import Line, Measured, Run, build_lines, count_unpriced, list_runs, read_measured, sum_lines
 from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import UnknownError, Workloads, count_entries, count_passes, find_lora
 
@@ -213,7 +213,7 @@ def test_utilisation_measured_in_finished_runs_goes_before_the_assumption(
     assert used["sft"].mfu == 0.32
     assert (
         build_lines(runs, GPUS["h100"], {}, None, 0.4)[0].utilisation
-        == build_lines(runs, GPUS["h100"], {("another", ""): [0.1]}, None, 0.4)[0].utilisation
+        == build_lines(runs, GPUS["h100"], {("another", ""): [Measured(0.1, "")]}, None, 0.4)[0].utilisation
     )
 
 
