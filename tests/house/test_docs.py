@@ -44,6 +44,9 @@ ELSEWHERE = {
     "mixlab explain 'even/mixture_seed 1/mixture'": (
         "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is"
     ),
+    "mixlab price --study demo --gpu a100": (
+        "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
+    ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(

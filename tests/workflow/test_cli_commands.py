@@ -45,7 +45,9 @@ def test_every_command_has_json_and_an_example_in_its_help(name: str) -> None:
     assert "--json" in result.output
 
 
-@pytest.mark.parametrize("arguments", [("plan",), ("explain", "micro/report"), ("diff", ".", "."), ("schema",)])
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("price",), ("explain", "micro/report"), ("diff", ".", "."), ("schema",)]
+)
 def test_looking_imports_nothing_heavy(micro: Path, arguments: tuple[str, ...]) -> None:
     heavy = ("torch", "pandas", "numpy", "snakemake", "dvc", "transformers", "scipy", "pyarrow")
     code = (

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
 
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
@@ -22,6 +21,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
+from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -50,6 +50,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         (lambda: check_repeated(study, lock), ("sources", "base_models", "variants", "sft", "pools")),
         (lambda: _check_order(study, read), ("report", "variants")),
         (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
+        (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),
         (lambda: _check_sft(study, read, models), ("sft", "base_models", "sources", "seeds")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
         (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
@@ -107,10 +108,6 @@ def _check_training(study: Study, models: Sequence[str]) -> Found:
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
     yield from _check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
     yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, models)
-    for label, variant in study.variants.items():
-        if variant.base_models is not None and set(models).isdisjoint(variant.base_models):
-            continue
-        yield from _check_steps(study.ipt.training, label, variant.budget.tokens, study.ipt.sequence_tokens)
 
 
 def _check_seeds_matter(path: Path, training: TrainSettings, axis: str, seeds: Sequence[int]) -> Found:
@@ -118,18 +115,6 @@ def _check_seeds_matter(path: Path, training: TrainSettings, axis: str, seeds: S
     if training.order == "mixture" and len(seeds) > 1:
         message = f"order: mixture leaves nothing to {axis}, so its {len(seeds)} seeds would be one model counted often"
         yield path, f"{message}; write order: shuffled, or one seed"
-
-
-def _check_steps(training: TrainSettings, label: str, tokens: int | None, sequence_tokens: int) -> Found:
-    """A window holds at most sequence_tokens, so a budget gives at least so many steps; only a sure miss is told."""
-    if training.snapshots is None or tokens is None:
-        return
-    wanted = training.snapshots.every_steps * (training.snapshots.keep - 1) + 1
-    # windows are rarely fuller than half: a budget that cannot even then reach the first snapshot never will
-    most = ceil(2 * tokens / sequence_tokens / training.global_batch_windows * training.passes)
-    if most < wanted:
-        message = f"{tokens} tokens give at most about {most} steps of ipt, and its snapshots need {wanted}"
-        yield ("variants", label, "budget"), f"{message}; raise the budget or keep fewer snapshots"
 
 
 def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:

@@ -1,0 +1,224 @@
+"""What the training of a plan costs: operations by formula, GPU-hours by a device's peak and its utilisation (MFU).
+
+Tokens, steps and shapes are taken from what is made, else from budgets and settings (mixlab.plan.workload).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from mixlab.artifacts.provenance import read_provenance
+from mixlab.artifacts.states import States
+from mixlab.artifacts.store import Store
+from mixlab.config.model_flops import count_training_flops
+from mixlab.config.pricing import Dtype, GpuSettings
+from mixlab.config.training import TrainSettings
+from mixlab.plan.demand import Demand
+from mixlab.plan.graph import Node
+from mixlab.plan.workload import UnknownError, Workload, Workloads, find_lora
+
+PRICED = ("pretrain", "ipt", "sft")
+"""Stages that train."""
+UNPRICED = ("average", "generate")
+"""Stages that compute with models and have no formula here: one is reading and adding, the other depends on answers."""
+
+State = Literal["done", "to_do", "not_needed"]
+MFU_FACT, DEVICE_FACT = "mfu", "device"
+"""Facts of a training run's provenance: the share of the peak it used, and the name of what it ran on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what it reads and costs, or `unknown`, why that is not known."""
+
+    node: Node
+    base_model: str
+    state: State
+    dtype: Dtype
+    workload: Workload | None = None
+    flops: int | None = None
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """A share of the peak, and where it is from: `given`, `measured` (median of so many runs) or `assumed`."""
+
+    mfu: float
+    basis: Literal["given", "measured", "assumed"]
+    runs: int = 0
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one finished run used of the peak of its device, whose name is empty where it was not noted."""
+
+    mfu: float
+    device: str
+
+
+MeasuredBy = Mapping[tuple[str, str], Sequence[Measured]]
+"""By base model and stage; by base model and the empty text for all its stages."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Sums over runs of one state."""
+
+    runs: int
+    unknown: int
+    tokens: int
+    steps: int
+    flops: int
+    gpu_hours: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """The runs of one stage of one base model, or of several."""
+
+    base_model: str
+    stage: str
+    utilisation: Utilisation | None
+    done: Cost
+    to_do: Cost
+    not_needed: Cost
+
+
+def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]:
+    """List every training run of a plan, in plan order.
+
+    Done is what is finished, to do what `mixlab plan` would run; what is neither nobody needs any more.
+    """
+    wanted = frozenset(demand.run)
+    found = []
+    for node in workloads.plan.nodes.values():
+        if node.stage in PRICED:
+            is_done = states.is_finished(node.name)
+            state: State = "to_do" if node.key in wanted else "done" if is_done else "not_needed"
+            found.append(_describe(workloads, node, state))
+    return found
+
+
+def _describe(workloads: Workloads, node: Node, state: State) -> Run:
+    training = getattr(node.spec, "training", None)
+    if not isinstance(training, TrainSettings):
+        raise TypeError(f"expected training settings in the spec of {node.stage}")
+    base = workloads.find_base(node)
+    parts = base.label.split("/", 2)  # study, stage, name
+    name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
+    try:
+        work = workloads.measure(node, training)
+        shape = workloads.shape(base)
+    except UnknownError as error:
+        return Run(node, name, state, training.dtype, unknown=str(error))
+    lora = find_lora(training)
+    flops = count_training_flops(shape, work.tokens, work.squared_tokens, head_tokens=work.head_tokens, lora=lora)
+    return Run(node, name, state, training.dtype, work, flops)
+
+
+def count_unpriced(workloads: Workloads, demand: Demand) -> dict[str, int]:
+    """Count what would run in stages that use models but are not priced."""
+    counts = Counter(workloads.plan.nodes[key].stage for key in demand.run)
+    return {stage: counts[stage] for stage in UNPRICED if counts[stage]}
+
+
+def read_measured(store: Store, runs: Iterable[Run]) -> MeasuredBy:
+    """Read the MFU that finished runs noted in their provenance.
+
+    A record without a number between 0 and 1 has measured nothing.
+    """
+    measured: dict[tuple[str, str], list[Measured]] = {}
+    for run in runs:
+        if run.state != "done":
+            continue
+        for record in read_provenance(store, *run.node.name):
+            facts = record.get("facts")
+            facts = facts if isinstance(facts, Mapping) else {}
+            mfu = _parse_mfu(facts.get(MFU_FACT))
+            if mfu is not None:
+                one = Measured(mfu, str(facts.get(DEVICE_FACT, "")))
+                for stage in (run.node.stage, ""):
+                    measured.setdefault((run.base_model, stage), []).append(one)
+    return measured
+
+
+def _parse_mfu(value: object) -> float | None:
+    try:
+        mfu = float(str(value))
+    except ValueError:
+        return None
+    return mfu if math.isfinite(mfu) and 0 < mfu <= 1 else None
+
+
+def choose_utilisation(
+    measured: MeasuredBy,
+    base_model: str,
+    stage: str,
+    given: float | None,
+    assumed: float,
+) -> Utilisation:
+    """Take the MFU that was given, else that measured in this stage, else in any of the base model, else assumed."""
+    if given is not None:
+        return Utilisation(given, "given")
+    found = measured.get((base_model, stage)) or measured.get((base_model, ""))
+    if not found:
+        return Utilisation(assumed, "assumed")
+    devices = tuple(sorted({one.device for one in found if one.device}))
+    return Utilisation(median(one.mfu for one in found), "measured", len(found), devices)
+
+
+def build_lines(
+    runs: Sequence[Run],
+    gpu: GpuSettings,
+    measured: MeasuredBy,
+    given: float | None,
+    assumed: float,
+) -> list[Line]:
+    """Sum runs up by base model and stage."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.base_model, run.node.stage), []).append(run)
+    lines = []
+    order = {name: number for number, name in enumerate(dict.fromkeys(run.base_model for run in runs))}
+    for (name, stage), members in sorted(groups.items(), key=lambda one: (order[one[0][0]], PRICED.index(one[0][1]))):
+        use = choose_utilisation(measured, name, stage, given, assumed)
+        costs = [_sum_runs([run for run in members if run.state == state], gpu, use.mfu) for state in _STATES]
+        lines.append(Line(name, stage, use, *costs))
+    return lines
+
+
+_STATES: tuple[State, ...] = ("done", "to_do", "not_needed")
+
+
+def _sum_runs(runs: Sequence[Run], gpu: GpuSettings, mfu: float) -> Cost:
+    known = [run.workload for run in runs if run.workload is not None]
+    seconds = sum((run.flops or 0) / (getattr(gpu, run.dtype) * mfu) for run in runs)
+    return Cost(
+        runs=len(runs),
+        unknown=len(runs) - len(known),
+        tokens=sum(one.tokens for one in known),
+        steps=sum(one.steps for one in known),
+        flops=sum(run.flops or 0 for run in runs),
+        gpu_hours=seconds / 3600,
+    )
+
+
+def sum_lines(lines: Sequence[Line], stage: str) -> Line:
+    """Sum lines up under one name."""
+    return Line("total", stage, None, *(_sum_costs([getattr(line, state) for line in lines]) for state in _STATES))
+
+
+def _sum_costs(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        runs=sum(one.runs for one in costs),
+        unknown=sum(one.unknown for one in costs),
+        tokens=sum(one.tokens for one in costs),
+        steps=sum(one.steps for one in costs),
+        flops=sum(one.flops for one in costs),
+        gpu_hours=sum(one.gpu_hours for one in costs),
+    )

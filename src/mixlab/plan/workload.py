@@ -1,0 +1,180 @@
+"""How much a training run reads: tokens, windows and steps, as far as they are known before it runs.
+
+A mixture that is made says it exactly. Of one that is not, its budget says it in one unit and bounds the others: a
+window holds at most sequence_tokens. A budget in epochs says nothing before the packs behind it are made.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.store import Store
+from mixlab.config.model_flops import DecoderShape, LoraShape, build_decoder_shape, parse_decoder_shape
+from mixlab.config.models import ModelSettings
+from mixlab.config.tokenizers import TokenizerSettings
+from mixlab.config.training import TrainSettings
+from mixlab.plan import specs
+from mixlab.plan.graph import Node, Plan
+
+MADE = "the mixture is made: all counted"
+BY_TOKENS = "its budget is in tokens: steps are at least these"
+BY_WINDOWS = "its budget is in windows: tokens are at most these"
+BY_EPOCHS = "its budget is in epochs of packs that are made: steps are at least these"
+_ABOVE = ("base_model", "model", "snapshots")
+"""Roles by which a model's origin is reached."""
+
+
+class UnknownError(Exception):
+    """Something cannot be known yet; the message says why."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one run reads in all its passes; `known_by` says which of the figures are bounds."""
+
+    tokens: int
+    head_tokens: int
+    steps: int
+    sequence_tokens: int
+    known_by: str
+
+    @property
+    def squared_tokens(self) -> int:
+        """Sum over documents of tokens squared, at most: as if each document filled its window."""
+        return self.tokens * self.sequence_tokens
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    tokens: int
+    windows: int
+    response_tokens: int | None
+    sequence_tokens: int
+    known_by: str
+
+
+@dataclass
+class Workloads:
+    """Reads what is known of the runs of a plan; each artifact at most once."""
+
+    plan: Plan
+    store: Store
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Digest of a source file -> its path on this machine."""
+    _mixtures: dict[str, _Mixture] = field(default_factory=dict)
+    _shapes: dict[str, DecoderShape] = field(default_factory=dict)
+
+    def find_base(self, node: Node) -> Node:
+        """Return the node that a trained or averaged model goes back to: itself where it starts from nothing."""
+        for role in _ABOVE:
+            if references := node.parents.get(role):
+                return self.find_base(self.plan.nodes[references[0].partition(":")[0]])
+        return node
+
+    def measure(self, node: Node, training: TrainSettings) -> Workload:
+        """Say what a run reads; raises UnknownError when that cannot be known yet."""
+        mixture = self._mixture(self.plan.nodes[node.parents["mixture"][0]])
+        passes = count_passes(training, mixture.windows)
+        tokens = ceil(mixture.tokens * passes)
+        answers = tokens
+        if training.loss == "response" and mixture.response_tokens is not None:
+            answers = ceil(mixture.response_tokens * passes)
+        steps = ceil(ceil(mixture.windows * passes) / training.global_batch_windows)
+        return Workload(tokens, answers, steps, mixture.sequence_tokens, mixture.known_by)
+
+    def shape(self, base: Node) -> DecoderShape:
+        """Return the shape of a base model; raises UnknownError when nothing here says it yet."""
+        if base.key not in self._shapes:
+            self._shapes[base.key] = self._find_shape(base)
+        return self._shapes[base.key]
+
+    def _mixture(self, node: Node) -> _Mixture:
+        if node.key not in self._mixtures:
+            made = self.store.is_complete(*node.name)
+            self._mixtures[node.key] = self._read_mixture(node) if made else self._bound_mixture(node)
+        return self._mixtures[node.key]
+
+    def _read_mixture(self, node: Node) -> _Mixture:
+        card = self._read(node, "certificate.json")
+        sources = card["sources"]
+        tokens, answers = sum(sources["allocated_tokens"]), sum(sources["response_tokens"])
+        return _Mixture(tokens, card["windows"], answers, card["sequence_tokens"], MADE)
+
+    def _bound_mixture(self, node: Node) -> _Mixture:
+        spec, packs = node.spec, [self.plan.nodes[key] for key in node.parents["packs"]]
+        if not isinstance(spec, specs.MixtureSpec) or not isinstance(packs[0].spec, specs.PackSpec):
+            raise TypeError(f"expected a mixture of packs, got {node.stage}")
+        budget, longest = spec.mixture.budget, packs[0].spec.pack.sequence_tokens
+        windows = budget.windows or budget.samples
+        if windows is not None:
+            return _Mixture(windows * longest, windows, None, longest, BY_WINDOWS)
+        if budget.tokens is not None:
+            return _Mixture(budget.tokens, ceil(budget.tokens / longest), None, longest, BY_TOKENS)
+        if budget.epochs is None or not all(self.store.is_complete(*pack.name) for pack in packs):
+            raise UnknownError("the budget of its mixture is in epochs, and the packs behind it are not here yet")
+        tokens = int(budget.epochs * sum(self._read(pack, "index.json")["tokens"] for pack in packs))
+        return _Mixture(tokens, ceil(tokens / longest), None, longest, BY_EPOCHS)
+
+    def _find_shape(self, base: Node) -> DecoderShape:
+        if self.store.is_complete(*base.name):
+            try:
+                return parse_decoder_shape(self._read(base, "config.json"))
+            except ValueError as error:
+                raise UnknownError(f"the config.json of its base model: {error}") from error
+        settings = getattr(base.spec, "model", None)
+        if not isinstance(settings, ModelSettings) or "tokenizer" not in base.parents:
+            raise UnknownError("its base model is not here yet, so that its shape is not known")
+        return build_decoder_shape(settings, self._vocabulary(self.plan.nodes[base.parents["tokenizer"][0]]))
+
+    def _vocabulary(self, node: Node) -> int:
+        """Entries of a tokenizer; of one that is still to be trained those asked for, and scarce text yields fewer."""
+        if self.store.is_complete(*node.name):
+            return int(self._read(node, "index.json")["vocab_size"])
+        settings = getattr(node.spec, "tokenizer", None)
+        if isinstance(settings, TokenizerSettings):
+            return settings.vocab_size
+        path = Path(self.files.get(getattr(settings, "digest", ""), ""))
+        if not path.is_file():
+            raise UnknownError("the file of its tokenizer is not here, so that its vocabulary is not known")
+        return count_entries(path)
+
+    def _read(self, node: Node, name: str) -> Any:
+        path = self.store.folder(*node.name) / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
+
+
+def find_steps(training: TrainSettings) -> int | None:
+    """Return the steps that settings ask for in place of passes, None where they ask for none or know no such field."""
+    steps: int | None = getattr(training, "steps", None)
+    return steps
+
+
+def count_passes(training: TrainSettings, windows: int) -> Fraction:
+    """How often a mixture of so many windows is seen: `passes`, or what the steps asked for come to."""
+    steps = find_steps(training)
+    return training.passes if steps is None else Fraction(steps * training.global_batch_windows, windows)
+
+
+def find_lora(training: TrainSettings) -> LoraShape | None:
+    """Return the adapters that a run trains, None where it trains every weight or settings know none."""
+    lora = getattr(training, "lora", None)
+    return None if lora is None else LoraShape(lora.rank, tuple(lora.targets))
+
+
+def count_entries(path: Path) -> int:
+    """Return the largest id of a `tokenizer.json` plus one; raises UnknownError for a file that is none."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        vocabulary = card["model"]["vocab"]
+        ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
+        return int(max(ids + [token["id"] for token in card.get("added_tokens", [])])) + 1
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnknownError(f"{path}: not a tokenizer.json that can be read ({error})") from error
