@@ -14,6 +14,13 @@ from torch import Tensor
 from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
+from mixlab.training.models.lora import (
+    ADAPTER_FOLDER,
+    ADAPTER_WEIGHTS_FILE,
+    merge_adapter,
+    name_adapter,
+    write_adapter_config,
+)
 from mixlab.training.models.shape import WEIGHTS_FILE, build_shape, read_shape, write_shape
 
 
@@ -56,6 +63,11 @@ def _std(name: str, init: InitSettings, hidden_size: int) -> float:
 def named_weights(model: Llama) -> dict[str, Tensor]:
     """The weights by Hugging Face's names; a tied head appears once, as the embedding."""
     return dict(model.named_parameters())
+
+
+def trained_weights(model: Llama) -> dict[str, Tensor]:
+    """Those of the weights that training moves: all of them, or the adapter's alone (lora)."""
+    return {name: weight for name, weight in named_weights(model).items() if weight.requires_grad}
 
 
 def read_model(folder: Path) -> Llama:
@@ -105,9 +117,15 @@ def fill_weights(
 
 
 def write_model(model: Llama, folder: Path) -> None:
-    """Write config.json and model.safetensors (float32) into an existing folder."""
+    """Write config.json and model.safetensors (float32) into an existing folder; an adapter is merged, and kept too."""
     write_shape(model.shape, folder)
     tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
+    if model.lora is not None:
+        adapter = folder / ADAPTER_FOLDER
+        adapter.mkdir(exist_ok=True)
+        write_adapter_config(model.lora, adapter)
+        write_tensors(name_adapter(tensors), adapter / ADAPTER_WEIGHTS_FILE)
+        tensors = merge_adapter(tensors, model.lora)
     write_tensors(tensors, folder / WEIGHTS_FILE)
 
 
