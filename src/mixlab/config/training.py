@@ -1,6 +1,7 @@
 """How a model is trained and snapshots are averaged: what decides the weights, nothing else."""
 
 from fractions import Fraction
+from math import ceil
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -163,6 +164,13 @@ class TrainSettings(Settings):
         if self.keep_epochs and self.steps is None and self.passes <= 1:
             raise ValueError(f"keep_epochs: with passes {self.passes} there is no pass before the last to keep")
         return self
+
+    @property
+    def kept_epochs(self) -> int | None:
+        """How many members keep_epochs leaves; None where only the mixture's windows can tell (steps)."""
+        if not self.keep_epochs:
+            return 0
+        return None if self.steps is not None else ceil(self.passes) - 1
 
     def count_passes(self, windows: int) -> Fraction:
         """How often a mixture of so many windows is seen, exactly: `passes`, or what `steps` come to."""

@@ -22,6 +22,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
+from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -74,6 +75,10 @@ def _check_base_models(study: Study, read: StudyFile) -> Found:
             yield (*path, "tokenizer"), unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
         if model.training.snapshots is not None:
             yield (*path, "training", "snapshots"), "pretraining keeps its last model alone; remove snapshots"
+        if model.training.keep_epochs:
+            yield (*path, "training", "keep_epochs"), "pretraining keeps its last model alone; remove keep_epochs"
+        if model.training.lora is not None:
+            yield (*path, "training", "lora"), "an adapter needs a trained model to stand on; pretraining has none"
         yield from check_mixture(study, read, (*path, "mixture"), model.mixture)
         yield from _check_length(study, path, model.sequence_tokens, [name])
 
@@ -105,7 +110,7 @@ def _check_training(study: Study, models: Sequence[str]) -> Found:
     elif study.average.last > snapshots.keep:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
-    yield from _check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
+    yield from check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
     yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, models)
     for label, variant in study.variants.items():
         if variant.base_models is not None and set(models).isdisjoint(variant.base_models):
@@ -113,18 +118,16 @@ def _check_training(study: Study, models: Sequence[str]) -> Found:
         yield from _check_steps(study.ipt.training, label, variant.budget.tokens, study.ipt.sequence_tokens)
 
 
-def _check_seeds_matter(path: Path, training: TrainSettings, axis: str, seeds: Sequence[int]) -> Found:
-    """A run from a given model in the mixture's own order has nothing left for a seed to decide."""
-    if training.order == "mixture" and len(seeds) > 1:
-        message = f"order: mixture leaves nothing to {axis}, so its {len(seeds)} seeds would be one model counted often"
-        yield path, f"{message}; write order: shuffled, or one seed"
-
-
 def _check_steps(training: TrainSettings, label: str, tokens: int | None, sequence_tokens: int) -> Found:
     """A window holds at most sequence_tokens, so a budget gives at least so many steps; only a sure miss is told."""
-    if training.snapshots is None or tokens is None:
+    if training.snapshots is None:
         return
     wanted = training.snapshots.every_steps * (training.snapshots.keep - 1) + 1
+    if training.steps is not None and training.steps < wanted:
+        message = f"{training.steps} steps, and the snapshots need {wanted}; raise them or keep fewer snapshots"
+        yield ("ipt", "training", "steps"), message
+    if training.steps is not None or tokens is None:
+        return
     # windows are rarely fuller than half: a budget that cannot even then reach the first snapshot never will
     most = ceil(2 * tokens / sequence_tokens / training.global_batch_windows * training.passes)
     if most < wanted:
@@ -138,9 +141,7 @@ def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:
         return
     yield from check_mixture(study, read, ("sft", "mixture"), sft.mixture)
     yield from _check_length(study, ("sft",), sft.sequence_tokens, models)
-    yield from _check_seeds_matter(("sft", "training", "order"), sft.training, "sft_seed", study.seeds.sft_seed)
-    if sft.training.snapshots is not None:
-        yield ("sft", "training", "snapshots"), "sft keeps its last model alone; remove snapshots"
+    yield from check_tuning(study, read)
     for position, name in enumerate(sft.mixture.sources):
         if name in study.sources and study.sources[name].kind == "raw":
             at = name if isinstance(sft.mixture.sources, dict) else position
@@ -187,13 +188,16 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
             declared[name] = use.declaration(name)
         except (ConfigError, ValueError):
             continue
+    tuned = list_tuned(study, read)
     is_whole = len(declared) == len(read.names("benchmarks"))
     for position, effect in enumerate(study.effects):
         path = ("effects", position)
         for field in ("variant", "against"):
             label = getattr(effect, field)
-            if label not in points:
-                yield (*path, field), unknown("variant", label, points)
+            if label not in (*points, *tuned):
+                yield (*path, field), unknown("variant", label, [*points, *tuned])
+            elif label in tuned and effect.stage == "before_sft":
+                yield (*path, "stage"), f"'{label}' is a way of fine-tuning, so it has no score before it"
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [
