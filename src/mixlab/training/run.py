@@ -13,8 +13,8 @@ from mixlab.training.checkpoints.state import ResumeFolder, Trainee
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.lora import add_adapter
-from mixlab.training.models.weights import NewModel, open_model, trained_weights, write_model
+from mixlab.training.models.lora import add_adapter, write_trained
+from mixlab.training.models.weights import NewModel, open_model, trained_weights
 from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.process import (
     TERMINATED,
@@ -60,7 +60,7 @@ def train(
         model = open_model(start, seed)
         _check_length(model, windows)
         if settings.lora is not None:
-            add_adapter(model, settings.lora, seed)
+            add_adapter(model, settings.lora, start, seed)
         optimizers = OptimizerSet(settings.optimizer, trained_weights(model))
         trainee = Trainee(model, optimizers, TrainingLog())
         folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshots)
@@ -70,7 +70,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     folder.hand_over_snapshots(out)
     if settings.snapshots is None:
-        write_model(model, out)
+        write_trained(model, out)
     trainee.log.write(out / LOG_FILE)
 
 

@@ -9,7 +9,7 @@ from training_fakes import VOCAB, settings, small_model
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import LoraSettings
-from mixlab.training.models.lora import add_adapter
+from mixlab.training.models.lora import add_adapter, write_trained
 from mixlab.training.models.weights import build_model, named_weights, read_model, trained_weights, write_model
 from mixlab.training.optimization.optimizers import OptimizerSet
 
@@ -35,9 +35,9 @@ def tuned(base, tmp_path_factory):
     return tune(tmp_path_factory.mktemp("tuned"), base)
 
 
-def adapted(settings_, seed=1):
-    model = build_model(small_model(), seed=5)
-    add_adapter(model, settings_, seed)
+def adapted(base, wanted, seed=1):
+    model = read_model(base)
+    add_adapter(model, wanted, base, seed)
     return model
 
 
@@ -69,14 +69,14 @@ def test_the_adapter_loads_in_peft_onto_the_base_and_gives_the_merged_models_log
 
 
 @pytest.mark.parametrize("rslora", [False, True])
-def test_the_merged_weights_are_the_rounded_sum_and_those_without_an_adapter_are_untouched(tmp_path, rslora):
+def test_the_merged_weights_are_the_rounded_sum_and_those_without_an_adapter_are_untouched(base, tmp_path, rslora):
     wanted = LoraSettings(rank=4, alpha=8, targets=("q_proj", "down_proj"), rslora=rslora)
-    model = adapted(wanted)
+    model = adapted(base, wanted)
     for name, weight in trained_weights(model).items():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(len(name)))
     on = logits(model.eval(), some_tokens())
-    write_model(model, tmp_path)
+    write_trained(model, tmp_path)
     merged = read_model(tmp_path)
     torch.testing.assert_close(logits(merged, some_tokens()), on, atol=1e-5, rtol=1e-5)
     scale = 8 / (2 if rslora else 4)
@@ -92,9 +92,9 @@ def test_the_merged_weights_are_the_rounded_sum_and_those_without_an_adapter_are
     ]
 
 
-def test_a_new_adapter_changes_no_logit_and_the_seed_alone_decides_its_weights():
+def test_a_new_adapter_changes_no_logit_and_the_seed_alone_decides_its_weights(base):
     before = torch.random.get_rng_state()
-    first, again, other = (adapted(LoraSettings(rank=4, alpha=8), seed) for seed in (1, 1, 2))
+    first, again, other = (adapted(base, LoraSettings(rank=4, alpha=8), seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(logits(first, some_tokens()), logits(build_model(small_model(), seed=5), some_tokens()))
     weights = [trained_weights(model) for model in (first, again, other)]
@@ -105,7 +105,7 @@ def test_a_new_adapter_changes_no_logit_and_the_seed_alone_decides_its_weights()
 
 
 def test_frozen_weights_have_no_optimizer_state_and_resume_states_hold_the_adapter_alone(base, tmp_path):
-    model = adapted(LoraSettings(rank=4, alpha=8))
+    model = adapted(base, LoraSettings(rank=4, alpha=8))
     state = OptimizerSet(settings().optimizer, trained_weights(model)).state()
     assert {name.split("/")[0] for name in state} == set(trained_weights(model))
     assert all(".lora_" in name for name in trained_weights(model))
@@ -155,6 +155,11 @@ def test_the_written_adapter_says_what_peft_needs_and_no_path(tuned):
 def test_a_rank_above_a_projections_width_is_refused_by_name(base, tmp_path):
     with pytest.raises(DataError, match=r"lora\.rank.*rank 17 is more than the 16 of 'q_proj'"):
         tune(tmp_path, base, {"rank": 17})
+
+
+def test_an_adapter_without_a_model_to_stand_on_is_refused(tmp_path):
+    with pytest.raises(DataError, match="an adapter needs a trained model to stand on"):
+        run_training(tmp_path, settings(lora=LORA))
 
 
 def test_lora_learns(tuned):

@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 
 from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, list_files, remove_partial, write_sealed
 from mixlab.training.models.llama import Llama
+from mixlab.training.models.lora import write_trained
 from mixlab.training.models.shape import WEIGHTS_FILE
-from mixlab.training.models.weights import fill_weights, trained_weights, write_model, write_tensors
+from mixlab.training.models.weights import fill_weights, trained_weights, write_tensors
 from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
@@ -87,7 +88,7 @@ class ResumeFolder:
 
     def save_snapshot(self, model: Llama, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
-        write_sealed(self._snapshot(step), lambda folder: write_model(model, folder))
+        write_sealed(self._snapshot(step), lambda folder: write_trained(model, folder))
 
     def hand_over_snapshots(self, out: Path) -> None:
         """Give the snapshots to `out`, each as the member it is called.

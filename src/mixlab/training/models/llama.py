@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixlab.config.training import LoraSettings
+from mixlab.training.models.adapter import Adapter
 from mixlab.training.models.shape import LlamaShape
 
 
@@ -132,11 +132,11 @@ class Llama(nn.Module):
     """A causal language model over documents packed into windows."""
 
     frequencies: Tensor
+    adapter: Adapter | None = None
 
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()
         self.shape = shape
-        self.lora: LoraSettings | None = None
         self.model = Decoder(shape)
         self.lm_head = Projection(shape.hidden_size, shape.vocab_size)
         if shape.tie_embeddings:

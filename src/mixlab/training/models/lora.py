@@ -1,11 +1,11 @@
-"""LoRA on our own models: peft puts the adapters in; what they come to is merged by name, whatever holds the weights.
+"""LoRA on our own models: peft puts the adapters in, and what they come to is merged by name.
 
-A wrapped projection `X` has the weights `X.base_layer.weight`, `X.lora_A.default.weight` [rank, columns] and
-`X.lora_B.default.weight` [rows, rank]; its bias, if it has one, is `X.base_layer.bias`.
+A projection `X` has the adapter `X.lora_A.default.weight` [rank, columns] and `X.lora_B.default.weight` [rows, rank].
 """
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,27 @@ from torch import Tensor, nn
 
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import LoraSettings
+from mixlab.training.models.adapter import Adapter
 from mixlab.training.models.llama import Llama
+from mixlab.training.models.weights import named_weights, read_model, trained_weights, write_model, write_tensors
 
 ADAPTER_FOLDER = "adapter"
-ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 
-_BASE, _A, _B = ".base_layer.", ".lora_A.default.", ".lora_B.default."
+_A, _B = ".lora_A.default.", ".lora_B.default."
 # peft's name for the module that it saves (PeftModel.base_model.model).
 _PREFIX = "base_model.model."
 
 
-def add_adapter(model: Llama, settings: LoraSettings, seed: int) -> None:
+def add_adapter(model: Llama, settings: LoraSettings, start: object, seed: int) -> None:
     """Put an adapter beside every target of the model and freeze all else; A is drawn from `seed`, B is zero.
 
-    Raises DataError when the model lacks a target, or one is narrower than the rank.
+    `start` is where the model was read from. Raises DataError when it is no folder, when the model lacks a target, or
+    one is narrower than the rank.
     """
+    if not isinstance(start, Path):
+        raise DataError("lora: an adapter needs a trained model to stand on; train a new one in full")
     _check_targets(model, settings)
     from peft import inject_adapter_in_model
 
@@ -40,7 +45,7 @@ def add_adapter(model: Llama, settings: LoraSettings, seed: int) -> None:
     for name, weight in sorted(model.named_parameters()):
         if _A in name:
             nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-    model.lora = settings
+    model.adapter = Adapter(settings, start)
 
 
 def _check_targets(model: Llama, settings: LoraSettings) -> None:
@@ -70,31 +75,33 @@ def _build_config(settings: LoraSettings) -> Any:
     )
 
 
-def merge_adapter(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:
-    """The weights under the names they had before `add_adapter`, W + scale B A in place of W.
+def write_trained(model: Llama, folder: Path) -> None:
+    """Write a model into an existing folder; one with an adapter as the merged model, its adapter in `adapter/`.
 
-    The sum is formed in float64 and rounded once, to the type of W.
+    What was frozen is read again from the adapter's base, so that it is what it was, whatever was computed with.
     """
-    merged = {}
-    for name, weight in weights.items():
-        if _A in name or _B in name:
-            continue
-        a_name, b_name = name.replace(_BASE, _A), name.replace(_BASE, _B)
-        if _BASE in name and a_name in weights:
-            weight = _add(weight, weights[a_name], weights[b_name], settings.scale)
-        merged[name.replace(_BASE, ".")] = weight
-    return merged
+    if model.adapter is None:
+        write_model(model, folder)
+        return
+    trained = {name: weight.detach() for name, weight in trained_weights(model).items()}
+    merged = read_model(model.adapter.base)
+    merge_adapter(named_weights(merged), trained, model.adapter.settings)
+    write_model(merged, folder)
+    kept = folder / ADAPTER_FOLDER
+    kept.mkdir(exist_ok=True)
+    write_adapter_config(model.adapter.settings, kept)
+    write_tensors(
+        {_PREFIX + name.replace(".default.", "."): part for name, part in trained.items()}, kept / ADAPTER_FILE
+    )
 
 
-def _add(weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-    return torch.addmm(weight.double(), b.double(), a.double(), alpha=scale).to(weight.dtype)
-
-
-def name_adapter(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A and B alone, by the names of peft's own files."""
-    return {
-        _PREFIX + name.replace(".default.", "."): part for name, part in weights.items() if _A in name or _B in name
-    }
+@torch.no_grad()
+def merge_adapter(weights: Mapping[str, Tensor], adapter: Mapping[str, Tensor], settings: LoraSettings) -> None:
+    """Put W + scale B A in place of each W that has an adapter; summed in float64 and rounded once, to W's type."""
+    for name, a in adapter.items():
+        if _A in name:
+            weight, b = weights[name.replace(_A, ".")], adapter[name.replace(_A, _B)]
+            weight.copy_(torch.addmm(weight.double(), b.double(), a.double(), alpha=settings.scale))
 
 
 def write_adapter_config(settings: LoraSettings, folder: Path) -> None:

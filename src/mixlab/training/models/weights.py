@@ -14,13 +14,6 @@ from torch import Tensor
 from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.lora import (
-    ADAPTER_FOLDER,
-    ADAPTER_WEIGHTS_FILE,
-    merge_adapter,
-    name_adapter,
-    write_adapter_config,
-)
 from mixlab.training.models.shape import WEIGHTS_FILE, build_shape, read_shape, write_shape
 
 
@@ -117,15 +110,9 @@ def fill_weights(
 
 
 def write_model(model: Llama, folder: Path) -> None:
-    """Write config.json and model.safetensors (float32) into an existing folder; an adapter is merged, and kept too."""
+    """Write config.json and model.safetensors (float32) into an existing folder."""
     write_shape(model.shape, folder)
     tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
-    if model.lora is not None:
-        adapter = folder / ADAPTER_FOLDER
-        adapter.mkdir(exist_ok=True)
-        write_adapter_config(model.lora, adapter)
-        write_tensors(name_adapter(tensors), adapter / ADAPTER_WEIGHTS_FILE)
-        tensors = merge_adapter(tensors, model.lora)
     write_tensors(tensors, folder / WEIGHTS_FILE)
 
 
