@@ -78,12 +78,45 @@ class IptConfig(Settings):
     training: TrainSettings = Field(description="optimizer, schedule, batch, snapshots")
 
 
+class SftOther(Settings):
+    """A further way of fine-tuning, on the same dialogues; a point of its own, `<variant>, <name>`, after SFT alone."""
+
+    training: TrainSettings = Field(description="optimizer, schedule, batch; all of it, nothing is taken over")
+    variants: tuple[str, ...] | None = Field(default=None, min_length=1, description="labels; absent: all variants")
+
+
 class SftConfig(Settings):
     """Supervised fine-tuning, the same for all variants."""
 
     mixture: MixtureConfig = Field(description="dialogues to learn from")
-    sequence_tokens: int = Field(gt=1, description="longest dialogue, in tokens")
+    sequence_tokens: int = Field(gt=1, description="tokens in a window, and so of the longest dialogue")
+    layout: Literal["one_per_window", "packed"] = Field(
+        default="one_per_window",
+        description="one dialogue a window, or packed: as many whole ones as fit best, which do not see each other",
+    )
     training: TrainSettings = Field(description="optimizer, schedule, batch")
+    evaluate_epochs: bool = Field(
+        default=False,
+        description="evaluate what training.keep_epochs keeps as well, each as a point, `<variant>, epoch 1`",
+    )
+    others: dict[Label, SftOther] = Field(
+        default_factory=dict, description="further ways of fine-tuning beside this one, such as with LoRA, by name"
+    )
+
+    def trainings(self, variant: str) -> dict[str, TrainSettings]:
+        """Return how models of a variant are tuned, by name; the study's own way has the empty one."""
+        others = ((name, one) for name, one in self.others.items() if one.variants is None or variant in one.variants)
+        return {"": self.training, **{name: one.training for name, one in others}}
+
+    def tuned_points(self, variant: str, point: str) -> list[str]:
+        """Name the further points that fine-tuning makes of a variant's point: other ways, and epochs of each."""
+        points = []
+        for name, training in self.trainings(variant).items():
+            way = ", ".join(filter(None, [point, name]))
+            epochs = training.kept_epochs or 0 if self.evaluate_epochs else 0
+            points += [way] if name else []
+            points += [f"{way}, epoch {epoch}" for epoch in range(1, epochs + 1)]
+        return points
 
 
 class SeedAxes(Settings):

@@ -1,9 +1,10 @@
 """How a model is trained: what decides the weights, nothing else."""
 
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from math import ceil
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.exact import Weight
@@ -68,6 +69,39 @@ class SnapshotSettings(Settings):
     keep: int = Field(ge=1, le=1_000, description="how many; the members are last-00 (newest), last-01, ...")
 
 
+LoraTarget = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+class LoraSettings(Settings):
+    """Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685): W + scale B A, of which A and B alone are trained.
+
+    A begins uniform in +-1 / sqrt(columns of W), drawn from the run's seed, and B at zero, as peft has them. The
+    artifact is the merged model; the adapter is kept beside it in `adapter/`, in peft's format.
+    """
+
+    rank: int = Field(ge=1, le=4_096, description="rows of A and columns of B; at most the width of each target")
+    alpha: int = Field(ge=1, le=65_536, description="the scale is alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="of what A is given, in training alone")
+    targets: Annotated[tuple[LoraTarget, ...], Field(min_length=1)] = Field(
+        default=get_args(LoraTarget), description="projections that get an adapter, by Hugging Face's names"
+    )
+    rslora: bool = Field(
+        default=False, description="the scale is alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv:2312.03732)"
+    )
+
+    @field_validator("targets")
+    @classmethod
+    def _in_one_order(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in targets if targets.count(name) > 1}):
+            raise ValueError(f"names {', '.join(twice)} twice; name each once")
+        return tuple(name for name in get_args(LoraTarget) if name in targets)
+
+    @property
+    def scale(self) -> float:
+        """What B A is multiplied by."""
+        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+
 class TrainSettings(Settings):
     """One training run over a mixture; the same for pretrain, ipt and sft.
 
@@ -106,8 +140,45 @@ class TrainSettings(Settings):
         "across: a window is read as one document",
     )
 
+    lora: LoraSettings | None = added(None, description="train an adapter of low rank; null: every weight (full)")
+    steps: int | None = added(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="optimizer steps, instead of `passes`; the mixture is repeated as needed",
+    )
+    keep_epochs: bool = added(
+        False,
+        description="keep the model after each whole pass but the last too, as members epoch-1, epoch-2, ... (sft)",
+    )
+
     @model_validator(mode="after")
     def _sees_something(self) -> Self:
         if self.passes == 0:
             raise ValueError("passes: must be more than 0, got 0")
+        if self.steps is not None and self.passes != 1:
+            raise ValueError(f"steps {self.steps} and passes {self.passes} both say when to end; give one of them")
         return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.lora is not None and isinstance(self.optimizer, MuonSettings):
+            raise ValueError("lora: an adapter's thin matrices are trained with adamw; muon is for whole projections")
+        if self.keep_epochs and self.snapshots is not None:
+            raise ValueError("keep_epochs and snapshots: a run keeps one or the other; remove one of them")
+        if self.keep_epochs and self.steps is None and self.passes <= 1:
+            raise ValueError(f"keep_epochs: with passes {self.passes} there is no pass before the last to keep")
+        return self
+
+    @property
+    def kept_epochs(self) -> int | None:
+        """How many members keep_epochs leaves; None where only the mixture's windows can tell (steps)."""
+        if not self.keep_epochs:
+            return 0
+        return None if self.steps is not None else ceil(self.passes) - 1
+
+    def count_passes(self, windows: int) -> Fraction:
+        """How often a mixture of so many windows is seen, exactly: `passes`, or what `steps` come to."""
+        if self.steps is None or not windows:
+            return self.passes
+        return Fraction(self.steps * self.global_batch_windows, windows)

@@ -7,7 +7,6 @@ from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
-from mixlab.config.training import TrainSettings
 from mixlab.plan.checks_data import (
     Found,
     Path,
@@ -22,6 +21,7 @@ from mixlab.plan.checks_data import (
     unknown,
 )
 from mixlab.plan.checks_training import check_run_lengths
+from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -75,6 +75,10 @@ def _check_base_models(study: Study, read: StudyFile) -> Found:
             yield (*path, "tokenizer"), unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
         if model.training.snapshots is not None:
             yield (*path, "training", "snapshots"), "pretraining keeps its last model alone; remove snapshots"
+        if model.training.keep_epochs:
+            yield (*path, "training", "keep_epochs"), "pretraining keeps its last model alone; remove keep_epochs"
+        if model.training.lora is not None:
+            yield (*path, "training", "lora"), "an adapter needs a trained model to stand on; pretraining has none"
         yield from check_mixture(study, read, (*path, "mixture"), model.mixture)
         yield from _check_length(study, path, model.sequence_tokens, [name])
 
@@ -106,15 +110,8 @@ def _check_training(study: Study, models: Sequence[str]) -> Found:
     elif study.average.last > snapshots.keep:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
-    yield from _check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
+    yield from check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
     yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, models)
-
-
-def _check_seeds_matter(path: Path, training: TrainSettings, axis: str, seeds: Sequence[int]) -> Found:
-    """A run from a given model in the mixture's own order has nothing left for a seed to decide."""
-    if training.order == "mixture" and len(seeds) > 1:
-        message = f"order: mixture leaves nothing to {axis}, so its {len(seeds)} seeds would be one model counted often"
-        yield path, f"{message}; write order: shuffled, or one seed"
 
 
 def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:
@@ -123,9 +120,7 @@ def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:
         return
     yield from check_mixture(study, read, ("sft", "mixture"), sft.mixture)
     yield from _check_length(study, ("sft",), sft.sequence_tokens, models)
-    yield from _check_seeds_matter(("sft", "training", "order"), sft.training, "sft_seed", study.seeds.sft_seed)
-    if sft.training.snapshots is not None:
-        yield ("sft", "training", "snapshots"), "sft keeps its last model alone; remove snapshots"
+    yield from check_tuning(study, read)
     for position, name in enumerate(sft.mixture.sources):
         if name in study.sources and study.sources[name].kind == "raw":
             at = name if isinstance(sft.mixture.sources, dict) else position
@@ -172,13 +167,16 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
             declared[name] = use.declaration(name)
         except (ConfigError, ValueError):
             continue
+    tuned = list_tuned(study, read)
     is_whole = len(declared) == len(read.names("benchmarks"))
     for position, effect in enumerate(study.effects):
         path = ("effects", position)
         for field in ("variant", "against"):
             label = getattr(effect, field)
-            if label not in points:
-                yield (*path, field), unknown("variant", label, points)
+            if label not in (*points, *tuned):
+                yield (*path, field), unknown("variant", label, [*points, *tuned])
+            elif label in tuned and effect.stage == "before_sft":
+                yield (*path, "stage"), f"'{label}' is a way of fine-tuning, so it has no score before it"
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [

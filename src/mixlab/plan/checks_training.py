@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from mixlab.config.mixtures import Budget
-from mixlab.config.study import Study
+from mixlab.config.study import SftConfig, Study
 from mixlab.config.training import TrainSettings
-from mixlab.plan.workload import find_steps
 
 Path = tuple[str | int, ...]
 Found = Iterator[tuple[Path, str]]
@@ -37,7 +36,7 @@ def find_length(training: TrainSettings, budget: Budget, sequence_tokens: int, w
     `whole_windows`: documents share windows, as they do in pretraining and IPT. A budget in tokens then gives about
     twice as many windows as it fills at most: windows are rarely less than half full.
     """
-    batch, steps = training.global_batch_windows, find_steps(training)
+    batch, steps = training.global_batch_windows, training.steps
     if steps is not None:
         return Length(steps * batch, steps, f"{steps} steps")
     given = budget.settled().windows or budget.samples
@@ -61,9 +60,15 @@ def check_run_lengths(study: Study, models: Sequence[str]) -> Found:
     if models:
         yield from _check_ipt(study, models)
     if models and study.sft is not None:
-        training, budget = study.sft.training, study.sft.mixture.budget
-        length = find_length(training, budget, study.sft.sequence_tokens, False)
-        yield from _check_run(("sft",), training, [("sft", length)])
+        yield from _check_sft(study.sft)
+
+
+def _check_sft(sft: SftConfig) -> Found:
+    budget, shares_windows = sft.mixture.budget, sft.layout == "packed"
+    ways = {("sft",): sft.training} | {("sft", "others", name): one.training for name, one in sft.others.items()}
+    for path, training in ways.items():
+        length = find_length(training, budget, sft.sequence_tokens, shares_windows)
+        yield from _check_run(path, training, [("sft", length)])
         yield from _check_batches(("sft", "mixture", "budget"), budget, training, "sft")
 
 
@@ -108,6 +113,6 @@ def _check_snapshots(path: Path, training: TrainSettings, length: Length | None)
 def _check_batches(path: Path, budget: Budget, training: TrainSettings, what: str) -> Found:
     """A budget in steps says how many windows a step has; a trainer that takes others would take other steps."""
     counted, batch = budget.global_batch_windows, training.global_batch_windows
-    if counted is not None and counted != batch and find_steps(training) is None:
+    if counted is not None and counted != batch and training.steps is None:
         message = f"counts steps of {counted} windows, but the training of {what} takes {batch} a step"
         yield path, f"{message}; give both the same global_batch_windows, or the budget in windows"

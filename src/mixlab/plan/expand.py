@@ -7,6 +7,7 @@ from functools import partial
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.assumed import Assumption
 from mixlab.config.study import SftConfig, Study
+from mixlab.config.training import TrainSettings
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
@@ -83,9 +84,7 @@ class Expansion:
                 average = self._add_average(seen, label, base_name, where, mixture_seed, ipt_seed)
                 average = replace(average, point=point, description=variant.description)
                 yield average
-                for sft_seed, tuned in self._fine_tuned(seen, average, f"{where}/ipt_seed {ipt_seed}", base_name):
-                    name = self.data.label(where, f"ipt_seed {ipt_seed}", f"sft_seed {sft_seed}")
-                    yield replace(average, model=tuned, sft_seed=sft_seed, where=name)
+                yield from self._fine_tuned(seen, average, label, f"{where}/ipt_seed {ipt_seed}", base_name)
 
     def _add_average(
         self, seen: Study, variant: str, base_name: str, where: str, mixture_seed: int, ipt_seed: int
@@ -129,17 +128,23 @@ class Expansion:
         base = {"base_model": (run.base.key,)} if seen.average.delta_scale is not None else {}
         return self.plan.add(spec, {"snapshots": members, **base}, self.data.label(where, "average"))
 
-    def _fine_tuned(self, seen: Study, average: Tested, where: str, base_name: str) -> Iterator[tuple[int, Node]]:
+    def _fine_tuned(self, seen: Study, average: Tested, variant: str, where: str, base_name: str) -> Iterator[Tested]:
+        """Add the models tuned from one: in each way that the study names, for each seed, and those kept on the way."""
         config = seen.sft
         if config is None:
             return
         mixture, reads = self._sft_mixture(config, base_name)
-        for seed in self.study.seeds.sft_seed:
-            shifted = self.study.shifted(seed)
-            make = partial(specs.SftSpec, training=config.training, sft_seed=shifted)
-            parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
-            label = self.data.label(where, f"sft_seed {seed}", "sft")
-            yield seed, self.plan.add(self.data.once(f"sft {base_name} {seed}", make), parents, label, reads)
+        parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
+        for name, training in config.trainings(variant).items():
+            for seed in self.study.seeds.sft_seed:
+                make = partial(specs.SftSpec, training=training, sft_seed=self.study.shifted(seed))
+                spec = self.data.once(f"sft {base_name} {seed} {name}", make)
+                at = self.data.label(where, *filter(None, [name]), f"sft_seed {seed}")
+                node = self.plan.add(spec, parents, f"{at}/sft", reads)
+                tuned = replace(average, model=node, sft_seed=seed, where=at)
+                yield _as_point(tuned, training, name) if name else tuned
+                for epoch in range(1, (training.kept_epochs or 0) + 1 if config.evaluate_epochs else 1):
+                    yield _as_point(tuned, training, name, epoch)
 
     def _sft_mixture(self, config: SftConfig, base_name: str) -> tuple[Node, dict[str, tuple[str, ...]]]:
         """Add the dialogues that a base model's descendants are tuned on; a seed orders them, it draws no others."""
@@ -151,7 +156,7 @@ class Expansion:
                 config.mixture,
                 tokenizer,
                 config.sequence_tokens,
-                "one_per_window",
+                config.layout,
                 seed,
                 label,
                 "sft",
@@ -169,6 +174,19 @@ class Run:
     base: Node
     mixture: Node
     reads: Mapping[str, tuple[str, ...]]
+
+
+def _as_point(tuned: Tested, training: TrainSettings, name: str, epoch: int = 0) -> Tested:
+    """Let a model be a point beside the variant's own, whose identity is how it was tuned, not what that is called."""
+    identity = canonical_json([tuned.variant_key, to_plain(training), epoch])
+    said = [*filter(None, [name]), *([f"epoch {epoch}"] if epoch else [])]
+    return replace(
+        tuned,
+        variant_key=build_digest(identity.encode())[:16],
+        point=", ".join([tuned.point, *said]),
+        where="/".join([tuned.where, *said[-1:]]) if epoch else tuned.where,
+        member=f"epoch-{epoch}" if epoch else "",
+    )
 
 
 def build_variant_key(mixture: Node, base: Node) -> str:

@@ -25,7 +25,8 @@ from mixlab.plan.graph import Node, Plan
 class Tested:
     """A model to be evaluated: the point of the study it stands for and the seeds that made it.
 
-    `where` is what this study calls the model; another study may have named the same one first.
+    `where` is what this study calls the model; another study may have named the same one first. `member` is the
+    folder within the artifact where the model is not at its root.
     """
 
     model: Node
@@ -40,6 +41,12 @@ class Tested:
     chat: ChatTemplate
     point: str = ""
     description: str = ""
+    member: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The model as a parent: `key`, or `key:member`."""
+        return f"{self.model.key}:{self.member}" if self.member else self.model.key
 
     def identity(self) -> ModelIdentity:
         """Return the columns of every score of this model."""
@@ -128,10 +135,10 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
 
 def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, ...], tested: Tested) -> Node:
     results: list[str] = []
-    group = tested.model.key
+    group = tested.reference
     for one in asked:
         where = f"{tested.where}/{one.name}/generation_seed {one.generation_seed}"
-        parents = {"model": (tested.model.key,), "tokenizer": (tested.tokenizer.key,), "items": (one.items.key,)}
+        parents = {"model": (tested.reference,), "tokenizer": (tested.tokenizer.key,), "items": (one.items.key,)}
         responses = plan.add(one.generate, parents, f"{where}/generate", group=group)
         below = {"responses": (responses.key,), "items": (one.items.key,)}
         if one.score is not None:

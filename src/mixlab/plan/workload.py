@@ -7,7 +7,6 @@ window holds at most sequence_tokens. A budget in epochs says nothing before the
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ class Workloads:
     def measure(self, node: Node, training: TrainSettings) -> Workload:
         """Say what a run reads; raises UnknownError when that cannot be known yet."""
         mixture = self._mixture(self.plan.nodes[node.parents["mixture"][0]])
-        passes = count_passes(training, mixture.windows)
+        passes = training.count_passes(mixture.windows)
         tokens = ceil(mixture.tokens * passes)
         answers = tokens
         if training.loss == "response" and mixture.response_tokens is not None:
@@ -151,21 +150,9 @@ class Workloads:
             raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
 
 
-def find_steps(training: TrainSettings) -> int | None:
-    """Return the steps that settings ask for in place of passes, None where they ask for none or know no such field."""
-    steps: int | None = getattr(training, "steps", None)
-    return steps
-
-
-def count_passes(training: TrainSettings, windows: int) -> Fraction:
-    """How often a mixture of so many windows is seen: `passes`, or what the steps asked for come to."""
-    steps = find_steps(training)
-    return training.passes if steps is None else Fraction(steps * training.global_batch_windows, windows)
-
-
 def find_lora(training: TrainSettings) -> LoraShape | None:
-    """Return the adapters that a run trains, None where it trains every weight or settings know none."""
-    lora = getattr(training, "lora", None)
+    """Return the adapters that a run trains, None where it trains every weight."""
+    lora = training.lora
     return None if lora is None else LoraShape(lora.rank, tuple(lora.targets))
 
 

@@ -3,6 +3,7 @@
 Shape letters: N target tokens of a micro-batch, V vocabulary.
 """
 
+import hashlib
 import math
 
 import torch
@@ -12,7 +13,7 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.state import Trainee
 from mixlab.training.loading.batches import GlobalBatch, MicroBatch, Stream, Windows, load_batch
-from mixlab.training.models.weights import named_weights
+from mixlab.training.models.weights import trained_weights
 from mixlab.training.optimization.schedule import rate_ratio
 
 
@@ -27,11 +28,12 @@ class Loop:
         self.trainee = trainee
         self._windows = windows
         self._micro_batch = micro_batch
-        self._weights = list(named_weights(trainee.model).values())
+        self._weights = list(trained_weights(trainee.model).values())
 
     def step(self, step: int) -> float | None:
         """Run step 1, 2, ... and return its loss, None when it had no target token (nothing moves then)."""
         trainee, settings = self.trainee, self.settings
+        torch.manual_seed(_mix(self.stream.seed, step))  # dropout of lora; a function of seed and step alone
         batch = load_batch(
             self._windows,
             self.stream.batch(step),
@@ -67,3 +69,8 @@ class Loop:
         loss = F.cross_entropy(logits_NV.float(), micro.targets_N, reduction="sum") / targets
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
+
+
+def _mix(seed: int, step: int) -> int:
+    """A seed for one step of a run; neighbouring steps and seeds share no stream."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:8], "little")

@@ -13,7 +13,8 @@ from mixlab.training.checkpoints.state import ResumeFolder, Trainee
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.weights import NewModel, named_weights, open_model, write_model
+from mixlab.training.models.lora import add_adapter, write_trained
+from mixlab.training.models.weights import NewModel, open_model, trained_weights
 from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.process import (
     TERMINATED,
@@ -51,23 +52,25 @@ def train(
     is saved and SystemExit(143) raised. Delete `resume` when `out` is published, not before.
     Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
     """
-    stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, seed)
-    snapshot_steps = find_snapshot_steps(settings, stream)
+    passes = settings.count_passes(len(windows))
+    stream = Stream(len(windows), settings.global_batch_windows, passes, settings.order, seed)
+    snapshots = find_snapshots(settings, stream)
     keep_freed_memory()
     with deterministic_torch(threads), watch_termination() as termination:
         model = open_model(start, seed)
         _check_length(model, windows)
-        optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
+        if settings.lora is not None:
+            add_adapter(model, settings.lora, start, seed)
+        optimizers = OptimizerSet(settings.optimizer, trained_weights(model))
         trainee = Trainee(model, optimizers, TrainingLog())
-        folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshot_steps)
+        folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshots)
         saving = Saving(folder, save_every_seconds, save_every_steps)
         loop = Loop(settings, windows, stream, trainee, micro_batch)
-        _run_steps(loop, saving, set(snapshot_steps), termination)
+        _run_steps(loop, saving, set(snapshots), termination)
     out.mkdir(parents=True, exist_ok=True)
-    if snapshot_steps:
-        folder.hand_over_snapshots(out)
-    else:
-        write_model(model, out)
+    folder.hand_over_snapshots(out)
+    if settings.snapshots is None:
+        write_trained(model, out)
     trainee.log.write(out / LOG_FILE)
 
 
@@ -135,12 +138,17 @@ class Progress:
         logger.info("step %d/%d, loss %s, %.0f tokens/s, %.0f s left", step, self._steps, shown, speed, left_seconds)
 
 
-def find_snapshot_steps(settings: TrainSettings, stream: Stream) -> list[int]:
-    """Steps after which a snapshot is kept, the last step being one; raises DataError when there are too few."""
+def find_snapshots(settings: TrainSettings, stream: Stream) -> dict[int, str]:
+    """Steps after which a snapshot is kept, and the member it becomes: last-00 (newest), ... or epoch-1, ...
+
+    Raises DataError when there are too few steps for those asked for.
+    """
     if not stream.steps:
         raise DataError("mixture: has no windows, so there is nothing to train on; raise its budget")
+    if settings.keep_epochs:
+        return _find_epochs(settings, stream)
     if settings.snapshots is None:
-        return []
+        return {}
     every, keep = settings.snapshots.every_steps, settings.snapshots.keep
     possible = (stream.steps - 1) // every + 1
     if possible < keep:
@@ -149,7 +157,19 @@ def find_snapshot_steps(settings: TrainSettings, stream: Stream) -> list[int]:
             f"gives {stream.steps} ({stream.places} windows, {settings.global_batch_windows} a step), enough for "
             f"{possible}; lower keep or every_steps, or raise the mixture's budget"
         )
-    return [stream.steps - number * every for number in reversed(range(keep))]
+    return {stream.steps - number * every: f"last-{number:02d}" for number in range(keep)}
+
+
+def _find_epochs(settings: TrainSettings, stream: Stream) -> dict[int, str]:
+    """The step in which each whole pass before the last ends; a part of a pass at the end is no pass."""
+    seen = f"the run sees {stream.places} windows of a mixture of {stream.windows}, {stream.global_batch} a step"
+    whole = (stream.places - 1) // stream.windows
+    if not whole:
+        raise DataError(f"keep_epochs: {seen}, so no pass ends before the last; raise steps or passes")
+    ends = {-(-number * stream.windows // stream.global_batch): f"epoch-{number}" for number in range(1, whole + 1)}
+    if len(ends) < whole:
+        raise DataError(f"keep_epochs: {seen}, so that two passes end in one step; lower global_batch_windows")
+    return ends
 
 
 def _check_length(model: Llama, windows: Windows) -> None:

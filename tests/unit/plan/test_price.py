@@ -13,17 +13,16 @@ from golden import plan_micro
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
-from mixlab.config.base import Settings, added
 from mixlab.config.mixtures import Budget
 from mixlab.config.model_flops import LoraShape, build_decoder_shape, count_training_flops
 from mixlab.config.pricing import GPUS, PricingSettings
 from mixlab.config.problems import ConfigError
-from mixlab.config.training import AdamWSettings, ConstantSchedule, TrainSettings
+from mixlab.config.training import AdamWSettings, ConstantSchedule, LoraSettings, TrainSettings
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.price import Line, Measured, Run, build_lines, count_unpriced, list_runs, read_measured, sum_lines
 from mixlab.plan.stages import STAGES
-from mixlab.plan.workload import UnknownError, Workloads, count_entries, count_passes, find_lora
+from mixlab.plan.workload import UnknownError, Workloads, count_entries, find_lora
 
 Finish = Callable[[str, str, str, Any], None]
 
@@ -217,26 +216,12 @@ def test_utilisation_measured_in_finished_runs_goes_before_the_assumption(
     )
 
 
-class Lora(Settings):
-    rank: int = 4
-    targets: tuple[str, ...] = ("q_proj",)
-
-
-class LaterSettings(TrainSettings):
-    """Training settings with what may be added to them."""
-
-    steps: int | None = added(None)
-    lora: Lora | None = added(None)
-
-
-def test_steps_and_adapters_of_training_settings_are_heeded() -> None:
-    plain = {"optimizer": AdamWSettings(name="adamw", learning_rate=1e-3), "global_batch_windows": 8, "passes": 2}
+def test_adapters_of_training_settings_are_heeded() -> None:
+    plain = {"optimizer": AdamWSettings(name="adamw", learning_rate=1e-3), "global_batch_windows": 8}
     plain["schedule"] = ConstantSchedule(name="constant")
-    assert count_passes(TrainSettings(**plain), 100) == 2
     assert find_lora(TrainSettings(**plain)) is None
-    later = LaterSettings(**plain, steps=50, lora=Lora())
-    assert count_passes(later, 100) == 4
-    assert find_lora(later) == LoraShape(4, ("q_proj",))
+    adapted = TrainSettings(**plain, lora=LoraSettings(rank=4, alpha=8, targets=("q_proj",)))
+    assert find_lora(adapted) == LoraShape(4, ("q_proj",))
 
 
 def test_a_tokenizers_file_says_its_vocabulary(tmp_path: Path) -> None:

@@ -16,11 +16,16 @@ def write_sealed(folder: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     fill(partial)
-    digests = {path.name: _digest(path) for path in sorted(partial.iterdir())}
+    digests = {path.relative_to(partial).as_posix(): _digest(path) for path in list_files(partial)}
     (partial / DIGESTS_FILE).write_text(json.dumps(digests, sort_keys=True, indent=2) + "\n", encoding="utf-8")
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Every file of a folder, those of its sub-folders (an adapter) too; sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def find_fault(folder: Path) -> str | None:

@@ -3,24 +3,26 @@
     resume/state-00000120/     model.safetensors, optimizer.safetensors, training_log.csv, progress.json
     resume/snapshot-00000813/  config.json, model.safetensors
 
-Each folder is sealed (training/checkpoints/sealed.py). There is no random state: with no dropout, nothing after the
-first weights is drawn, and the order of the windows is a function of seed and pass.
+Each folder is sealed (training/checkpoints/sealed.py). A state holds the weights that are trained: with lora those of
+the adapter, for the others are read again from where the run began. There is no random state: dropout is drawn from
+seed and step, and the order of the windows is a function of seed and pass.
 """
 
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import load_file
 
-from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, remove_partial, write_sealed
+from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, list_files, remove_partial, write_sealed
 from mixlab.training.models.llama import Llama
+from mixlab.training.models.lora import write_trained
 from mixlab.training.models.shape import WEIGHTS_FILE
-from mixlab.training.models.weights import fill_weights, named_weights, write_model, write_tensors
+from mixlab.training.models.weights import fill_weights, trained_weights, write_tensors
 from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
@@ -41,12 +43,12 @@ class Trainee:
 
 
 class ResumeFolder:
-    """States and snapshots of one run; `run_digest` tells this run from any other."""
+    """States and snapshots of one run; `run_digest` tells it from any other, `snapshots` are members by step."""
 
-    def __init__(self, folder: Path, run_digest: str, snapshot_steps: Iterable[int]) -> None:
+    def __init__(self, folder: Path, run_digest: str, snapshots: Mapping[int, str]) -> None:
         self.folder = folder
         self._run_digest = run_digest
-        self._snapshot_steps = sorted(snapshot_steps)
+        self._snapshots = dict(sorted(snapshots.items()))
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial(folder)
 
@@ -54,7 +56,7 @@ class ResumeFolder:
         """Write the state after `step` and keep the newest two."""
 
         def fill(folder: Path) -> None:
-            weights = {name: weight.detach() for name, weight in named_weights(trainee.model).items()}
+            weights = {name: weight.detach() for name, weight in trained_weights(trainee.model).items()}
             write_tensors(weights, folder / WEIGHTS_FILE)
             write_tensors(trainee.optimizers.state(), folder / _OPTIMIZER_FILE)
             trainee.log.write(folder / LOG_FILE)
@@ -75,7 +77,7 @@ class ResumeFolder:
             state = self._state(step)
             fault = self._find_fault(step)
             if fault is None:
-                fill_weights(named_weights(trainee.model), load_file(state / WEIGHTS_FILE), state, lambda _: False)
+                fill_weights(trained_weights(trainee.model), load_file(state / WEIGHTS_FILE), state, lambda _: False)
                 trainee.optimizers.load_state(load_file(state / _OPTIMIZER_FILE), state)
                 trainee.log.read(state / LOG_FILE)
                 logger.info("resuming after step %d", step)
@@ -86,19 +88,19 @@ class ResumeFolder:
 
     def save_snapshot(self, model: Llama, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
-        write_sealed(self._snapshot(step), lambda folder: write_model(model, folder))
+        write_sealed(self._snapshot(step), lambda folder: write_trained(model, folder))
 
     def hand_over_snapshots(self, out: Path) -> None:
-        """Give the snapshots to `out` as last-00 (newest), last-01, ...
+        """Give the snapshots to `out`, each as the member it is called.
 
         They are linked, not moved: a kill in between leaves the resume folder whole.
         """
-        for number, step in enumerate(reversed(self._snapshot_steps)):
-            member = out / f"last-{number:02d}"
-            member.mkdir(parents=True, exist_ok=True)
-            for path in sorted(self._snapshot(step).iterdir()):
+        for step, member in self._snapshots.items():
+            for path in list_files(self._snapshot(step)):
                 if path.name != DIGESTS_FILE:
-                    _link(path, member / path.name)
+                    target = out / member / path.relative_to(self._snapshot(step))
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _link(path, target)
 
     def _find_fault(self, step: int) -> str | None:
         state = self._state(step)
@@ -107,7 +109,7 @@ class ResumeFolder:
         progress = json.loads((state / _PROGRESS_FILE).read_text(encoding="utf-8"))
         if progress["run"] != self._run_digest:
             return "it belongs to a run with other settings or data"
-        for needed in self._snapshot_steps:
+        for needed in self._snapshots:
             if needed <= step and (fault := find_fault(self._snapshot(needed))):
                 return f"{self._snapshot(needed).name}: {fault}"
         return None

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mixlab.training.models.adapter import Adapter
 from mixlab.training.models.shape import LlamaShape
 
 
@@ -24,16 +25,14 @@ class AttentionPlan:
     mask_B1TT: Tensor
 
 
-class Projection(nn.Module):
-    """A matrix without bias; torch's own Linear would draw its first weights from the global generator."""
+class Projection(nn.Linear):
+    """torch's Linear, which adapters know how to wrap, with weights that are read or drawn by name, not here."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply the last dimension."""
-        return F.linear(x, self.weight)
+    def reset_parameters(self) -> None:
+        """Leave the weights empty; Linear's own would draw them from the global generator."""
 
 
 class Embedding(nn.Module):
@@ -133,6 +132,7 @@ class Llama(nn.Module):
     """A causal language model over documents packed into windows."""
 
     frequencies: Tensor
+    adapter: Adapter | None = None
 
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()

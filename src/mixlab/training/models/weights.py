@@ -58,6 +58,11 @@ def named_weights(model: Llama) -> dict[str, Tensor]:
     return dict(model.named_parameters())
 
 
+def trained_weights(model: Llama) -> dict[str, Tensor]:
+    """Those of the weights that training moves: all of them, or the adapter's alone (lora)."""
+    return {name: weight for name, weight in named_weights(model).items() if weight.requires_grad}
+
+
 def read_model(folder: Path) -> Llama:
     """Read config.json and model.safetensors; raises DataError naming every weight that does not fit."""
     shape = read_shape(folder)
