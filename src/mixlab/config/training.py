@@ -68,6 +68,11 @@ class SnapshotSettings(Settings):
     every_steps: int = Field(ge=1, le=10_000_000, description="steps between two snapshots, counted from the end")
     keep: int = Field(ge=1, le=1_000, description="how many; the members are last-00 (newest), last-01, ...")
 
+    @property
+    def least_steps(self) -> int:
+        """Steps that a run must have for all of them."""
+        return self.every_steps * (self.keep - 1) + 1
+
 
 LoraTarget = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

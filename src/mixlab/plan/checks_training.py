@@ -74,6 +74,9 @@ def _check_sft(sft: SftConfig) -> Found:
 
 def _check_ipt(study: Study, models: Sequence[str]) -> Found:
     training = study.ipt.training
+    if training.steps is not None and training.snapshots is not None and training.steps < training.snapshots.least_steps:
+        message = f"{training.steps} steps, and the snapshots need {training.snapshots.least_steps}"
+        yield ("ipt", "training", "steps"), f"{message}; raise them or keep fewer snapshots"
     lengths = []
     for label, variant in study.variants.items():
         if variant.base_models is None or not set(models).isdisjoint(variant.base_models):
@@ -102,9 +105,9 @@ def _check_run(path: Path, training: TrainSettings, lengths: Iterable[tuple[str,
 
 
 def _check_snapshots(path: Path, training: TrainSettings, length: Length | None) -> Found:
-    if training.snapshots is None or length is None:
+    if training.snapshots is None or length is None or training.steps is not None:
         return
-    wanted = training.snapshots.every_steps * (training.snapshots.keep - 1) + 1
+    wanted = training.snapshots.least_steps
     if length.steps < wanted:
         message = f"{length.given} give {length.bound}{length.steps} steps of ipt, and its snapshots need {wanted}"
         yield path, f"{message}; raise the budget or keep fewer snapshots"
