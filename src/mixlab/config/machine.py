@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.trainers import TrainerCommands
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -43,6 +44,9 @@ class MachineSettings(Settings):
     )
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="name of an endpoint -> how this machine reaches it"
+    )
+    trainers: dict[str, TrainerCommands] = Field(
+        default_factory=dict, description="name of a trainer that is not ours -> how this machine runs it"
     )
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"

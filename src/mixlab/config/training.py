@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.exact import Weight
+from mixlab.config.trainers import ExternalTrainer
 
 Rate = Annotated[float, Field(gt=0, le=10)]
 Decay = Annotated[float, Field(ge=0, le=10)]
@@ -99,6 +100,9 @@ class TrainSettings(Settings):
         "isolated",
         description="isolated: documents of a window do not see each other, positions begin anew in each; "
         "across: a window is read as one document",
+    )
+    trainer: ExternalTrainer | None = added(
+        None, description="a trainer that is not ours, which is handed all of this; absent: mixlab's own"
     )
 
     @model_validator(mode="after")

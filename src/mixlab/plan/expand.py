@@ -7,12 +7,13 @@ from functools import partial
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.assumed import Assumption
 from mixlab.config.study import SftConfig, Study
+from mixlab.config.training import TrainSettings
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
 from mixlab.plan.expand_report import expand_counts, show_data
 from mixlab.plan.expand_scores import Tested, expand_scores
-from mixlab.plan.graph import Node, Plan
+from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -123,7 +124,8 @@ class Expansion:
         name = f"{run.base_name} {seed}"
         spec = self.data.once(f"ipt {name}", lambda: specs.IptSpec(training=seen.ipt.training, ipt_seed=shifted))
         parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,)}
-        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), run.reads)
+        reads = self._reads(seen.ipt.training, run.base_name, run.reads)
+        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), reads)
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))
         return self.plan.add(spec, {"snapshots": members}, self.data.label(where, "average"))
@@ -132,13 +134,20 @@ class Expansion:
         config = seen.sft
         if config is None:
             return
-        mixture, reads = self._sft_mixture(config, base_name)
+        mixture, behind = self._sft_mixture(config, base_name)
+        reads = self._reads(config.training, base_name, behind)
         for seed in self.study.seeds.sft_seed:
             shifted = self.study.shifted(seed)
             make = partial(specs.SftSpec, training=config.training, sft_seed=shifted)
             parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
             label = self.data.label(where, f"sft_seed {seed}", "sft")
             yield seed, self.plan.add(self.data.once(f"sft {base_name} {seed}", make), parents, label, reads)
+
+    def _reads(self, training: TrainSettings, base_name: str, reads: Roles) -> Roles:
+        """Return what a run reads beside its parents: a trainer that is not ours is given the tokenizer too."""
+        if training.trainer is None:
+            return reads
+        return {**reads, "tokenizer": (self.data.tokenizer(self.study.base_models[base_name].tokenizer).key,)}
 
     def _sft_mixture(self, config: SftConfig, base_name: str) -> tuple[Node, dict[str, tuple[str, ...]]]:
         """Add the dialogues that a base model's descendants are tuned on; a seed orders them, it draws no others."""
