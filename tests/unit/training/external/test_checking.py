@@ -1,7 +1,6 @@
 """What counts as the model that was asked for: all else is refused by name, every problem at once."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,7 +107,7 @@ def test_what_may_hold_pickled_objects_is_refused_wherever_it_lies(folder: Path,
 
 def test_code_and_links_are_refused(folder: Path) -> None:
     (folder / "modeling_mine.py").write_text("")
-    os.symlink("/etc/hostname", folder / "link.txt")
+    (folder / "link.txt").symlink_to("/etc/hostname")
     change_config(folder, auto_map={"AutoModel": "modeling_mine.Mine"})
     assert refuse(folder) == [
         "link.txt: is a link or no plain file; put the file itself there",

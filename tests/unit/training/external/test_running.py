@@ -95,7 +95,7 @@ def test_a_command_that_was_killed_is_told_with_its_signal(tmp_path: Path) -> No
 
 def test_a_command_or_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "cannot be started: no-such-program: No such file or directory" in fail(tmp_path, ["no-such-program"])
-    with pytest.raises(DataError, match="the working folder of its commands, .*gone, is not there"):
+    with pytest.raises(DataError, match=r"the working folder of its commands, .*gone, is not there"):
         run_commands(WHAT, [["true"]], around(tmp_path / "gone"), tmp_path / "kept")
 
 
