@@ -33,7 +33,7 @@ machine:
   data_roots: {micro: tests/data/micro}
   trainers:
     second:
-      commands: [[PROGRAM, '{spec}', '{out}', '{settings.rate_factor}']]
+      commands: [[PROGRAM, '{spec}', '{out}', '{settings.rate_factor}', '{config.vocab_size}']]
       environment: {FAULT: ''}
       stop_seconds: 0.5
 """
@@ -43,7 +43,7 @@ import json, os, shutil, sys
 from pathlib import Path
 
 spec, out, fault = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), os.environ["FAULT"]
-assert sys.argv[3:] == ["2.5"] and not list(out.iterdir())
+assert sys.argv[3:] == ["2.5", "400"] and not list(out.iterdir())
 print("light trainer", *sorted(os.listdir(spec["paths"]["mixture"])))
 if fault != "nothing":
     for name in spec["snapshots"]:

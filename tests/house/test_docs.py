@@ -178,6 +178,8 @@ extends: micro.yaml
 filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
+ipt: {training: {trainer: &other {type: external, name: other, version: "1", export: windows}}}
+sft: {training: {trainer: *other}}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 

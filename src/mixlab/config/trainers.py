@@ -21,10 +21,10 @@ PLACEHOLDERS = {
     "steps": "optimizer steps of the run",
     "sequence_tokens": "tokens of a window",
 }
-"""What may stand in braces, and what is put there; further `{training.PATH}` and `{settings.PATH}`."""
+"""What may stand in braces, and what is put there; further PATHs below LOOKED_UP."""
 
-LOOKED_UP = ("training", "settings")
-"""First words of a placeholder that is looked up in the spec: its training, and the trainer's own settings."""
+LOOKED_UP = ("training", "settings", "config")
+"""First words of what is looked up: the study's training, the trainer's own settings, the model's config.json."""
 
 Values = Mapping[str, Any]
 
@@ -94,7 +94,8 @@ class TrainerCommands(Settings):
 
     No shell reads the words of a command. In them, and in the values of `environment`, `{spec}`, `{mixture}`,
     `{model}`, `{out}`, `{resume}`, `{scratch}`, `{seed}`, `{threads}`, `{steps}` and `{sequence_tokens}` are filled
-    in, and `{training.PATH}` and `{settings.PATH}` from the study, such as `{training.optimizer.learning_rate}`.
+    in, `{training.PATH}` and `{settings.PATH}` from the study, such as `{training.optimizer.learning_rate}`, and
+    `{config.PATH}` from the config.json of the model to begin with, such as `{config.hidden_size}`.
     """
 
     commands: tuple[Command, ...] = Field(
@@ -138,10 +139,15 @@ def fill_template(text: str, values: Values) -> str:
 
 
 def find_template_problems(commands: TrainerCommands, values: Values) -> list[str]:
-    """Say which placeholders have no value that can be written; `values` need hold no real paths."""
+    """Say which placeholders have no value that can be written.
+
+    Before a run `values` need hold no real paths, and no `config`: what is looked up there is then not looked at.
+    """
     problems = {}
     for text in [*(word for one in commands.commands for word in one), *commands.environment.values()]:
         for name in find_placeholders(text):
+            if name.partition(".")[0] not in values:
+                continue
             try:
                 _render(name, _look_up(name, values))
             except ValueError as error:
@@ -159,7 +165,7 @@ def _look_up(name: str, values: Values) -> Any:
         else:
             names = found if isinstance(found, Mapping) else range(len(found) if isinstance(found, list | tuple) else 0)
             there = ", ".join(map(str, names)) or "nothing"
-            raise ValueError(f"placeholder {{{name}}}: the spec has no '{part}' there; there is {there}")
+            raise ValueError(f"placeholder {{{name}}}: there is no '{part}'; there is {there}")
     return found
 
 
@@ -168,7 +174,10 @@ def _render(name: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float):
-        return repr(float(value)) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        # programs that want a whole number take no 10000.0
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
+    if isinstance(value, int):
+        return str(value)
     what = "null" if value is None else "a list" if isinstance(value, list | tuple) else "a mapping"
-    raise ValueError(f"placeholder {{{name}}}: is {what} in the spec, which is no word; name one value")
+    raise ValueError(f"placeholder {{{name}}}: is {what}, which is no word; name one value")

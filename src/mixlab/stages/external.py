@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.config.trainers import ExternalTrainer, TrainerCommands, fill_template
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.studies import CONFIG
+from mixlab.config.trainers import LOOKED_UP, ExternalTrainer, TrainerCommands, fill_template, find_template_problems
 from mixlab.config.training import TrainSettings
 from mixlab.data.exports.export import Exported
 from mixlab.data.mixtures.windows import MixtureWindows
-from mixlab.data.writing import write_json
+from mixlab.data.writing import read_json, write_json
 from mixlab.plan.behind import find_behind
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.trainers import build_values, require_trainers
@@ -20,6 +22,7 @@ from mixlab.training.external.checking import Expected, check_models, find_shape
 from mixlab.training.external.collecting import collect_files
 from mixlab.training.external.running import Surroundings, run_commands
 from mixlab.training.loading.batches import Stream
+from mixlab.training.models.shape import CONFIG_FILE
 from mixlab.training.models.weights import NewModel
 from mixlab.training.run import find_snapshot_steps
 
@@ -43,7 +46,8 @@ class Handover:
     def values(self) -> dict[str, Any]:
         """What the placeholders of a command are filled with."""
         paths = {name: str(path) for name, path in self.places.items()}
-        return {**paths, **self.numbers, **build_values(self.settings, self.trainer)}
+        config = read_json(self.places["model"] / CONFIG_FILE)
+        return {**paths, **self.numbers, **build_values(self.settings, self.trainer), "config": config}
 
 
 def train_outside(
@@ -111,7 +115,7 @@ def _describe(handover: Handover, inputs: Inputs) -> dict[str, Any]:
         "label": node.label,
         "spec": to_plain(node.spec),
         "parents": {role: list(references) for role, references in node.parents.items()},
-        **{name: values[name] for name in (*handover.numbers, "training", "settings")},
+        **{name: values[name] for name in (*handover.numbers, *LOOKED_UP)},
         "snapshots": dict(handover.snapshots),
         "paths": {name: values[name] for name in handover.places},
     }
@@ -119,6 +123,8 @@ def _describe(handover: Handover, inputs: Inputs) -> dict[str, Any]:
 
 def _run(handover: Handover, machine: TrainerCommands, inputs: Inputs) -> None:
     values = handover.values()
+    if problems := find_template_problems(machine, values):
+        raise ConfigError(Problem(one, CONFIG, key=f"machine.trainers.{handover.trainer.name}") for one in problems)
     environment = {name: fill_template(text, values) for name, text in machine.environment.items()}
     around = Surroundings(Path(machine.folder or ".").absolute(), environment, machine.stop_seconds)
     commands = [[fill_template(word, values) for word in command] for command in machine.commands]

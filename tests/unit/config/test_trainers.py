@@ -56,18 +56,26 @@ def test_placeholders_are_filled_from_paths_numbers_and_the_study() -> None:
     text = "--x={out}/{steps} {training.optimizer.learning_rate} {training.optimizer.betas.1} {training.passes} {{a}}"
     assert fill_template(text, VALUES) == "--x=/o/7 1e-05 0.95 1 {a}"
     assert fill_template("{settings.fused} {settings.layers.1.a}", VALUES) == "true x y"
+    assert fill_template("{training.gradient_clip} {training.optimizer.eps}", VALUES) == "1 1e-08"
 
 
 def test_placeholders_without_a_value_are_told_all_at_once() -> None:
     words = ["{out}", "{settings.lr}", "{settings.layers}", "{training.snapshots}", "{settings.layers.2}"]
     commands = TrainerCommands.model_validate({"commands": [words], "environment": {"LR": "{training.optimizer}"}})
     assert find_template_problems(commands, VALUES) == [
-        "placeholder {settings.lr}: the spec has no 'lr' there; there is fused, layers",
-        "placeholder {settings.layers}: is a list in the spec, which is no word; name one value",
-        "placeholder {training.snapshots}: is null in the spec, which is no word; name one value",
-        "placeholder {settings.layers.2}: the spec has no '2' there; there is 0, 1",
-        "placeholder {training.optimizer}: is a mapping in the spec, which is no word; name one value",
+        "placeholder {settings.lr}: there is no 'lr'; there is fused, layers",
+        "placeholder {settings.layers}: is a list, which is no word; name one value",
+        "placeholder {training.snapshots}: is null, which is no word; name one value",
+        "placeholder {settings.layers.2}: there is no '2'; there is 0, 1",
+        "placeholder {training.optimizer}: is a mapping, which is no word; name one value",
     ]
+
+
+def test_the_models_configuration_is_looked_at_when_it_is_known() -> None:
+    commands = TrainerCommands.model_validate({"commands": [["{out}", "{config.hidden_size}", "{config.depth}"]]})
+    assert find_template_problems(commands, VALUES) == []
+    told = find_template_problems(commands, VALUES | {"config": {"hidden_size": 64}})
+    assert told == ["placeholder {config.depth}: there is no 'depth'; there is hidden_size"]
 
 
 def test_every_mistake_in_a_command_is_told_at_once() -> None:

@@ -77,7 +77,7 @@ def test_snakemake_is_told_before_any_job_of_all_that_this_machine_cannot_run(ro
     assert sorted(map(str, caught.value.problems)) == [
         "config.yaml: machine.trainers.megatron: this machine has no such trainer; did you mean 'megatro'?; "
         f"needed by sft '{sft.label}' and 3 more",
-        "config.yaml: machine.trainers.second: placeholder {settings.lr}: the spec has no 'lr' there; "
+        "config.yaml: machine.trainers.second: placeholder {settings.lr}: there is no 'lr'; "
         f"there is momentum; needed by ipt '{ipt.label}' and 1 more",
     ]
 
