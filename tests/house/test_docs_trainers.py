@@ -1,6 +1,7 @@
 """The examples of docs/external-trainers.md are settings that mixlab takes, and programs that Python reads."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_the_machine_of_the_document_runs_the_trainer_of_its_study(root: Path) -
         [fill_template(word, values) for word in command] for command in machine.trainers["megatron"].commands
     ]
     assert convert == ["python", "/opt/convert.py", "begin", "/spec"]
-    options = dict(zip(train, train[1:], strict=False))
+    options = dict(itertools.pairwise(train))
     wanted = {"--lr": "0.004", "--min-lr": "2.5e-06", "--rotary-base": "10000", "--hidden-size": "8"}
     wanted |= {"--lr-decay-style": "constant", "--clip-grad": "1", "--data-args-path": "/mixture/data_path.txt"}
     assert {name: options[name] for name in wanted} == wanted

@@ -14,7 +14,6 @@ from mixlab.cli._common import (
     json_option,
     open_store,
     print_json,
-    render_bytes,
     render_count,
     study_option,
 )
@@ -77,8 +76,7 @@ def command(
     if as_json:
         print_json({"stage": node.stage, "key": node.key, "label": node.label, "digest": manifest.digest})
         return
-    files = f"{render_count(len(manifest.files), 'file')}, {render_bytes(manifest.bytes)}"
-    click.echo(f"{node.stage} {node.key} ({node.label}): adopted, {files}")
+    click.echo(f"{node.stage} {node.key} ({node.label}): adopted, {render_count(len(manifest.files), 'file')}")
 
 
 def _write_template(node: Node, file: Path, as_json: bool) -> None:
