@@ -60,6 +60,13 @@ ELSEWHERE = {
         ),
         "tests/e2e/test_export.py::test_the_commands_and_the_program_of_the_document_do_what_it_says",
     ),
+    **dict.fromkeys(
+        (
+            "mixlab adopt --template 'even/mixture_seed 1/ipt_seed 1/ipt' --study micro --spec even.json",
+            "mixlab adopt checkpoints/even --as ipt --spec even.json --reason 'run 4711, before the study'",
+        ),
+        "tests/e2e/test_adopt.py::test_the_commands_of_the_document_adopt_and_snakemake_takes_it_as_finished",
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""
@@ -184,6 +191,8 @@ filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
 average: {delta_scale: 1/2}
+ipt: {training: {trainer: &other {type: external, name: other, version: "1", export: windows}}}
+sft: {training: {trainer: *other}}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 

@@ -17,6 +17,9 @@ from mixlab.artifacts.store import Store, write_json
 
 PACKAGES = ("mixlab", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
+ADOPTED = "adopted"
+"""The fact that marks an artifact which was not made from its spec here but adopted; its value is the reason."""
+
 
 def read_commit(root: Path) -> str:
     """Return the git commit of the working folder, with `+changes` when files differ from it, or an empty string."""

@@ -33,6 +33,7 @@ COMMANDS = {
     "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
     "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",
     "export": "A mixture as files for a trainer that is not ours.",
+    "adopt": "A checkpoint that was made elsewhere as an artifact of a study.",
     "import": "Megatron-LM's files of tokens as texts that a study can name.",
     "labels": "Category labels: their cost, and their agreement with people.",
     "references": "Check scorers on the benchmarks' own reference solutions.",

@@ -1,10 +1,7 @@
 """`mixlab export`: a mixture as files for a trainer that is not ours."""
 
-import re
-import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,12 +11,10 @@ from mixlab.artifacts.store import Store
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, study_option
 from mixlab.cli.explain import find_node, plan_studies
 from mixlab.config.problems import ConfigError
-from mixlab.data.exports.export import Exported, Part, export_blend, export_windows
-from mixlab.data.mixtures.windows import MixtureWindows
-from mixlab.data.writing import read_json
-from mixlab.plan.graph import Node, Plan
-from mixlab.plan.specs import PackSpec
+from mixlab.data.exports.export import Exported
+from mixlab.plan.behind import find_behind
 from mixlab.plan.stages import STAGES
+from mixlab.stages.exports import Form, write_export
 
 _COMMAND = "mixlab export 'even/mixture_seed 1/mixture' --study micro --format megatron --to exports/even"
 
@@ -40,7 +35,7 @@ _COMMAND = "mixlab export 'even/mixture_seed 1/mixture' --study micro --format m
 @click.option("--link", is_flag=True, help="Hard-link token stores into a blend instead of copying them.")
 @json_option
 def command(
-    what: str, studies: Sequence[str], form: str, to: Path, at: str | None, responses: bool, link: bool, as_json: bool
+    what: str, studies: Sequence[str], form: Form, to: Path, at: str | None, responses: bool, link: bool, as_json: bool
 ) -> None:
     """Export a mixture, named by its key or label; its README says what the files are and what differs.
 
@@ -60,28 +55,11 @@ def command(
             # within it, since it is its owner's alone
             part = Path(beside) / "export"
             part.mkdir()
-            _write(store, behind, exported, form, part)
+            write_export(behind, lambda node: store.open(*node.name), exported, form, part)
             part.rename(to)
     except OSError as error:
         raise ConfigError(f"{to}: cannot be exported: {error.filename}: {error.strerror}") from error
     _print(to, form, as_json)
-
-
-@dataclass(frozen=True)
-class Behind:
-    """A mixture and what is behind it, in the order of its sources."""
-
-    mixture: Node
-    packs: Sequence[Node]
-    stores: Sequence[Node]
-    tokenizer: Node
-
-
-def find_behind(plan: Plan, mixture: Node) -> Behind:
-    """Follow a mixture to its packs, their token stores and the one tokenizer of all."""
-    packs = [plan.nodes[key] for key in mixture.parents["packs"]]
-    stores = [plan.nodes[pack.parents["tokens"][0]] for pack in packs]
-    return Behind(mixture, packs, stores, plan.nodes[stores[0].parents["tokenizer"][0]])
 
 
 def open_mixture(root: Path, what: str, *studies: str) -> tuple[Path, list[Path], list[Path]]:
@@ -94,36 +72,6 @@ def open_mixture(root: Path, what: str, *studies: str) -> tuple[Path, list[Path]
     behind = find_behind(plan, find_node(plan, what, "mixture", read_states(store, STAGES)))
     packs, stores = ([store.open(*node.name) for node in nodes] for nodes in (behind.packs, behind.stores))
     return store.open(*behind.mixture.name), packs, stores
-
-
-def _write(store: Store, behind: Behind, exported: Exported, form: str, out: Path) -> None:
-    mixture = store.open(*behind.mixture.name)
-    folders = [store.open(*node.name) for node in behind.stores]
-    tokenizer = store.open(*behind.tokenizer.name)
-    shutil.copyfile(mixture / "certificate.json", out / "certificate.json")
-    if form == "windows":
-        packs = [store.open(*node.name) for node in behind.packs]
-        export_windows(exported, MixtureWindows(mixture, packs, folders), tokenizer, out)
-        return
-    certificate = read_json(mixture / "certificate.json")
-    tokens, phases = certificate["sources"]["allocated_tokens"], certificate.get("phases", [])
-    parts = [
-        Part(name, folder, tokens[at], tuple(phase["allocated"][at] for phase in phases))
-        for at, (name, folder) in enumerate(zip(name_parts(behind.packs), folders, strict=True))
-    ]
-    spec = behind.packs[0].spec
-    assert isinstance(spec, PackSpec)
-    export_blend(exported, parts, tokenizer, spec.pack.sequence_tokens, out)
-
-
-def name_parts(packs: Sequence[Node]) -> list[str]:
-    """Name the sources behind packs as files: no white space, no two alike."""
-    names: list[str] = []
-    for pack in packs:
-        # STUDY/pack/TOKENIZER/SOURCE/LAYOUT; a labelled source has a further part
-        name = re.sub(r"[^\w.-]+", "_", "_".join(pack.label.split("/")[3:-1]))
-        names.append(name if name not in names else f"{name}_{pack.key}")
-    return names
 
 
 def _print(to: Path, form: str, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.pricing import PricingSettings
+from mixlab.config.trainers import TrainerCommands
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -47,6 +48,9 @@ class MachineSettings(Settings):
     )
     pricing: PricingSettings = Field(
         default_factory=PricingSettings, description="what `mixlab price` assumes of GPUs and of their use"
+    )
+    trainers: dict[str, TrainerCommands] = Field(
+        default_factory=dict, description="name of a trainer that is not ours -> how this machine runs it"
     )
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"

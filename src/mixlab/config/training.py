@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.exact import Weight
+from mixlab.config.trainers import ExternalTrainer
 
 Rate = Annotated[float, Field(gt=0, le=10)]
 Decay = Annotated[float, Field(ge=0, le=10)]
@@ -144,6 +145,9 @@ class TrainSettings(Settings):
         description="isolated: documents of a window do not see each other, positions begin anew in each; "
         "across: a window is read as one document",
     )
+    trainer: ExternalTrainer | None = added(
+        None, description="a trainer that is not ours, which is handed all of this; absent: mixlab's own"
+    )
 
     lora: LoraSettings | None = added(None, description="train an adapter of low rank; null: every weight (full)")
     steps: int | None = added(
@@ -171,6 +175,8 @@ class TrainSettings(Settings):
             raise ValueError("lora: an adapter's thin matrices are trained with adamw; muon is for whole projections")
         if self.keep_epochs and self.snapshots is not None:
             raise ValueError("keep_epochs and snapshots: a run keeps one or the other; remove one of them")
+        if self.keep_epochs and self.trainer is not None:
+            raise ValueError("keep_epochs: a trainer that is not ours hands over its last model alone; remove it")
         if self.keep_epochs and self.steps is None and self.passes <= 1:
             raise ValueError(f"keep_epochs: with passes {self.passes} there is no pass before the last to keep")
         return self

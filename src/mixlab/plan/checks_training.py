@@ -74,8 +74,9 @@ def _check_sft(sft: SftConfig) -> Found:
 
 def _check_ipt(study: Study, models: Sequence[str]) -> Found:
     training = study.ipt.training
-    if training.steps is not None and training.snapshots is not None and training.steps < training.snapshots.least_steps:
-        message = f"{training.steps} steps, and the snapshots need {training.snapshots.least_steps}"
+    wanted = training.snapshots.least_steps if training.snapshots is not None else 0
+    if training.steps is not None and training.steps < wanted:
+        message = f"{training.steps} steps, and the snapshots need {wanted}"
         yield ("ipt", "training", "steps"), f"{message}; raise them or keep fewer snapshots"
     lengths = []
     for label, variant in study.variants.items():

@@ -13,7 +13,7 @@ from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
 from mixlab.plan.expand_report import expand_counts, show_data
 from mixlab.plan.expand_scores import Tested, expand_scores
-from mixlab.plan.graph import Node, Plan
+from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -122,7 +122,8 @@ class Expansion:
         name = f"{run.base_name} {seed}"
         spec = self.data.once(f"ipt {name}", lambda: specs.IptSpec(training=seen.ipt.training, ipt_seed=shifted))
         parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,)}
-        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), run.reads)
+        reads = self._reads(seen.ipt.training, run.base_name, run.reads)
+        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), reads)
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))
         base = {"base_model": (run.base.key,)} if seen.average.delta_scale is not None else {}
@@ -133,18 +134,24 @@ class Expansion:
         config = seen.sft
         if config is None:
             return
-        mixture, reads = self._sft_mixture(config, base_name)
+        mixture, behind = self._sft_mixture(config, base_name)
         parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
         for name, training in config.trainings(variant).items():
             for seed in self.study.seeds.sft_seed:
                 make = partial(specs.SftSpec, training=training, sft_seed=self.study.shifted(seed))
                 spec = self.data.once(f"sft {base_name} {seed} {name}", make)
                 at = self.data.label(where, *filter(None, [name]), f"sft_seed {seed}")
-                node = self.plan.add(spec, parents, f"{at}/sft", reads)
+                node = self.plan.add(spec, parents, f"{at}/sft", self._reads(training, base_name, behind))
                 tuned = replace(average, model=node, sft_seed=seed, where=at)
                 yield _as_point(tuned, training, name) if name else tuned
                 for epoch in range(1, (training.kept_epochs or 0) + 1 if config.evaluate_epochs else 1):
                     yield _as_point(tuned, training, name, epoch)
+
+    def _reads(self, training: TrainSettings, base_name: str, reads: Roles) -> Roles:
+        """Return what a run reads beside its parents: a trainer that is not ours is given the tokenizer too."""
+        if training.trainer is None:
+            return reads
+        return {**reads, "tokenizer": (self.data.tokenizer(self.study.base_models[base_name].tokenizer).key,)}
 
     def _sft_mixture(self, config: SftConfig, base_name: str) -> tuple[Node, dict[str, tuple[str, ...]]]:
         """Add the dialogues that a base model's descendants are tuned on; a seed orders them, it draws no others."""

@@ -20,6 +20,7 @@ from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.stages import STAGES
+from mixlab.plan.trainers import require_trainers
 
 PLAN_VARIABLE = "MIXLAB_PLAN"
 """Environment variable by which the jobs of a run find the plan of the run that submitted them."""
@@ -189,6 +190,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path)
     clear_links(root)
     # before any job: a pointer whose data nobody has would otherwise fail in the middle of a run
+    require_trainers(flow.plan, flow.machine, flow.demand.run)
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
 

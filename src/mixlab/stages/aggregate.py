@@ -8,6 +8,7 @@ from mixlab.config.sources import FilesOrigin
 from mixlab.plan.graph import Node
 from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import AggregateSpec, SourceSpec
+from mixlab.plan.trainers import trainer_of
 from mixlab.stages.job import Inputs
 
 
@@ -24,4 +25,6 @@ def _describe(node: Node) -> Ancestor:
     facts: tuple[tuple[str, str], ...] = ()
     if isinstance(node.spec, SourceSpec) and isinstance(node.spec.source.origin, FilesOrigin):
         facts = tuple(("digest", digest) for digest in node.spec.source.origin.digests)
+    elif (trainer := trainer_of(node.spec)) is not None:
+        facts = (("trainer", trainer.title),)
     return Ancestor(node.stage, pairs, facts)

@@ -1,10 +1,15 @@
 """Host of stage report."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from mixlab.artifacts.provenance import ADOPTED
 from mixlab.evaluation.sandbox import LABEL_FALLBACK
+from mixlab.plan.graph import Node
 from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec
+from mixlab.plan.trainers import trainer_of
 from mixlab.report.page import write_report
 from mixlab.stages.job import Inputs
 
@@ -19,8 +24,25 @@ def run(spec: ReportSpec, inputs: Inputs, out: Path) -> None:
 
 def find_cautions(inputs: Inputs) -> list[str]:
     """Say what provenance here tells of the runs behind the numbers that a reader must know."""
-    scores = [node for node in find_ancestors(inputs.plan, inputs.node.parents["aggregate"]) if node.stage == "score"]
+    ancestors = find_ancestors(inputs.plan, inputs.node.parents["aggregate"])
+    return _find_bare_scores(inputs, ancestors) + _find_strangers(inputs, ancestors)
+
+
+def _find_bare_scores(inputs: Inputs, ancestors: Sequence[Node]) -> list[str]:
+    scores = [node for node in ancestors if node.stage == "score"]
     bare = sum(any(facts.get("sandbox") == LABEL_FALLBACK for facts in inputs.facts_of(node)) for node in scores)
     if not bare:
         return []
     return [f"{bare} of {len(scores)} scores come from a run in which models' code was tested {LABEL_FALLBACK}."]
+
+
+def _find_strangers(inputs: Inputs, ancestors: Sequence[Node]) -> list[str]:
+    """Name the models that were adopted, and how many were trained by a trainer that is not ours."""
+    told = [
+        f"{node.stage} {node.key} was adopted, not made from its spec here: {facts[ADOPTED]}"
+        for node in ancestors
+        for facts in inputs.facts_of(node)[-1:]
+        if ADOPTED in facts
+    ]
+    titles = Counter(trainer.title for node in ancestors if (trainer := trainer_of(node.spec)) is not None)
+    return told + [f"Models trained by {title}: {count}." for title, count in sorted(titles.items())]

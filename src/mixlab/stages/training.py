@@ -1,16 +1,22 @@
 """What the hosts of pretrain, ipt and sft share: one trainer, fed from a mixture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mixlab.config.training import TrainSettings
 from mixlab.data.mixtures.windows import MixtureWindows
+from mixlab.stages.external import train_outside
 from mixlab.stages.job import Inputs
 from mixlab.training.models.weights import NewModel
 from mixlab.training.run import train
 
 
-def train_on_mixture(settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path) -> None:
-    """Train `start` on the mixture of a node, with the machine's micro-batch and threads."""
+def train_on_mixture(
+    settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path
+) -> Mapping[str, str]:
+    """Train `start` on the mixture of a node; return what provenance is to say of the run beside the usual."""
+    if settings.trainer is not None:
+        return train_outside(settings, settings.trainer, seed, start, inputs, out)
     train(
         settings,
         MixtureWindows(inputs.one("mixture"), inputs.all("packs"), inputs.all("stores")),
@@ -22,3 +28,4 @@ def train_on_mixture(settings: TrainSettings, seed: int, start: NewModel | Path,
         threads=inputs.threads,
         save_every_seconds=inputs.machine.checkpoint_seconds,
     )
+    return {}
