@@ -53,11 +53,12 @@ def find_length(training: TrainSettings, budget: Budget, sequence_tokens: int, w
 def check_run_lengths(study: Study, models: Sequence[str]) -> Found:
     """Look whether the runs of some base models are long enough for what they are asked to do."""
     for name in models:
-        if (model := study.base_models.get(name)) is not None:
-            length = find_length(model.training, model.mixture.budget, model.sequence_tokens, True)
-            path = ("base_models", name)
-            yield from _check_run(path, model.training, [(f"base model '{name}'", length)])
-            yield from _check_batches((*path, "mixture", "budget"), model.mixture.budget, model.training, name)
+        model = study.base_models.get(name)
+        if isinstance(training := getattr(model, "training", None), TrainSettings) and model is not None:
+            budget, path = model.mixture.budget, ("base_models", name)
+            length = find_length(training, budget, model.sequence_tokens, True)
+            yield from _check_run(path, training, [(f"base model '{name}'", length)])
+            yield from _check_batches((*path, "mixture", "budget"), budget, training, name)
     if models:
         yield from _check_ipt(study, models)
     if models and study.sft is not None:
