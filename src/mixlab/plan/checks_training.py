@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from mixlab.config.mixtures import Budget
 from mixlab.config.study import Study
@@ -53,8 +54,9 @@ def find_length(training: TrainSettings, budget: Budget, sequence_tokens: int, w
 def check_run_lengths(study: Study, models: Sequence[str]) -> Found:
     """Look whether the runs of some base models are long enough for what they are asked to do."""
     for name in models:
-        model = study.base_models.get(name)
-        if isinstance(training := getattr(model, "training", None), TrainSettings) and model is not None:
+        # one that is not trained here has neither mixture nor training
+        model: Any = study.base_models.get(name)
+        if (training := getattr(model, "training", None)) is not None:
             budget, path = model.mixture.budget, ("base_models", name)
             length = find_length(training, budget, model.sequence_tokens, True)
             yield from _check_run(path, training, [(f"base model '{name}'", length)])
