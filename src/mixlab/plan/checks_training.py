@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from mixlab.config.mixtures import Budget
 from mixlab.config.study import SftConfig, Study
@@ -52,11 +53,13 @@ def find_length(training: TrainSettings, budget: Budget, sequence_tokens: int, w
 def check_run_lengths(study: Study, models: Sequence[str]) -> Found:
     """Look whether the runs of some base models are long enough for what they are asked to do."""
     for name in models:
-        if (model := study.base_models.get(name)) is not None:
-            length = find_length(model.training, model.mixture.budget, model.sequence_tokens, True)
-            path = ("base_models", name)
-            yield from _check_run(path, model.training, [(f"base model '{name}'", length)])
-            yield from _check_batches((*path, "mixture", "budget"), model.mixture.budget, model.training, name)
+        # one that is not trained here has neither mixture nor training
+        model: Any = study.base_models.get(name)
+        if (training := getattr(model, "training", None)) is not None:
+            budget, path = model.mixture.budget, ("base_models", name)
+            length = find_length(training, budget, model.sequence_tokens, True)
+            yield from _check_run(path, training, [(f"base model '{name}'", length)])
+            yield from _check_batches((*path, "mixture", "budget"), budget, training, name)
     if models:
         yield from _check_ipt(study, models)
     if models and study.sft is not None:

@@ -127,7 +127,7 @@ class Workloads:
                 raise UnknownError(f"the config.json of its base model: {error}") from error
         settings = getattr(base.spec, "model", None)
         if not isinstance(settings, ModelSettings) or "tokenizer" not in base.parents:
-            raise UnknownError("its base model is not here yet, so that its shape is not known")
+            raise UnknownError("the shape of its base model is not known before that is here: make or restore it first")
         return build_decoder_shape(settings, self._vocabulary(self.plan.nodes[base.parents["tokenizer"][0]]))
 
     def _vocabulary(self, node: Node) -> int:
