@@ -33,8 +33,9 @@ def build_record(settings: AveragingSettings, every_steps: int | None) -> dict[s
     `steps_before_end` counts optimizer steps from the last one of the run; it is there when `every_steps` is known.
     """
     coefficients = settings.coefficients()
+    total = sum(coefficients)
     members: list[dict[str, Any]] = [
-        {"member": f"last-{age:02d}", "weight": float(coefficient / sum(coefficients))}
+        {"member": f"last-{age:02d}", "weight": float(coefficient / total)}
         for age, coefficient in enumerate(coefficients)
     ]
     if every_steps is not None:
