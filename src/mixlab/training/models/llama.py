@@ -24,16 +24,14 @@ class AttentionPlan:
     mask_B1TT: Tensor
 
 
-class Projection(nn.Module):
-    """A matrix without bias; torch's own Linear would draw its first weights from the global generator."""
+class Projection(nn.Linear):
+    """A matrix, with a bias on demand; its values are drawn or read later, never from the global generator."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply the last dimension."""
-        return F.linear(x, self.weight)
+    def reset_parameters(self) -> None:
+        """Draw nothing: torch's own Linear would take its first weights from the global generator."""
 
 
 class Embedding(nn.Module):
