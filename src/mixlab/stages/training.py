@@ -21,4 +21,5 @@ def train_on_mixture(settings: TrainSettings, seed: int, start: NewModel | Path,
         micro_batch=inputs.machine.micro_batch_windows,
         threads=inputs.threads,
         save_every_seconds=inputs.machine.checkpoint_seconds,
+        kernels=inputs.machine.kernels,
     )

@@ -7,12 +7,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from mixlab.config.kernels import KernelSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.state import ResumeFolder, Trainee
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
-from mixlab.training.models.llama import Llama
+from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.weights import NewModel, named_weights, open_model, write_model
 from mixlab.training.optimization.optimizers import OptimizerSet
 from mixlab.training.process import (
@@ -41,6 +42,7 @@ def train(
     threads: int,
     save_every_seconds: float = 300.0,
     save_every_steps: int | None = None,
+    kernels: KernelSettings | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
@@ -55,7 +57,7 @@ def train(
     snapshot_steps = find_snapshot_steps(settings, stream)
     keep_freed_memory()
     with deterministic_torch(threads), watch_termination() as termination:
-        model = open_model(start, seed)
+        model = open_model(start, seed, kernels)
         _check_length(model, windows)
         optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
         trainee = Trainee(model, optimizers, TrainingLog())
@@ -152,7 +154,7 @@ def find_snapshot_steps(settings: TrainSettings, stream: Stream) -> list[int]:
     return [stream.steps - number * every for number in reversed(range(keep))]
 
 
-def _check_length(model: Llama, windows: Windows) -> None:
+def _check_length(model: CausalModel, windows: Windows) -> None:
     if windows.sequence_tokens > model.shape.max_positions:
         raise DataError(
             f"mixture: windows of {windows.sequence_tokens} tokens, but the model's max_positions is "
@@ -160,7 +162,9 @@ def _check_length(model: Llama, windows: Windows) -> None:
         )
 
 
-def _digest_run(settings: TrainSettings, seed: int, windows: Windows, start: NewModel | Path, model: Llama) -> str:
+def _digest_run(
+    settings: TrainSettings, seed: int, windows: Windows, start: NewModel | Path, model: CausalModel
+) -> str:
     """Tell runs apart that must not share a resume folder; cheap, so data count by their number only."""
     began = "folder" if isinstance(start, Path) else start.settings.model_dump(mode="json")
     identity = [
