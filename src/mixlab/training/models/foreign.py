@@ -65,6 +65,12 @@ class ForeignModel(CausalModel):
         """The weights by transformers' names."""
         return dict(self.inner.named_parameters())
 
+    def weights_by_token(self) -> list[str]:
+        """Names of the weights that have one row for each token of the vocabulary."""
+        modules = (self.inner.get_input_embeddings(), self.inner.get_output_embeddings())
+        rows = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
+        return [name for name, weight in self.inner.named_parameters(remove_duplicate=False) if id(weight) in rows]
+
     def use_kernels(self, kernels: KernelSettings) -> None:
         """Compute as the machine settings say from now on; what is compiled stays so."""
         if kernels.activation_checkpointing and not self.inner.supports_gradient_checkpointing:

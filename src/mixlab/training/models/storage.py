@@ -33,13 +33,14 @@ class StoredWeights(Mapping[str, Tensor]):
         """Open all files of `folder`; raises DataError for what is missing, broken or only there as a pickle."""
         self.path = folder / WEIGHTS_FILE
         self._files: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
         wanted = _read_index(folder) if (folder / INDEX_FILE).is_file() else None
         if wanted is not None:
             self.path = folder / INDEX_FILE
         for name in sorted(set(wanted.values())) if wanted is not None else [WEIGHTS_FILE]:
             file = _open(folder / name)
             for weight in file.keys():  # noqa: SIM118 - not a mapping
-                self._files[weight] = file
+                self._files[weight], self._names[weight] = file, name
         if wanted is not None and (lacking := sorted(wanted.keys() - self._files.keys())):
             raise DataError([Problem("is in none of the files it names", str(self.path), key=name) for name in lacking])
 
@@ -52,6 +53,10 @@ class StoredWeights(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def held_by(self, file: str) -> dict[str, Tensor]:
+        """The weights in one of the files, by name."""
+        return {name: self[name] for name in self if self._names[name] == file}
 
 
 def list_weight_files(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.shape import build_shape, find_unknown, read_config, read_shape
+from mixlab.training.models.shape import LlamaShape, build_shape, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import StoredWeights
 from mixlab.training.models.storage import write_tensors as write_tensors
 
@@ -74,8 +74,13 @@ def read_model(folder: Path) -> CausalModel:
     shape = read_shape(folder)
     found = StoredWeights(folder)
     model = Llama(shape)
-    fill_weights(named_weights(model), found, found.path, _is_derived if shape.tie_embeddings else _is_buffer)
+    fill_weights(named_weights(model), found, found.path, is_not_needed(shape))
     return model
+
+
+def is_not_needed(shape: LlamaShape) -> Callable[[str], bool]:
+    """Tell of a stored weight's name whether a model of this shape can do without it."""
+    return _is_derived if shape.tie_embeddings else _is_buffer
 
 
 def _is_buffer(name: str) -> bool:
@@ -91,22 +96,28 @@ def fill_weights(
     weights: dict[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
 ) -> None:
     """Copy `found` into `weights`; raises DataError for any name or shape that only one of them has."""
+    if problems := find_misfits(weights, found, path, ignored):
+        raise DataError(problems)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(found[name])
+
+
+def find_misfits(
+    weights: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
+) -> list[Problem]:
+    """Name every weight that only one of the two has, or in another shape."""
     problems = [Problem("weight is missing", str(path), key=name) for name in sorted(weights.keys() - found.keys())]
     problems += [
         Problem("weight is unknown to the model that config.json describes", str(path), key=name)
         for name in sorted(found.keys() - weights.keys())
         if not ignored(name)
     ]
-    problems += [
+    return problems + [
         Problem(f"has shape {tuple(found[name].shape)}, the model wants {tuple(weight.shape)}", str(path), key=name)
         for name, weight in sorted(weights.items())
         if name in found and found[name].shape != weight.shape
     ]
-    if problems:
-        raise DataError(problems)
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(found[name])
 
 
 def write_model(model: CausalModel, folder: Path) -> None:
