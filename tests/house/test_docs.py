@@ -180,6 +180,7 @@ filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
 base_models: {read: {type: hub, id: acme/model, tokenizer: bpe}}
+effects: []
 """
 READ_MODEL = {"hub": {"id": "acme/model", "asked": "main", "revision": "a" * 40}}
 """What the micro study does not ask for, so that each stage has each of its roles."""
