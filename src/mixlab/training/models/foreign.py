@@ -79,9 +79,9 @@ class ForeignModel(CausalModel):
                 "set it to false"
             )
         if kernels.activation_checkpointing:
-            self.inner.gradient_checkpointing_enable({"use_reentrant": False})
+            self.inner.activation_checkpointing_enable({"use_reentrant": False})
         else:
-            self.inner.gradient_checkpointing_disable()
+            self.inner.activation_checkpointing_disable()
         if kernels.compile and not self._kernels.compile:
             # the documents are others in every batch, and each would be compiled anew
             AttentionInterface.register(_KERNEL, torch.compiler.disable(_attend))  # type: ignore[no-untyped-call]

@@ -93,7 +93,7 @@ def test_compiled_layers_give_the_same_numbers(monkeypatch):
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor", "ignore:.*torch.jit.script")
 def test_layers_compiled_to_machine_code_give_the_same_numbers(monkeypatch):
     check_compiled(monkeypatch, "inductor")
 
