@@ -1,6 +1,28 @@
 # Training: base models, instruction pre-training, averaging, fine-tuning.
 
 
+rule base_model:
+    input:
+        flow.inputs("base_model"),
+    output:
+        update("artifacts/base_model/{key}/manifest.json"),
+    log:
+        "logs/base_model/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("base_model"),
+    conda:
+        "../envs/mixlab.yaml"
+    threads: flow.threads("base_model")
+    resources:
+        mem_mb=flow.memory_mib("base_model"),
+        runtime=flow.minutes("base_model"),
+        gpu=flow.gpus("base_model"),
+    params:
+        command=flow.command(RUN, "base_model"),
+    shell:
+        "{params.command} --key {wildcards.key} 2> {log}"
+
+
 rule pretrain:
     input:
         flow.inputs("pretrain"),

@@ -3,6 +3,7 @@
 Numbers are halves and quarters where they are averaged, so that no machine's rounding reaches the bytes.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from golden_bytes import Bench, Pin
 from golden_bytes_sources import SOURCE_CASES, put_source
 from golden_bytes_tables import PROMPTS, TABLE_CASES, TRAINING
-from golden_bytes_tokens import TOKEN_CASES
+from golden_bytes_tokens import TOKEN_CASES, put_tokenizer
+from safetensors.numpy import save
 
 from mixlab.config.problems import UserError
 from mixlab.evaluation.sandbox import Sandbox
@@ -30,6 +32,36 @@ def average(bench: Bench, has_base: bool = False, **averaging: Any) -> Pin:
     base = {"base_model": snapshots[1:]} if has_base else {}
     spec = specs.AverageSpec.model_validate({"averaging": {"last": 2, **averaging}})
     return bench.run(spec, snapshots=snapshots, **base)
+
+
+def fit_base_model(bench: Bench) -> Pin:
+    """A model of eight rows and two files, its weights quarters, for a tokenizer of 261 entries."""
+    shapes = {"model.embed_tokens": (8, 4), "lm_head": (8, 4), "model.norm": (4,)}
+    layer = {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"), "mlp": ("gate_proj", "up_proj", "down_proj")}
+    shapes |= {f"model.layers.0.{block}.{name}": (4, 4) for block, names in layer.items() for name in names}
+    shapes |= {f"model.layers.0.{name}": (4,) for name in ("input_layernorm", "post_attention_layernorm")}
+    weights = {
+        f"{name}.weight": np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 4
+        for name, shape in shapes.items()
+    }
+    config = {
+        "model_type": "llama",
+        "vocab_size": 8,
+        "hidden_size": 4,
+        "intermediate_size": 4,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+    }
+    halves = {"model-a.safetensors": sorted(weights)[:5], "model-b.safetensors": sorted(weights)[5:]}
+    index = {"metadata": {"total_size": 0}, "weight_map": {name: file for file in halves for name in halves[file]}}
+    files = {
+        "config.json": json.dumps(config).encode(),
+        **{file: save({name: weights[name] for name in names}) for file, names in halves.items()},
+        "model.safetensors.index.json": json.dumps(index).encode(),
+    }
+    named = [{"name": name, "digest": bench.put_source_file(name, data)} for name, data in files.items()]
+    settings = {"origin": {"type": "files", "files": named}, "resize_vocabulary": {"multiple": 8}}
+    return bench.run(specs.BaseModelSpec.model_validate({"base_model": settings}), tokenizer=[put_tokenizer(bench)])
 
 
 def put_responses(bench: Bench, responses: Mapping[str, list[str]]) -> str:
@@ -133,6 +165,7 @@ CASES: dict[str, Case] = {
     "average: delta of an ema": partial(
         average, has_base=True, method="ema", decay="1/3", delta_scale="1/2", dtype="bfloat16", shard_bytes=24
     ),
+    "base_model: files, with rows added": fit_base_model,
     "score: exact match": partial(score, scorer="exact_match", answers=EXACT),
     "score: final number": partial(score, scorer="final_number", answers=NUMBERS),
     PROGRAMS: score_programs,

@@ -1,5 +1,6 @@
 """What the documents say is so: commands, options, tables, paths and links."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -193,8 +194,11 @@ sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
 average: {delta_scale: 1/2}
 ipt: {training: {trainer: &other {type: external, name: other, version: "1", export: windows}}}
 sft: {training: {trainer: *other}}
+base_models: {read: {type: hub, id: acme/model, tokenizer: bpe}}
+effects: []
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
+READ_MODEL = {"hub": {"id": "acme/model", "asked": "main", "revision": "a" * 40}}
 
 
 def test_the_table_of_stages_is_that_of_the_plan(copy: Path) -> None:
@@ -202,8 +206,12 @@ def test_the_table_of_stages_is_that_of_the_plan(copy: Path) -> None:
     assert list(rows) == list(STAGES)
     study = copy / "studies/every_role.yaml"
     study.write_text(EVERY_ROLE)
+    lock = copy / "sources.lock"
+    before = lock.read_text()
+    lock.write_text(json.dumps({"sources": {**json.loads(before)["sources"], "base_model/read": READ_MODEL}}))
     plan = build_plan(copy, ["micro", "every_role"], check_files=False).plan
     study.unlink()
+    lock.write_text(before)
     for name, stage in STAGES.items():
         parents, reads, makes, reproducible, _ = rows[name]
         nodes = plan.by_stage(name)

@@ -242,3 +242,22 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     assert "sources.far.origin: hub data set acme/qa at main: the hub cannot be reached" in down.stderr
     assert "Traceback" not in down.stderr
     assert read_lock(Path()) == lock
+
+
+def test_a_base_model_is_locked_and_its_change_is_told(data: Path, invoke: Invoke) -> None:
+    folder, study = data / "model", Path("studies/micro.yaml")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").write_text("pickle")
+    mine = "base_models:\n  mine: {type: files, root: micro, path: model, tokenizer: bpe}\n"
+    study.write_text(study.read_text().replace("base_models:\n", mine, 1))
+    refused = invoke("lock", "base_model/mine")
+    assert refused.exit_code == 2
+    line = study.read_text()[: study.read_text().index("  mine:")].count("\n") + 1
+    assert f"studies/micro.yaml:{line}: base_models.mine: no *.safetensors in" in refused.stderr
+    (folder / "model.safetensors").write_text("weights")
+    assert "new        base_model/mine: 2 files" in invoke("lock", "base_model/mine").stdout
+    assert read_lock(Path())["base_model/mine"].is_at("micro", "model")
+    (folder / "model.safetensors").write_text("other weights")
+    assert "digest changed: model/model.safetensors" in invoke("lock", "base_model/mine").stdout
+    assert "unchanged  base_model/mine" in invoke("lock", "base_model/mine").stdout

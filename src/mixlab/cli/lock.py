@@ -1,4 +1,4 @@
-"""`mixlab lock`: write to sources.lock what source files, hub data sets and tokenizer files are."""
+"""`mixlab lock`: write to sources.lock what source files, hub data sets, tokenizer files and base models are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from mixlab.cli._common import (
     render_count,
     study_option,
 )
+from mixlab.config.base_models import FilesModelConfig, HubModelConfig
 from mixlab.config.loading import Document, problem_at, sort_problems
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, DataError, Problem
@@ -24,7 +25,8 @@ from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
 from mixlab.config.tokenizers import ExternalTokenizerConfig
-from mixlab.data.sources.hub import resolve_revision
+from mixlab.data.sources.hub import resolve_model_revision, resolve_revision
+from mixlab.plan.base_model_lock import BASE_MODEL, lock_hub_model, lock_model_folder
 from mixlab.plan.sources_lock import (
     LOCK,
     TOKENIZER,
@@ -43,10 +45,10 @@ from mixlab.plan.sources_lock import (
 
 @dataclass(frozen=True)
 class Declared:
-    """What a study declares that is to be locked: a source of files or of the hub, or a tokenizer that is a file."""
+    """What a study declares that is to be locked: a source or a base model of files or the hub, a tokenizer's file."""
 
     study: str
-    config: SourceConfig | ExternalTokenizerConfig
+    config: SourceConfig | ExternalTokenizerConfig | FilesModelConfig | HubModelConfig
     document: Document
     path: tuple[str, ...]
     """Where it stands in the study."""
@@ -56,8 +58,10 @@ class Declared:
     @property
     def files(self) -> tuple[Any, ...]:
         """Which files, or which data set of the hub, it names."""
-        if isinstance(self.config, ExternalTokenizerConfig):
+        if isinstance(self.config, ExternalTokenizerConfig | FilesModelConfig):
             return self.config.root, self.config.path
+        if isinstance(self.config, HubModelConfig):
+            return self.config.id, self.config.revision
         origin = self.config.origin
         if isinstance(origin, HubConfig):
             return origin.id, origin.revision
@@ -67,7 +71,7 @@ class Declared:
     @property
     def origin(self) -> tuple[str, ...]:
         """Where its files are named in the study."""
-        return self.path if isinstance(self.config, ExternalTokenizerConfig) else (*self.path, "origin")
+        return (*self.path, "origin") if isinstance(self.config, SourceConfig) else self.path
 
 
 @click.command(
@@ -82,9 +86,9 @@ class Declared:
 def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: bool) -> None:
     """Write digests of source files and commits of hub data sets to sources.lock, and say what changed.
 
-    NAME is a source, or tokenizer/NAME for a tokenizer that comes as a file, or a pattern in quotes; without NAME
-    everything that takes part is locked, of all studies or of --study. A tokenizer's file is read as well: it must
-    be one, and have its end token.
+    NAME is a source, tokenizer/NAME for a tokenizer that comes as a file, base_model/NAME for a base model that is not
+    trained here, or a pattern in quotes; without NAME everything that takes part is locked, of all studies or of
+    --study. A tokenizer's file is read as well: it must be one, and have its end token.
     """
     root = open_store().root
     machine = load_main_config(root).machine
@@ -138,6 +142,9 @@ def _lockable(study: str, config: Study, document: Document) -> Iterator[tuple[s
     for name, tokenizer in config.tokenizers.items():
         if isinstance(tokenizer, ExternalTokenizerConfig):
             yield f"{TOKENIZER}{name}", Declared(study, tokenizer, document, ("tokenizers", name))
+    for name, model in config.base_models.items():
+        if isinstance(model, FilesModelConfig | HubModelConfig):
+            yield f"{BASE_MODEL}{name}", Declared(study, model, document, ("base_models", name))
 
 
 def _complain(one: Declared, other: Declared) -> Problem:
@@ -177,7 +184,12 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     config = one.config
     if isinstance(config, SourceConfig) and isinstance(config.origin, HubConfig):
         return lock_hub(config.origin, resolve_revision(config.origin.id, config.origin.revision))
-    if isinstance(config, ExternalTokenizerConfig):
+    if isinstance(config, HubModelConfig):
+        return lock_hub_model(config, resolve_model_revision(config.id, config.revision))
+    if isinstance(config, FilesModelConfig):
+        base = data_root(name, config.root, machine, root)
+        locked = lock_model_folder(name.removeprefix(BASE_MODEL), config, base, on_hashed=_tell)
+    elif isinstance(config, ExternalTokenizerConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
         _check_tokenizer(config, [base / file.path for file in locked.files])

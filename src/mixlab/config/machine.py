@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.kernels import KernelSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.trainers import TrainerCommands
 
@@ -33,6 +34,7 @@ class MachineSettings(Settings):
     )
     micro_batch_windows: int = Field(default=8, ge=1, description="windows in one forward pass of training")
     generation_batch: int = Field(default=512, ge=1, description="prompts in one batch of generation")
+    kernels: KernelSettings = Field(default_factory=KernelSettings, description="how training computes a model")
     checkpoint_seconds: float = Field(default=60.0, gt=0, description="seconds between two resume states of training")
     sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")
     rehash_limit_mib: int = Field(

@@ -65,11 +65,15 @@ class StudyFile:
     def assumptions(self) -> tuple[Assumption, ...]:
         """Every value that the study takes without a source, in order of address.
 
-        What a registry assumes of sources and pools that take no part is left out.
+        What a registry assumes of sources, pools and architectures that take no part is left out.
         """
         if self.missing:
             return self.document.assumptions
-        used = {"sources": self.used_sources(), "pools": self.study.used_pools()}
+        used = {
+            "sources": self.used_sources(),
+            "pools": self.study.used_pools(),
+            "architectures": self.study.used_architectures(),
+        }
         return tuple(
             one
             for one in self.document.assumptions

@@ -1,13 +1,14 @@
 """A study: one paper's experiment in one file, as its author writes it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings
 from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings
+from mixlab.config.base_models import LAYOUT, BaseModelConfig, Layout, ScratchModelConfig
 from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.filters import ContaminationConfig, FilterConfig
@@ -27,37 +28,6 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_l
 
 SEED_STEP = 100_000
 
-Layout = Literal["packed", "concatenated"]
-_LAYOUT = "packed: whole documents share a window; concatenated: text is cut where a window is full"
-
-
-class Overrides(Settings):
-    """What is different for one base model: keys of the study's sections, laid over them as an extending file would.
-
-    Mappings merge, lists and scalars replace, null removes; the whole is checked as if it had been written there.
-    """
-
-    variant_defaults: dict[str, Any] | None = Field(default=None, description="keys of variants, for those without")
-    variants: dict[Label, dict[str, Any]] | None = Field(default=None, description="keys of single variants, by label")
-    ipt: dict[str, Any] | None = Field(default=None, description="keys of ipt")
-    average: dict[str, Any] | None = Field(default=None, description="keys of average")
-    sft: dict[str, Any] | None = Field(default=None, description="keys of sft")
-
-
-class BaseModelConfig(Settings):
-    """A base model trained from scratch on a mixture."""
-
-    tokenizer: str = Field(description="name of its tokenizer")
-    model: ModelSettings = Field(description="architecture and initial weights")
-    mixture: MixtureConfig = Field(description="what it is trained on")
-    sequence_tokens: int = Field(gt=1, description="tokens in a window")
-    training: TrainSettings = Field(description="optimizer, schedule, batch")
-    layout: Layout = Field(default="packed", description=_LAYOUT)
-    pretrain_seed: int = Field(default=1, ge=0, description="seed of the first weights and of the order")
-    overrides: Overrides | None = Field(
-        default=None, description="what of ipt, average, sft and the variants is different for this base model"
-    )
-
 
 class VariantConfig(MixtureConfig):
     """One point of the study: the mixture of its IPT, and the base models it is applied to."""
@@ -74,7 +44,7 @@ class IptConfig(Settings):
     """Instruction pre-training, the same for all variants."""
 
     sequence_tokens: int = Field(gt=1, description="tokens in a window")
-    layout: Layout = Field(default="packed", description=_LAYOUT)
+    layout: Layout = Field(default="packed", description=LAYOUT)
     training: TrainSettings = Field(description="optimizer, schedule, batch, snapshots")
 
 
@@ -192,6 +162,9 @@ class Study(Settings):
     tokens: TokensConfig = Field(default_factory=TokensConfig, description="token stores")
     tokenizers: dict[Label, TokenizerConfig] = Field(min_length=1, description="tokenizers, by name")
     chat: ChatTemplate = Field(default_factory=ChatTemplate, description="chat template of the study's models")
+    architectures: dict[Label, ModelSettings] = Field(
+        default_factory=dict, description="models from scratch that base models may name as `architecture`, by name"
+    )
     base_models: dict[Label, BaseModelConfig] = Field(min_length=1, description="models before IPT, by name")
     variants: dict[Label, VariantConfig] = Field(
         min_length=1, description="points of the study, by label; each takes what it leaves out from variant_defaults"
@@ -219,6 +192,20 @@ class Study(Settings):
     def expansion(self) -> dict[str, tuple[str, ...]]:
         """Return what each name of a source, part or pool stands for: names of parts, each once, sorted."""
         return expand_names(self.sources, self.pools)
+
+    def architecture_of(self, base_model: str) -> ModelSettings | None:
+        """Return the architecture of a base model; None for one that is read, or names an architecture not there."""
+        config = self.base_models[base_model]
+        if not isinstance(config, ScratchModelConfig):
+            return None
+        return self.architectures.get(config.architecture) if config.architecture is not None else config.model
+
+    def used_architectures(self) -> frozenset[str]:
+        """Name the architectures that base models name."""
+        return frozenset(str(one.architecture) for one in self._from_scratch() if one.architecture is not None)
+
+    def _from_scratch(self) -> list[ScratchModelConfig]:
+        return [one for one in self.base_models.values() if isinstance(one, ScratchModelConfig)]
 
     def chat_of(self, tokenizer: str) -> ChatTemplate:
         """Return the chat template of models with this tokenizer: its own, or the study's where its tokens serve."""
@@ -262,7 +249,7 @@ class Study(Settings):
 
     def _mixtures(self) -> list[MixtureConfig]:
         """Every mixture of the study, as its base models see it."""
-        mixtures = [model.mixture for model in self.base_models.values()]
+        mixtures = [model.mixture for model in self._from_scratch()]
         for view in (self, *(self.seen_by(name) for name in self.base_models)):
             mixtures += [variant.to_mixture() for variant in view.variants.values()]
             mixtures += [view.sft.mixture] if view.sft is not None else []

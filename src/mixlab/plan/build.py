@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixlab.config.base_models import ScratchModelConfig
 from mixlab.config.loading import sort_problems
 from mixlab.config.machine import MainConfig
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
 from mixlab.config.studies import CONFIG, load_main_config, read_study
 from mixlab.config.study import Study
+from mixlab.plan.base_model_lock import BASE_MODEL
 from mixlab.plan.checks import check_study
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
@@ -43,12 +45,14 @@ def check_stages(config: MainConfig) -> list[Problem]:
 
 
 def list_locked(study: Study) -> list[str]:
-    """Name what a study takes from `sources.lock`: sources that are not generated, tokenizers that come as files."""
+    """Name what a study takes from `sources.lock`: sources not generated, tokenizers and base models not trained."""
     used = study.used_sources()
     named = ((name, one) for name, one in study.sources.items() if name in used)
     sources = [name for name, one in named if not isinstance(one.origin, GeneratorOrigin)]
     files = [f"tokenizer/{name}" for name, one in study.tokenizers.items() if not one.source_names()]
-    return sources + files
+    scratch = ScratchModelConfig
+    models = [f"{BASE_MODEL}{name}" for name, one in study.base_models.items() if not isinstance(one, scratch)]
+    return sources + files + models
 
 
 def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) -> Planned:

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from mixlab.config.base_models import ScratchModelConfig
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
+from mixlab.plan.base_model_lock import BASE_MODEL, is_locked
 from mixlab.plan.checks_data import (
     Found,
     Path,
@@ -22,7 +24,7 @@ from mixlab.plan.checks_data import (
 )
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
-from mixlab.plan.sources_lock import LockedSource
+from mixlab.plan.sources_lock import LOCK, LockedSource
 
 
 def check_study(read: StudyFile, lock: Mapping[str, LockedSource]) -> list[Problem]:
@@ -45,7 +47,10 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         (lambda: check_filters(study, read), ("sources", "filters", "tokenizers")),
         (lambda: check_labellers(study, read), ("sources", "labellers")),
         (lambda: check_licences(study, read), ("sources", "licences")),
-        (lambda: _check_base_models(study, read), ("base_models", "tokenizers", "sources")),
+        (
+            lambda: _check_base_models(study, read, lock),
+            ("base_models", "tokenizers", "sources", "architectures"),
+        ),
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: check_repeated(study, lock), ("sources", "base_models", "variants", "sft", "pools")),
         (lambda: _check_order(study, read), ("report", "variants")),
@@ -62,17 +67,27 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
 
 def _check_length(study: Study, path: Path, sequence_tokens: int, base_models: Sequence[str]) -> Found:
     for name in base_models:
-        model = study.base_models.get(name)
-        if model is not None and sequence_tokens > model.model.max_positions:
-            message = f"{sequence_tokens} tokens are more than max_positions {model.model.max_positions} of '{name}'"
-            yield (*path, "sequence_tokens"), f"{message}; lower it or raise base_models.{name}.model.max_positions"
+        # how far a model that is read reaches is seen when it is read
+        model = study.architecture_of(name) if name in study.base_models else None
+        if model is not None and sequence_tokens > model.max_positions:
+            message = f"{sequence_tokens} tokens are more than max_positions {model.max_positions} of '{name}'"
+            yield (*path, "sequence_tokens"), f"{message}; lower it or raise max_positions of base_models.{name}"
 
 
-def _check_base_models(study: Study, read: StudyFile) -> Found:
+def _check_base_models(study: Study, read: StudyFile, lock: Mapping[str, LockedSource]) -> Found:
     for name, model in study.base_models.items():
         path = ("base_models", name)
         if model.tokenizer not in read.names("tokenizers"):
             yield (*path, "tokenizer"), unknown("tokenizer", model.tokenizer, read.names("tokenizers"))
+        if not isinstance(model, ScratchModelConfig):
+            locked = lock.get(f"{BASE_MODEL}{name}")
+            if locked is None or not is_locked(model, locked):
+                told = "not in" if locked is None else "another one in"
+                yield path, f"{told} {LOCK}; run `mixlab lock {BASE_MODEL}{name}`"
+            continue
+        if model.architecture is not None and model.architecture not in read.names("architectures"):
+            names = read.names("architectures")
+            yield (*path, "architecture"), unknown("architecture", model.architecture, names)
         if model.training.snapshots is not None:
             yield (*path, "training", "snapshots"), "pretraining keeps its last model alone; remove snapshots"
         if model.training.keep_epochs:

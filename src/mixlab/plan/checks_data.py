@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
 
+from mixlab.config.base_models import ScratchModelConfig
 from mixlab.config.filters import (
     ExactDuplicatesConfig,
     FilterConfig,
@@ -195,7 +196,11 @@ def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
         or not (same in beside.get(name, ()) or name in beside.get(same, ()))
     ]
     mixtures: list[tuple[Path, MixtureConfig]] = [
-        *((("base_models", name, "mixture"), one.mixture) for name, one in study.base_models.items()),
+        *(
+            (("base_models", name, "mixture"), one.mixture)
+            for name, one in study.base_models.items()
+            if isinstance(one, ScratchModelConfig)
+        ),
         *((("variants", label), one) for label, one in study.variants.items()),
         *([(("sft", "mixture"), study.sft.mixture)] if study.sft is not None else []),
     ]

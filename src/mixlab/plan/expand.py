@@ -6,9 +6,11 @@ from functools import partial
 
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.assumed import Assumption
+from mixlab.config.base_models import FilesModelConfig, HubModelConfig, ScratchModelConfig
 from mixlab.config.study import SftConfig, Study
 from mixlab.config.training import TrainSettings
 from mixlab.plan import specs
+from mixlab.plan.base_model_lock import BASE_MODEL, settle_base_model
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
 from mixlab.plan.expand_report import expand_counts, show_data
@@ -48,6 +50,11 @@ class Expansion:
 
     def _add_base_model(self, name: str) -> Node:
         config = self.study.base_models[name]
+        if not isinstance(config, ScratchModelConfig):
+            return self._add_read_model(name, config)
+        model = self.study.architecture_of(name)
+        if model is None:
+            raise ValueError(f"base model '{name}' names architecture '{config.architecture}', which is not there")
         label = self.data.label("pretrain", name)
         seed = self.study.shifted(config.pretrain_seed)
         where = self.data.label("mixture", name)
@@ -63,10 +70,15 @@ class Expansion:
         )
         spec = self.data.once(
             f"pretrain {name}",
-            lambda: specs.PretrainSpec(model=config.model, training=config.training, pretrain_seed=seed),
+            lambda: specs.PretrainSpec(model=model, training=config.training, pretrain_seed=seed),
         )
         parents = {"mixture": (mixture.key,), "tokenizer": (self.data.tokenizer(config.tokenizer).key,)}
         return self.plan.add(spec, parents, label, reads)
+
+    def _add_read_model(self, name: str, config: FilesModelConfig | HubModelConfig) -> Node:
+        settings = settle_base_model(config, self.data.lock[f"{BASE_MODEL}{name}"])
+        parents = {"tokenizer": (self.data.tokenizer(config.tokenizer).key,)}
+        return self.plan.add(specs.BaseModelSpec(base_model=settings), parents, self.data.label("base_model", name))
 
     def models(self) -> Iterator[Tested]:
         """Add every model the study evaluates, before and after SFT."""

@@ -6,6 +6,7 @@
 from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, ReportSettings
 from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings
+from mixlab.config.base_models import BaseModelSettings
 from mixlab.config.benchmarks import ScorerSettings
 from mixlab.config.counts import CountsSettings
 from mixlab.config.filters import ContaminationSettings, FilterSettings
@@ -97,6 +98,12 @@ class CountsSpec(Spec):
     """How many samples and tokens each token store holds, with the names people use."""
 
     counts: CountsSettings
+
+
+class BaseModelSpec(Spec):
+    """A base model that somebody else trained, checked and fitted to its tokenizer."""
+
+    base_model: BaseModelSettings
 
 
 class PretrainSpec(Spec):

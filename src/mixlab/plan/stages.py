@@ -41,6 +41,7 @@ _TABLE = (
     Stage(
         "counts", specs.CountsSpec, "samples and tokens of every source, by language and category", discardable=False
     ),
+    Stage("base_model", specs.BaseModelSpec, "a base model that somebody else trained, fitted to its tokenizer"),
     Stage("pretrain", specs.PretrainSpec, "a base model trained from scratch", reproducible="numeric"),
     Stage("ipt", specs.IptSpec, "the last snapshots of instruction pre-training", reproducible="numeric"),
     Stage("average", specs.AverageSpec, "one model, the mean of the last snapshots"),

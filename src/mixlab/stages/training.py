@@ -27,5 +27,6 @@ def train_on_mixture(
         micro_batch=inputs.machine.micro_batch_windows,
         threads=inputs.threads,
         save_every_seconds=inputs.machine.checkpoint_seconds,
+        kernels=inputs.machine.kernels,
     )
     return {}

@@ -7,12 +7,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from mixlab.config.kernels import KernelSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.state import ResumeFolder, Trainee
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
-from mixlab.training.models.llama import Llama
+from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.lora import add_adapter, write_trained
 from mixlab.training.models.weights import NewModel, open_model, trained_weights
 from mixlab.training.optimization.optimizers import OptimizerSet
@@ -42,6 +43,7 @@ def train(
     threads: int,
     save_every_seconds: float = 300.0,
     save_every_steps: int | None = None,
+    kernels: KernelSettings | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
@@ -57,7 +59,7 @@ def train(
     snapshots = find_snapshots(settings, stream)
     keep_freed_memory()
     with deterministic_torch(threads), watch_termination() as termination:
-        model = open_model(start, seed)
+        model = open_model(start, seed, kernels)
         _check_length(model, windows)
         if settings.lora is not None:
             add_adapter(model, settings.lora, start, seed)
@@ -172,7 +174,7 @@ def _find_epochs(settings: TrainSettings, stream: Stream) -> dict[int, str]:
     return ends
 
 
-def _check_length(model: Llama, windows: Windows) -> None:
+def _check_length(model: CausalModel, windows: Windows) -> None:
     if windows.sequence_tokens > model.shape.max_positions:
         raise DataError(
             f"mixture: windows of {windows.sequence_tokens} tokens, but the model's max_positions is "
@@ -180,7 +182,9 @@ def _check_length(model: Llama, windows: Windows) -> None:
         )
 
 
-def _digest_run(settings: TrainSettings, seed: int, windows: Windows, start: NewModel | Path, model: Llama) -> str:
+def _digest_run(
+    settings: TrainSettings, seed: int, windows: Windows, start: NewModel | Path, model: CausalModel
+) -> str:
     """Tell runs apart that must not share a resume folder; cheap, so data count by their number only."""
     began = "folder" if isinstance(start, Path) else start.settings.model_dump(mode="json")
     identity = [

@@ -12,11 +12,12 @@ FILES = {
     "train.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "README.md": b"---\nlicense: mit\n---\n",
 }
+MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"pickle", "code.py": b"1"}
 _ERRORS = {"RevisionNotFound": 404, "EntryNotFound": 404, "RepoNotFound": 404, "GatedRepo": 401}
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Data set acme/qa with branch main and one commit; acme/gated asks for a login; nothing else is there."""
+    """Data set acme/qa and model acme/model, branch main with one commit; acme/gated asks for a login; no others."""
 
     protocol_version = "HTTP/1.1"
 
@@ -39,7 +40,7 @@ class Hub(BaseHTTPRequestHandler):
         path = unquote(urlparse(self.path).path)
         if "/acme/gated" in path:
             self._refuse("GatedRepo")
-        elif "/acme/qa" not in path:
+        elif "/acme/qa" not in path and "/acme/model" not in path:
             self._refuse("RepoNotFound")
         elif not any(f"/{revision}" in path for revision in ("main", COMMIT)):
             self._refuse("RevisionNotFound")
@@ -47,19 +48,34 @@ class Hub(BaseHTTPRequestHandler):
             self._resolve(path.split("/resolve/")[1].split("/", 1)[1])
         elif "/tree/" in path:
             files = [
-                {"type": "file", "path": name, "size": len(body), "oid": _oid(body)} for name, body in FILES.items()
+                {"type": "file", "path": name, "size": len(body), "oid": _oid(body)}
+                for name, body in self._files().items()
             ]
             self._send(json.dumps(files).encode())
         else:
-            siblings = [{"rfilename": name} for name in FILES]
-            card = {"id": "acme/qa", "sha": COMMIT, "private": False, "gated": False, "siblings": siblings, "tags": []}
-            self._send(json.dumps(card).encode())
+            siblings = [{"rfilename": name} for name in self._files()]
+            card = {
+                "id": self._name(),
+                "sha": COMMIT,
+                "private": False,
+                "gated": False,
+                "siblings": siblings,
+                "tags": [],
+            }
+            self._send(json.dumps({**card, "tags": []}).encode())
+
+    def _name(self) -> str:
+        return "acme/model" if "/acme/model" in unquote(self.path) else "acme/qa"
+
+    def _files(self) -> dict[str, bytes]:
+        return MODEL_FILES if self._name() == "acme/model" else FILES
 
     def _resolve(self, name: str) -> None:
-        if name not in FILES:
+        files = self._files()
+        if name not in files:
             self._refuse("EntryNotFound")
         else:
-            self._send(FILES[name], ETag=f'"{_oid(FILES[name])}"', X_Repo_Commit=COMMIT)
+            self._send(files[name], ETag=f'"{_oid(files[name])}"', X_Repo_Commit=COMMIT)
 
     do_HEAD = do_GET
 

@@ -7,12 +7,16 @@ import json
 import sys
 from pathlib import Path
 
+from mixlab.config.base_models import BaseModelSettings, ModelFile, ModelFiles
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
+from mixlab.plan.specs import BaseModelSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).with_name("golden_keys.json")
 REFRESH = "python tests/unit/plan/golden.py --write"
+
+READ_FILES = ("config.json", "model.safetensors")
 
 Keys = dict[str, dict[str, str]]
 """Stage -> label -> key."""
@@ -21,6 +25,16 @@ Keys = dict[str, dict[str, str]]
 def plan_micro(root: Path = REPOSITORY) -> Plan:
     """Plan the micro study from the committed lock, whatever the files on this machine are."""
     return build_plan(root, ["micro"], check_files=False).plan
+
+
+def plan_every_stage() -> Plan:
+    """Plan the micro study, which trains its base model, and beside it one that is read."""
+    plan = plan_micro()
+    (tokenizer,) = plan.by_stage("tokenizer")
+    files = tuple(ModelFile(name=name, digest=digit * 64) for name, digit in zip(READ_FILES, "ab", strict=True))
+    settings = BaseModelSettings(origin=ModelFiles(files=files))
+    plan.add(BaseModelSpec(base_model=settings), {"tokenizer": (tokenizer.key,)}, "micro/base_model/read")
+    return plan
 
 
 def list_keys(plan: Plan) -> Keys:
@@ -52,7 +66,7 @@ def find_drift(pinned: Keys, current: Keys) -> list[str]:
 
 def main() -> None:
     """Show the drift, or pin the current keys with --write."""
-    current = list_keys(plan_micro())
+    current = list_keys(plan_every_stage())
     for line in find_drift(read_golden() if GOLDEN.exists() else {}, current):
         print(line)
     if "--write" in sys.argv[1:]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from golden import REFRESH, find_drift, list_keys, plan_micro, read_golden
+from golden import REFRESH, find_drift, list_keys, plan_every_stage, read_golden
 from pydantic import BaseModel, create_model
 
 from mixlab.artifacts.keys import build_key
@@ -16,7 +16,7 @@ from mixlab.plan.stages import STAGES
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return plan_micro()
+    return plan_every_stage()
 
 
 def test_the_keys_of_the_micro_study_are_the_pinned_ones(plan: Plan) -> None:

@@ -1,11 +1,11 @@
-"""The Hugging Face hub, by way of its libraries: commits of revisions, and splits of data sets as Arrow files.
+"""The Hugging Face hub, by way of its libraries: commits, splits of data sets as Arrow files, files of models.
 
 The libraries take address, cache folder and token from their usual environment (HF_ENDPOINT, HF_HOME, HF_TOKEN,
 HF_HUB_OFFLINE). They are imported when a hub source is read or locked, and not before: that takes a second.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,42 @@ def fetch_split(origin: HubOrigin) -> list[Path]:
     return paths
 
 
+def resolve_model_revision(name: str, revision: str) -> str:
+    """Find the commit of a model's branch, tag or commit; raises DataError as `resolve_revision` does."""
+    from huggingface_hub import HfApi
+
+    with _told(name, revision, kind="model"):
+        found = HfApi().model_info(name, revision=revision).sha
+    if found is None or not _COMMIT.fullmatch(found):
+        raise DataError(f"hub model {name}: the hub names no commit for revision '{revision}'")
+    return str(found)
+
+
+def fetch_model(name: str, revision: str, patterns: Sequence[str]) -> Path:
+    """Bring the files of a model at one commit into the hub's cache and return their folder.
+
+    Only files that match `patterns` are fetched; what is in the cache is not fetched again. Raises DataError with
+    what the library says, in one line.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    with _told(name, revision, kind="model"):
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+    if folder.name != revision:
+        raise DataError(f"hub model {name}: the cache holds another revision than {revision[:12]}; try again")
+    return folder
+
+
 @contextmanager
-def _told(name: str, revision: str, *errors: type[Exception]) -> Iterator[None]:
+def _told(name: str, revision: str, *errors: type[Exception], kind: str = "data set") -> Iterator[None]:
     """Turn what the libraries raise into one problem; their messages may hold addresses, but never the token."""
     import httpx2
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    what = f"hub data set {name} at {revision[:12]}"
+    what = f"hub {kind} {name} at {revision[:12]}"
     known: tuple[type[Exception], ...] = (
         *errors,
         HfHubHTTPError,

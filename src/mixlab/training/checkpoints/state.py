@@ -19,7 +19,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, list_files, remove_partial, write_sealed
-from mixlab.training.models.llama import Llama
+from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.lora import write_trained
 from mixlab.training.models.shape import WEIGHTS_FILE
 from mixlab.training.models.weights import fill_weights, trained_weights, write_tensors
@@ -37,7 +37,7 @@ _PROGRESS_FILE = "progress.json"
 class Trainee:
     """What a step changes, all of which a state holds."""
 
-    model: Llama
+    model: CausalModel
     optimizers: OptimizerSet
     log: TrainingLog
 
@@ -86,7 +86,7 @@ class ResumeFolder:
             shutil.rmtree(state)
         return 0
 
-    def save_snapshot(self, model: Llama, step: int) -> None:
+    def save_snapshot(self, model: CausalModel, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
         write_sealed(self._snapshot(step), lambda folder: write_trained(model, folder))
 

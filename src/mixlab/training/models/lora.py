@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import LoraSettings
 from mixlab.training.models.adapter import Adapter
-from mixlab.training.models.llama import Llama
+from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.weights import named_weights, read_model, trained_weights, write_model, write_tensors
 
 ADAPTER_FOLDER = "adapter"
@@ -27,7 +27,7 @@ _A, _B = ".lora_A.default.", ".lora_B.default."
 _PREFIX = "base_model.model."
 
 
-def add_adapter(model: Llama, settings: LoraSettings, start: object, seed: int) -> None:
+def add_adapter(model: CausalModel, settings: LoraSettings, start: object, seed: int) -> None:
     """Put an adapter beside every target of the model and freeze all else; A is drawn from `seed`, B is zero.
 
     `start` is where the model was read from. Raises DataError when it is no folder, when the model lacks a target, or
@@ -48,7 +48,7 @@ def add_adapter(model: Llama, settings: LoraSettings, start: object, seed: int) 
     model.adapter = Adapter(settings, start)
 
 
-def _check_targets(model: Llama, settings: LoraSettings) -> None:
+def _check_targets(model: CausalModel, settings: LoraSettings) -> None:
     problems = []
     for target in settings.targets:
         found = [one for name, one in model.named_modules() if name.endswith(f".{target}")]
@@ -75,7 +75,7 @@ def _build_config(settings: LoraSettings) -> Any:
     )
 
 
-def write_trained(model: Llama, folder: Path) -> None:
+def write_trained(model: CausalModel, folder: Path) -> None:
     """Write a model into an existing folder; one with an adapter as the merged model, its adapter in `adapter/`.
 
     What was frozen is read again from the adapter's base, so that it is what it was, whatever was computed with.

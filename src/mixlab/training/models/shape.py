@@ -1,34 +1,55 @@
-"""The shape of a Llama model as Hugging Face's config.json states it; knows no torch."""
+"""The shape of a Llama or Qwen2 model as Hugging Face's config.json states it; knows no torch."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mixlab.config.model_arithmetic import count_rows, find_head_size
 from mixlab.config.models import ModelSettings
 from mixlab.config.problems import DataError, Problem
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+OUR_FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
+"""model_type of config.json -> the class of transformers; what our own forward pass computes."""
+
 # What our forward pass does not know; any other value would be trained as something else.
-_MUST_BE = {
-    "model_type": ("llama",),
+_MUST_BE: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
-    "attention_bias": (False,),
     "mlp_bias": (False,),
     "attention_dropout": (0, None),
-    "rope_scaling": (None,),
     "quantization_config": (None,),
+    "use_sliding_window": (False,),
 }
+_SCALING = {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}
 _REQUIRED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 
 @dataclass(frozen=True)
-class LlamaShape:
-    """Everything a forward pass needs to know besides the weights."""
+class RopeScaling:
+    """Rope type `llama3`: see Llama3RopeScaling of the settings."""
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: int
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What training must know of any model: rows of its embeddings, and its longest sequence in tokens."""
 
     vocab_size: int
+    max_positions: int
+
+
+@dataclass(frozen=True)
+class LlamaShape(ModelShape):
+    """Everything a forward pass needs to know besides the weights."""
+
     hidden_size: int
     layers: int
     heads: int
@@ -36,23 +57,29 @@ class LlamaShape:
     head_size: int
     feed_forward: int
     tie_embeddings: bool
-    max_positions: int
     rope_theta: float
     norm_eps: float
     pad_id: int | None
     end_id: int | list[int] | None
     begin_id: int | None = None
+    family: str = "llama"
+    rope_scaling: RopeScaling | None = None
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether the query, key and value projections have biases."""
+        return self.family == "qwen2"
 
 
 def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: int) -> LlamaShape:
     """Give a model from scratch the vocabulary and the special tokens of its tokenizer."""
     return LlamaShape(
-        vocab_size=vocab_size,
+        vocab_size=count_rows(vocab_size, settings.vocabulary_multiple),
         hidden_size=settings.hidden_size,
         layers=settings.layers,
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
-        head_size=settings.hidden_size // settings.heads,
+        head_size=find_head_size(settings),
         feed_forward=settings.feed_forward,
         tie_embeddings=settings.tie_embeddings,
         max_positions=settings.max_positions,
@@ -60,11 +87,22 @@ def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: i
         norm_eps=settings.norm_eps,
         pad_id=pad_id,
         end_id=end_id,
+        family=settings.architecture,
+        rope_scaling=_build_scaling(settings),
     )
 
 
-def read_shape(folder: Path) -> LlamaShape:
-    """Read `folder`/config.json; raises DataError for all it states that is not a plain Llama model."""
+def _build_scaling(settings: ModelSettings) -> RopeScaling | None:
+    scaling = settings.rope_scaling
+    if scaling is None:
+        return None
+    return RopeScaling(
+        scaling.factor, scaling.low_frequency_factor, scaling.high_frequency_factor, scaling.original_positions
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read `folder`/config.json; raises DataError when it is not there or is no mapping."""
     path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -72,24 +110,53 @@ def read_shape(folder: Path) -> LlamaShape:
         raise DataError(
             Problem(f"no readable Hugging Face config ({error}); give a model folder", file=str(path))
         ) from None
-    rope = config.get("rope_parameters") or {}
-    problems = [
-        Problem(f"is {config[key]!r}, but only {allowed[0]!r} can be trained", file=str(path), key=key)
-        for key, allowed in _MUST_BE.items()
-        if key in config and config[key] not in allowed
-    ]
-    problems += [Problem("is missing", file=str(path), key=key) for key in _REQUIRED if key not in config]
-    if rope.get("rope_type", "default") != "default":
-        problems.append(
-            Problem(f"is {rope!r}, but only 'default' can be trained", file=str(path), key="rope_parameters")
-        )
+    if not isinstance(config, dict):
+        raise DataError(Problem("no Hugging Face config: it is no mapping; give a model folder", file=str(path)))
+    return config
+
+
+def read_shape(folder: Path) -> LlamaShape:
+    """Read `folder`/config.json; raises DataError for all it states that our own forward pass does not know."""
+    path, config = folder / CONFIG_FILE, read_config(folder)
+    problems = [Problem(message, file=str(path), key=key) for key, message in find_unknown(config)]
     if problems:
         raise DataError(problems)
-    return _shape_from(config, rope)
+    return _shape_from(config, _read_rope(config))
+
+
+def find_unknown(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every key of a config that our own forward pass does not know, or misses, with what is wrong."""
+    family = config.get("model_type", "llama")
+    if family not in OUR_FAMILIES:
+        yield "model_type", f"is {family!r}, but only {' and '.join(map(repr, OUR_FAMILIES))} are computed here"
+    rules = {**_MUST_BE, "attention_bias": (True, None) if family == "qwen2" else (False,)}
+    for key, allowed in rules.items():
+        if key in config and config[key] not in allowed:
+            yield key, f"is {config[key]!r}, but only {allowed[0]!r} can be trained"
+    for key in _REQUIRED:
+        if key not in config:
+            yield key, "is missing"
+    if any(kind != "full_attention" for kind in config.get("layer_types") or ()):
+        yield "layer_types", "has others than 'full_attention', which alone can be trained"
+    rope = _read_rope(config)
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind not in ("default", "llama3"):
+        yield "rope_parameters", f"is {rope!r}, but only rope types 'default' and 'llama3' can be trained"
+    elif rope.get("partial_rotary_factor", 1.0) != 1.0:
+        yield "rope_parameters", f"is {rope!r}, but only a partial_rotary_factor of 1 can be trained"
+    elif kind == "llama3" and (lacking := sorted(_SCALING - rope.keys())):
+        yield "rope_parameters", f"has rope type 'llama3' but lacks {', '.join(lacking)}"
+
+
+def _read_rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Join what transformers 5 (rope_parameters) and 4 (rope_scaling, rope_theta) call rotary positions."""
+    return {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
 
 
 def _shape_from(config: dict[str, Any], rope: dict[str, Any]) -> LlamaShape:
     heads = config["num_attention_heads"]
+    family = config.get("model_type", "llama")
+    is_scaled = rope.get("rope_type", rope.get("type")) == "llama3"
     return LlamaShape(
         vocab_size=config["vocab_size"],
         hidden_size=config["hidden_size"],
@@ -98,22 +165,29 @@ def _shape_from(config: dict[str, Any], rope: dict[str, Any]) -> LlamaShape:
         kv_heads=config.get("num_key_value_heads") or heads,
         head_size=config.get("head_dim") or config["hidden_size"] // heads,
         feed_forward=config["intermediate_size"],
-        # The absent values are transformers' own defaults for LlamaConfig (5.23, configuration_llama.py).
+        # The absent values are transformers' own defaults (5.23, configuration_llama.py, configuration_qwen2.py).
         tie_embeddings=bool(config.get("tie_word_embeddings", False)),
-        max_positions=config.get("max_position_embeddings", 2_048),
+        max_positions=config.get("max_position_embeddings", 32_768 if family == "qwen2" else 2_048),
         rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         pad_id=config.get("pad_token_id"),
-        end_id=config.get("eos_token_id", 2),
-        begin_id=config.get("bos_token_id", 1),
+        end_id=config.get("eos_token_id", None if family == "qwen2" else 2),
+        begin_id=config.get("bos_token_id", None if family == "qwen2" else 1),
+        family=family,
+        rope_scaling=RopeScaling(**{name: rope[name] for name in _SCALING}) if is_scaled else None,
     )
+
+
+_LLAMA_ALONE: dict[str, Any] = {"attention_bias": False, "mlp_bias": False}
+_QWEN2_ALONE: dict[str, Any] = {"use_sliding_window": False}
 
 
 def write_shape(shape: LlamaShape, folder: Path) -> None:
     """Write `folder`/config.json, read alike by transformers (4 and 5), vLLM and `read_shape`."""
+    scaling = {"rope_type": "llama3", **asdict(shape.rope_scaling)} if shape.rope_scaling is not None else None
     config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [OUR_FAMILIES[shape.family]],
+        "model_type": shape.family,
         "vocab_size": shape.vocab_size,
         "hidden_size": shape.hidden_size,
         "intermediate_size": shape.feed_forward,
@@ -122,13 +196,12 @@ def write_shape(shape: LlamaShape, folder: Path) -> None:
         "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.head_size,
         "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
+        **(_LLAMA_ALONE if shape.family == "llama" else _QWEN2_ALONE),
         "attention_dropout": 0.0,
         "tie_word_embeddings": shape.tie_embeddings,
         "max_position_embeddings": shape.max_positions,
         # transformers 5 reads rope_parameters, transformers 4 and vLLM's older releases rope_theta.
-        "rope_parameters": {"rope_theta": shape.rope_theta, "rope_type": "default"},
+        "rope_parameters": {"rope_theta": shape.rope_theta, **(scaling or {"rope_type": "default"})},
         "rope_theta": shape.rope_theta,
         "rms_norm_eps": shape.norm_eps,
         "pad_token_id": shape.pad_id,
@@ -137,5 +210,8 @@ def write_shape(shape: LlamaShape, folder: Path) -> None:
         "dtype": "float32",
         "torch_dtype": "float32",
     }
+    if scaling is not None:
+        # what transformers 4 reads
+        config["rope_scaling"] = scaling
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

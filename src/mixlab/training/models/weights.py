@@ -1,20 +1,20 @@
 """Where weights come from and go to: drawn from a seed, read from and written to a Hugging Face folder."""
 
-import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mixlab.config.kernels import KernelSettings
 from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
+from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.shape import WEIGHTS_FILE, build_shape, read_shape, write_shape
+from mixlab.training.models.shape import LlamaShape, build_shape, find_unknown, read_config, read_shape
+from mixlab.training.models.storage import StoredWeights
+from mixlab.training.models.storage import write_tensors as write_tensors
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,11 @@ class NewModel:
     end_id: int = 1
 
 
-def open_model(start: NewModel | Path, seed: int) -> Llama:
+def open_model(start: NewModel | Path, seed: int, kernels: KernelSettings | None = None) -> CausalModel:
     """Draw a new model's weights from `seed`, or read those of a model folder; always float32."""
-    return read_model(start) if isinstance(start, Path) else build_model(start, seed)
+    model = read_model(start) if isinstance(start, Path) else build_model(start, seed)
+    model.use_kernels(kernels or KernelSettings())
+    return model
 
 
 def build_model(new: NewModel, seed: int) -> Llama:
@@ -39,7 +41,7 @@ def build_model(new: NewModel, seed: int) -> Llama:
     with torch.no_grad():
         for name, weight in sorted(named_weights(model).items()):
             if weight.dim() == 1:
-                weight.fill_(1.0)
+                weight.fill_(0.0 if name.endswith(".bias") else 1.0)
             else:
                 weight.normal_(0.0, _std(name, new.settings.init, new.settings.hidden_size), generator=generator)
     return model
@@ -53,29 +55,37 @@ def _std(name: str, init: InitSettings, hidden_size: int) -> float:
     return scale / float(hidden_size**0.5)
 
 
-def named_weights(model: Llama) -> dict[str, Tensor]:
+def named_weights(model: CausalModel) -> dict[str, Tensor]:
     """The weights by Hugging Face's names; a tied head appears once, as the embedding."""
-    return dict(model.named_parameters())
+    return model.named_weights()
 
 
-def trained_weights(model: Llama) -> dict[str, Tensor]:
+def trained_weights(model: CausalModel) -> dict[str, Tensor]:
     """Those of the weights that training moves: all of them, or the adapter's alone (lora)."""
     return {name: weight for name, weight in named_weights(model).items() if weight.requires_grad}
 
 
-def read_model(folder: Path) -> Llama:
-    """Read config.json and model.safetensors; raises DataError naming every weight that does not fit."""
+def read_model(folder: Path) -> CausalModel:
+    """Read config.json and the safetensors; raises DataError naming every weight that does not fit.
+
+    A family that is not computed here is opened by transformers, which is imported for it.
+    """
+    config = read_config(folder)
+    if any(key in config for key, _ in find_unknown(config)):
+        # transformers is imported for these alone: 2.7 s a process
+        from mixlab.training.models.foreign import ForeignModel
+
+        return ForeignModel(folder)
     shape = read_shape(folder)
-    path = folder / WEIGHTS_FILE
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(
-            Problem(f"no readable weights ({error}); give a folder with one {WEIGHTS_FILE}", file=str(path))
-        ) from None
+    found = StoredWeights(folder)
     model = Llama(shape)
-    fill_weights(named_weights(model), found, path, _is_derived if shape.tie_embeddings else _is_buffer)
+    fill_weights(named_weights(model), found, found.path, is_not_needed(shape))
     return model
+
+
+def is_not_needed(shape: LlamaShape) -> Callable[[str], bool]:
+    """Tell of a stored weight's name whether a model of this shape can do without it."""
+    return _is_derived if shape.tie_embeddings else _is_buffer
 
 
 def _is_buffer(name: str) -> bool:
@@ -88,40 +98,33 @@ def _is_derived(name: str) -> bool:
 
 
 def fill_weights(
-    weights: dict[str, Tensor], found: dict[str, Tensor], path: Path, ignored: Callable[[str], bool]
+    weights: dict[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
 ) -> None:
     """Copy `found` into `weights`; raises DataError for any name or shape that only one of them has."""
-    problems = [Problem("weight is missing", str(path), key=name) for name in sorted(weights.keys() - found)]
-    problems += [
-        Problem("weight is unknown to the model that config.json describes", str(path), key=name)
-        for name in sorted(found.keys() - weights.keys())
-        if not ignored(name)
-    ]
-    problems += [
-        Problem(f"has shape {tuple(found[name].shape)}, the model wants {tuple(weight.shape)}", str(path), key=name)
-        for name, weight in sorted(weights.items())
-        if name in found and found[name].shape != weight.shape
-    ]
-    if problems:
+    if problems := find_misfits(weights, found, path, ignored):
         raise DataError(problems)
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(found[name])
 
 
-def write_model(model: Llama, folder: Path) -> None:
-    """Write config.json and model.safetensors (float32) into an existing folder."""
-    write_shape(model.shape, folder)
-    tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
-    write_tensors(tensors, folder / WEIGHTS_FILE)
+def find_misfits(
+    weights: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
+) -> list[Problem]:
+    """Name every weight that only one of the two has, or in another shape."""
+    problems = [Problem("weight is missing", str(path), key=name) for name in sorted(weights.keys() - found.keys())]
+    problems += [
+        Problem("weight is unknown to the model that config.json describes", str(path), key=name)
+        for name in sorted(found.keys() - weights.keys())
+        if not ignored(name)
+    ]
+    return problems + [
+        Problem(f"has shape {tuple(found[name].shape)}, the model wants {tuple(weight.shape)}", str(path), key=name)
+        for name, weight in sorted(weights.items())
+        if name in found and found[name].shape != weight.shape
+    ]
 
 
-def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write one safetensors file; raises OSError, with its number and `path`, for a full disk and the like."""
-    try:
-        save_file(tensors, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        # Their message ends in "(os error 28)".
-        if match := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
-        raise
+def write_model(model: CausalModel, folder: Path) -> None:
+    """Write config.json and safetensors (float32) into an existing folder."""
+    model.write(folder)

@@ -18,16 +18,31 @@ def logits_of(model, tokens_T):
     return model(torch.as_tensor(tokens_T, dtype=torch.long)[None], zeros, places[None], places)
 
 
-@pytest.mark.parametrize("changes", [{}, {"tie_embeddings": False, "kv_heads": 1, "rope_theta": 500.0}])
+SCALED = {"factor": 8.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0, "original_positions": 16}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tie_embeddings": False, "kv_heads": 1, "rope_theta": 500.0},
+        {"head_size": 12, "rope_scaling": SCALED, "rope_theta": 100.0, "vocabulary_multiple": 16},
+        {"architecture": "qwen2", "kv_heads": 1, "rope_theta": 500.0},
+        {"architecture": "qwen2", "tie_embeddings": False, "rope_scaling": SCALED, "head_size": 12},
+    ],
+)
 def test_logits_equal_those_of_transformers_on_the_saved_folder(tmp_path, changes):
-    from transformers import LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
     model = build_model(small_model(**changes), seed=3)
     with torch.no_grad():
         for weight in named_weights(model).values():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)))
     write_model(model, tmp_path)
-    theirs = LlamaForCausalLM.from_pretrained(tmp_path)
+    theirs, told = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert type(theirs).__name__ == {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}[model.shape.family]
+    assert not told["missing_keys"] | told["unexpected_keys"]
+    assert read_shape(tmp_path) == model.shape
     tokens = torch.randint(0, VOCAB, (19,), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         torch.testing.assert_close(logits_of(model, tokens), theirs(tokens[None]).logits[0], atol=1e-5, rtol=1e-5)
@@ -114,10 +129,34 @@ def test_every_weight_that_does_not_fit_the_config_is_named(tmp_path):
     assert "(24, 16)" in problems["model.layers.0.mlp.up_proj.weight"]
 
 
+def test_a_stretched_rope_turns_long_waves_slower_and_leaves_short_ones():
+    plain, stretched = (build_model(small_model(rope_scaling=one), seed=3).frequencies for one in (None, SCALED))
+    # head size 8: wavelengths of 6.3, 63, 628 and 6,283 tokens, the first 16 positions: stretched beyond 16
+    ratio = plain / stretched
+    assert ratio[-1] == pytest.approx(8.0)
+    assert ratio[-2] == pytest.approx(8.0)
+    assert 1.0 < ratio[0] < 8.0
+
+
+def test_biases_begin_at_zero_and_are_on_queries_keys_and_values_alone():
+    weights = named_weights(build_model(small_model(architecture="qwen2"), seed=3))
+    biases = {name.split(".")[-2]: weight for name, weight in weights.items() if name.endswith(".bias")}
+    assert sorted(biases) == ["k_proj", "q_proj", "v_proj"]
+    assert not any(bias.any() for bias in biases.values())
+
+
+def test_rows_go_up_to_the_multiple_asked_for():
+    assert build_model(small_model(vocabulary_multiple=16), seed=3).shape.vocab_size == 64
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("model_type", "gpt2"),
+        ("use_sliding_window", True),
+        ("layer_types", ["full_attention", "sliding_attention"]),
+        ("rope_parameters", {"rope_type": "llama3", "rope_theta": 1e4}),
+        ("rope_parameters", {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}),
         ("attention_bias", True),
         ("hidden_act", "gelu"),
         ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4}),
