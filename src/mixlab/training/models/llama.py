@@ -111,11 +111,12 @@ class Layer(nn.Module):
         self.mlp = FeedForward(shape)
         self.input_layernorm = Norm(shape)
         self.post_attention_layernorm = Norm(shape)
+        self.residual_dropout = nn.Dropout(0.0)
 
     def forward(self, x_BTD: Tensor, plan: AttentionPlan) -> Tensor:
         """Add both blocks to the stream."""
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), plan)
-        out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        x_BTD = x_BTD + self.residual_dropout(self.self_attn(self.input_layernorm(x_BTD), plan))
+        out: Tensor = x_BTD + self.residual_dropout(self.mlp(self.post_attention_layernorm(x_BTD)))
         return out
 
 
@@ -162,7 +163,7 @@ class Llama(nn.Module):
         angles_B1TS = (positions_BT[:, None, :, None].float() * self.frequencies).repeat(1, 1, 1, 2)
         length = documents_BT.shape[1]
         same_B1TT = documents_BT[:, None, :, None] == documents_BT[:, None, None, :]
-        mask_B1TT = same_B1TT & torch.ones(length, length, dtype=torch.bool).tril()
+        mask_B1TT = same_B1TT & torch.ones(length, length, dtype=torch.bool, device=documents_BT.device).tril()
         return AttentionPlan(angles_B1TS.cos(), angles_B1TS.sin(), mask_B1TT)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def _is_derived(name: str) -> bool:
 
 
 def fill_weights(
-    weights: dict[str, Tensor], found: dict[str, Tensor], path: Path, ignored: Callable[[str], bool]
+    weights: dict[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
 ) -> None:
     """Copy `found` into `weights`; raises DataError for any name or shape that only one of them has."""
     problems = [Problem("weight is missing", str(path), key=name) for name in sorted(weights.keys() - found)]
@@ -104,10 +104,10 @@ def fill_weights(
             weight.copy_(found[name])
 
 
-def write_model(model: Llama, folder: Path) -> None:
-    """Write config.json and model.safetensors (float32) into an existing folder."""
+def write_model(model: Llama, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+    """Write config.json and model.safetensors (float32) into an existing folder; `weights` instead of the model's."""
     write_shape(model.shape, folder)
-    tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
+    tensors = {name: weight.detach() for name, weight in (weights or named_weights(model)).items()}
     write_tensors(tensors, folder / WEIGHTS_FILE)
 
 
