@@ -1,5 +1,6 @@
 """Host of stage sft."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mixlab.plan.specs import SftSpec
@@ -7,6 +8,6 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture
 
 
-def run(spec: SftSpec, inputs: Inputs, out: Path) -> None:
+def run(spec: SftSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Fine-tune a model on dialogues."""
-    train_on_mixture(spec.training, spec.sft_seed, inputs.one("model"), inputs, out)
+    return train_on_mixture(spec.training, spec.sft_seed, inputs.one("model"), inputs, out)

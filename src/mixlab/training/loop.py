@@ -64,7 +64,7 @@ class Loop:
     def _load(self, indices: Sequence[int]) -> GlobalBatch:
         engine = self.trainee.engine
         # Every rank takes part in as many exchanges as the one with most windows.
-        most = -(-(-(-len(indices) // engine.ranks)) // self._micro_batch)
+        most = math.ceil(math.ceil(len(indices) / engine.ranks) / self._micro_batch)
         return load_batch(
             self._windows,
             split_evenly(indices, engine.rank, engine.ranks),

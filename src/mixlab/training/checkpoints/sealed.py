@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ def write_sealed(folder: Path, fill: Callable[[Path], None], crew: Crew | None =
 
 
 def act_together(crew: Crew, act: Callable[[], dict[str, str]]) -> list[dict[str, str]]:
-    """Run `act` on every rank and return what each gave, strings by name; raises the first rank's OSError on all of them."""
+    """Run `act` on every rank and return what each gave, by name; raises the first rank's OSError on all of them."""
     try:
         told: dict[str, object] = {"done": act()}
     except OSError as error:
@@ -66,8 +67,8 @@ def name_part(stem: str, rank: int, ranks: int) -> str:
 
 def owner_of(name: str, ranks: int) -> int:
     """The rank that writes a file: the one in its name, else the first."""
-    head, _, tail = name.rpartition("-of-")
-    return int(head.rpartition("-")[2]) - 1 if ranks > 1 and tail else 0
+    match = re.search(r"-(\d+)-of-\d+\.", name)
+    return int(match[1]) - 1 if match and ranks > 1 else 0
 
 
 def _seal(partial: Path, folder: Path, digests: dict[str, str]) -> dict[str, str]:

@@ -17,9 +17,7 @@ from mixlab.training.models.llama import Llama
 class ReplicatedEngine(PlainEngine):
     """Gradients are averaged over the ranks while the last micro-batch of a step is computed backward."""
 
-    def __init__(
-        self, model: Llama, settings: TrainSettings, device: torch.device, place: Place, group: Group
-    ) -> None:
+    def __init__(self, model: Llama, settings: TrainSettings, device: torch.device, place: Place, group: Group) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
         super().__init__(model, settings, device)

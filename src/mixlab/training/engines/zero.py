@@ -5,6 +5,7 @@ Written for and tested with DeepSpeed 0.19: no newer one is taken by constraints
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class ZeroEngine:
 
         state: NamedTensors = {}
         for part in _MEANS:
-            found = self._collect(names, lambda weight, part=part: safe_get_full_optimizer_state(weight, part))
+            found = self._collect(names, partial(safe_get_full_optimizer_state, optim_state_key=part))
             state |= {f"{name}/{part}": tensor for name, tensor in found.items()}
         state |= {f"{name}/step": torch.tensor(float(self._steps())) for name in names}
         return self.weights(names), state
@@ -154,7 +155,8 @@ class ZeroEngine:
             fill(weight, weights[name], {part: state[f"{name}/{part}"] for part in _MEANS} if state else {})
         if self._stage == 3:
             self._zero.checkpoint_event_prologue()
-            self._zero.reset_swap_buffers()
+            for number in range(len(self._zero.fp16_groups)):
+                self._zero._reassign_or_swap_out_partitioned_parameters(number)
             self._zero.checkpoint_event_epilogue()
         else:
             self._zero.update_lp_params()

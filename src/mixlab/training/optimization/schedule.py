@@ -18,6 +18,7 @@ def rate_ratio(schedule: Schedule, step: int, steps: int) -> float:
         return step / schedule.warmup_steps
     if isinstance(schedule, ConstantSchedule):
         return 1.0
+    form: str
     if isinstance(schedule, DecayingSchedule):
         form, decay_steps = schedule.name, steps - schedule.warmup_steps
     else:
