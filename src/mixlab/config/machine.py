@@ -9,11 +9,15 @@ from pydantic import Field, field_validator
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.kernels import KernelSettings
+from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.trainers import TrainerCommands
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
+
+TRAINED = ("pretrain", "ipt", "sft")
+"""Stages that train, and may do so in several processes."""
 
 
 class StageResources(Settings):
@@ -22,7 +26,15 @@ class StageResources(Settings):
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one job")
     memory_mib: int = Field(default=2000, ge=1, description="main memory of one job, in MiB")
     runtime_minutes: int = Field(default=60, ge=1, description="wall time a cluster grants one job, in minutes")
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of one job (pretrain, ipt, sft, generate)")
+    gpus: int = Field(
+        default=0, ge=0, le=64, description="GPUs of one job (pretrain, ipt, sft, generate), on each node"
+    )
+    retries: int = Field(
+        default=0, ge=0, le=1000, description="how often a job that ended early is started again (pretrain, ipt, sft)"
+    )
+    launch: LaunchSettings = Field(
+        default_factory=LaunchSettings, description="processes of one job (pretrain, ipt, sft)"
+    )
 
 
 class MachineSettings(Settings):
@@ -57,6 +69,14 @@ class MachineSettings(Settings):
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
     )
+
+    @field_validator("stages")
+    @classmethod
+    def _only_training_is_launched(cls, stages: dict[str, StageResources]) -> dict[str, StageResources]:
+        for stage, asked in stages.items():
+            if stage not in TRAINED and (asked.launch != LaunchSettings() or asked.retries):
+                raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
+        return stages
 
     @field_validator("data_roots")
     @classmethod

@@ -64,7 +64,7 @@ Command = Annotated[tuple[Template, ...], Field(min_length=1)]
 class ExternalTrainer(Settings):
     """A trainer that is not ours, as far as it decides the weights; how it is run stands in machine.trainers."""
 
-    type: Literal["external"]
+    type: Literal["external"] = Field(description="it is run as machine.trainers says")
     name: str = Field(pattern=r"^[\w.-]+$", max_length=100, description="name; machine.trainers says how it is run")
     version: str = Field(
         min_length=1, max_length=200, description="its version, such as a release or a commit: another is another model"

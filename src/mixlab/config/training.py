@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from mixlab.config.base import Settings, added
+from mixlab.config.base import Settings, added, require_one
 from mixlab.config.exact import Weight
 from mixlab.config.trainers import ExternalTrainer
 
@@ -56,6 +56,33 @@ class DecayingSchedule(Settings):
     name: Literal["linear", "cosine"] = Field(description="form of the decay")
     warmup_steps: int = Field(default=0, ge=0, le=10_000_000, description="steps of linear warm-up from zero")
     final_ratio: float = Field(default=0.0, ge=0, le=1, description="share of the peak rate at the end")
+
+
+class StableSchedule(Settings):
+    """Warm-up, a stable phase at the full rate, then a decay (WSD; Hu et al. 2024, MiniCPM, section 4).
+
+    The decay takes the last `decay_steps` steps, or the last `decay_ratio` of all steps rounded up, and would reach
+    `final_ratio` one step after the last. With d from 0 to 1 through the decay, the share of the peak rate above
+    `final_ratio` is 1 - d (linear), (1 + cos(pi d)) / 2 (cosine) or 1 - sqrt(d) (Haegele et al. 2024).
+    """
+
+    name: Literal["wsd"] = Field(description="warm-up, stable, decay")
+    warmup_steps: int = Field(default=0, ge=0, le=10_000_000, description="steps of linear warm-up from zero")
+    decay_steps: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="steps of the decay; this or decay_ratio"
+    )
+    decay_ratio: float | None = Field(
+        default=None, gt=0, le=1, description="share of all steps that decay; this or decay_steps"
+    )
+    decay: Literal["linear", "cosine", "one_minus_sqrt"] = Field(
+        default="one_minus_sqrt", description="form of the decay"
+    )
+    final_ratio: float = Field(default=0.0, ge=0, le=1, description="share of the peak rate at the end")
+
+    @model_validator(mode="after")
+    def _decays_once(self) -> Self:
+        require_one(self, "takes", "decay_steps", "decay_ratio")
+        return self
 
 
 class SnapshotSettings(Settings):
@@ -119,7 +146,7 @@ class TrainSettings(Settings):
     optimizer: Annotated[AdamWSettings | MuonSettings, Field(discriminator="name")] = Field(
         description="what turns gradients into steps"
     )
-    schedule: Annotated[ConstantSchedule | DecayingSchedule, Field(discriminator="name")] = Field(
+    schedule: Annotated[ConstantSchedule | DecayingSchedule | StableSchedule, Field(discriminator="name")] = Field(
         description="the learning rate over the run"
     )
     global_batch_windows: int = Field(ge=1, le=1_000_000, description="windows per optimizer step")
@@ -161,6 +188,13 @@ class TrainSettings(Settings):
         description="keep the model after each whole pass but the last too, as members epoch-1, epoch-2, ... (sft)",
     )
 
+    dropout: float = added(
+        0.0,
+        ge=0,
+        lt=1,
+        description="chance that a number is left out of what attention or feed-forward adds to the residual stream",
+    )
+
     @model_validator(mode="after")
     def _sees_something(self) -> Self:
         if self.passes == 0:
@@ -180,6 +214,11 @@ class TrainSettings(Settings):
         if self.keep_epochs and self.steps is None and self.passes <= 1:
             raise ValueError(f"keep_epochs: with passes {self.passes} there is no pass before the last to keep")
         return self
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step draws anything at random."""
+        return self.dropout > 0 or (self.lora is not None and self.lora.dropout > 0)
 
     @property
     def kept_epochs(self) -> int | None:

@@ -1,32 +1,99 @@
-"""What the hosts of pretrain, ipt and sft share: one trainer, fed from a mixture."""
+"""What the hosts of pretrain, ipt and sft share: one trainer, fed from a mixture, in one process or several."""
 
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from mixlab.config.launching import LaunchSettings
+from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
-from mixlab.data.mixtures.windows import MixtureWindows
 from mixlab.stages.external import train_outside
 from mixlab.stages.job import Inputs
+from mixlab.stages.node import run_node
+from mixlab.training.engines.choice import ALONE
+from mixlab.training.engines.zero_config import read_overlay
+from mixlab.training.launching.failures import find_first_failure, raise_failure
+from mixlab.training.launching.job import RankJob
+from mixlab.training.launching.processes import Children, check_codes, find_ending, find_port
 from mixlab.training.models.weights import NewModel
-from mixlab.training.run import train
+
+_ATTEMPT = "ranks-"
 
 
 def train_on_mixture(
     settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path
 ) -> Mapping[str, str]:
-    """Train `start` on the mixture of a node; return what provenance is to say of the run beside the usual."""
+    """Train `start` on the mixture of a node as the machine's settings say; returns what computed, for provenance."""
     if settings.trainer is not None:
         return train_outside(settings, settings.trainer, seed, start, inputs, out)
-    train(
-        settings,
-        MixtureWindows(inputs.one("mixture"), inputs.all("packs"), inputs.all("stores")),
-        out,
+    launch = _decide_launch(inputs)
+    job = RankJob(
+        settings=settings,
         seed=seed,
-        start=start,
-        resume=inputs.resume,
+        start=start.resolve() if isinstance(start, Path) else start,
+        mixture=inputs.one("mixture").resolve(),
+        packs=tuple(path.resolve() for path in inputs.all("packs")),
+        stores=tuple(path.resolve() for path in inputs.all("stores")),
+        out=out.resolve(),
+        resume=inputs.resume.resolve(),
         micro_batch=inputs.machine.micro_batch_windows,
-        threads=inputs.threads,
+        threads=max(1, inputs.threads // launch.processes_per_node),
         save_every_seconds=inputs.machine.checkpoint_seconds,
         kernels=inputs.machine.kernels,
+        launch=launch,
+        overlay=read_overlay(Path(launch.deepspeed_config)) if launch.deepspeed_config else {},
     )
-    return {}
+    if launch.ranks == 1 and not launch.shards:
+        job.run(ALONE)
+    else:
+        run_job(job)
+    return {"device": launch.device, "parallelism": launch.parallelism, "ranks": str(launch.ranks)}
+
+
+def _decide_launch(inputs: Inputs) -> LaunchSettings:
+    """The stage's launch settings; who asks for GPUs wants them used, and started ranks are not started again."""
+    resources = inputs.machine.resources(inputs.node.stage)
+    launch, stage = resources.launch, inputs.node.stage
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DataError(
+            f"{stage}: was itself started {os.environ['WORLD_SIZE']} times, by torchrun or accelerate; start it once "
+            f"and set machine.stages.{stage}.launch: it starts its own processes"
+        )
+    if resources.gpus and launch.device != "cpu":
+        if launch.processes_per_node > resources.gpus:
+            raise DataError(
+                f"machine.stages.{stage}.launch.processes_per_node: {launch.processes_per_node} processes on "
+                f"{resources.gpus} GPUs; each needs its own"
+            )
+        return launch.model_copy(update={"device": "cuda"})
+    return launch
+
+
+def run_job(job: RankJob) -> None:
+    """Start the ranks, wait for them, and end as they did: SystemExit with their code, or the first one's error."""
+    for left in job.resume.glob(f"{_ATTEMPT}*"):
+        shutil.rmtree(left)
+    attempt = Path(tempfile.mkdtemp(prefix=_ATTEMPT, dir=job.resume))
+    path = job.write(attempt)
+    is_one = job.launch.nodes == 1
+    codes = run_node(path, job, 0, "127.0.0.1", find_port()) if is_one else _run_nodes(path, job)
+    if failure := find_first_failure(attempt):
+        raise_failure(failure)
+    if ending := find_ending(codes):
+        raise SystemExit(ending)
+    check_codes(codes)
+    shutil.rmtree(attempt)
+
+
+def _run_nodes(path: Path, job: RankJob) -> list[int]:
+    if shutil.which("srun") is None or "SLURM_JOB_ID" not in os.environ:
+        raise DataError(
+            f"launch: {job.launch.nodes} nodes are started by srun within a job of Slurm, and this is none; run "
+            "snakemake with --profile slurm, or set launch.nodes: 1"
+        )
+    nodes = str(job.launch.nodes)
+    step = ["srun", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", "1", "--kill-on-bad-exit=0"]
+    return Children().run([*step, sys.executable, "-P", "-m", "mixlab.stages.node", str(path)], [os.environ])

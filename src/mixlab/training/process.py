@@ -16,36 +16,49 @@ logger = logging.getLogger(__name__)
 # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 TERMINATED = 128 + signal.SIGTERM
+RESUBMIT = 75
+"""Exit code after SIGUSR1, EX_TEMPFAIL of sysexits.h: the state is saved, start the same job again."""
+ENDINGS = {signal.SIGUSR1: RESUBMIT, signal.SIGTERM: TERMINATED}
+"""Signals that ask a training to save its state and end, and the exit code of each; a later one here wins."""
 
 
 class Termination:
-    """Whether the process was asked to end."""
+    """Whether the process was asked to end, and the exit code it is to end with."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.code = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self.code != 0
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
-        self.asked = True
+        self.code = max(self.code, ENDINGS[signal.Signals(number)])
 
 
 @contextmanager
 def watch_termination() -> Iterator[Termination]:
-    """Turn SIGTERM into a note for as long as the context lasts (in the main thread; elsewhere do nothing)."""
+    """Turn SIGTERM and SIGUSR1 into a note while the context lasts (in the main thread; elsewhere do nothing)."""
     termination = Termination()
     if threading.current_thread() is not threading.main_thread():
         yield termination
         return
-    before = signal.signal(signal.SIGTERM, termination.note)
+    before = {number: signal.signal(number, termination.note) for number in ENDINGS}
     try:
         yield termination
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
-def deterministic_torch(threads: int) -> Iterator[None]:
-    """Let torch compute on `threads` threads with kernels that give the same bits each time."""
+def deterministic_torch(threads: int, device: str = "cpu") -> Iterator[None]:
+    """Let torch compute on `threads` threads, on the CPU with kernels that give the same bits each time.
+
+    On a GPU the fast kernels for attention have no such form; there only the order of the data is promised.
+    """
     filling: Any = torch.utils.deterministic
     before = (
         torch.get_num_threads(),
@@ -54,7 +67,7 @@ def deterministic_torch(threads: int) -> Iterator[None]:
     )
     torch.set_num_threads(threads)
     # What use_deterministic_algorithms(True) sets too; that one also imports the compiler, 0.85 s a process.
-    torch.set_deterministic_debug_mode("error")
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
     # Nothing here reads memory it has not written, and filling it costs a tenth of the time.
     filling.fill_uninitialized_memory = False
     try:
@@ -63,6 +76,13 @@ def deterministic_torch(threads: int) -> Iterator[None]:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
         filling.fill_uninitialized_memory = before[2]
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Leave torch's generator of the CPU as it was: dropout draws from it, seeded anew for every micro-batch."""
+    with torch.random.fork_rng(devices=[]):
+        yield
 
 
 def keep_freed_memory() -> None:

@@ -4,24 +4,31 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mixlab.config.kernels import KernelSettings
+from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
-from mixlab.training.checkpoints.state import ResumeFolder, Trainee
+from mixlab.training.checkpoints.sealed import act_together
+from mixlab.training.checkpoints.state import ResumeFolder, Trainee, write_whole
+from mixlab.training.engines.choice import ALONE, ONE, choose_device, open_engine
+from mixlab.training.engines.engine import Crew, Place
 from mixlab.training.loading.batches import Stream, Windows
-from mixlab.training.loop import Loop
+from mixlab.training.loop import Loop, Watcher
 from mixlab.training.models.interface import CausalModel
-from mixlab.training.models.lora import add_adapter, write_trained
-from mixlab.training.models.weights import NewModel, open_model, trained_weights
-from mixlab.training.optimization.optimizers import OptimizerSet
+from mixlab.training.models.lora import add_adapter
+from mixlab.training.models.weights import NewModel, open_model
+from mixlab.training.optimization.schedule import check_schedule
 from mixlab.training.process import (
-    TERMINATED,
+    ENDINGS,
     Termination,
     deterministic_torch,
     keep_freed_memory,
+    kept_random_state,
     watch_termination,
 )
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
@@ -44,6 +51,10 @@ def train(
     save_every_seconds: float = 300.0,
     save_every_steps: int | None = None,
     kernels: KernelSettings | None = None,
+    watchers: Sequence[Watcher] = (),
+    launch: LaunchSettings = ONE,
+    place: Place = ALONE,
+    overlay: Mapping[str, Any] | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
@@ -51,29 +62,44 @@ def train(
     windows are computed at a time; it changes rounding only. A state is saved in `resume` at most every
     `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any point goes on from its newest
     whole state, and on one process its result has the same bits as if it had never been killed. On SIGTERM the state
-    is saved and SystemExit(143) raised. Delete `resume` when `out` is published, not before.
+    is saved and SystemExit(143) raised, on SIGUSR1 SystemExit(75). Delete `resume` when `out` is published, not before.
+
+    With `launch` of several ranks every one of them calls this alike, with its own `place`; the first writes `out`.
+    `overlay` are DeepSpeed's settings for speed (engines/zero_config.py).
     Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
     """
     passes = settings.count_passes(len(windows))
     stream = Stream(len(windows), settings.global_batch_windows, passes, settings.order, seed)
     snapshots = find_snapshots(settings, stream)
+    check_schedule(settings.schedule, stream.steps)
     keep_freed_memory()
-    with deterministic_torch(threads), watch_termination() as termination:
+    device = choose_device(launch, place)
+    with deterministic_torch(threads, device.type), kept_random_state(), watch_termination() as termination:
         model = open_model(start, seed, kernels)
         _check_length(model, windows)
         if settings.lora is not None:
             add_adapter(model, settings.lora, start, seed)
-        optimizers = OptimizerSet(settings.optimizer, trained_weights(model))
-        trainee = Trainee(model, optimizers, TrainingLog())
-        folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshots)
-        saving = Saving(folder, save_every_seconds, save_every_steps)
-        loop = Loop(settings, windows, stream, trainee, micro_batch)
-        _run_steps(loop, saving, set(snapshots), termination)
-    out.mkdir(parents=True, exist_ok=True)
-    folder.hand_over_snapshots(out)
-    if settings.snapshots is None:
-        write_trained(model, out)
-    trainee.log.write(out / LOG_FILE)
+        digest = _digest_run(settings, seed, windows, start, model)
+        with open_engine(model, settings, launch, place, device, overlay or {}) as engine:
+            trainee = Trainee(model, engine, TrainingLog())
+            folder = ResumeFolder(resume, digest, snapshots, place.rank)
+            engine.share("")  # what an earlier attempt left is cleared before any rank looks
+            saving = Saving(folder, save_every_seconds, save_every_steps)
+            loop = Loop(settings, windows, stream, trainee, micro_batch, watchers)
+            _run_steps(loop, saving, set(snapshots), termination)
+            act_together(engine, lambda: _publish(trainee, folder, out, settings.snapshots is None))
+
+
+def _publish(trainee: Trainee, folder: ResumeFolder, out: Path, has_model: bool) -> dict[str, str]:
+    is_first = trainee.engine.rank == 0
+    if is_first:
+        out.mkdir(parents=True, exist_ok=True)
+    if has_model:
+        write_whole(trainee, out)
+    if is_first:
+        folder.hand_over_snapshots(out)
+        trainee.log.write(out / LOG_FILE)
+    return {}
 
 
 class Saving:
@@ -86,7 +112,7 @@ class Saving:
         self._last = time.monotonic()
 
     def is_due(self, step: int) -> bool:
-        """Whether a state is to be saved after `step`."""
+        """Whether a state is to be saved after `step`, by this rank's clock."""
         by_steps = self._every_steps is not None and step % self._every_steps == 0
         return by_steps or time.monotonic() - self._last >= self._every_seconds
 
@@ -103,14 +129,16 @@ def _run_steps(loop: Loop, saving: Saving, snapshot_steps: set[int], termination
     for step in range(first, steps + 1):
         loss = loop.step(step)
         if step in snapshot_steps:
-            saving.folder.save_snapshot(trainee.model, step)
-        if termination.asked:
+            saving.folder.save_snapshot(trainee, step)
+        code, is_due = agree(trainee.engine, termination.code, saving.is_due(step))
+        if code:
             saving.save(trainee, step)
             logger.warning("asked to end: state saved after step %d of %d", step, steps)
-            raise SystemExit(TERMINATED)
-        if step < steps and saving.is_due(step):
+            raise SystemExit(code)
+        if step < steps and is_due:
             saving.save(trainee, step)
-        progress.report(step, trainee.log.tokens, loss)
+        if trainee.engine.rank == 0:
+            progress.report(step, trainee.log.tokens, loss)
     if empty := trainee.log.empty_steps:
         logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
     if empty == steps:
@@ -118,6 +146,19 @@ def _run_steps(loop: Loop, saving: Saving, snapshot_steps: set[int], termination
             f"mixture: none of its windows has a token to learn (loss: {loop.settings.loss}); for "
             "'response' answers must not lie behind the end of the window: raise sequence_tokens"
         )
+
+
+def agree(crew: Crew, code: int, is_due: bool) -> tuple[int, bool]:
+    """What all ranks do after a step: end with a code when any was asked to, save when it is time by the first's clock.
+
+    A signal may reach one rank alone, or the ranks in different steps; none may wait for another that has left.
+    """
+    if crew.ranks == 1:
+        return code, is_due
+    codes = sorted(ENDINGS.values())
+    first_is_due = float(is_due and crew.rank == 0)
+    *asked, due = crew.sum([*(float(code == one) for one in codes), first_is_due])
+    return max((one for one, count in zip(codes, asked, strict=True) if count), default=0), bool(due)
 
 
 class Progress:

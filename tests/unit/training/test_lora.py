@@ -76,7 +76,7 @@ def test_the_merged_weights_are_the_rounded_sum_and_those_without_an_adapter_are
         if "lora_B" in name:
             torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(len(name)))
     on = logits(model.eval(), some_tokens())
-    write_trained(model, tmp_path)
+    write_trained(model, trained_weights(model), tmp_path)
     merged = read_model(tmp_path)
     torch.testing.assert_close(logits(merged, some_tokens()), on, atol=1e-5, rtol=1e-5)
     scale = 8 / (2 if rslora else 4)

@@ -64,6 +64,10 @@ class Stream:
         self.seed = seed
         self._current = (-1, np.zeros(0, np.int64))
 
+    def count(self, step: int) -> int:
+        """Windows of step 1, 2, ... `steps`."""
+        return min(self.global_batch, self.places - (step - 1) * self.global_batch)
+
     def batch(self, step: int) -> list[int]:
         """Indices of the windows of step 1, 2, ... `steps`; the last step may have fewer of them."""
         first = (step - 1) * self.global_batch
@@ -93,14 +97,25 @@ class MicroBatch:
     rows_N: Tensor
     targets_N: Tensor
 
+    def to(self, device: torch.device) -> "MicroBatch":
+        """The same on `device`."""
+        if device.type == "cpu":
+            return self
+        parts = (self.tokens_BT, self.documents_BT, self.positions_BT, self.rows_N, self.targets_N)
+        return MicroBatch(*(part.to(device, non_blocking=True) for part in parts))
+
 
 @dataclass(frozen=True)
 class GlobalBatch:
-    """All windows of one optimizer step."""
+    """All windows of one optimizer step, or one rank's share of them.
+
+    `squared_tokens` is the sum over documents (windows, where documents see each other) of tokens squared.
+    """
 
     micro: list[MicroBatch]
     tokens: int
     targets: int
+    squared_tokens: int
 
 
 def load_batch(
@@ -110,8 +125,9 @@ def load_batch(
     loss: Loss,
     vocab_size: int,
     document_attention: DocumentAttention = "isolated",
+    at_least: int = 0,
 ) -> GlobalBatch:
-    """Read the windows `indices` and cut them into micro-batches of `micro_batch` windows.
+    """Read the windows `indices` and cut them into micro-batches of `micro_batch` windows, empty ones up to `at_least`.
 
     A token is a target when its predecessor lies in the same document, and for `response` when it belongs to an
     answer. With `document_attention: across` a window is one document: positions run through it, every token sees all
@@ -126,13 +142,26 @@ def load_batch(
                 f"has {vocab_size} entries; train model and mixture with one tokenizer"
             )
     parts = [read[first : first + micro_batch] for first in range(0, len(read), micro_batch)]
+    parts += [[]] * (at_least - len(parts))
     micro = [_pad(part, loss, document_attention) for part in parts]
     tokens = sum(len(window.tokens_T) for window in read)
-    return GlobalBatch(micro, tokens, sum(len(part.targets_N) for part in micro))
+    squared_tokens = sum(_square(window, document_attention) for window in read)
+    return GlobalBatch(micro, tokens, sum(len(part.targets_N) for part in micro), squared_tokens)
+
+
+def _square(window: Window, attention: DocumentAttention) -> int:
+    lengths = window.segment_lengths if attention == "isolated" else [len(window.tokens_T)]
+    return sum(length * length for length in lengths)
+
+
+def split_evenly(indices: Sequence[int], rank: int, ranks: int) -> Sequence[int]:
+    """The stretch of `indices` that `rank` of `ranks` computes; together they are all of them, in order."""
+    return indices[len(indices) * rank // ranks : len(indices) * (rank + 1) // ranks]
 
 
 def _pad(windows: Sequence[Window], loss: Loss, attention: DocumentAttention) -> MicroBatch:
-    shape = (len(windows), max(1, *(len(window.tokens_T) for window in windows)))
+    # A rank without work computes one place without a target: the others wait for its part of every exchange.
+    shape = (len(windows) or 1, max([1, *(len(window.tokens_T) for window in windows)]))
     tokens_BT, positions_BT = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     # Padding is a document of its own: it sees itself alone, and no row of the attention is empty (NaN).
     documents_BT = np.full(shape, -1, np.int64)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from mixlab.data.mixtures.windows import MixtureWindows
-from mixlab.training.loading.batches import DocumentAttention, Loss, Stream, Windows
+from mixlab.training.loading.batches import DocumentAttention, Loss, Stream, Windows, split_evenly
 
 NO_DOCUMENT = -1
 """Document number of padding."""
@@ -138,8 +138,7 @@ class MixtureSampler(Sampler[list[int]]):
 
     def step(self, number: int) -> list[int]:
         """Windows of this rank in step `number`."""
-        batch = self._stream.batch(number)
-        return batch[len(batch) * self.rank // self.ranks : len(batch) * (self.rank + 1) // self.ranks]
+        return list(split_evenly(self._stream.batch(number), self.rank, self.ranks))
 
     def __iter__(self) -> Iterator[list[int]]:
         for number in range(self.start_step, self.steps + 1):

@@ -8,6 +8,7 @@ V vocabulary.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -100,10 +101,11 @@ class ForeignModel(CausalModel):
         out = self.inner(input_ids=tokens_BT, position_ids=positions_BT, use_cache=False)
         return cast(Tensor, out.logits)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write its config.json, with the dtype of the weights, and safetensors (float32) into an existing folder."""
+        tensors = {name: weight.detach() for name, weight in weights.items()}
         with told_as_os_errors(folder):
-            self.inner.save_pretrained(folder, max_shard_size=SHARD_BYTES)
+            self.inner.save_pretrained(folder, state_dict=tensors, max_shard_size=SHARD_BYTES)
         config = {**self._config, "dtype": "float32", "torch_dtype": "float32"}
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 Shape letters: B windows, T tokens, N target tokens of the batch, V vocabulary.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -34,6 +35,6 @@ class CausalModel(nn.Module):
         """Compute as the machine settings say from now on."""
         raise NotImplementedError
 
-    def write(self, folder: Path) -> None:
-        """Write config.json and safetensors (float32) into an existing folder."""
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write config.json and safetensors (float32) of these weights into an existing folder."""
         raise NotImplementedError

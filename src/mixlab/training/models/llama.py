@@ -7,7 +7,7 @@ N target tokens of the batch.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,11 +120,12 @@ class Layer(nn.Module):
         self.mlp = FeedForward(shape)
         self.input_layernorm = Norm(shape)
         self.post_attention_layernorm = Norm(shape)
+        self.residual_dropout = nn.Dropout(0.0)
 
     def forward(self, x_BTD: Tensor, plan: AttentionPlan) -> Tensor:
         """Add both blocks to the stream."""
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), plan)
-        out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        x_BTD = x_BTD + self.residual_dropout(self.self_attn(self.input_layernorm(x_BTD), plan))
+        out: Tensor = x_BTD + self.residual_dropout(self.mlp(self.post_attention_layernorm(x_BTD)))
         return out
 
 
@@ -177,10 +178,10 @@ class Llama(CausalModel):
         logits_NV: Tensor = self.lm_head(self.model.norm(x_ND))
         return logits_NV
 
-    def write(self, folder: Path) -> None:
-        """Write config.json and safetensors (float32) into an existing folder."""
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write config.json and safetensors (float32) of these weights into an existing folder."""
         write_shape(self.shape, folder)
-        write_weights({name: weight.detach() for name, weight in self.named_weights().items()}, folder)
+        write_weights({name: weight.detach() for name, weight in weights.items()}, folder)
 
     def _plan(self, documents_BT: Tensor, positions_BT: Tensor) -> AttentionPlan:
         angles_B1TS = (positions_BT[:, None, :, None].float() * self.frequencies).repeat(1, 1, 1, 2)

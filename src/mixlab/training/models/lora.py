@@ -16,7 +16,8 @@ from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import LoraSettings
 from mixlab.training.models.adapter import Adapter
 from mixlab.training.models.interface import CausalModel
-from mixlab.training.models.weights import named_weights, read_model, trained_weights, write_model, write_tensors
+from mixlab.training.models.storage import write_tensors
+from mixlab.training.models.weights import named_weights, read_model, write_model
 
 ADAPTER_FOLDER = "adapter"
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -75,15 +76,15 @@ def _build_config(settings: LoraSettings) -> Any:
     )
 
 
-def write_trained(model: CausalModel, folder: Path) -> None:
-    """Write a model into an existing folder; one with an adapter as the merged model, its adapter in `adapter/`.
+def write_trained(model: CausalModel, trained: Mapping[str, Tensor], folder: Path) -> None:
+    """Write a model with the weights that were trained into an existing folder.
 
-    What was frozen is read again from the adapter's base, so that it is what it was, whatever was computed with.
+    One with an adapter is written as the merged model, its adapter in `adapter/`. What was frozen is read again from
+    the adapter's base, so that it is what it was, whatever was computed with.
     """
     if model.adapter is None:
-        write_model(model, folder)
+        write_model(model, folder, trained)
         return
-    trained = {name: weight.detach() for name, weight in trained_weights(model).items()}
     merged = read_model(model.adapter.base)
     merge_adapter(named_weights(merged), trained, model.adapter.settings)
     write_model(merged, folder)

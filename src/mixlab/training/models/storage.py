@@ -34,7 +34,8 @@ class StoredWeights(Mapping[str, Tensor]):
         self.path = folder / WEIGHTS_FILE
         self._files: dict[str, Any] = {}
         self._names: dict[str, str] = {}
-        wanted = _read_index(folder) if (folder / INDEX_FILE).is_file() else None
+        # one whole file wins over an index, as in transformers
+        wanted = None if self.path.is_file() or not (folder / INDEX_FILE).is_file() else _read_index(folder)
         if wanted is not None:
             self.path = folder / INDEX_FILE
         for name in sorted(set(wanted.values())) if wanted is not None else [WEIGHTS_FILE]:
@@ -64,10 +65,10 @@ def list_weight_files(folder: Path) -> list[Path]:
 
     Raises DataError when there is none, or the index names one that is not there.
     """
-    if not (folder / INDEX_FILE).is_file():
-        if not (folder / WEIGHTS_FILE).is_file():
-            raise DataError(_explain_absence(folder / WEIGHTS_FILE))
+    if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
+    if not (folder / INDEX_FILE).is_file():
+        raise DataError(_explain_absence(folder / WEIGHTS_FILE))
     paths = [folder / name for name in sorted(set(_read_index(folder).values()))]
     if problems := [_explain_absence(path) for path in paths if not path.is_file()]:
         raise DataError(problems)

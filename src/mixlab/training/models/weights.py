@@ -14,7 +14,6 @@ from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import LlamaShape, build_shape, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import StoredWeights
-from mixlab.training.models.storage import write_tensors as write_tensors
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,6 @@ def find_misfits(
     ]
 
 
-def write_model(model: CausalModel, folder: Path) -> None:
-    """Write config.json and safetensors (float32) into an existing folder."""
-    model.write(folder)
+def write_model(model: CausalModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write config.json and safetensors (float32) into an existing folder; `weights` instead of the model's own."""
+    model.write(folder, model.named_weights() if weights is None else weights)

@@ -4,7 +4,7 @@ They use torch's kernels but not its Optimizer classes: the first of those that 
 0.85 s a process. Weight decay acts on every weight of two dimensions (projections and embeddings), not on norms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +32,7 @@ class AdamW:
         self._rate, self._decay, self._settings = rate, decay, settings
         self._means = [torch.zeros_like(weight) for weight in self._weights]
         self._squares = [torch.zeros_like(weight) for weight in self._weights]
-        self._steps = [torch.zeros((), dtype=torch.float32) for _ in self._weights]
+        self._steps = [torch.zeros((), device=weight.device) for weight in self._weights]
         parts = {"exp_avg": self._means, "exp_avg_sq": self._squares, "step": self._steps}
         self.state = {f"{name}/{key}": part for key in parts for name, part in zip(weights, parts[key], strict=True)}
 
@@ -114,7 +114,7 @@ class OptimizerSet:
         """Every tensor of the state, as `<weight>/<tensor>`; not copies."""
         return self._state
 
-    def load_state(self, found: NamedTensors, path: Path) -> None:
+    def load_state(self, found: Mapping[str, Tensor], path: Path) -> None:
         """Take over what `state` gave; raises DataError when it is of other weights or another optimizer."""
         if found.keys() != self._state.keys():
             differ = ", ".join(sorted(found.keys() ^ self._state.keys())[:5])

@@ -1,0 +1,63 @@
+"""Which engine computes, and on which device, by the machine's launch settings."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from mixlab.config.launching import LaunchSettings
+from mixlab.config.problems import DataError
+from mixlab.config.training import TrainSettings
+from mixlab.training.engines.engine import Engine, Place
+from mixlab.training.engines.plain import PlainEngine
+from mixlab.training.models.interface import CausalModel
+
+ONE = LaunchSettings()
+ALONE = Place()
+
+
+def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
+    """The device of this rank; raises DataError where a GPU is asked for and there is none, or too few."""
+    if place.ranks != launch.ranks:
+        raise DataError(
+            f"launch: {launch.nodes} nodes with {launch.processes_per_node} processes each make {launch.ranks} ranks, "
+            f"but {place.ranks} found each other; let mixlab start them, or start as many by torchrun"
+        )
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if launch.device == "cpu" or (launch.device == "auto" and not visible):
+        return torch.device("cpu")
+    if place.local_rank >= visible:
+        raise DataError(
+            f"launch: {launch.processes_per_node} processes on a node need as many GPUs, but "
+            f"{visible or 'no GPU'} can be seen here (torch {torch.__version__}, CUDA {torch.version.cuda}); ask for "
+            "them by stages.STAGE.gpus, lower launch.processes_per_node, or set launch.device: cpu"
+        )
+    torch.cuda.set_device(place.local_rank)
+    return torch.device("cuda", place.local_rank)
+
+
+@contextmanager
+def open_engine(
+    model: CausalModel,
+    settings: TrainSettings,
+    launch: LaunchSettings,
+    place: Place,
+    device: torch.device,
+    overlay: Mapping[str, Any],
+) -> Iterator[Engine]:
+    """Open the engine of this rank; accelerate and DeepSpeed are imported only where there is more than one."""
+    if launch.ranks == 1 and not launch.shards:
+        yield PlainEngine(model, settings, device)
+        return
+    from mixlab.training.engines.group import join_group
+
+    with join_group(place, device) as group:
+        if launch.shards:
+            from mixlab.training.engines.zero import ZeroEngine
+
+            yield ZeroEngine(model, settings, device, place, group, launch, overlay)
+        else:
+            from mixlab.training.engines.replicated import ReplicatedEngine
+
+            yield ReplicatedEngine(model, settings, device, place, group)

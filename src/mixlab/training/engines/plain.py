@@ -1,0 +1,79 @@
+"""The engine of one process: the model as it is, on the CPU or one GPU, and our own optimizers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixlab.config.training import TrainSettings
+from mixlab.training.engines.engine import Alone, NamedTensors, is_finite
+from mixlab.training.loading.batches import MicroBatch
+from mixlab.training.models.interface import CausalModel
+from mixlab.training.models.weights import fill_weights, trained_weights
+from mixlab.training.optimization.optimizers import OptimizerSet
+
+
+class PlainEngine(Alone):
+    """Every number of the model in this process; float32 weights, computed under autocast when dtype is bfloat16."""
+
+    def __init__(self, model: CausalModel, settings: TrainSettings, device: torch.device) -> None:
+        self.device = device
+        self.model = model.to(device)
+        self._computed: nn.Module = self.model
+        self._weights: NamedTensors = trained_weights(model)
+        self._trained = list(self._weights.values())
+        self.optimizers = OptimizerSet(settings.optimizer, self._weights)
+        self.rate = self.optimizers.rate
+        self._clip = settings.gradient_clip
+        self._bfloat16 = settings.dtype == "bfloat16"
+
+    def accumulate(self, micro: MicroBatch, targets: int, is_last: bool) -> Tensor:
+        """Add the gradient of a micro-batch's part of the mean over `targets`; returns that part of the loss."""
+        if not len(micro.rows_N):
+            return torch.zeros((), device=self.device)
+        return self._add_gradient(micro.to(self.device), targets, 1)
+
+    def _add_gradient(self, micro: MicroBatch, targets: int, ranks: int) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits_NV = self._computed(micro.tokens_BT, micro.documents_BT, micro.positions_BT, micro.rows_N)
+        loss = F.cross_entropy(logits_NV.float(), micro.targets_N, reduction="sum") / targets
+        # What follows divides by the number of ranks again: gradients are averaged over them.
+        (loss if ranks == 1 else loss * ranks).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def step(self, ratio: float) -> float | None:
+        """Clip, move the weights unless the norm is not finite, forget the gradients; returns the norm."""
+        norm = None
+        if self._clip is not None:
+            norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._clip))
+        if is_finite(norm):
+            self.optimizers.step(ratio)
+        return norm
+
+    def state_names(self) -> dict[str, list[str]]:
+        """Names of the optimizer's tensors by weight."""
+        names: dict[str, list[str]] = {name: [] for name in self._weights}
+        for name in self.optimizers.state():
+            names[name.rpartition("/")[0]].append(name)
+        return names
+
+    def read(self, names: Sequence[str]) -> tuple[NamedTensors, NamedTensors]:
+        """Weights and optimizer state of `names`, on the CPU; not copies where they lie there."""
+        state, by_weight = self.optimizers.state(), self.state_names()
+        wanted = [tensor for name in names for tensor in by_weight[name]]
+        return self.weights(names), {name: state[name].cpu() for name in wanted}
+
+    def weights(self, names: Sequence[str]) -> NamedTensors:
+        """The weights of `names`."""
+        return {name: self._weights[name].detach().cpu() for name in names}
+
+    def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
+        """Take over weights and state; raises DataError when they are of another model or optimizer."""
+        fill_weights(self._weights, weights, path, lambda _: False)
+        self.optimizers.load_state(state, path)
+
+    def sizes(self) -> dict[str, int]:
+        """Numbers in each weight."""
+        return {name: weight.numel() for name, weight in self._weights.items()}

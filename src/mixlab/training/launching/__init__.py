@@ -1,0 +1,1 @@
+"""Starting the ranks of one training, and hearing what became of them."""

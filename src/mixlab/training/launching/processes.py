@@ -1,0 +1,133 @@
+"""Child processes that end together: signals are passed on, and where one fails the others are ended.
+
+Not torchrun: its agent dies of SIGUSR1, kills the ranks 30 s after SIGTERM however long their state takes to write,
+and imports torch once more. What it sets for its children is set here too, so that ranks may also be started by it.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from mixlab.config.problems import DataError
+from mixlab.training.process import ENDINGS
+
+PARENT_VARIABLE = "MIXLAB_PARENT"
+_POLL_SECONDS = 0.05
+GRACE_SECONDS = 15.0
+"""How long the others may live after the first has failed: to say why, not to wait for it."""
+
+_PR_SET_PDEATHSIG = 1  # sys/prctl.h
+
+
+class Children:
+    """Processes of one job on this machine."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[bytes]] = []
+        self.received: list[int] = []
+
+    def pass_on(self, number: int, frame: FrameType | None = None) -> None:
+        """Send a signal to all that live."""
+        self.received.append(number)
+        for child in self._running:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    def run(self, command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[int]:
+        """Start `command` once per environment and return the exit codes when all have ended."""
+        with self._handling():
+            for environment in environments:
+                self._running.append(subprocess.Popen(command, env={**environment, PARENT_VARIABLE: str(os.getpid())}))
+            for number in self.received:  # came while some were not started yet
+                self.pass_on(number)
+            try:
+                self._wait()
+            finally:
+                for child in self._running:
+                    if child.poll() is None:
+                        child.kill()
+                        child.wait()
+        return [child.returncode for child in self._running]
+
+    def _wait(self) -> None:
+        failed_at: float | None = None
+        while any(child.poll() is None for child in self._running):
+            codes = [child.returncode for child in self._running if child.returncode is not None]
+            if failed_at is None and any(code and code not in ENDINGS.values() for code in codes):
+                failed_at = time.monotonic()
+            if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def _handling(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.pass_on) for number in (*ENDINGS, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def find_ending(codes: Sequence[int]) -> int:
+    """The exit code of a job whose processes were asked to end, 0 when none was."""
+    asked = {-number: code for number, code in ENDINGS.items()} | {code: code for code in ENDINGS.values()}
+    return max((asked[code] for code in codes if code in asked), default=0)
+
+
+def check_codes(codes: Sequence[int]) -> None:
+    """Raise DataError for a process that was killed, RuntimeError for one that failed and left no word."""
+    for number, code in enumerate(codes):
+        if code == -signal.SIGKILL:
+            raise DataError(
+                f"training: process {number} of {len(codes)} was killed, as the kernel does when memory runs out; "
+                "raise stages.STAGE.memory_mib, lower micro_batch_windows, or share the state: "
+                "stages.STAGE.launch.parallelism zero1, zero2 or zero3"
+            )
+        if code:
+            raise RuntimeError(f"training: process {number} of {len(codes)} ended with code {code} and left no word")
+
+
+def build_environments(
+    base: Mapping[str, str], node: int, per_node: int, ranks: int, threads: int, address: str, port: int
+) -> list[dict[str, str]]:
+    """What torch.distributed reads, for each rank of a node."""
+    return [
+        {
+            **base,
+            "RANK": str(node * per_node + local),
+            "LOCAL_RANK": str(local),
+            "WORLD_SIZE": str(ranks),
+            "LOCAL_WORLD_SIZE": str(per_node),
+            "MASTER_ADDR": address,
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": str(threads),
+        }
+        for local in range(per_node)
+    ]
+
+
+def find_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when `parent` is gone: nobody else would, and a second training may begin.
+
+    Linux only; elsewhere does nothing.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit(1)
