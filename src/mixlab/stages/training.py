@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mixlab.config.training import TrainSettings
 from mixlab.data.mixtures.windows import MixtureWindows
-from mixlab.stages.external import train_outside
 from mixlab.stages.job import Inputs
 from mixlab.training.models.weights import NewModel
 from mixlab.training.run import train
@@ -16,6 +15,9 @@ def train_on_mixture(
 ) -> Mapping[str, str]:
     """Train `start` on the mixture of a node; return what provenance is to say of the run beside the usual."""
     if settings.trainer is not None:
+        # exports, configuration and tokenizers, which our own trainer has no use for
+        from mixlab.stages.external import train_outside
+
         return train_outside(settings, settings.trainer, seed, start, inputs, out)
     train(
         settings,
