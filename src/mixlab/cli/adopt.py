@@ -72,7 +72,7 @@ def command(
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
     plan = plan_studies(store.root, studies)
-    node, manifest = _adopt(store, states, plan, folder, stage, file, reason.strip(), link)
+    node, manifest = _adopt(store, states, plan, folder, stage, file, " ".join(reason.split()), link)
     if as_json:
         print_json({"stage": node.stage, "key": node.key, "label": node.label, "digest": manifest.digest})
         return

@@ -10,7 +10,6 @@ from pathlib import Path
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
-from mixlab.stages.external import train_outside
 from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
 from mixlab.training.engines.choice import ALONE
@@ -28,6 +27,9 @@ def train_on_mixture(
 ) -> Mapping[str, str]:
     """Train `start` on the mixture of a node as the machine's settings say; returns what computed, for provenance."""
     if settings.trainer is not None:
+        # exports, configuration and tokenizers, which our own trainer has no use for
+        from mixlab.stages.external import train_outside
+
         return train_outside(settings, settings.trainer, seed, start, inputs, out)
     launch = _decide_launch(inputs)
     job = RankJob(

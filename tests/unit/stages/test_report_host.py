@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from labs import TRAINING
 
+from mixlab.artifacts.provenance import ADOPTED
 from mixlab.config.machine import MachineSettings
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
 from mixlab.plan import specs
@@ -17,10 +18,10 @@ MODEL = {"position": 0, "stage": "after_sft", "variant_key": "aa", "base_model_k
 MODEL |= {"mixture_seed": 1, "ipt_seed": 1, "sft_seed": 1}
 
 
-def plan_report() -> tuple[Plan, Node, list[Node]]:
+def plan_report(training: Mapping[str, object] = TRAINING) -> tuple[Plan, Node, list[Node]]:
     """A report over two scores, and a score of another study beside them."""
     plan = Plan()
-    model = plan.add(specs.IptSpec.model_validate({"training": TRAINING, "ipt_seed": 1}), {}, "a run")
+    model = plan.add(specs.IptSpec.model_validate({"training": training, "ipt_seed": 1}), {}, "a run")
     scores = [
         plan.add(
             specs.ScoreSpec.model_validate({"scoring": {"scorer": "python_tests", "stop": [str(at)]}}),
@@ -68,3 +69,19 @@ def test_a_report_says_how_many_scores_were_made_without_protection(tmp_path: Pa
     assert told.startswith("1 of 2 scores come from a run in which models' code was tested UNPROTECTED: ")
     (told,) = cautions({0: [LABEL_FALLBACK], 1: [LABEL_FALLBACK]}, tmp_path)
     assert told.startswith("2 of 2 scores")
+
+
+def test_a_report_names_adopted_models_and_trainers_that_are_not_ours(tmp_path: Path) -> None:
+    trainer = {"type": "external", "name": "second", "version": "7", "export": "windows"}
+    plan, report, scores = plan_report({**TRAINING, "trainer": trainer})
+    (model,) = plan.by_stage("ipt")
+    said = {model.key: [{"sandbox": "of an earlier run"}, {ADOPTED: "run 4711"}], scores[2].key: [{ADOPTED: "no"}]}
+    inputs = Inputs(
+        plan, report, {}, {}, tmp_path, {}, MachineSettings(), 1, Session(), lambda node: said.get(node.key, [])
+    )
+    assert find_cautions(inputs) == [
+        f"ipt {model.key} was adopted, not made from its spec here: run 4711",
+        "Models trained by second 7 (external): 1.",
+    ]
+    said[model.key].append({"trainer": "second 7 (external)"})  # made anew since
+    assert find_cautions(inputs) == ["Models trained by second 7 (external): 1."]

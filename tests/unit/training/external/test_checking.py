@@ -1,6 +1,8 @@
 """What counts as the model that was asked for: all else is refused by name, every problem at once."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def test_a_model_is_found_and_what_lies_beside_it_is_left_out(folder: Path, tmp_
     collect_files(folder, found, tmp_path / "copied", link=False)
     assert not (tmp_path / "copied" / WEIGHTS).samefile(folder / WEIGHTS)
     assert read_model(tmp_path / "copied").shape == ONE.shape
+
+
+def test_a_file_that_cannot_be_linked_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse_link)
+    found = check_models(folder, ONE)
+    with pytest.raises(DataError, match=r"config.json: cannot be linked \(Invalid cross-device link\)"):
+        collect_files(folder, found, tmp_path / "taken", link=True)
 
 
 def test_half_precision_and_shards_are_as_good(folder: Path) -> None:

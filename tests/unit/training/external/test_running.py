@@ -157,3 +157,19 @@ def test_a_command_that_outlives_a_killed_run_keeps_the_next_one_out(tmp_path: P
         os.kill(process, signal.SIGKILL)
     wait_until_dead(process)
     run_commands(WHAT, [["true"]], around(tmp_path), tmp_path / "kept")
+
+
+def test_an_interrupted_run_ends_its_command_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, said = tmp_path / "ready", tmp_path / "said"
+
+    def interrupt(*_: object) -> int:
+        while not ready.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "_wait", interrupt)
+    program = f"import os, signal, time; signal.signal(15, lambda *_: (open({str(said)!r}, 'w'), os._exit(0))); "
+    program += f"open({str(ready)!r}, 'w'); time.sleep(60)"
+    with pytest.raises(KeyboardInterrupt):
+        run_commands(WHAT, [python(program)], Surroundings(tmp_path, {}, 10.0), tmp_path / "kept")
+    assert said.exists()
