@@ -44,6 +44,11 @@ class Numbers:
         """The stages that any model was scored at, before SFT first."""
         return [stage for stage in STAGE_ORDER if any(cell.stage == stage for cell in self.cells)]
 
+    def stages_of(self, variant_key: str) -> list[str]:
+        """The stages that a variant was scored at; a way of fine-tuning has none before SFT."""
+        found = {cell.stage for cell in self.cells if cell.variant_key == variant_key}
+        return [stage for stage in self.stages() if stage in found or not found]
+
     def judges(self) -> list[str]:
         """The names of the judges, as they are to be printed wherever their scores are."""
         return sorted({cell.judge or "judge not named" for cell in self.cells if cell.measure == "judge_score"})

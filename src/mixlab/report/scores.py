@@ -86,12 +86,12 @@ def _show_cell(label: str, cell: Cell) -> list[Shown]:
 
 
 def _build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
-    """Two rows per variant, before and after SFT, a column per group."""
+    """Two rows per variant, before and after SFT, or one where it was scored at one alone; a column per group."""
     columns = [Column("Variant"), Column("Stage"), *(Column(group.label, "number") for group in groups)]
     rows, records = [], []
     for variant in numbers.variants:
         label = Shown(variant.label, anchor=to_anchor("lineage", variant.variant_key))
-        for stage in numbers.stages():
+        for stage in numbers.stages_of(variant.variant_key):
             row = [label, Shown(STAGES[stage], tone="muted")]
             for group in groups:
                 found = numbers.estimate(variant.variant_key, stage, group)

@@ -3,12 +3,15 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from mixlab.config.analysis import BenchmarkGroup
+from mixlab.report.numbers import load_numbers
 from mixlab.report.page import write_report
+from mixlab.report.scores import build_judge_table, build_main_table
 from mixlab.report.terminal import render_main_table
 
 JUDGE = "rule judge (not a language model)"
@@ -154,6 +157,16 @@ def test_a_group_that_was_not_run_says_so(tmp_path, settings, aggregate):
     write_report(settings.model_copy(update={"groups": groups}), aggregate, out)
     assert "| 混合 A | before SFT | not run | 80.0" in (out / "report.md").read_text(encoding="utf-8")
     assert "not run" in render_main_table(out)
+
+
+def test_a_point_that_is_scored_after_sft_alone_has_one_row_and_no_empty_one(settings, aggregate):
+    numbers = load_numbers(settings, aggregate)
+    key = numbers.variants[0].variant_key
+    fewer = tuple(cell for cell in numbers.cells if (cell.variant_key, cell.stage) != (key, "before_sft"))
+    tables = [build(replace(numbers, cells=fewer)) for build in (build_main_table, build_judge_table)]
+    stages = [{(record[-1], record[1]) for record in table.records} for table in tables]
+    assert stages == [{(key, "after_sft"), ("bb22", "before_sft"), ("bb22", "after_sft")}] * 2
+    assert all(record[5] is not None for table in tables for record in table.records)
 
 
 def test_figures_keep_text_as_text_and_number_labels_they_have_no_letters_for(report):
