@@ -32,17 +32,18 @@ rule pretrain:
         "logs/pretrain/{key}.log",
     wildcard_constraints:
         key=flow.pattern("pretrain"),
+    retries: flow.retries("pretrain")
     conda:
         "../envs/mixlab.yaml"
     threads: flow.threads("pretrain")
     resources:
+        **flow.accelerators("pretrain"),
         mem_mb=flow.memory_mib("pretrain"),
         runtime=flow.minutes("pretrain"),
-        gpu=flow.gpus("pretrain"),
     params:
         command=flow.command(RUN, "pretrain"),
     shell:
-        "{params.command} --key {wildcards.key} 2> {log}"
+        "exec {params.command} --key {wildcards.key} 2> {log}"
 
 
 rule ipt:
@@ -54,17 +55,18 @@ rule ipt:
         "logs/ipt/{key}.log",
     wildcard_constraints:
         key=flow.pattern("ipt"),
+    retries: flow.retries("ipt")
     conda:
         "../envs/mixlab.yaml"
     threads: flow.threads("ipt")
     resources:
+        **flow.accelerators("ipt"),
         mem_mb=flow.memory_mib("ipt"),
         runtime=flow.minutes("ipt"),
-        gpu=flow.gpus("ipt"),
     params:
         command=flow.command(RUN, "ipt"),
     shell:
-        "{params.command} --key {wildcards.key} 2> {log}"
+        "exec {params.command} --key {wildcards.key} 2> {log}"
 
 
 rule average:
@@ -97,14 +99,15 @@ rule sft:
         "logs/sft/{key}.log",
     wildcard_constraints:
         key=flow.pattern("sft"),
+    retries: flow.retries("sft")
     conda:
         "../envs/mixlab.yaml"
     threads: flow.threads("sft")
     resources:
+        **flow.accelerators("sft"),
         mem_mb=flow.memory_mib("sft"),
         runtime=flow.minutes("sft"),
-        gpu=flow.gpus("sft"),
     params:
         command=flow.command(RUN, "sft"),
     shell:
-        "{params.command} --key {wildcards.key} 2> {log}"
+        "exec {params.command} --key {wildcards.key} 2> {log}"

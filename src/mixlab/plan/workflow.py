@@ -166,6 +166,23 @@ class Flow:
         """GPUs of one job of a stage."""
         return self.machine.resources(stage).gpus
 
+    def accelerators(self, stage: str) -> dict[str, int | str]:
+        """GPUs and machines of one training job, as Snakemake's executor for Slurm knows them.
+
+        For several machines the job's own process calls srun (`mpi`), one task each.
+        """
+        resources = self.machine.resources(stage)
+        nodes = resources.launch.nodes
+        if nodes == 1:
+            return {"gpu": resources.gpus}
+        spread: dict[str, int | str] = {"mpi": "srun", "nodes": nodes, "tasks": nodes}
+        # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
+        return {**spread, "gres": f"gpu:{resources.gpus}", "tasks_per_gpu": 0} if resources.gpus else spread
+
+    def retries(self, stage: str) -> int:
+        """How often a training job that ended early is started again; it goes on from its newest state."""
+        return self.machine.resources(stage).retries
+
 
 def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
     """Plan the studies for a Snakemake run, write the plan file and announce it to the jobs of the run.

@@ -22,8 +22,8 @@ def main(path: Path) -> None:
     place = Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     level = logging.INFO if place.rank == 0 else logging.WARNING
     logging.basicConfig(format=f"%(asctime)s rank {place.rank} %(name)s: %(message)s", level=level)
-    # DeepSpeed 0.19 calls names that torch 2.13 has renamed, in every exchange.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    # DeepSpeed 0.19 and accelerate 1.15 use names that torch 2.13 has renamed, in every exchange.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         read_job(path).run(place)
     except UserError as error:

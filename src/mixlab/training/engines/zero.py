@@ -139,14 +139,14 @@ class ZeroEngine:
 
     def _begin_state(self) -> None:
         """Give every partition its state before the first step, so that it can be read and written at any time."""
-        third = self._stage == 3
-        flats = self._zero.fp32_partitioned_groups_flat if third else self._zero.single_partition_of_fp32_groups
-        for flat in flats:
+        # Stage 3, stages 1 and 2, and stage 1 in bfloat16 have each an optimizer of DeepSpeed's to themselves.
+        names = ("fp32_partitioned_groups_flat", "single_partition_of_fp32_groups", "fp32_groups_flat_partition")
+        for flat in next(getattr(self._zero, name) for name in names if hasattr(self._zero, name)):
             self._inner.state[flat] = {
                 "step": torch.zeros((), device=flat.device),
                 **{part: torch.zeros_like(flat) for part in _MEANS},
             }
-        if not third:
+        if self._stage != 3:
             self._zero._lazy_init_hp_params_optimizer_state()
 
     def _fill(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:

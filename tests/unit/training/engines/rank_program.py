@@ -37,7 +37,7 @@ def main(folder, asked):
         *(int(os.environ.get(name, one)) for name, one in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     )
     logging.basicConfig(level=logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    warnings.filterwarnings("ignore", category=FutureWarning)
     launch = {"device": "cpu", "processes_per_node": place.ranks} | asked.pop("launch", {})
     folder.mkdir(exist_ok=True)
     train(
