@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from mixlab.config.problems import DataError
-from mixlab.training.process import TERMINATED, Termination, watch_termination
+from mixlab.training.process import Termination, watch_termination
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def run_commands(what: str, commands: Sequence[Sequence[str]], around: Surroundi
             code, tail = _run(title, command, around, lock, termination)
             if termination.asked:
                 logger.warning("%s: asked to end, and ended; its state is in %s", title, kept)
-                raise SystemExit(TERMINATED)
+                raise SystemExit(termination.code)
             if code:
                 raise DataError(_render_failure(title, code, tail, kept))
             logger.info("%s is done after %.1f s", title, time.monotonic() - started)
