@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.tracking import TrackingSettings
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -44,6 +45,7 @@ class MachineSettings(Settings):
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="name of an endpoint -> how this machine reaches it"
     )
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="how training runs are watched")
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
     )

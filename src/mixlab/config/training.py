@@ -63,6 +63,27 @@ class SnapshotSettings(Settings):
     keep: int = Field(ge=1, le=1_000, description="how many; the members are last-00 (newest), last-01, ...")
 
 
+class SpikeSettings(Settings):
+    """When a loss is a spike, and what is done: it lies more than `deviations` x 1.4826 x MAD above the median.
+
+    Median and MAD (median distance from the median) are those of the last `window_steps` losses.
+    """
+
+    window_steps: int = Field(default=128, ge=8, le=100_000, description="losses a new one is compared with")
+    deviations: float = Field(default=10.0, gt=0, le=1e6, description="how far above the median a spike begins")
+    action: Literal["warn", "rollback"] = Field(
+        default="warn",
+        description="warn: say so and go on; rollback: go back before the spike and leave out the data around it",
+    )
+    skip_steps: int = Field(
+        default=1,
+        ge=1,
+        le=100_000,
+        description="rollback: steps whose windows are not learnt, the spike's being the last of them",
+    )
+    max_rollbacks: int = Field(default=3, ge=1, le=1_000, description="rollback: one more spike than these is an error")
+
+
 class TrainSettings(Settings):
     """One training run over a mixture; the same for pretrain, ipt and sft.
 
@@ -100,6 +121,7 @@ class TrainSettings(Settings):
         description="isolated: documents of a window do not see each other, positions begin anew in each; "
         "across: a window is read as one document",
     )
+    spikes: SpikeSettings | None = added(None, description="watch for spikes of the loss; absent: not")
 
     @model_validator(mode="after")
     def _sees_something(self) -> Self:

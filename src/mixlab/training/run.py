@@ -4,7 +4,9 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from mixlab.config.problems import DataError
@@ -22,11 +24,15 @@ from mixlab.training.process import (
     keep_freed_memory,
     watch_termination,
 )
+from mixlab.training.watching.faults import NotFiniteError, explain_not_finite, list_fault, trace
+from mixlab.training.watching.flops import step_flops
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
+from mixlab.training.watching.measures import Meter, find_devices
+from mixlab.training.watching.reactions import RolledBack, Spikes
+from mixlab.training.watching.validation import VALIDATION_FILE, HeldOut, Validation, name_cells
+from mixlab.training.watching.watch import Watch, Watching
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 5.0
 
 
 def train(
@@ -41,6 +47,8 @@ def train(
     threads: int,
     save_every_seconds: float = 300.0,
     save_every_steps: int | None = None,
+    watching: Watching | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
@@ -48,27 +56,33 @@ def train(
     windows are computed at a time; it changes rounding only. A state is saved in `resume` at most every
     `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any point goes on from its newest
     whole state, and on one process its result has the same bits as if it had never been killed. On SIGTERM the state
-    is saved and SystemExit(143) raised. Delete `resume` when `out` is published, not before.
-    Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
+    is saved and SystemExit(143) raised. Delete `resume` when `out` is published, not before. With `held_out`,
+    validation_loss.csv is written too; with spikes watched for, loss_spikes.csv.
+    Raises DataError when data and settings do not fit, or when a loss is not finite (naming step and data).
     """
     stream = Stream(len(windows), settings.global_batch_windows, settings.passes, settings.order, seed)
     snapshot_steps = find_snapshot_steps(settings, stream)
     keep_freed_memory()
     with deterministic_torch(threads), watch_termination() as termination:
-        model = open_model(start, seed)
-        _check_length(model, windows)
-        optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
-        trainee = Trainee(model, optimizers, TrainingLog())
-        folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshot_steps)
-        saving = Saving(folder, save_every_seconds, save_every_steps)
-        loop = Loop(settings, windows, stream, trainee, micro_batch)
-        _run_steps(loop, saving, set(snapshot_steps), termination)
+
+        def prepare() -> Run:
+            model = open_model(start, seed)
+            _check_length(model, windows)
+            optimizers = OptimizerSet(settings.optimizer, dict(named_weights(model)))
+            trainee = Trainee(model, optimizers, TrainingLog())
+            folder = ResumeFolder(resume, _digest_run(settings, seed, windows, start, model), snapshot_steps)
+            saving = Saving(folder, save_every_seconds, save_every_steps)
+            loop = Loop(settings, windows, stream, trainee, micro_batch)
+            validation = None if held_out is None else Validation(held_out, stream.steps, resume)
+            return Run(loop, saving, set(snapshot_steps), windows, watching or Watching(), validation)
+
+        run = _run_through(prepare, termination)
     out.mkdir(parents=True, exist_ok=True)
     if snapshot_steps:
-        folder.hand_over_snapshots(out)
+        run.saving.folder.hand_over_snapshots(out)
     else:
-        write_model(model, out)
-    trainee.log.write(out / LOG_FILE)
+        write_model(run.loop.trainee.model, out)
+    run.write_tables(out)
 
 
 class Saving:
@@ -91,48 +105,112 @@ class Saving:
         self._last = time.monotonic()
 
 
-def _run_steps(loop: Loop, saving: Saving, snapshot_steps: set[int], termination: Termination) -> None:
-    trainee, steps = loop.trainee, loop.stream.steps
-    first = saving.folder.load_newest(trainee) + 1
-    progress = Progress(steps, first, trainee.log.tokens)
-    for step in range(first, steps + 1):
-        loss = loop.step(step)
-        if step in snapshot_steps:
-            saving.folder.save_snapshot(trainee.model, step)
-        if termination.asked:
-            saving.save(trainee, step)
-            logger.warning("asked to end: state saved after step %d of %d", step, steps)
-            raise SystemExit(TERMINATED)
-        if step < steps and saving.is_due(step):
-            saving.save(trainee, step)
-        progress.report(step, trainee.log.tokens, loss)
-    if empty := trainee.log.empty_steps:
-        logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
-    if empty == steps:
-        raise DataError(
-            f"mixture: none of its windows has a token to learn (loss: {loop.settings.loss}); for "
-            "'response' answers must not lie behind the end of the window: raise sequence_tokens"
+class Run:
+    """One process of a run, from the newest state to the end."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        saving: Saving,
+        snapshot_steps: set[int],
+        windows: Windows,
+        watching: Watching,
+        validation: Validation | None,
+    ) -> None:
+        self.loop, self.saving = loop, saving
+        self._snapshot_steps = snapshot_steps
+        self._windows = windows
+        self._watching = watching
+        self._validation = validation
+        self._spikes = Spikes(loop.settings.spikes, saving.folder.folder, saving.folder.run_digest, watching.is_first)
+
+    def go(self, termination: Termination) -> None:
+        """Run every step that is left.
+
+        Raises RolledBack when the run has to go on from an older state, which another Run does.
+        """
+        done = self.saving.folder.load_newest(self.loop.trainee)
+        self._spikes.resume(self.loop.trainee.log.losses())
+        meter = Meter(
+            find_devices(peak_flops=self._watching.tracking.peak_flops), _count_flops(self.loop.trainee.model)
         )
+        watch = Watch(self._watching, meter, self.loop.stream.steps, done + 1)
+        try:
+            self._run_steps(done, watch, termination)
+        except BaseException:
+            watch.close(finished=False)
+            raise
+        watch.close(finished=True)
 
+    def _run_steps(self, done: int, watch: Watch, termination: Termination) -> None:
+        trainee, saving, steps = self.loop.trainee, self.saving, self.loop.stream.steps
+        if self._validation is not None:
+            self._validation.resume(done)
+        self._validate(done, watch)
+        for step in range(done + 1, steps + 1):
+            self._step(step, watch)
+            if step in self._snapshot_steps:
+                saving.folder.save_snapshot(trainee.model, step)
+            if termination.asked:
+                saving.save(trainee, step)
+                logger.warning("asked to end: state saved after step %d of %d", step, steps)
+                raise SystemExit(TERMINATED)
+            if step < steps and saving.is_due(step):
+                saving.save(trainee, step)
+            # last, since it may take long and a resumed run makes up for it
+            self._validate(step, watch)
+        if empty := trainee.log.empty_steps:
+            logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
+        if empty == steps:
+            raise DataError(
+                f"mixture: none of its windows has a token to learn (loss: {self.loop.settings.loss}); for "
+                "'response' answers must not lie behind the end of the window: raise sequence_tokens"
+            )
 
-class Progress:
-    """A line to the log every few seconds."""
-
-    def __init__(self, steps: int, first: int, tokens: int) -> None:
-        self._steps, self._first, self._first_tokens = steps, first, tokens
-        self._begin = self._last = time.monotonic()
-
-    def report(self, step: int, tokens: int, loss: float | None) -> None:
-        """Log step, loss, speed and the time left, when it is time to or the end."""
-        now = time.monotonic()
-        if now - self._last < PROGRESS_SECONDS and step < self._steps:
+    def _step(self, step: int, watch: Watch) -> None:
+        if step in self._spikes.skipped:
+            self.loop.skip(step)
             return
-        self._last = now
-        seconds = max(now - self._begin, 1e-9)
-        left_seconds = seconds / (step - self._first + 1) * (self._steps - step)
-        shown = "none" if loss is None else f"{loss:.4f}"
-        speed = (tokens - self._first_tokens) / seconds
-        logger.info("step %d/%d, loss %s, %.0f tokens/s, %.0f s left", step, self._steps, shown, speed, left_seconds)
+        try:
+            report = self.loop.step(step)
+        except NotFiniteError as error:
+            origins, folder = trace(self._windows, error.report.windows), self.saving.folder
+            watch.note("not_finite", list_fault(error.report, origins))
+            rate = self.loop.trainee.optimizers.rate
+            raise explain_not_finite(error.report, origins, rate, folder.newest(), watch.metrics) from None
+        watch.step(report)
+        self._spikes.look(report, watch, self.saving.folder.drop_after)
+
+    def _validate(self, step: int, watch: Watch) -> None:
+        if self._validation is not None and self._validation.is_due(step):
+            watch.validation(step, name_cells(self.loop.validate(self._validation, step)))
+
+    def write_tables(self, out: Path) -> None:
+        """Write what is known of every step."""
+        log = self.loop.trainee.log
+        log.write(out / LOG_FILE)
+        self._spikes.write(out, log.losses())
+        if self._validation is not None:
+            self._validation.write(out / VALIDATION_FILE)
+
+
+def _run_through(prepare: Callable[[], Run], termination: Termination) -> Run:
+    """Run to the end, from the newest state again after each rollback."""
+    while True:
+        run = prepare()
+        try:
+            run.go(termination)
+        except RolledBack as error:
+            logger.warning("%s", error)
+        else:
+            return run
+
+
+def _count_flops(model: Llama) -> Callable[[int, int], int]:
+    shape = model.shape
+    looked_up = 0 if shape.tie_embeddings else shape.vocab_size * shape.hidden_size
+    parameters = sum(weight.numel() for weight in named_weights(model).values()) - looked_up
+    return partial(step_flops, parameters, shape.layers, shape.heads * shape.head_size)
 
 
 def find_snapshot_steps(settings: TrainSettings, stream: Stream) -> list[int]:

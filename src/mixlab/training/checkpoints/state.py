@@ -45,7 +45,7 @@ class ResumeFolder:
 
     def __init__(self, folder: Path, run_digest: str, snapshot_steps: Iterable[int]) -> None:
         self.folder = folder
-        self._run_digest = run_digest
+        self.run_digest = run_digest
         self._snapshot_steps = sorted(snapshot_steps)
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial(folder)
@@ -58,7 +58,7 @@ class ResumeFolder:
             write_tensors(weights, folder / WEIGHTS_FILE)
             write_tensors(trainee.optimizers.state(), folder / _OPTIMIZER_FILE)
             trainee.log.write(folder / LOG_FILE)
-            progress = {"run": self._run_digest, "step": step}
+            progress = {"run": self.run_digest, "step": step}
             (folder / _PROGRESS_FILE).write_text(json.dumps(progress, sort_keys=True), encoding="utf-8")
 
         write_sealed(self._state(step), fill)
@@ -84,6 +84,16 @@ class ResumeFolder:
             shutil.rmtree(state)
         return 0
 
+    def newest(self) -> Path | None:
+        """The newest whole state of this run, or None."""
+        return next((self._state(step) for step in self._steps() if self._find_fault(step) is None), None)
+
+    def drop_after(self, step: int) -> None:
+        """Remove the states after `step`, so that the run goes on from one before."""
+        for later in self._steps():
+            if later > step:
+                shutil.rmtree(self._state(later))
+
     def save_snapshot(self, model: Llama, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
         write_sealed(self._snapshot(step), lambda folder: write_model(model, folder))
@@ -105,7 +115,7 @@ class ResumeFolder:
         if fault := find_fault(state):
             return fault
         progress = json.loads((state / _PROGRESS_FILE).read_text(encoding="utf-8"))
-        if progress["run"] != self._run_digest:
+        if progress["run"] != self.run_digest:
             return "it belongs to a run with other settings or data"
         for needed in self._snapshot_steps:
             if needed <= step and (fault := find_fault(self._snapshot(needed))):

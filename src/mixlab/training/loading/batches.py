@@ -96,11 +96,12 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class GlobalBatch:
-    """All windows of one optimizer step."""
+    """All windows of one optimizer step; `squared_tokens` is the sum over what attention sees as one document."""
 
     micro: list[MicroBatch]
     tokens: int
     targets: int
+    squared_tokens: int
 
 
 def load_batch(
@@ -128,7 +129,13 @@ def load_batch(
     parts = [read[first : first + micro_batch] for first in range(0, len(read), micro_batch)]
     micro = [_pad(part, loss, document_attention) for part in parts]
     tokens = sum(len(window.tokens_T) for window in read)
-    return GlobalBatch(micro, tokens, sum(len(part.targets_N) for part in micro))
+    squared_tokens = sum(_squared_tokens(window, document_attention) for window in read)
+    return GlobalBatch(micro, tokens, sum(len(part.targets_N) for part in micro), squared_tokens)
+
+
+def _squared_tokens(window: Window, attention: DocumentAttention) -> int:
+    lengths = window.segment_lengths if attention == "isolated" else [len(window.tokens_T)]
+    return sum(length * length for length in lengths)
 
 
 def _pad(windows: Sequence[Window], loss: Loss, attention: DocumentAttention) -> MicroBatch:
