@@ -22,6 +22,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
+from mixlab.plan.checks_validation import check_validation
 from mixlab.plan.sources_lock import LockedSource
 
 
@@ -48,6 +49,14 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         (lambda: _check_base_models(study, read), ("base_models", "tokenizers", "sources")),
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: check_repeated(study, lock), ("sources", "base_models", "variants", "sft", "pools")),
+        (
+            lambda: check_validation(study, read, lock),
+            ("sources", "pools", "base_models", "variants", "ipt", "sft"),
+        ),
+        (
+            lambda: check_validation(study, read, lock),
+            ("sources", "pools", "base_models", "variants", "ipt", "sft"),
+        ),
         (lambda: _check_order(study, read), ("report", "variants")),
         (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: _check_sft(study, read, models), ("sft", "base_models", "sources", "seeds")),

@@ -60,12 +60,17 @@ class Expansion:
             "pretrain",
             base_model=name,
         )
+        validation, beside, more = self.data.validation(
+            config.validation, config.tokenizer, config.sequence_tokens, config.layout
+        )
         spec = self.data.once(
             f"pretrain {name}",
-            lambda: specs.PretrainSpec(model=config.model, training=config.training, pretrain_seed=seed),
+            lambda: specs.PretrainSpec(
+                model=config.model, training=config.training, pretrain_seed=seed, validation=validation
+            ),
         )
         parents = {"mixture": (mixture.key,), "tokenizer": (self.data.tokenizer(config.tokenizer).key,)}
-        return self.plan.add(spec, parents, label, reads)
+        return self.plan.add(spec, parents | beside, label, reads | more)
 
     def models(self) -> Iterator[Tested]:
         """Add every model the study evaluates, before and after SFT."""
@@ -121,9 +126,15 @@ class Expansion:
     def _averaged(self, run: "Run", seed: int, where: str) -> Node:
         seen, shifted = run.seen, self.study.shifted(seed)
         name = f"{run.base_name} {seed}"
-        spec = self.data.once(f"ipt {name}", lambda: specs.IptSpec(training=seen.ipt.training, ipt_seed=shifted))
-        parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,)}
-        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), run.reads)
+        tokenizer = self.study.base_models[run.base_name].tokenizer
+        validation, beside, more = self.data.validation(
+            seen.ipt.validation, tokenizer, seen.ipt.sequence_tokens, seen.ipt.layout
+        )
+        make = partial(specs.IptSpec, training=seen.ipt.training, ipt_seed=shifted, validation=validation)
+        parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,), **beside}
+        ipt = self.plan.add(
+            self.data.once(f"ipt {name}", make), parents, self.data.label(where, "ipt"), {**run.reads, **more}
+        )
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))
         return self.plan.add(spec, {"snapshots": members}, self.data.label(where, "average"))
@@ -133,12 +144,16 @@ class Expansion:
         if config is None:
             return
         mixture, reads = self._sft_mixture(config, base_name)
+        tokenizer = self.study.base_models[base_name].tokenizer
+        validation, beside, more = self.data.validation(
+            config.validation, tokenizer, config.sequence_tokens, "one_per_window"
+        )
         for seed in self.study.seeds.sft_seed:
             shifted = self.study.shifted(seed)
-            make = partial(specs.SftSpec, training=config.training, sft_seed=shifted)
-            parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
+            make = partial(specs.SftSpec, training=config.training, sft_seed=shifted, validation=validation)
+            parents = {"model": (average.model.key,), "mixture": (mixture.key,), **beside}
             label = self.data.label(where, f"sft_seed {seed}", "sft")
-            yield seed, self.plan.add(self.data.once(f"sft {base_name} {seed}", make), parents, label, reads)
+            yield seed, self.plan.add(self.data.once(f"sft {base_name} {seed}", make), parents, label, reads | more)
 
     def _sft_mixture(self, config: SftConfig, base_name: str) -> tuple[Node, dict[str, tuple[str, ...]]]:
         """Add the dialogues that a base model's descendants are tuned on; a seed orders them, it draws no others."""

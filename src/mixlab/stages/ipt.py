@@ -7,6 +7,6 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture
 
 
-def run(spec: IptSpec, inputs: Inputs, out: Path) -> None:
+def run(spec: IptSpec, inputs: Inputs, out: Path) -> dict[str, str]:
     """Go on training the base model on raw and instruction data, and keep the last snapshots."""
-    train_on_mixture(spec.training, spec.ipt_seed, inputs.one("base_model"), inputs, out)
+    return train_on_mixture(spec.training, spec.validation, spec.ipt_seed, inputs.one("base_model"), inputs, out)

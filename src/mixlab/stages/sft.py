@@ -7,6 +7,6 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.training import train_on_mixture
 
 
-def run(spec: SftSpec, inputs: Inputs, out: Path) -> None:
+def run(spec: SftSpec, inputs: Inputs, out: Path) -> dict[str, str]:
     """Fine-tune a model on dialogues."""
-    train_on_mixture(spec.training, spec.sft_seed, inputs.one("model"), inputs, out)
+    return train_on_mixture(spec.training, spec.validation, spec.sft_seed, inputs.one("model"), inputs, out)
