@@ -177,7 +177,13 @@ EVERY_ROLE = """\
 extends: micro.yaml
 filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
-sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
+sources:
+  math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}
+  held_out: {kind: instruction, language: en, category: math, licence: CC0-1.0, origin: {type: generator,
+    name: invented_world, size: 9, options: {language: en, category: math, world_seed: 5}}}
+base_models: {tiny: {validation: &validation {sources: [held_out], every_steps: 5}}}
+ipt: {validation: *validation}
+sft: {validation: *validation}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 
