@@ -10,7 +10,6 @@ from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.tracking import TrackingSettings, WandbSettings
 
 TENSORBOARD_FOLDER = "tensorboard"
-WANDB_FOLDER = "wandb"
 
 
 class Tracker(Protocol):
@@ -33,7 +32,7 @@ def open_trackers(settings: TrackingSettings, folder: Path, name: str, label: st
     if settings.tensorboard:
         trackers.append(TensorBoard(folder / TENSORBOARD_FOLDER / name, first_step))
     if settings.wandb is not None:
-        trackers.append(WeightsAndBiases(settings.wandb, folder / WANDB_FOLDER, name, label))
+        trackers.append(WeightsAndBiases(settings.wandb, folder, name, label))
     return trackers
 
 
@@ -73,7 +72,7 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """One run of W&B, whose id is stage and key, so that a restart goes on with it.
+    """One run of W&B, in its own folder `wandb` below `folder`; its id is stage and key, so that a restart goes on.
 
     Raises ConfigError when W&B refuses, as it does online without a login.
     """
@@ -90,7 +89,7 @@ class WeightsAndBiases:
                 id=name.replace("/", "-"),
                 name=label or name,
                 resume="allow",
-                # Neither code nor console nor git of this machine leaves it.
+                # Code, console and git stay here; W&B adds the list of packages and the load of the machine by itself.
                 settings=library.Settings(disable_code=True, disable_git=True, console="off"),
             )
         except library.Error as error:

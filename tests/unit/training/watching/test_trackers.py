@@ -63,7 +63,7 @@ def test_wandb_is_offline_unless_asked_and_goes_on_with_the_run_of_the_same_key(
     assert started["mode"] == "offline"
     assert (started["project"], started["entity"], started["name"]) == ("mixtures", None, "demo/even")
     assert (started["id"], started["resume"]) == ("ipt-0123", "allow")
-    assert started["dir"] == str(tmp_path / "wandb")
+    assert started["dir"] == str(tmp_path)
     assert started["settings"] == {"disable_code": True, "disable_git": True, "console": "off"}
     assert "config" not in started
     assert fake.metrics == [("step", None), ("*", "step")]
