@@ -190,11 +190,22 @@ EVERY_ROLE = """\
 extends: micro.yaml
 filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
-sources: {math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}}
+sources:
+  math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}
+  held_out: {kind: instruction, language: en, category: math, licence: CC0-1.0, origin: {type: generator,
+    name: invented_world, size: 9, options: {language: en, category: math, world_seed: 5}}}
 average: {delta_scale: 1/2}
-ipt: {training: {trainer: &other {type: external, name: other, version: "1", export: windows}}}
-sft: {training: {trainer: *other}}
-base_models: {read: {type: hub, id: acme/model, tokenizer: bpe}}
+base_models:
+  tiny: {validation: &validation {sources: [held_out], every_steps: 5}}
+  read:
+    type: hub
+    id: acme/model
+    tokenizer: bpe
+    overrides:
+      ipt: {validation: null, training: {trainer: &other {type: external, name: other, version: "1", export: windows}}}
+      sft: {validation: null, training: {trainer: *other}}
+ipt: {validation: *validation}
+sft: {validation: *validation}
 effects: []
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""

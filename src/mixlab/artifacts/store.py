@@ -42,6 +42,11 @@ class Store:
         """Tombstones, `discarded/<stage>/<key>.json`, committed to git."""
         return self.root / "discarded"
 
+    @property
+    def metrics(self) -> Path:
+        """What training runs measured of themselves, `metrics/<stage>/<key>.jsonl`; no result, never tracked."""
+        return self.root / "metrics"
+
     def folder(self, stage: str, key: str) -> Path:
         """Where an artifact is, or would be."""
         return self.artifacts / stage / key

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mixlab.config.base import Settings, require_one
+from mixlab.config.held_out import ValidationConfig
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
 from mixlab.config.origins import Commit, Digest, PathBelow
@@ -47,6 +48,9 @@ class ScratchModelConfig(_BaseModel):
     training: TrainSettings = Field(description="optimizer, schedule, batch")
     layout: Layout = Field(default="packed", description=LAYOUT)
     pretrain_seed: int = Field(default=1, ge=0, description="seed of the first weights and of the order")
+    validation: ValidationConfig | None = Field(
+        default=None, description="loss on held-out sources during training; absent: none"
+    )
 
     @model_validator(mode="after")
     def _has_one_architecture(self) -> Self:

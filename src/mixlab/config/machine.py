@@ -11,6 +11,7 @@ from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
+from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
 
 SYSCONFIG = "sysconfig:"
@@ -66,6 +67,7 @@ class MachineSettings(Settings):
     trainers: dict[str, TrainerCommands] = Field(
         default_factory=dict, description="name of a trainer that is not ours -> how this machine runs it"
     )
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="how training runs are watched")
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
     )

@@ -13,6 +13,7 @@ from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.filters import ContaminationConfig, FilterConfig
 from mixlab.config.generation import EngineSettings
+from mixlab.config.held_out import ValidationConfig
 from mixlab.config.judging import JudgeConfig
 from mixlab.config.labelling import LabellerConfig
 from mixlab.config.licences import LicencePolicy
@@ -46,6 +47,9 @@ class IptConfig(Settings):
     sequence_tokens: int = Field(gt=1, description="tokens in a window")
     layout: Layout = Field(default="packed", description=LAYOUT)
     training: TrainSettings = Field(description="optimizer, schedule, batch, snapshots")
+    validation: ValidationConfig | None = Field(
+        default=None, description="loss on held-out sources during training; absent: none"
+    )
 
 
 class SftOther(Settings):
@@ -71,6 +75,10 @@ class SftConfig(Settings):
     )
     others: dict[Label, SftOther] = Field(
         default_factory=dict, description="further ways of fine-tuning beside this one, such as with LoRA, by name"
+    )
+
+    validation: ValidationConfig | None = Field(
+        default=None, description="loss on held-out sources during training; absent: none"
     )
 
     def trainings(self, variant: str) -> dict[str, TrainSettings]:
@@ -235,6 +243,7 @@ class Study(Settings):
         """
         expansion = self.expansion()
         mixed = {name for mixture in self._mixtures() for name in mixture.names()}
+        mixed |= {name for validation in self.validations() for name in validation.sources}
         named = {part for name in mixed for part in expansion.get(name, (name,))}
         named |= {name for tokenizer in self.tokenizers.values() for name in tokenizer.source_names()}
         used = {name.partition("/")[0] for name in named} | {use.data for use in self.benchmarks.values()}
@@ -245,7 +254,15 @@ class Study(Settings):
     def used_pools(self) -> frozenset[str]:
         """Name the pools that a mixture names, among its sources or in the shares of its raw part, and those within."""
         named = {name for mixture in self._mixtures() for name in mixture.all_names()}
+        named |= {name for validation in self.validations() for name in validation.sources}
         return frozenset(pool for name in named for pool in reach_pools(name, self.pools))
+
+    def validations(self) -> list[ValidationConfig]:
+        """Every validation of the study, as its base models see it."""
+        found = [model.validation for model in self._from_scratch()]
+        for view in (self, *(self.seen_by(name) for name in self.base_models)):
+            found += [view.ipt.validation, view.sft.validation if view.sft is not None else None]
+        return [one for one in found if one is not None]
 
     def _mixtures(self) -> list[MixtureConfig]:
         """Every mixture of the study, as its base models see it."""

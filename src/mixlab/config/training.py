@@ -135,6 +135,27 @@ class LoraSettings(Settings):
         return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
 
 
+class SpikeSettings(Settings):
+    """When a loss is a spike, and what is done: it lies more than `deviations` x 1.4826 x MAD above the median.
+
+    Median and MAD (median distance from the median) are those of the last `window_steps` losses.
+    """
+
+    window_steps: int = Field(default=128, ge=8, le=100_000, description="losses a new one is compared with")
+    deviations: float = Field(default=10.0, gt=0, le=1e6, description="how far above the median a spike begins")
+    action: Literal["warn", "rollback"] = Field(
+        default="warn",
+        description="warn: say so and go on; rollback: go back before the spike and leave out the data around it",
+    )
+    skip_steps: int = Field(
+        default=1,
+        ge=1,
+        le=100_000,
+        description="rollback: steps whose windows are not learnt, the spike's being the last of them",
+    )
+    max_rollbacks: int = Field(default=3, ge=1, le=1_000, description="rollback: one more spike than these is an error")
+
+
 class TrainSettings(Settings):
     """One training run over a mixture; the same for pretrain, ipt and sft.
 
@@ -194,6 +215,7 @@ class TrainSettings(Settings):
         lt=1,
         description="chance that a number is left out of what attention or feed-forward adds to the residual stream",
     )
+    spikes: SpikeSettings | None = added(None, description="watch for spikes of the loss; absent: not")
 
     @model_validator(mode="after")
     def _sees_something(self) -> Self:
@@ -211,6 +233,8 @@ class TrainSettings(Settings):
             raise ValueError("keep_epochs and snapshots: a run keeps one or the other; remove one of them")
         if self.keep_epochs and self.trainer is not None:
             raise ValueError("keep_epochs: a trainer that is not ours hands over its last model alone; remove it")
+        if self.spikes is not None and self.trainer is not None:
+            raise ValueError("spikes: the loss of a trainer that is not ours is not watched; remove it")
         if self.keep_epochs and self.steps is None and self.passes <= 1:
             raise ValueError(f"keep_epochs: with passes {self.passes} there is no pass before the last to keep")
         return self

@@ -24,6 +24,7 @@ from mixlab.plan.checks_data import (
 )
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
+from mixlab.plan.checks_validation import check_validation
 from mixlab.plan.sources_lock import LOCK, LockedSource
 
 
@@ -53,6 +54,10 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         ),
         (lambda: _check_variants(study, read), ("variants", "base_models", "sources")),
         (lambda: check_repeated(study, lock), ("sources", "base_models", "variants", "sft", "pools")),
+        (
+            lambda: check_validation(study, read, lock),
+            ("sources", "pools", "base_models", "variants", "ipt", "sft"),
+        ),
         (lambda: _check_order(study, read), ("report", "variants")),
         (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),

@@ -184,17 +184,21 @@ def check_mixture(study: Study, read: StudyFile, path: Path, mixture: MixtureCon
             yield path, message
 
 
-def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
-    """Look whether a mixture names the same records under two names: they would be counted, and drawn, twice."""
+def list_repeated(study: Study, lock: Mapping[str, LockedSource]) -> list[tuple[str, str]]:
+    """Pair sources that have records in common and keep them."""
     settled = dict(sorted(_settle(study, lock)))
     beside = _beside(_chains(study))
-    repeated = [
+    return [
         (name, same)
         for name, same in find_repeated(settled)
         # one that is compared with the other has lost what they share, and all of it when nothing else tells them apart
         if settled[name].origin == settled[same].origin
         or not (same in beside.get(name, ()) or name in beside.get(same, ()))
     ]
+
+
+def list_drawn(study: Study) -> list[tuple[Path, set[str]]]:
+    """Every mixture's place in the study, and the sources that have a share in it."""
     mixtures: list[tuple[Path, MixtureConfig]] = [
         *(
             (("base_models", name, "mixture"), one.mixture)
@@ -204,8 +208,13 @@ def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
         *((("variants", label), one) for label, one in study.variants.items()),
         *([(("sft", "mixture"), study.sft.mixture)] if study.sft is not None else []),
     ]
-    for path, mixture in mixtures:
-        drawn = _drawn_sources(study, mixture)
+    return [(path, _drawn_sources(study, mixture)) for path, mixture in mixtures]
+
+
+def check_repeated(study: Study, lock: Mapping[str, LockedSource]) -> Found:
+    """Look whether a mixture names the same records under two names: they would be counted, and drawn, twice."""
+    repeated = list_repeated(study, lock)
+    for path, drawn in list_drawn(study):
         for name, same in repeated:
             if name in drawn and same in drawn:
                 cure = "name one of them, or let each `select` what the other does not"

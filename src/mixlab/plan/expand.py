@@ -68,12 +68,17 @@ class Expansion:
             "pretrain",
             base_model=name,
         )
+        validation, beside, more = self.data.validation(
+            config.validation, config.tokenizer, config.sequence_tokens, config.layout
+        )
         spec = self.data.once(
             f"pretrain {name}",
-            lambda: specs.PretrainSpec(model=model, training=config.training, pretrain_seed=seed),
+            lambda: specs.PretrainSpec(
+                model=model, training=config.training, pretrain_seed=seed, validation=validation
+            ),
         )
         parents = {"mixture": (mixture.key,), "tokenizer": (self.data.tokenizer(config.tokenizer).key,)}
-        return self.plan.add(spec, parents, label, reads)
+        return self.plan.add(spec, parents | beside, label, reads | more)
 
     def _add_read_model(self, name: str, config: FilesModelConfig | HubModelConfig) -> Node:
         settings = settle_base_model(config, self.data.lock[f"{BASE_MODEL}{name}"])
@@ -132,10 +137,14 @@ class Expansion:
     def _averaged(self, run: "Run", seed: int, where: str) -> Node:
         seen, shifted = run.seen, self.study.shifted(seed)
         name = f"{run.base_name} {seed}"
-        spec = self.data.once(f"ipt {name}", lambda: specs.IptSpec(training=seen.ipt.training, ipt_seed=shifted))
-        parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,)}
-        reads = self._reads(seen.ipt.training, run.base_name, run.reads)
-        ipt = self.plan.add(spec, parents, self.data.label(where, "ipt"), reads)
+        tokenizer = self.study.base_models[run.base_name].tokenizer
+        validation, beside, more = self.data.validation(
+            seen.ipt.validation, tokenizer, seen.ipt.sequence_tokens, seen.ipt.layout
+        )
+        make = partial(specs.IptSpec, training=seen.ipt.training, ipt_seed=shifted, validation=validation)
+        parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,), **beside}
+        reads = {**self._reads(seen.ipt.training, run.base_name, run.reads), **more}
+        ipt = self.plan.add(self.data.once(f"ipt {name}", make), parents, self.data.label(where, "ipt"), reads)
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))
         base = {"base_model": (run.base.key,)} if seen.average.delta_scale is not None else {}
@@ -147,13 +156,19 @@ class Expansion:
         if config is None:
             return
         mixture, behind = self._sft_mixture(config, base_name)
-        parents = {"model": (average.model.key,), "mixture": (mixture.key,)}
+        tokenizer = self.study.base_models[base_name].tokenizer
+        validation, beside, more = self.data.validation(
+            config.validation, tokenizer, config.sequence_tokens, config.layout
+        )
+        parents = {"model": (average.model.key,), "mixture": (mixture.key,), **beside}
         for name, training in config.trainings(variant).items():
             for seed in self.study.seeds.sft_seed:
-                make = partial(specs.SftSpec, training=training, sft_seed=self.study.shifted(seed))
+                make = partial(
+                    specs.SftSpec, training=training, sft_seed=self.study.shifted(seed), validation=validation
+                )
                 spec = self.data.once(f"sft {base_name} {seed} {name}", make)
                 at = self.data.label(where, *filter(None, [name]), f"sft_seed {seed}")
-                node = self.plan.add(spec, parents, f"{at}/sft", self._reads(training, base_name, behind))
+                node = self.plan.add(spec, parents, f"{at}/sft", {**self._reads(training, base_name, behind), **more})
                 tuned = replace(average, model=node, sft_seed=seed, where=at)
                 yield _as_point(tuned, training, name) if name else tuned
                 for epoch in range(1, (training.kept_epochs or 0) + 1 if config.evaluate_epochs else 1):

@@ -15,6 +15,7 @@ from mixlab.config.filters import (
     NearDuplicatesConfig,
     settle_against,
 )
+from mixlab.config.held_out import Cell, ValidationConfig, ValidationSettings
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.sources import GeneratorOrigin, SourceConfig, SourceSettings
 from mixlab.config.study import Study
@@ -228,11 +229,35 @@ class DataExpansion:
         self.mixtures.append(UsedMixture(node, label, purpose, tokenizer, tuple(names), variant, base_model))
         return node, {"packs": packs, "stores": stores}
 
+    def validation(
+        self, config: ValidationConfig | None, tokenizer: str, sequence_tokens: int, layout: Layout
+    ) -> tuple[ValidationSettings | None, dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+        """Add the packs of held-out sources; return what a spec says of them, and the parents and reads it adds.
+
+        The packs are put in the order of their keys, so that no name is part of the run's identity.
+        """
+        if config is None:
+            return None, {}, {}
+        expansion = self.study.expansion()
+        parts = sorted({part for name in config.sources for part in expansion[name]})
+        made = {part: self.pack(part, tokenizer, sequence_tokens, layout) for part in parts}
+        names = sorted(parts, key=lambda part: (made[part][0].key, part))
+        cells = tuple(_name_cell(self.parts[one]) for one in names)
+        settings = ValidationSettings(every_steps=config.every_steps, windows=config.windows, cells=cells)
+        parents = {"validation": tuple(made[part][0].key for part in names)}
+        return settings, parents, {"validation_stores": tuple(made[part][1].key for part in names)}
+
     def once(self, name: str, make: Callable[[], specs.Spec]) -> specs.Spec:
         """Return the spec that `make` made the first time `name` was asked for."""
         if name not in self._specs:
             self._specs[name] = make()
         return self._specs[name]
+
+
+def _name_cell(part: SourceConfig) -> Cell:
+    if part.language is None:
+        raise ValueError(f"a source of kind {part.kind} without a language has no cell")
+    return Cell(language=part.language, category=part.category or "raw")
 
 
 def settle_source(study: Study, name: str, lock: Mapping[str, LockedSource]) -> SourceSettings:

@@ -5,12 +5,13 @@
 
 from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, ReportSettings
 from mixlab.config.averaging import AveragingSettings
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 from mixlab.config.base_models import BaseModelSettings
 from mixlab.config.benchmarks import ScorerSettings
 from mixlab.config.counts import CountsSettings
 from mixlab.config.filters import ContaminationSettings, FilterSettings
 from mixlab.config.generation import EngineSettings, PromptSettings
+from mixlab.config.held_out import ValidationSettings
 from mixlab.config.judging import JudgeSettings
 from mixlab.config.labelling import LabelSettings
 from mixlab.config.mixtures import MixtureSettings
@@ -112,6 +113,7 @@ class PretrainSpec(Spec):
     model: ModelSettings
     training: TrainSettings
     pretrain_seed: int
+    validation: ValidationSettings | None = added(None)
 
 
 class IptSpec(Spec):
@@ -119,6 +121,7 @@ class IptSpec(Spec):
 
     training: TrainSettings
     ipt_seed: int
+    validation: ValidationSettings | None = added(None)
 
 
 class AverageSpec(Spec):
@@ -132,6 +135,7 @@ class SftSpec(Spec):
 
     training: TrainSettings
     sft_seed: int
+    validation: ValidationSettings | None = added(None)
 
 
 class GenerateSpec(Spec):

@@ -124,6 +124,7 @@ def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, sessi
         threads,
         session,
         partial(_read_facts, store),
+        store.metrics,
     )
 
 

@@ -10,4 +10,4 @@ from mixlab.stages.training import train_on_mixture
 
 def run(spec: IptSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Go on training the base model on raw and instruction data, and keep the last snapshots."""
-    return train_on_mixture(spec.training, spec.ipt_seed, inputs.one("base_model"), inputs, out)
+    return train_on_mixture(spec.training, spec.validation, spec.ipt_seed, inputs.one("base_model"), inputs, out)

@@ -29,7 +29,9 @@ class Session:
 class Inputs:
     """Inputs of one artifact by role, parents and reads alike, in the order the spec gives meaning to.
 
-    `facts_of` tells what the hosts of a node said of each run that made it, as its provenance here records.
+    `facts_of` tells what the hosts of a node said of each run that made it, as its provenance here records. `metrics`
+    is the folder where a run says what it measures of itself while it goes on: it outlives the run and is no part of
+    the artifact; None: nowhere.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Inputs:
     threads: int
     session: Session
     facts_of: Callable[[Node], Sequence[Mapping[str, str]]] = lambda node: ()
+    metrics: Path | None = None
 
     def all(self, role: str) -> tuple[Path, ...]:
         """Folders of a role."""

@@ -13,4 +13,6 @@ from mixlab.training.models.weights import NewModel
 def run(spec: PretrainSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Train a model from scratch; its vocabulary is its tokenizer's."""
     vocab_size = read_vocabulary(inputs.one("tokenizer")).size
-    return train_on_mixture(spec.training, spec.pretrain_seed, NewModel(spec.model, vocab_size), inputs, out)
+    return train_on_mixture(
+        spec.training, spec.validation, spec.pretrain_seed, NewModel(spec.model, vocab_size), inputs, out
+    )

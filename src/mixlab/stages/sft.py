@@ -10,4 +10,4 @@ from mixlab.stages.training import train_on_mixture
 
 def run(spec: SftSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Fine-tune a model on dialogues."""
-    return train_on_mixture(spec.training, spec.sft_seed, inputs.one("model"), inputs, out)
+    return train_on_mixture(spec.training, spec.validation, spec.sft_seed, inputs.one("model"), inputs, out)

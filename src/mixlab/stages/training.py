@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from mixlab.config.held_out import ValidationSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
@@ -18,14 +19,20 @@ from mixlab.training.launching.failures import find_first_failure, raise_failure
 from mixlab.training.launching.job import RankJob
 from mixlab.training.launching.processes import Children, check_codes, find_ending, find_port
 from mixlab.training.models.weights import NewModel
+from mixlab.training.watching.metrics import read_facts
 
 _ATTEMPT = "ranks-"
 
 
 def train_on_mixture(
-    settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path
+    settings: TrainSettings,
+    validation: ValidationSettings | None,
+    seed: int,
+    start: NewModel | Path,
+    inputs: Inputs,
+    out: Path,
 ) -> Mapping[str, str]:
-    """Train `start` on the mixture of a node as the machine's settings say; returns what computed, for provenance."""
+    """Train `start` on the mixture of a node as the machine's settings say; return facts of the run."""
     if settings.trainer is not None:
         # exports, configuration and tokenizers, which our own trainer has no use for
         from mixlab.stages.external import train_outside
@@ -37,8 +44,8 @@ def train_on_mixture(
         seed=seed,
         start=start.resolve() if isinstance(start, Path) else start,
         mixture=inputs.one("mixture").resolve(),
-        packs=tuple(path.resolve() for path in inputs.all("packs")),
-        stores=tuple(path.resolve() for path in inputs.all("stores")),
+        packs=_resolve(inputs, "packs"),
+        stores=_resolve(inputs, "stores"),
         out=out.resolve(),
         resume=inputs.resume.resolve(),
         micro_batch=inputs.machine.micro_batch_windows,
@@ -47,12 +54,24 @@ def train_on_mixture(
         kernels=inputs.machine.kernels,
         launch=launch,
         overlay=read_overlay(Path(launch.deepspeed_config)) if launch.deepspeed_config else {},
+        metrics=inputs.metrics.resolve() if inputs.metrics is not None else None,
+        name=f"{inputs.node.stage}/{inputs.node.key}",
+        label=inputs.node.label,
+        tracking=inputs.machine.tracking,
+        validation=validation,
+        validation_packs=_resolve(inputs, "validation") if validation is not None else (),
+        validation_stores=_resolve(inputs, "validation_stores") if validation is not None else (),
     )
     if launch.ranks == 1 and not launch.shards:
         job.run(ALONE)
     else:
         run_job(job)
-    return {"device": launch.device, "parallelism": launch.parallelism, "ranks": str(launch.ranks)}
+    seen = read_facts(job.watching.metrics) if job.watching.metrics is not None else {}
+    return {"parallelism": launch.parallelism, "ranks": str(launch.ranks), **seen}
+
+
+def _resolve(inputs: Inputs, role: str) -> tuple[Path, ...]:
+    return tuple(path.resolve() for path in inputs.all(role))
 
 
 def _decide_launch(inputs: Inputs) -> LaunchSettings:

@@ -2,21 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.state import Trainee
 from mixlab.training.engines.memory import explain_exhaustion
-from mixlab.training.loading.batches import GlobalBatch, Stream, Windows, load_batch, split_evenly
+from mixlab.training.loading.batches import GlobalBatch, MicroBatch, Stream, Windows, load_batch, split_evenly
 from mixlab.training.models.dropout import seed_dropout, set_dropout
 from mixlab.training.optimization.schedule import rate_ratio
 from mixlab.training.steps import StepReport
-
-Watcher = Callable[[StepReport], None]
-"""Is told of each step on every rank, with the same words but for the seconds."""
+from mixlab.training.watching.faults import check_finite
+from mixlab.training.watching.validation import CellLoss, Validation
 
 
 class Loop:
@@ -29,18 +28,19 @@ class Loop:
         stream: Stream,
         trainee: Trainee,
         micro_batch: int,
-        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.settings = settings
         self.stream = stream
         self.trainee = trainee
         self._windows = windows
         self._micro_batch = micro_batch
-        self._watchers = watchers
         set_dropout(trainee.model, settings.dropout)
 
-    def step(self, step: int) -> float | None:
-        """Run step 1, 2, ... and return its loss, None when it had no target token (nothing moves then)."""
+    def step(self, step: int) -> StepReport:
+        """Run step 1, 2, ...; its loss is None when it had no target token (nothing moves then).
+
+        Raises NotFiniteError for a loss or gradient norm that is not finite; the step is then not in the log.
+        """
         began = time.perf_counter()
         indices = self.stream.batch(step)
         own = self._load(indices)
@@ -49,24 +49,44 @@ class Loop:
         tokens, targets, squared_tokens = (int(count) for count in counted)
         data_seconds = time.perf_counter() - began
         ratio = rate_ratio(self.settings.schedule, step, self.stream.steps)
-        loss, norm = self._learn(own, targets, step, ratio) if targets else (None, None)
-        rate = self.trainee.engine.rate * ratio
-        self.trainee.log.add(step, tokens, loss, rate)
-        seconds = time.perf_counter() - began
         report = StepReport(
-            step, self.stream.steps, loss, norm, rate, tokens, targets, tuple(indices), squared_tokens, seconds,
-            data_seconds,
-        )  # fmt: skip
-        for watch in self._watchers:
-            watch(report)
-        return loss
+            step=step,
+            steps=self.stream.steps,
+            loss=None,
+            gradient_norm=None,
+            learning_rate=self.trainee.engine.rate * ratio,
+            tokens=tokens,
+            targets=targets,
+            windows=tuple(indices),
+            squared_tokens=squared_tokens,
+            seconds=0.0,
+            data_seconds=data_seconds,
+        )
+        if targets:
+            report = self._learn(own, report, ratio)
+        self.trainee.log.add(step, tokens, report.loss, report.learning_rate)
+        return replace(report, seconds=time.perf_counter() - began)
 
-    def _load(self, indices: Sequence[int]) -> GlobalBatch:
+    def skip(self, step: int) -> None:
+        """Let `step` pass without its windows: nothing is read, nothing moves."""
+        ratio = rate_ratio(self.settings.schedule, step, self.stream.steps)
+        self.trainee.log.add_skipped(step, self.trainee.engine.rate * ratio)
+
+    def validate(self, validation: Validation, step: int) -> list[CellLoss]:
+        """Compute the losses on held-out windows as training would, each rank some; nothing is drawn, nothing moves."""
+        engine = self.trainee.engine
+
+        def load(windows: Windows, indices: Sequence[int]) -> Sequence[MicroBatch]:
+            return self._load(indices, windows).micro
+
+        return validation.measure(step, load, engine.evaluate, engine.sum)
+
+    def _load(self, indices: Sequence[int], windows: Windows | None = None) -> GlobalBatch:
         engine = self.trainee.engine
         # Every rank takes part in as many exchanges as the one with most windows.
         most = math.ceil(math.ceil(len(indices) / engine.ranks) / self._micro_batch)
         return load_batch(
-            self._windows,
+            self._windows if windows is None else windows,
             split_evenly(indices, engine.rank, engine.ranks),
             self._micro_batch,
             self.settings.loss,
@@ -75,13 +95,14 @@ class Loop:
             at_least=most if engine.ranks > 1 else 0,
         )
 
-    def _learn(self, own: GlobalBatch, targets: int, step: int, ratio: float) -> tuple[float, float | None]:
+    def _learn(self, own: GlobalBatch, report: StepReport, ratio: float) -> StepReport:
         with explain_exhaustion(self._micro_batch):
-            loss = self.trainee.engine.sum([self._accumulate(own, targets, step)])[0]
-            self._require_finite(step, loss, None)
+            loss = self.trainee.engine.sum([self._accumulate(own, report.targets, report.step)])[0]
+            check_finite(replace(report, loss=loss))
             norm = self.trainee.engine.step(ratio)
-        self._require_finite(step, loss, norm)
-        return loss, norm
+        report = replace(report, loss=loss, gradient_norm=norm)
+        check_finite(report)
+        return report
 
     def _accumulate(self, own: GlobalBatch, targets: int, step: int) -> float:
         """Add the gradients of this rank's micro-batches and return its part of the loss."""
@@ -93,11 +114,3 @@ class Loop:
                 seed_dropout(self.stream.seed, step, first + number * self._micro_batch)
             parts.append(engine.accumulate(micro, targets, number == len(own.micro) - 1))
         return float(sum(torch.stack(parts).tolist())) if parts else 0.0
-
-    def _require_finite(self, step: int, loss: float, norm: float | None) -> None:
-        if math.isfinite(loss) and (norm is None or math.isfinite(norm)):
-            return
-        raise DataError(
-            f"training: step {step} of {self.stream.steps}: loss {loss}, gradient norm {norm}: not finite; "
-            f"lower the learning rate (peak {self.trainee.engine.rate}), warm up longer, or set gradient_clip"
-        )

@@ -4,13 +4,15 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
+from mixlab.config.model_flops import LoraShape, count_training_flops, parse_decoder_shape
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.sealed import act_together
@@ -18,7 +20,7 @@ from mixlab.training.checkpoints.state import ResumeFolder, Trainee, write_whole
 from mixlab.training.engines.choice import ALONE, ONE, choose_device, open_engine
 from mixlab.training.engines.engine import Crew, Place
 from mixlab.training.loading.batches import Stream, Windows
-from mixlab.training.loop import Loop, Watcher
+from mixlab.training.loop import Loop
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.lora import add_adapter
 from mixlab.training.models.weights import NewModel, open_model
@@ -31,11 +33,14 @@ from mixlab.training.process import (
     kept_random_state,
     watch_termination,
 )
+from mixlab.training.watching.faults import NotFiniteError, explain_not_finite, list_fault, trace
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
+from mixlab.training.watching.measures import CountFlops, Meter, find_devices
+from mixlab.training.watching.reactions import RolledBack, Spikes
+from mixlab.training.watching.validation import VALIDATION_FILE, HeldOut, Validation, name_cells
+from mixlab.training.watching.watch import Watch, Watching
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 5.0
 
 
 def train(
@@ -51,10 +56,11 @@ def train(
     save_every_seconds: float = 300.0,
     save_every_steps: int | None = None,
     kernels: KernelSettings | None = None,
-    watchers: Sequence[Watcher] = (),
     launch: LaunchSettings = ONE,
     place: Place = ALONE,
     overlay: Mapping[str, Any] | None = None,
+    watching: Watching | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
@@ -65,8 +71,9 @@ def train(
     is saved and SystemExit(143) raised, on SIGUSR1 SystemExit(75). Delete `resume` when `out` is published, not before.
 
     With `launch` of several ranks every one of them calls this alike, with its own `place`; the first writes `out`.
-    `overlay` are DeepSpeed's settings for speed (engines/zero_config.py).
-    Raises DataError when data and settings do not fit, or when a loss is not finite (naming the step).
+    `overlay` are DeepSpeed's settings for speed (engines/zero_config.py). With `held_out`, validation_loss.csv is
+    written too; with spikes watched for, loss_spikes.csv.
+    Raises DataError when data and settings do not fit, or when a loss is not finite (naming step and data).
     """
     passes = settings.count_passes(len(windows))
     stream = Stream(len(windows), settings.global_batch_windows, passes, settings.order, seed)
@@ -74,31 +81,44 @@ def train(
     check_schedule(settings.schedule, stream.steps)
     keep_freed_memory()
     device = choose_device(launch, place)
+    watching = replace(watching or Watching(), is_first=place.rank == 0)
     with deterministic_torch(threads, device.type), kept_random_state(), watch_termination() as termination:
-        model = open_model(start, seed, kernels)
-        _check_length(model, windows)
-        if settings.lora is not None:
-            add_adapter(model, settings.lora, start, seed)
-        digest = _digest_run(settings, seed, windows, start, model)
-        with open_engine(model, settings, launch, place, device, overlay or {}) as engine:
-            trainee = Trainee(model, engine, TrainingLog())
-            folder = ResumeFolder(resume, digest, snapshots, place.rank)
-            engine.share("")  # what an earlier attempt left is cleared before any rank looks
-            saving = Saving(folder, save_every_seconds, save_every_steps)
-            loop = Loop(settings, windows, stream, trainee, micro_batch, watchers)
-            _run_steps(loop, saving, set(snapshots), termination)
-            act_together(engine, lambda: _publish(trainee, folder, out, settings.snapshots is None))
+        while True:
+            model = open_model(start, seed, kernels)
+            _check_length(model, windows)
+            if settings.lora is not None:
+                add_adapter(model, settings.lora, start, seed)
+            digest = _digest_run(settings, seed, windows, start, model)
+            with open_engine(model, settings, launch, place, device, overlay or {}) as engine:
+                trainee = Trainee(model, engine, TrainingLog())
+                folder = ResumeFolder(resume, digest, snapshots, place.rank)
+                engine.share("")  # what an earlier attempt left is cleared before any rank looks
+                saving = Saving(folder, save_every_seconds, save_every_steps)
+                loop = Loop(settings, windows, stream, trainee, micro_batch)
+                validation = None
+                if held_out is not None:
+                    validation = Validation(held_out, stream.steps, resume, is_first=place.rank == 0)
+                run = Run(loop, saving, set(snapshots), windows, watching, validation)
+                try:
+                    run.go(termination)
+                except RolledBack as error:
+                    logger.warning("%s", error)
+                    engine.share("")  # what is rolled back is gone before any rank looks again
+                    continue
+                act_together(engine, partial(_publish, run, out, settings.snapshots is None))
+                return
 
 
-def _publish(trainee: Trainee, folder: ResumeFolder, out: Path, has_model: bool) -> dict[str, str]:
+def _publish(run: "Run", out: Path, has_model: bool) -> dict[str, str]:
+    trainee = run.loop.trainee
     is_first = trainee.engine.rank == 0
     if is_first:
         out.mkdir(parents=True, exist_ok=True)
     if has_model:
         write_whole(trainee, out)
     if is_first:
-        folder.hand_over_snapshots(out)
-        trainee.log.write(out / LOG_FILE)
+        run.saving.folder.hand_over_snapshots(out)
+        run.write_tables(out)
     return {}
 
 
@@ -122,30 +142,94 @@ class Saving:
         self._last = time.monotonic()
 
 
-def _run_steps(loop: Loop, saving: Saving, snapshot_steps: set[int], termination: Termination) -> None:
-    trainee, steps = loop.trainee, loop.stream.steps
-    first = saving.folder.load_newest(trainee) + 1
-    progress = Progress(steps, first, trainee.log.tokens)
-    for step in range(first, steps + 1):
-        loss = loop.step(step)
-        if step in snapshot_steps:
-            saving.folder.save_snapshot(trainee, step)
-        code, is_due = agree(trainee.engine, termination.code, saving.is_due(step))
-        if code:
-            saving.save(trainee, step)
-            logger.warning("asked to end: state saved after step %d of %d", step, steps)
-            raise SystemExit(code)
-        if step < steps and is_due:
-            saving.save(trainee, step)
-        if trainee.engine.rank == 0:
-            progress.report(step, trainee.log.tokens, loss)
-    if empty := trainee.log.empty_steps:
-        logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
-    if empty == steps:
-        raise DataError(
-            f"mixture: none of its windows has a token to learn (loss: {loop.settings.loss}); for "
-            "'response' answers must not lie behind the end of the window: raise sequence_tokens"
-        )
+class Run:
+    """One process of a run, from the newest state to the end."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        saving: Saving,
+        snapshot_steps: set[int],
+        windows: Windows,
+        watching: Watching,
+        validation: Validation | None,
+    ) -> None:
+        self.loop, self.saving = loop, saving
+        self._snapshot_steps = snapshot_steps
+        self._windows = windows
+        self._watching = watching
+        self._validation = validation
+        self._spikes = Spikes(loop.settings.spikes, saving.folder.folder, saving.folder.run_digest, watching.is_first)
+
+    def go(self, termination: Termination) -> None:
+        """Run every step that is left.
+
+        Raises RolledBack when the run has to go on from an older state, which another Run does.
+        """
+        done = self.saving.folder.load_newest(self.loop.trainee)
+        self._spikes.resume(self.loop.trainee.log.losses())
+        engine, peak = self.loop.trainee.engine, self._watching.tracking.peak_flops
+        devices = find_devices(engine.ranks, peak, cuda=engine.device.type == "cuda")
+        meter = Meter(devices, build_flops_counter(self.loop.trainee.model, self.loop.settings))
+        watch = Watch(self._watching, meter, self.loop.stream.steps, done + 1)
+        try:
+            self._run_steps(done, watch, termination)
+        except BaseException:
+            watch.close(finished=False)
+            raise
+        watch.close(finished=True)
+
+    def _run_steps(self, done: int, watch: Watch, termination: Termination) -> None:
+        trainee, saving, steps = self.loop.trainee, self.saving, self.loop.stream.steps
+        if self._validation is not None:
+            self._validation.resume(done)
+        self._validate(done, watch)
+        for step in range(done + 1, steps + 1):
+            self._step(step, watch)
+            if step in self._snapshot_steps:
+                saving.folder.save_snapshot(trainee, step)
+            code, is_due = agree(trainee.engine, termination.code, saving.is_due(step))
+            if code:
+                saving.save(trainee, step)
+                logger.warning("asked to end: state saved after step %d of %d", step, steps)
+                raise SystemExit(code)
+            if step < steps and is_due:
+                saving.save(trainee, step)
+            # last, since it may take long and a resumed run makes up for it
+            self._validate(step, watch)
+        if empty := trainee.log.empty_steps:
+            logger.warning("%d of %d steps had no token to learn and moved nothing", empty, steps)
+        if empty == steps:
+            raise DataError(
+                f"mixture: none of its windows has a token to learn (loss: {self.loop.settings.loss}); for "
+                "'response' answers must not lie behind the end of the window: raise sequence_tokens"
+            )
+
+    def _step(self, step: int, watch: Watch) -> None:
+        if step in self._spikes.skipped:
+            self.loop.skip(step)
+            return
+        try:
+            report = self.loop.step(step)
+        except NotFiniteError as error:
+            origins, folder = trace(self._windows, error.report.windows), self.saving.folder
+            watch.note("not_finite", list_fault(error.report, origins))
+            rate = self.loop.trainee.engine.rate
+            raise explain_not_finite(error.report, origins, rate, folder.newest(), watch.metrics) from None
+        watch.step(report)
+        self._spikes.look(report, watch, self.saving.folder.drop_after)
+
+    def _validate(self, step: int, watch: Watch) -> None:
+        if self._validation is not None and self._validation.is_due(step):
+            watch.validation(step, name_cells(self.loop.validate(self._validation, step)))
+
+    def write_tables(self, out: Path) -> None:
+        """Write what is known of every step."""
+        log = self.loop.trainee.log
+        log.write(out / LOG_FILE)
+        self._spikes.write(out, log.losses())
+        if self._validation is not None:
+            self._validation.write(out / VALIDATION_FILE)
 
 
 def agree(crew: Crew, code: int, is_due: bool) -> tuple[int, bool]:
@@ -161,24 +245,14 @@ def agree(crew: Crew, code: int, is_due: bool) -> tuple[int, bool]:
     return max((one for one, count in zip(codes, asked, strict=True) if count), default=0), bool(due)
 
 
-class Progress:
-    """A line to the log every few seconds."""
-
-    def __init__(self, steps: int, first: int, tokens: int) -> None:
-        self._steps, self._first, self._first_tokens = steps, first, tokens
-        self._begin = self._last = time.monotonic()
-
-    def report(self, step: int, tokens: int, loss: float | None) -> None:
-        """Log step, loss, speed and the time left, when it is time to or the end."""
-        now = time.monotonic()
-        if now - self._last < PROGRESS_SECONDS and step < self._steps:
-            return
-        self._last = now
-        seconds = max(now - self._begin, 1e-9)
-        left_seconds = seconds / (step - self._first + 1) * (self._steps - step)
-        shown = "none" if loss is None else f"{loss:.4f}"
-        speed = (tokens - self._first_tokens) / seconds
-        logger.info("step %d/%d, loss %s, %.0f tokens/s, %.0f s left", step, self._steps, shown, speed, left_seconds)
+def build_flops_counter(model: CausalModel, settings: TrainSettings) -> CountFlops | None:
+    """Model FLOPs of a step from its tokens and squared tokens; None for a family whose formula is not known."""
+    try:
+        shape = parse_decoder_shape(model.shape.describe())
+    except ValueError:
+        return None
+    lora = None if settings.lora is None else LoraShape(settings.lora.rank, tuple(settings.lora.targets))
+    return partial(count_training_flops, shape, lora=lora)
 
 
 def find_snapshots(settings: TrainSettings, stream: Stream) -> dict[int, str]:

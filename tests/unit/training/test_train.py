@@ -14,11 +14,13 @@ from safetensors.numpy import load_file
 from training_fakes import FakeWindow, FakeWindows, child_environment, settings, small_model
 
 from mixlab.config.problems import DataError
+from mixlab.config.tracking import TrackingSettings
 from mixlab.training import run
 from mixlab.training.loop import Loop
 from mixlab.training.models import storage
 from mixlab.training.run import train
 from mixlab.training.watching.log import TrainingLog
+from mixlab.training.watching.watch import Watching
 
 MUON = {"name": "muon", "learning_rate": 0.01, "other_learning_rate": 0.01}
 SNAPSHOTS = {"every_steps": 2, "keep": 3}
@@ -320,10 +322,10 @@ def test_training_leaves_threads_determinism_and_signals_as_they_were(tmp_path):
     assert after == before
 
 
-def test_progress_is_logged_with_step_loss_and_speed(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(run, "PROGRESS_SECONDS", 0.0)
+def test_progress_is_logged_with_step_loss_and_speed(tmp_path, caplog):
+    watching = Watching(tracking=TrackingSettings(log_seconds=1e-9))
     with caplog.at_level("INFO"):
-        run_training(tmp_path, settings(passes=1))
+        run_training(tmp_path, settings(passes=1), watching=watching)
     assert "step 3/6, loss " in caplog.text
     assert "tokens/s" in caplog.text
 

@@ -9,6 +9,7 @@ import numpy as np
 from mixlab.config.models import ModelSettings
 from mixlab.config.training import TrainSettings
 from mixlab.training.models.weights import NewModel
+from mixlab.training.steps import StepReport
 
 VOCAB = 53
 
@@ -61,3 +62,20 @@ def settings(**changes):
         "passes": 2,
     }
     return TrainSettings.model_validate(values | changes)
+
+
+def step_report(**changes):
+    values = {
+        "step": 3,
+        "steps": 10,
+        "loss": 2.5,
+        "gradient_norm": 0.5,
+        "learning_rate": 1e-3,
+        "tokens": 1000,
+        "targets": 990,
+        "windows": (4, 5),
+        "squared_tokens": 500_000,
+        "seconds": 0.5,
+        "data_seconds": 0.05,
+    }
+    return StepReport(**(values | changes))

@@ -52,6 +52,21 @@ class Window:
         return mask_T
 
 
+class PackWindows:
+    """The windows of one pack, in its own order; raises DataError when it was not packed from `store`."""
+
+    def __init__(self, pack: Path, store: Path) -> None:
+        self._source = SourceTokens(Pack(pack), TokenStore(store))
+        self.sequence_tokens = self._source.pack.sequence_tokens
+
+    def __len__(self) -> int:
+        return self._source.pack.windows
+
+    def window(self, number: int) -> Window:
+        """The window at place `number` of the pack."""
+        return Window(self._source, number)
+
+
 class MixtureWindows:
     """The windows of a mixture in training order.
 
@@ -78,6 +93,13 @@ class MixtureWindows:
         """The window at position `number` of the training order."""
         place = self.order[number]
         return Window(self._sources[place.source], place.window)
+
+    def origin(self, number: int) -> tuple[str, int, int, int]:
+        """Key of the pack, window in it, smallest and largest document in its store of the window at `number`."""
+        place = self.order[number]
+        pack = self._sources[place.source].pack
+        first, last = pack.documents_W2[place.window].tolist()
+        return pack.folder.name, place.window, first, last
 
     def read_windows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens int64 [B, T] of the positions [first, last), 0 behind the end of each, and how many each has [B].

@@ -27,7 +27,7 @@ from mixlab.training.checkpoints.sealed import (
     write_sealed,
 )
 from mixlab.training.checkpoints.tensors import StoredTensors
-from mixlab.training.engines.engine import Engine, assign_names
+from mixlab.training.engines.engine import Alone, Crew, Engine, assign_names
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.lora import write_trained
 from mixlab.training.models.storage import write_tensors
@@ -57,7 +57,7 @@ class ResumeFolder:
 
     def __init__(self, folder: Path, run_digest: str, snapshots: Mapping[int, str], rank: int = 0) -> None:
         self.folder = folder
-        self._run_digest = run_digest
+        self.run_digest = run_digest
         self._snapshots = dict(sorted(snapshots.items()))
         if rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class ResumeFolder:
             write_tensors(state, folder / name_part(_OPTIMIZER, engine.rank, engine.ranks))
             if engine.rank == 0:
                 trainee.log.write(folder / LOG_FILE)
-                progress = {"run": self._run_digest, "step": step}
+                progress = {"run": self.run_digest, "step": step}
                 (folder / _PROGRESS_FILE).write_text(json.dumps(progress, sort_keys=True), encoding="utf-8")
 
         write_sealed(self._state(step), fill, engine)
@@ -103,6 +103,16 @@ class ResumeFolder:
                 shutil.rmtree(state)
         return 0
 
+    def newest(self) -> Path | None:
+        """The newest whole state of this run, or None; asked by one rank alone."""
+        return next((self._state(step) for step in self._steps() if self._find_fault(step, Alone()) is None), None)
+
+    def drop_after(self, step: int) -> None:
+        """Remove the states after `step`, so that the run goes on from one before."""
+        for later in self._steps():
+            if later > step:
+                shutil.rmtree(self._state(later))
+
     def save_snapshot(self, trainee: Trainee, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
         write_sealed(self._snapshot(step), lambda folder: write_whole(trainee, folder), trainee.engine)
@@ -119,12 +129,12 @@ class ResumeFolder:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     _link(path, target)
 
-    def _find_fault(self, step: int, engine: Engine) -> str | None:
+    def _find_fault(self, step: int, engine: Crew) -> str | None:
         state = self._state(step)
         if fault := find_fault(state, engine):
             return fault
         progress = json.loads((state / _PROGRESS_FILE).read_text(encoding="utf-8"))
-        if progress["run"] != self._run_digest:
+        if progress["run"] != self.run_digest:
             return "it belongs to a run with other settings or data"
         for needed in self._snapshots:
             if needed <= step and (fault := find_fault(self._snapshot(needed), engine)):

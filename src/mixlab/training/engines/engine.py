@@ -1,14 +1,14 @@
 """What the loop and the checkpoints ask of whoever computes the steps."""
 
 import heapq
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixlab.training.loading.batches import MicroBatch
 
@@ -51,10 +51,13 @@ class Engine(Crew, Protocol):
     def accumulate(self, micro: MicroBatch, targets: int, is_last: bool) -> Tensor:
         """Add the gradient of a micro-batch's part of the mean over `targets`; returns that part of the loss."""
 
-    def step(self, ratio: float) -> float | None:
-        """Clip, move the weights at `ratio` times the peak rate, forget the gradients; return the norm before.
+    def evaluate(self, micro: MicroBatch) -> float:
+        """Sum of the losses of a micro-batch's targets, without dropout; nothing moves. Every rank must call it."""
 
-        None where nothing is clipped. Weights do not move, or are not to be used, when the norm is not finite.
+    def step(self, ratio: float) -> float:
+        """Clip, move the weights at `ratio` times the peak rate, forget the gradients; return the norm before clipping.
+
+        Weights do not move, or are not to be used, when the norm is not finite.
         """
 
     def state_names(self) -> dict[str, list[str]]:
@@ -98,6 +101,13 @@ def assign_names(sizes: Mapping[str, int], ranks: int) -> list[list[str]]:
     return [sorted(part) for part in parts]
 
 
-def is_finite(norm: float | None) -> bool:
-    """Whether a gradient may be followed."""
-    return norm is None or math.isfinite(norm)
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Compute without dropout and without gradients."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

@@ -1,5 +1,6 @@
 """The engine of one process: the model as it is, on the CPU or one GPU, and our own optimizers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixlab.config.training import TrainSettings
-from mixlab.training.engines.engine import Alone, NamedTensors, is_finite
+from mixlab.training.engines.engine import Alone, NamedTensors, evaluating
 from mixlab.training.loading.batches import MicroBatch
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.weights import fill_weights, trained_weights
@@ -36,19 +37,30 @@ class PlainEngine(Alone):
         return self._add_gradient(micro.to(self.device), targets, 1)
 
     def _add_gradient(self, micro: MicroBatch, targets: int, ranks: int) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits_NV = self._computed(micro.tokens_BT, micro.documents_BT, micro.positions_BT, micro.rows_N)
-        loss = F.cross_entropy(logits_NV.float(), micro.targets_N, reduction="sum") / targets
+        loss = self._sum_losses(self._computed, micro) / targets
         # What follows divides by the number of ranks again: gradients are averaged over them.
         (loss if ranks == 1 else loss * ranks).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def step(self, ratio: float) -> float | None:
+    def _sum_losses(self, model: nn.Module, micro: MicroBatch) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits_NV = model(micro.tokens_BT, micro.documents_BT, micro.positions_BT, micro.rows_N)
+        return F.cross_entropy(logits_NV.float(), micro.targets_N, reduction="sum")
+
+    def evaluate(self, micro: MicroBatch) -> float:
+        """Sum of the losses of a micro-batch's targets, without dropout."""
+        if not len(micro.rows_N):
+            return 0.0
+        with evaluating(self.model):
+            return float(self._sum_losses(self.model, micro.to(self.device)))
+
+    def step(self, ratio: float) -> float:
         """Clip, move the weights unless the norm is not finite, forget the gradients; returns the norm."""
-        norm = None
         if self._clip is not None:
             norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self._clip))
-        if is_finite(norm):
+        else:
+            norm = float(torch.nn.utils.get_total_norm([one.grad for one in self._trained if one.grad is not None]))
+        if math.isfinite(norm):
             self.optimizers.step(ratio)
         return norm
 

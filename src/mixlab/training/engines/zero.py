@@ -16,7 +16,7 @@ from torch import Tensor
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import AdamWSettings, TrainSettings
-from mixlab.training.engines.engine import NamedTensors, Place
+from mixlab.training.engines.engine import NamedTensors, Place, evaluating
 from mixlab.training.engines.group import Group
 from mixlab.training.engines.zero_config import build_config
 from mixlab.training.loading.batches import MicroBatch
@@ -47,7 +47,6 @@ class ZeroEngine:
         self.rank, self.ranks, self.device = place.rank, place.ranks, device
         self.sum, self.share = group.sum, group.share
         self.rate = settings.optimizer.learning_rate
-        self._clip = settings.gradient_clip
         self._stage = int(launch.parallelism.removeprefix("zero"))
         masters = {name: weight.detach().clone() for name, weight in trained_weights(model).items()}
         self._shapes = {name: weight.shape for name, weight in masters.items()}
@@ -71,12 +70,19 @@ class ZeroEngine:
         self._engine.backward(loss * self.ranks, scale_wrt_gas=False)
         return loss.detach()
 
-    def step(self, ratio: float) -> float | None:
+    def evaluate(self, micro: MicroBatch) -> float:
+        """Sum of the losses of a micro-batch's targets, without dropout; the other ranks take part (stage 3)."""
+        micro = micro.to(self.device)
+        with evaluating(self._engine.module):
+            logits_NV = self._engine(micro.tokens_BT, micro.documents_BT, micro.positions_BT, micro.rows_N)
+        return float(F.cross_entropy(logits_NV.float(), micro.targets_N, reduction="sum"))
+
+    def step(self, ratio: float) -> float:
         """Clip, move the weights, forget the gradients; DeepSpeed does all three and tells the norm before."""
         for options in self._inner.param_groups:
             options["lr"] = self.rate * ratio
         self._engine.step()
-        return None if self._clip is None else float(self._engine.get_global_grad_norm())
+        return float(self._engine.get_global_grad_norm())
 
     def state_names(self) -> dict[str, list[str]]:
         """Names of the optimizer's tensors by weight, as those of one process."""

@@ -39,6 +39,11 @@ class ForeignShape(ModelShape):
 
     config: str
 
+    def describe(self) -> dict[str, Any]:
+        """The model's config.json."""
+        found: dict[str, Any] = json.loads(self.config)
+        return found
+
 
 class ForeignModel(CausalModel):
     """A model folder opened by transformers, in float32; dropout of its config is not applied."""

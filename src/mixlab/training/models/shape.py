@@ -45,6 +45,10 @@ class ModelShape:
     vocab_size: int
     max_positions: int
 
+    def describe(self) -> dict[str, Any]:
+        """The model's config.json."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class LlamaShape(ModelShape):
@@ -69,6 +73,10 @@ class LlamaShape(ModelShape):
     def has_biases(self) -> bool:
         """Whether the query, key and value projections have biases."""
         return self.family == "qwen2"
+
+    def describe(self) -> dict[str, Any]:
+        """The model's config.json."""
+        return _describe(self)
 
 
 def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: int) -> LlamaShape:
@@ -184,6 +192,11 @@ _QWEN2_ALONE: dict[str, Any] = {"use_sliding_window": False}
 
 def write_shape(shape: LlamaShape, folder: Path) -> None:
     """Write `folder`/config.json, read alike by transformers (4 and 5), vLLM and `read_shape`."""
+    text = json.dumps(shape.describe(), indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _describe(shape: LlamaShape) -> dict[str, Any]:
     scaling = {"rope_type": "llama3", **asdict(shape.rope_scaling)} if shape.rope_scaling is not None else None
     config = {
         "architectures": [OUR_FAMILIES[shape.family]],
@@ -213,5 +226,4 @@ def write_shape(shape: LlamaShape, folder: Path) -> None:
     if scaling is not None:
         # what transformers 4 reads
         config["rope_scaling"] = scaling
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    return config
