@@ -16,7 +16,7 @@ from training_fakes import FakeWindow, FakeWindows, child_environment, settings,
 from mixlab.config.problems import DataError
 from mixlab.training import run
 from mixlab.training.loop import Loop
-from mixlab.training.models import weights
+from mixlab.training.models import storage
 from mixlab.training.run import train
 from mixlab.training.watching.log import TrainingLog
 
@@ -280,7 +280,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file_and_leaves_no_state_behi
     def fail(*_, **__):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(weights, "save_file", fail)
+    monkeypatch.setattr(storage, "save_file", fail)
     with pytest.raises(OSError, match=r"No space left on device: .*model\.safetensors") as caught:
         run_training(tmp_path, save_every_steps=1)
     assert caught.value.errno == errno.ENOSPC
