@@ -134,6 +134,7 @@ def measure(name: str, settings: ModelSettings, vocab_size: int, tokens: int, op
     row |= {"windows": options.windows, "documents": options.documents, **kernels.model_dump()}
     try:
         if device.type == "cuda":
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
         model = build(settings, vocab_size, device, kernels)
         steps = options.warmup + options.steps
