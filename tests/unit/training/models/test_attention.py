@@ -111,11 +111,15 @@ def test_the_kernel_follows_device_dtype_and_length():
 
 @pytest.mark.parametrize(
     ("asked", "device", "dtype", "words"),
-    [("flash", "cpu", torch.bfloat16, "needs a GPU"), ("flash", "cuda", torch.float32, "flash computes in bfloat16")],
+    [
+        ("flash", "cpu", torch.bfloat16, "needs a GPU"),
+        ("flash", "cuda", torch.float32, "flash computes in bfloat16"),
+        ("dense", "cuda", torch.float32, "a table of 8192 x 8192"),
+    ],
 )
 def test_a_kernel_that_cannot_run_is_refused_with_the_cure(asked, device, dtype, words):
     with pytest.raises(DataError, match=rf"machine\.kernels\.attention: .*{words}.*write auto or"):
-        choose_kernel(asked, torch.device(device), dtype, 64)
+        choose_kernel(asked, torch.device(device), dtype, 8192)
 
 
 def largest_tensor(kernel, tokens, documents):
