@@ -37,8 +37,8 @@ def choose_kernel(asked: AttentionKernel, device: torch.device, dtype: torch.dty
         return "flash" if dtype in _HALF else "flex"
     if asked == "dense" and tokens > MOST_DENSE_TOKENS:
         raise DataError(
-            f"machine.kernels.attention: dense would make a table of {tokens} x {tokens} for each window; write auto or "
-            "documents"
+            f"machine.kernels.attention: dense would make a table of {tokens} x {tokens} for each window; "
+            "write auto or documents"
         )
     if asked in ("flash", "flex") and not is_gpu:
         raise DataError(
