@@ -11,8 +11,7 @@ from mixlab.training.models.weights import NewModel
 
 
 def run(spec: PretrainSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
-    """Train a model from scratch; its vocabulary is its tokenizer's."""
-    vocab_size = read_vocabulary(inputs.one("tokenizer")).size
-    return train_on_mixture(
-        spec.training, spec.validation, spec.pretrain_seed, NewModel(spec.model, vocab_size), inputs, out
-    )
+    """Train a model from scratch; its vocabulary, its padding and its end are its tokenizer's."""
+    vocabulary = read_vocabulary(inputs.one("tokenizer"))
+    start = NewModel(spec.model, vocabulary.size, vocabulary.pad_id, vocabulary.end_id)
+    return train_on_mixture(spec.training, spec.validation, spec.pretrain_seed, start, inputs, out)

@@ -22,6 +22,8 @@ DENSE_TOKENS = 128
 Forward and backward, ms, dense and by documents, one thread of a two-core EPYC, torch 2.13, heads of 32: 8 x 96 tokens
 of 3 documents 2.7 and 3.0; 8 x 256 of 4 20 and 11; 4 x 512 of 4 34 and 12; 1 x 2,048 of 4 146 and 33.
 """
+MOST_DENSE_TOKENS = 4_096
+"""The table of longer windows is refused, even if it is asked for."""
 _NO_DOCUMENT = -1
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -33,6 +35,11 @@ def choose_kernel(asked: AttentionKernel, device: torch.device, dtype: torch.dty
         if not is_gpu:
             return "dense" if tokens <= DENSE_TOKENS else "documents"
         return "flash" if dtype in _HALF else "flex"
+    if asked == "dense" and tokens > MOST_DENSE_TOKENS:
+        raise DataError(
+            f"machine.kernels.attention: dense would make a table of {tokens} x {tokens} for each window; "
+            "write auto or documents"
+        )
     if asked in ("flash", "flex") and not is_gpu:
         raise DataError(
             f"machine.kernels.attention: {asked} needs a GPU, and training runs on {device.type}; write auto or "

@@ -142,16 +142,15 @@ class Decoder(nn.Module):
 class Llama(CausalModel):
     """Embeddings, decoder layers, and a head that may be the embeddings."""
 
-    frequencies: Tensor
-
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()
         self.shape: LlamaShape = shape
+        # no buffer: a model cast to bfloat16 would turn by other angles
+        self._frequencies: Tensor | None = None
         self.model = Decoder(shape)
         self.lm_head = Projection(shape.hidden_size, shape.vocab_size)
         if shape.tie_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
-        self.register_buffer("frequencies", _find_frequencies(shape), persistent=False)
         self._kernels = KernelSettings()
 
     def use_kernels(self, kernels: KernelSettings) -> None:
@@ -184,12 +183,14 @@ class Llama(CausalModel):
         write_weights({name: weight.detach() for name, weight in weights.items()}, folder)
 
     def _plan(self, documents_BT: Tensor, positions_BT: Tensor) -> AttentionPlan:
-        angles_B1TS = (positions_BT[:, None, :, None].float() * self.frequencies).repeat(1, 1, 1, 2)
+        if self._frequencies is None or self._frequencies.device != positions_BT.device:
+            self._frequencies = find_frequencies(self.shape).to(positions_BT.device)
+        angles_B1TS = (positions_BT[:, None, :, None].float() * self._frequencies).repeat(1, 1, 1, 2)
         attend = DocumentAttention(documents_BT, self._kernels.attention)
         return AttentionPlan(angles_B1TS.cos(), angles_B1TS.sin(), attend)
 
 
-def _find_frequencies(shape: LlamaShape) -> Tensor:
+def find_frequencies(shape: LlamaShape) -> Tensor:
     """Rotary frequencies of the pairs of a head, in radians a token."""
     steps = torch.arange(0, shape.head_size, 2, dtype=torch.float32)
     frequencies = 1.0 / shape.rope_theta ** (steps / shape.head_size)

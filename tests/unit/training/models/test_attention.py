@@ -4,12 +4,14 @@ from types import ModuleType
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
+from largest import Largest
+from training_fakes import small_model
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.problems import DataError
 from mixlab.training.models import attention
 from mixlab.training.models.attention import DENSE_TOKENS, DocumentAttention, choose_kernel
+from mixlab.training.models.weights import build_model
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 CPU = torch.device("cpu")
@@ -109,24 +111,15 @@ def test_the_kernel_follows_device_dtype_and_length():
 
 @pytest.mark.parametrize(
     ("asked", "device", "dtype", "words"),
-    [("flash", "cpu", torch.bfloat16, "needs a GPU"), ("flash", "cuda", torch.float32, "flash computes in bfloat16")],
+    [
+        ("flash", "cpu", torch.bfloat16, "needs a GPU"),
+        ("flash", "cuda", torch.float32, "flash computes in bfloat16"),
+        ("dense", "cuda", torch.float32, "a table of 8192 x 8192"),
+    ],
 )
 def test_a_kernel_that_cannot_run_is_refused_with_the_cure(asked, device, dtype, words):
     with pytest.raises(DataError, match=rf"machine\.kernels\.attention: .*{words}.*write auto or"):
-        choose_kernel(asked, torch.device(device), dtype, 64)
-
-
-class Largest(TorchDispatchMode):
-    """Elements of the largest tensor that any operation makes, forward and backward."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for one in out if isinstance(out, tuple | list) else [out]:
-            if isinstance(one, torch.Tensor):
-                self.elements = max(self.elements, one.numel())
-        return out
+        choose_kernel(asked, torch.device(device), dtype, 8192)
 
 
 def largest_tensor(kernel, tokens, documents):
@@ -136,12 +129,16 @@ def largest_tensor(kernel, tokens, documents):
     return seen.elements
 
 
-def test_no_tensor_of_8192_tokens_squared_is_made():
-    tokens = 8192
-    documents = make_documents([[5000, 3000]], tokens)
-    most = largest_tensor("auto", tokens, documents)
-    # heads x tokens x head size, and what the kernel keeps for its backward pass, are the largest there should be
-    assert most <= 2 * HEADS * tokens * SIZE < tokens * tokens / 100
+def test_a_model_makes_no_tensor_of_8192_tokens_squared():
+    tokens, width = 8192, 16
+    sizes = {"hidden_size": width, "layers": 1, "heads": 2, "kv_heads": 1, "max_positions": tokens}
+    model = build_model(small_model(**sizes, feed_forward=width), seed=1)
+    documents_1T = make_documents([[5000, 3000]], tokens)
+    positions_1T = torch.cat([torch.arange(5000), torch.arange(3000), torch.zeros(192, dtype=torch.long)])[None]
+    with Largest() as seen:
+        logits_NV = model(torch.zeros_like(documents_1T), documents_1T, positions_1T, torch.tensor([4999, 7999]))
+        logits_NV.sum().backward()
+    assert tokens * width <= seen.elements <= 4 * tokens * width < tokens * tokens / 100
 
 
 def test_the_search_for_large_tensors_sees_the_dense_table():

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import transformers
+from largest import Largest
 from training_fakes import VOCAB, FakeWindows, settings
 
 from mixlab.config.kernels import KernelSettings
@@ -94,6 +95,16 @@ def test_a_foreign_model_is_trained_and_resumed_like_our_own(make, tmp_path):
     before, after = (dict(named_weights(read_model(one))) for one in (folder, tmp_path / "out"))
     assert before.keys() == after.keys()
     assert not torch.equal(before["transformer.wte.weight"], after["transformer.wte.weight"])
+
+
+def test_a_foreign_model_makes_no_tensor_of_tokens_squared(make):
+    tokens = 2048
+    _, folder = make("Qwen3Config", {**SIZES, "head_dim": 8, "max_position_embeddings": tokens})
+    places_1T = torch.arange(tokens)[None]
+    model = read_model(folder)
+    with Largest() as seen:
+        model(places_1T % VOCAB, torch.zeros_like(places_1T), places_1T, torch.tensor([7])).sum().backward()
+    assert 16 * tokens <= seen.elements < tokens * tokens / 10
 
 
 REFUSED = {

@@ -7,6 +7,7 @@ from training_fakes import VOCAB, FakeWindows, small_model
 
 from mixlab.config.problems import DataError
 from mixlab.training.loading.batches import load_batch
+from mixlab.training.models.llama import find_frequencies
 from mixlab.training.models.shape import read_shape
 from mixlab.training.models.weights import build_model, named_weights, open_model, read_model, write_model
 
@@ -130,12 +131,22 @@ def test_every_weight_that_does_not_fit_the_config_is_named(tmp_path):
 
 
 def test_a_stretched_rope_turns_long_waves_slower_and_leaves_short_ones():
-    plain, stretched = (build_model(small_model(rope_scaling=one), seed=3).frequencies for one in (None, SCALED))
+    plain, stretched = (
+        find_frequencies(build_model(small_model(rope_scaling=one), seed=3).shape) for one in (None, SCALED)
+    )
     # head size 8: wavelengths of 6.3, 63, 628 and 6,283 tokens, the first 16 positions: stretched beyond 16
     ratio = plain / stretched
     assert ratio[-1] == pytest.approx(8.0)
     assert ratio[-2] == pytest.approx(8.0)
     assert 1.0 < ratio[0] < 8.0
+
+
+def test_a_model_cast_to_bfloat16_turns_by_the_same_angles():
+    model = build_model(small_model(), seed=3)
+    plan = model._plan(torch.zeros(1, 64, dtype=torch.long), torch.arange(64)[None])
+    cast = build_model(small_model(), seed=3).bfloat16()._plan(torch.zeros(1, 64).long(), torch.arange(64)[None])
+    assert torch.equal(plan.cos_B1TS, cast.cos_B1TS)
+    assert plan.cos_B1TS.dtype == torch.float32
 
 
 def test_biases_begin_at_zero_and_are_on_queries_keys_and_values_alone():
