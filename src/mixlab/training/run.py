@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from mixlab.training.process import (
     kept_random_state,
     watch_termination,
 )
+from mixlab.training.steps import Watcher
 from mixlab.training.watching.faults import NotFiniteError, explain_not_finite, list_fault, trace
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 from mixlab.training.watching.measures import CountFlops, Meter, find_devices
@@ -60,6 +61,7 @@ def train(
     place: Place = ALONE,
     overlay: Mapping[str, Any] | None = None,
     watching: Watching | None = None,
+    watchers: Sequence[Watcher] = (),
     held_out: HeldOut | None = None,
 ) -> None:
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
@@ -72,7 +74,7 @@ def train(
 
     With `launch` of several ranks every one of them calls this alike, with its own `place`; the first writes `out`.
     `overlay` are DeepSpeed's settings for speed (engines/zero_config.py). With `held_out`, validation_loss.csv is
-    written too; with spikes watched for, loss_spikes.csv.
+    written too; with spikes watched for, loss_spikes.csv. `watchers` are told of each step, on every rank.
     Raises DataError when data and settings do not fit, or when a loss is not finite (naming step and data).
     """
     passes = settings.count_passes(len(windows))
@@ -81,7 +83,8 @@ def train(
     check_schedule(settings.schedule, stream.steps)
     keep_freed_memory()
     device = choose_device(launch, place)
-    watching = replace(watching or Watching(), is_first=place.rank == 0)
+    watching = watching or Watching()
+    watching = replace(watching, is_first=watching.is_first and place.rank == 0)
     with deterministic_torch(threads, device.type), kept_random_state(), watch_termination() as termination:
         while True:
             model = open_model(start, seed, kernels)
@@ -98,7 +101,7 @@ def train(
                 validation = None
                 if held_out is not None:
                     validation = Validation(held_out, stream.steps, resume, is_first=place.rank == 0)
-                run = Run(loop, saving, set(snapshots), windows, watching, validation)
+                run = Run(loop, saving, set(snapshots), windows, watching, validation, watchers)
                 try:
                     run.go(termination)
                 except RolledBack as error:
@@ -153,11 +156,13 @@ class Run:
         windows: Windows,
         watching: Watching,
         validation: Validation | None,
+        watchers: Sequence[Watcher],
     ) -> None:
         self.loop, self.saving = loop, saving
         self._snapshot_steps = snapshot_steps
         self._windows = windows
         self._watching = watching
+        self._watchers = watchers
         self._validation = validation
         self._spikes = Spikes(loop.settings.spikes, saving.folder.folder, saving.folder.run_digest, watching.is_first)
 
@@ -217,6 +222,8 @@ class Run:
             rate = self.loop.trainee.engine.rate
             raise explain_not_finite(error.report, origins, rate, folder.newest(), watch.metrics) from None
         watch.step(report)
+        for watcher in self._watchers:
+            watcher(report)
         self._spikes.look(report, watch, self.saving.folder.drop_after)
 
     def _validate(self, step: int, watch: Watch) -> None:

@@ -1,5 +1,6 @@
 """What one optimizer step was: the words in which loop, log, checkpoints and watchers speak of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -24,3 +25,7 @@ class StepReport:
     squared_tokens: int
     seconds: float
     data_seconds: float
+
+
+Watcher = Callable[[StepReport], None]
+"""Is told of each step."""

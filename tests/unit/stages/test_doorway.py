@@ -56,11 +56,16 @@ def test_a_host_is_given_verified_folders_in_order_and_the_machine_of_the_plan(l
         inputs.located(["1" * 64])
 
 
+def child_environment() -> dict[str, str]:
+    """The environment of a child that imports what this process does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+
+
 @pytest.mark.parametrize(("host", "code"), [("mistake", 2), ("bug", 1)])
 def test_a_users_mistake_is_one_line_and_exit_code_2_and_a_bug_is_a_traceback(lab: Lab, host: str, code: int) -> None:
     program = f"from labs import doorway, {host}; doorway.main('average', {host})"
     command = [sys.executable, "-c", program, "--plan", str(lab.plan_file), "--key", lab.averages[0].key]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = child_environment()
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == code
     assert done.stdout == ""
@@ -74,7 +79,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2_and_a_bug_is_a_traceback(la
 def test_a_mistake_is_told_on_the_terminal_where_the_log_cannot_be_written(lab: Lab) -> None:
     program = "from labs import doorway, mistake; doorway.main('average', mistake)"
     command = [sys.executable, "-c", program, "--plan", str(lab.plan_file), "--key", lab.averages[0].key]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = child_environment()
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False, env=env)
     assert (done.returncode, done.stdout) == (2, "mixlab: texts.jsonl: record 3: no field `text`; mend it\n")

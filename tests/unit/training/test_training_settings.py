@@ -62,5 +62,5 @@ def test_averaging_less_than_one_model_is_refused():
 def test_every_field_says_what_it_is(model):
     schema = model.model_json_schema()
     for part in (schema, *schema.get("$defs", {}).values()):
-        for name, field in part["properties"].items():
+        for name, field in part.get("properties", {}).items():
             assert field.get("description"), f"{part['title']}.{name}"

@@ -33,9 +33,9 @@ class RankJob(Settings):
     micro_batch: int
     threads: int
     save_every_seconds: float
-    kernels: KernelSettings
     launch: LaunchSettings
     overlay: dict[str, Any]
+    kernels: KernelSettings = KernelSettings()
     metrics: Path | None = None
     name: str = "run"
     label: str = ""

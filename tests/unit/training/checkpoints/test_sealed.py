@@ -64,13 +64,13 @@ def write_parts(folder, full=None):
 def test_every_rank_writes_a_part_and_all_verify_it_together(tmp_path):
     folder = tmp_path / "state"
     assert write_parts(folder) == {}
-    names = {"progress.json", *(f"model-0000{rank}-of-00003.safetensors" for rank in (1, 2, 3))}
+    names = {"progress.json", *(f"model.rank-0000{rank}-of-00003.safetensors" for rank in (1, 2, 3))}
     assert set(json.loads((folder / "digests.json").read_text())) == names
     assert find_fault(folder) is None
     (folder / name_part("model", 1, 3)).write_text("part X")
     found = []
     Crew(2).run(lambda member: found.append(find_fault(folder, member)))
-    assert found == ["model-00002-of-00003.safetensors has changed since it was written"] * 2
+    assert found == ["model.rank-00002-of-00003.safetensors has changed since it was written"] * 2
 
 
 @pytest.mark.parametrize("full", [0, 2])
@@ -87,5 +87,6 @@ def test_a_full_disk_of_one_rank_is_an_error_of_all_and_the_older_folder_stays(t
 
 def test_a_files_rank_is_in_its_name():
     assert name_part("model", 0, 1) == "model.safetensors"
-    assert [owner_of(name_part("model", rank, 4), 4) for rank in range(4)] == [0, 1, 2, 3]
-    assert owner_of("progress.json", 4) == 0
+    assert [owner_of(name_part("model", rank, 4)) for rank in range(4)] == [0, 1, 2, 3]
+    assert owner_of("progress.json") == 0
+    assert owner_of("model-00002-of-00003.safetensors") == 0

@@ -38,6 +38,8 @@ def ask_to_end_when(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process be asked to end as soon as a file is there."""
 
     class Asked:
+        code = 143
+
         @property
         def asked(self) -> bool:
             return path.exists()

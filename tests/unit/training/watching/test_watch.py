@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from test_train import Killed, kill_after, read_files, run_training
 from training_fakes import FakeWindows, child_environment, settings, step_report
 
@@ -89,14 +90,12 @@ class TracedWindows(FakeWindows):
 
 
 def test_a_loss_that_is_not_finite_names_step_data_state_and_cure_and_all_windows_are_listed(tmp_path, monkeypatch):
-    original = Loop._backward
-    steps = iter(range(1, 99))
+    original = Loop._accumulate
 
-    def backward(self, batch):
-        loss, norm = original(self, batch)
-        return (float("nan"), norm) if next(steps) == 5 else (loss, norm)
+    def accumulate(self, own, targets, step):
+        return float("nan") if step == 5 else original(self, own, targets, step)
 
-    monkeypatch.setattr(Loop, "_backward", backward)
+    monkeypatch.setattr(Loop, "_accumulate", accumulate)
     watching = watched(tmp_path)
     wanted = settings(order="mixture", global_batch_windows=10, passes=4)
     with pytest.raises(DataError) as caught:
@@ -117,8 +116,8 @@ def test_a_loss_that_is_not_finite_names_step_data_state_and_cure_and_all_window
 def test_no_weight_moves_by_a_step_that_is_not_finite(tmp_path, monkeypatch):
     moved = []
     monkeypatch.setattr("mixlab.training.optimization.optimizers.OptimizerSet.step", lambda *_: moved.append(1))
-    monkeypatch.setattr(Loop, "_backward", lambda self, batch: (1.0, float("inf")))
-    with pytest.raises(DataError, match=r"loss 1\.0, gradient norm inf: not finite.*\n.*\n  newest whole state: none"):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    with pytest.raises(DataError, match=r"loss \d.*, gradient norm inf: not finite.*\n.*\n  newest whole state: none"):
         run_training(tmp_path)
     assert moved == []
 
