@@ -26,7 +26,7 @@ def train_on_mixture(
     settings: TrainSettings, seed: int, start: NewModel | Path, inputs: Inputs, out: Path
 ) -> Mapping[str, str]:
     """Train `start` on the mixture of a node as the machine's settings say; returns what computed, for provenance."""
-    launch = _decide_launch(inputs)
+    launch = decide_launch(inputs)
     job = RankJob(
         settings=settings,
         seed=seed,
@@ -49,7 +49,7 @@ def train_on_mixture(
     return {"device": launch.device, "parallelism": launch.parallelism, "ranks": str(launch.ranks)}
 
 
-def _decide_launch(inputs: Inputs) -> LaunchSettings:
+def decide_launch(inputs: Inputs) -> LaunchSettings:
     """The stage's launch settings; who asks for GPUs wants them used, and started ranks are not started again."""
     resources = inputs.machine.resources(inputs.node.stage)
     launch, stage = resources.launch, inputs.node.stage
