@@ -13,13 +13,13 @@ from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.sealed import act_together
-from mixlab.training.checkpoints.state import ResumeFolder, Trainee, write_whole
+from mixlab.training.checkpoints.state import ResumeFolder, Trainee, gather_whole
 from mixlab.training.engines.choice import ALONE, ONE, choose_device, open_engine
-from mixlab.training.engines.engine import Crew, Place
+from mixlab.training.engines.engine import Crew, NamedTensors, Place
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop, Watcher
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.weights import NewModel, open_model
+from mixlab.training.models.weights import NewModel, open_model, write_model
 from mixlab.training.optimization.schedule import check_schedule
 from mixlab.training.process import (
     ENDINGS,
@@ -81,19 +81,18 @@ def train(
             saving = Saving(folder, save_every_seconds, save_every_steps)
             loop = Loop(settings, windows, stream, trainee, micro_batch, watchers)
             _run_steps(loop, saving, set(snapshot_steps), termination)
-            act_together(engine, lambda: _publish(trainee, folder, out, bool(snapshot_steps)))
+            weights = {} if snapshot_steps else gather_whole(engine)
+            act_together(engine, lambda: _publish(trainee, weights, folder, out) if place.rank == 0 else {})
 
 
-def _publish(trainee: Trainee, folder: ResumeFolder, out: Path, has_snapshots: bool) -> dict[str, str]:
-    is_first = trainee.engine.rank == 0
-    if is_first:
-        out.mkdir(parents=True, exist_ok=True)
-    if not has_snapshots:
-        write_whole(trainee, out)
-    elif is_first:
+def _publish(trainee: Trainee, weights: NamedTensors, folder: ResumeFolder, out: Path) -> dict[str, str]:
+    """Write the model of `weights`, or the snapshots when there are none, and the log."""
+    out.mkdir(parents=True, exist_ok=True)
+    if weights:
+        write_model(trainee.model, out, weights)
+    else:
         folder.hand_over_snapshots(out)
-    if is_first:
-        trainee.log.write(out / LOG_FILE)
+    trainee.log.write(out / LOG_FILE)
     return {}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mixlab.training.checkpoints.sealed import DIGESTS_FILE, find_fault, name_part, remove_partial, write_sealed
 from mixlab.training.checkpoints.tensors import StoredTensors
-from mixlab.training.engines.engine import Engine, assign_names
+from mixlab.training.engines.engine import Engine, NamedTensors, assign_names
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.weights import write_model, write_tensors
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
@@ -96,7 +96,13 @@ class ResumeFolder:
 
     def save_snapshot(self, trainee: Trainee, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
-        write_sealed(self._snapshot(step), lambda folder: write_whole(trainee, folder), trainee.engine)
+        weights = gather_whole(trainee.engine)
+
+        def fill(folder: Path) -> None:
+            if weights:
+                write_model(trainee.model, folder, weights)
+
+        write_sealed(self._snapshot(step), fill, trainee.engine)
 
     def hand_over_snapshots(self, out: Path) -> None:
         """Give the snapshots to `out` as last-00 (newest), last-01, ...
@@ -133,12 +139,9 @@ class ResumeFolder:
         return self.folder / f"snapshot-{step:08d}"
 
 
-def write_whole(trainee: Trainee, folder: Path) -> None:
-    """Write the model into an existing folder; the first rank does, with what the others hold of it."""
-    engine = trainee.engine
-    weights = engine.weights(list(engine.sizes()) if engine.rank == 0 else [])
-    if engine.rank == 0:
-        write_model(trainee.model, folder, weights)
+def gather_whole(engine: Engine) -> NamedTensors:
+    """All weights on the first rank, with what the others hold of them; nothing on the others."""
+    return engine.weights(list(engine.sizes()) if engine.rank == 0 else [])
 
 
 def _link(source: Path, target: Path) -> None:

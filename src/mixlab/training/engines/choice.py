@@ -1,5 +1,6 @@
 """Which engine computes, and on which device, by the machine's launch settings."""
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +51,11 @@ def open_engine(
     if launch.ranks == 1 and not launch.shards:
         yield PlainEngine(model, settings, device)
         return
+    if launch.shards and importlib.util.find_spec("deepspeed") is None:
+        raise DataError(
+            f"launch.parallelism: {launch.parallelism} needs DeepSpeed; install it by "
+            "DS_BUILD_OPS=0 pip install 'mixlab[deepspeed]', or set parallelism: ddp"
+        )
     from mixlab.training.engines.group import join_group
 
     with join_group(place, device) as group:

@@ -53,6 +53,8 @@ class Children:
                     if child.poll() is None:
                         child.kill()
                         child.wait()
+        if signal.SIGINT in self.received:
+            raise KeyboardInterrupt
         return [child.returncode for child in self._running]
 
     def _wait(self) -> None:
