@@ -12,7 +12,7 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
-from mixlab.training.engines.choice import ALONE
+from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import find_first_failure, raise_failure
 from mixlab.training.launching.job import RankJob
@@ -46,7 +46,8 @@ def train_on_mixture(
         job.run(ALONE)
     else:
         run_job(job)
-    return {"device": launch.device, "parallelism": launch.parallelism, "ranks": str(launch.ranks)}
+    device = choose_kind(launch)
+    return {"device": device, "parallelism": launch.parallelism, "ranks": str(launch.ranks)}
 
 
 def decide_launch(inputs: Inputs) -> LaunchSettings:

@@ -18,6 +18,12 @@ ONE = LaunchSettings()
 ALONE = Place()
 
 
+def choose_kind(launch: LaunchSettings) -> str:
+    """What a machine like this one computes on: cpu or cuda."""
+    is_cpu = launch.device == "cpu" or (launch.device == "auto" and not torch.cuda.is_available())
+    return "cpu" if is_cpu else "cuda"
+
+
 def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
     """The device of this rank; raises DataError where a GPU is asked for and there is none, or too few."""
     if place.ranks != launch.ranks:
@@ -26,7 +32,7 @@ def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
             f"but {place.ranks} found each other; let mixlab start them, or start as many by torchrun"
         )
     visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if launch.device == "cpu" or (launch.device == "auto" and not visible):
+    if choose_kind(launch) == "cpu":
         return torch.device("cpu")
     if place.local_rank >= visible:
         raise DataError(
