@@ -16,7 +16,7 @@ from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import find_first_failure, raise_failure
 from mixlab.training.launching.job import RankJob
-from mixlab.training.launching.processes import Children, check_codes, find_ending, find_port
+from mixlab.training.launching.processes import Children, check_codes, check_killed, find_ending, find_port
 from mixlab.training.models.weights import NewModel
 
 _ATTEMPT = "ranks-"
@@ -77,7 +77,10 @@ def run_job(job: RankJob) -> None:
     path = job.write(attempt)
     is_one = job.launch.nodes == 1
     codes = run_node(path, job, 0, "127.0.0.1", find_port()) if is_one else _run_nodes(path, job)
-    if failure := find_first_failure(attempt):
+    failure = find_first_failure(attempt)
+    if failure is None or not failure.has_cause:
+        check_killed(codes)
+    if failure is not None:
         raise_failure(failure)
     if ending := find_ending(codes):
         raise SystemExit(ending)
