@@ -48,7 +48,7 @@ class Children:
         with self._handling():
             for environment in environments:
                 self._running.append(subprocess.Popen(command, env={**environment, PARENT_VARIABLE: str(os.getpid())}))
-            for number in self.received:  # came while some were not started yet
+            for number in tuple(self.received):  # came while some were not started yet
                 self.pass_on(number)
             try:
                 self._wait()
@@ -66,7 +66,8 @@ class Children:
         failed_at: float | None = None
         while any(child.poll() is None for child in self._running):
             codes = [child.returncode for child in self._running if child.returncode is not None]
-            if failed_at is None and any(code and code not in ENDINGS.values() for code in codes):
+            # Ranks that were asked to end have saved together before the first of them does.
+            if failed_at is None and any(codes):
                 failed_at = time.monotonic()
             if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
                 return
