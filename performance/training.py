@@ -43,7 +43,7 @@ from mixlab.training.watching.log import TrainingLog
 
 LIMIT, LEAST_TOKENS = 0.03, 3e6
 VOCABULARY, BATCH, MICRO = 8_192, 4, 2
-WHOLE = {"hidden_size": 384, "layers": 8, "heads": 6, "feed_forward": 1_024, "max_positions": 2_048}
+WHOLE = {"hidden_size": 384, "layers": 10, "heads": 6, "feed_forward": 1_024, "max_positions": 2_048}
 SMALL = WHOLE | {"hidden_size": 192, "layers": 2, "heads": 3, "feed_forward": 512}
 TRAINING = TrainSettings.model_validate(
     {

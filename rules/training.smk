@@ -37,9 +37,7 @@ rule pretrain:
         "../envs/mixlab.yaml"
     threads: flow.threads("pretrain")
     resources:
-        **flow.accelerators("pretrain"),
-        mem_mb=flow.memory_mib("pretrain"),
-        runtime=flow.minutes("pretrain"),
+        **flow.training_resources("pretrain"),
     params:
         command=flow.command(RUN, "pretrain"),
     shell:
@@ -60,9 +58,7 @@ rule ipt:
         "../envs/mixlab.yaml"
     threads: flow.threads("ipt")
     resources:
-        **flow.accelerators("ipt"),
-        mem_mb=flow.memory_mib("ipt"),
-        runtime=flow.minutes("ipt"),
+        **flow.training_resources("ipt"),
     params:
         command=flow.command(RUN, "ipt"),
     shell:
@@ -104,9 +100,7 @@ rule sft:
         "../envs/mixlab.yaml"
     threads: flow.threads("sft")
     resources:
-        **flow.accelerators("sft"),
-        mem_mb=flow.memory_mib("sft"),
-        runtime=flow.minutes("sft"),
+        **flow.training_resources("sft"),
     params:
         command=flow.command(RUN, "sft"),
     shell:

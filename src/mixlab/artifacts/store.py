@@ -106,6 +106,9 @@ class Store:
                 draft.resume.mkdir(exist_ok=True)
                 yield draft
         except OSError as error:
+            if error.errno == errno.EROFS:
+                message = f"{stage} {key}: {error.filename or draft.folder} is on a disk that cannot be written to"
+                raise ArtifactError(f"{message}; nothing was published, finished work is kept") from error
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             shutil.rmtree(draft.out, ignore_errors=True)

@@ -166,16 +166,17 @@ class Flow:
         """GPUs of one job of a stage."""
         return self.machine.resources(stage).gpus
 
-    def accelerators(self, stage: str) -> dict[str, int | str]:
-        """GPUs and machines of one training job, as Snakemake's executor for Slurm knows them.
+    def training_resources(self, stage: str) -> dict[str, int | str]:
+        """What one training job asks for, on one machine or several, as Snakemake's executor for Slurm knows it.
 
         For several machines the job's own process calls srun (`mpi`), one task each.
         """
         resources = self.machine.resources(stage)
         nodes = resources.launch.nodes
+        asked: dict[str, int | str] = {"mem_mb": resources.memory_mib, "runtime": resources.runtime_minutes}
         if nodes == 1:
-            return {"gpu": resources.gpus}
-        spread: dict[str, int | str] = {"mpi": "srun", "nodes": nodes, "tasks": nodes}
+            return {**asked, "gpu": resources.gpus}
+        spread = {**asked, "mpi": "srun", "nodes": nodes, "tasks": nodes}
         # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
         return {**spread, "gres": f"gpu:{resources.gpus}", "tasks_per_gpu": 0} if resources.gpus else spread
 

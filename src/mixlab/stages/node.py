@@ -41,7 +41,7 @@ def main(path: Path) -> None:
         write_failure(path.parent, node * job.launch.processes_per_node, error)
         sys.exit(2)
     codes = run_node(path, job, node, address, port)
-    sys.exit(find_ending(codes) or next((code if code > 0 else 1 for code in codes if code), 0))
+    sys.exit(find_ending(codes) or max((128 - code if code < 0 else code for code in codes), default=0))
 
 
 def _meet(path: Path, node: int) -> tuple[str, int]:

@@ -13,11 +13,11 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
-from mixlab.training.engines.choice import ALONE
+from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import find_first_failure, raise_failure
 from mixlab.training.launching.job import RankJob
-from mixlab.training.launching.processes import Children, check_codes, find_ending, find_port
+from mixlab.training.launching.processes import Children, check_codes, check_killed, find_ending, find_port
 from mixlab.training.models.weights import NewModel
 from mixlab.training.watching.metrics import read_facts
 
@@ -38,7 +38,7 @@ def train_on_mixture(
         from mixlab.stages.external import train_outside
 
         return train_outside(settings, settings.trainer, seed, start, inputs, out)
-    launch = _decide_launch(inputs)
+    launch = decide_launch(inputs)
     job = RankJob(
         settings=settings,
         seed=seed,
@@ -67,14 +67,15 @@ def train_on_mixture(
     else:
         run_job(job)
     seen = read_facts(job.watching.metrics) if job.watching.metrics is not None else {}
-    return {"parallelism": launch.parallelism, "ranks": str(launch.ranks), **seen}
+    device = choose_kind(launch)
+    return {"device": device, "parallelism": launch.parallelism, "ranks": str(launch.ranks), **seen}
 
 
 def _resolve(inputs: Inputs, role: str) -> tuple[Path, ...]:
     return tuple(path.resolve() for path in inputs.all(role))
 
 
-def _decide_launch(inputs: Inputs) -> LaunchSettings:
+def decide_launch(inputs: Inputs) -> LaunchSettings:
     """The stage's launch settings; who asks for GPUs wants them used, and started ranks are not started again."""
     resources = inputs.machine.resources(inputs.node.stage)
     launch, stage = resources.launch, inputs.node.stage
@@ -101,7 +102,10 @@ def run_job(job: RankJob) -> None:
     path = job.write(attempt)
     is_one = job.launch.nodes == 1
     codes = run_node(path, job, 0, "127.0.0.1", find_port()) if is_one else _run_nodes(path, job)
-    if failure := find_first_failure(attempt):
+    failure = find_first_failure(attempt)
+    if failure is None or not failure.has_cause:
+        check_killed(codes)
+    if failure is not None:
         raise_failure(failure)
     if ending := find_ending(codes):
         raise SystemExit(ending)

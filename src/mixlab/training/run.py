@@ -16,13 +16,13 @@ from mixlab.config.model_flops import LoraShape, count_training_flops, parse_dec
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.sealed import act_together
-from mixlab.training.checkpoints.state import ResumeFolder, Trainee, write_whole
+from mixlab.training.checkpoints.state import ResumeFolder, Trainee, gather_whole
 from mixlab.training.engines.choice import ALONE, ONE, choose_device, open_engine
-from mixlab.training.engines.engine import Crew, Place
+from mixlab.training.engines.engine import Crew, NamedTensors, Place
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
 from mixlab.training.models.interface import CausalModel
-from mixlab.training.models.lora import add_adapter
+from mixlab.training.models.lora import add_adapter, write_trained
 from mixlab.training.models.weights import NewModel, open_model
 from mixlab.training.optimization.schedule import check_schedule
 from mixlab.training.process import (
@@ -108,18 +108,18 @@ def train(
                     logger.warning("%s", error)
                     engine.share("")  # what is rolled back is gone before any rank looks again
                     continue
-                act_together(engine, partial(_publish, run, out, settings.snapshots is None))
+                weights = gather_whole(engine) if settings.snapshots is None else {}
+                act_together(engine, partial(_publish, run, weights, out))
                 return
 
 
-def _publish(run: "Run", out: Path, has_model: bool) -> dict[str, str]:
+def _publish(run: "Run", weights: NamedTensors, out: Path) -> dict[str, str]:
+    """Write the model of `weights` where there are some, the snapshots and the log; the first rank does."""
     trainee = run.loop.trainee
-    is_first = trainee.engine.rank == 0
-    if is_first:
+    if trainee.engine.rank == 0:
         out.mkdir(parents=True, exist_ok=True)
-    if has_model:
-        write_whole(trainee, out)
-    if is_first:
+        if weights:
+            write_trained(trainee.model, weights, out)
         run.saving.folder.hand_over_snapshots(out)
         run.write_tables(out)
     return {}

@@ -27,9 +27,8 @@ from mixlab.training.checkpoints.sealed import (
     write_sealed,
 )
 from mixlab.training.checkpoints.tensors import StoredTensors
-from mixlab.training.engines.engine import Alone, Crew, Engine, assign_names
+from mixlab.training.engines.engine import Alone, Crew, Engine, NamedTensors, assign_names
 from mixlab.training.models.interface import CausalModel
-from mixlab.training.models.lora import write_trained
 from mixlab.training.models.storage import write_tensors
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
@@ -115,7 +114,13 @@ class ResumeFolder:
 
     def save_snapshot(self, trainee: Trainee, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
-        write_sealed(self._snapshot(step), lambda folder: write_whole(trainee, folder), trainee.engine)
+        weights = gather_whole(trainee.engine)
+
+        def fill(folder: Path) -> None:
+            if weights:
+                write_trained(trainee.model, weights, folder)
+
+        write_sealed(self._snapshot(step), fill, trainee.engine)
 
     def hand_over_snapshots(self, out: Path) -> None:
         """Give the snapshots to `out`, each as the member it is called.
@@ -152,12 +157,9 @@ class ResumeFolder:
         return self.folder / f"snapshot-{step:08d}"
 
 
-def write_whole(trainee: Trainee, folder: Path) -> None:
-    """Write the model into an existing folder; the first rank does, with what the others hold of it."""
-    engine = trainee.engine
-    weights = engine.weights(list(engine.sizes()) if engine.rank == 0 else [])
-    if engine.rank == 0:
-        write_trained(trainee.model, weights, folder)
+def gather_whole(engine: Engine) -> NamedTensors:
+    """All weights on the first rank, with what the others hold of them; nothing on the others."""
+    return engine.weights(list(engine.sizes()) if engine.rank == 0 else [])
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """Which engine computes, and on which device, by the machine's launch settings."""
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,12 @@ ONE = LaunchSettings()
 ALONE = Place()
 
 
+def choose_kind(launch: LaunchSettings) -> str:
+    """What a machine like this one computes on: cpu or cuda."""
+    is_cpu = launch.device == "cpu" or (launch.device == "auto" and not torch.cuda.is_available())
+    return "cpu" if is_cpu else "cuda"
+
+
 def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
     """The device of this rank; raises DataError where a GPU is asked for and there is none, or too few."""
     if place.ranks != launch.ranks:
@@ -25,7 +32,7 @@ def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
             f"but {place.ranks} found each other; let mixlab start them, or start as many by torchrun"
         )
     visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if launch.device == "cpu" or (launch.device == "auto" and not visible):
+    if choose_kind(launch) == "cpu":
         return torch.device("cpu")
     if place.local_rank >= visible:
         raise DataError(
@@ -50,6 +57,11 @@ def open_engine(
     if launch.ranks == 1 and not launch.shards:
         yield PlainEngine(model, settings, device)
         return
+    if launch.shards and importlib.util.find_spec("deepspeed") is None:
+        raise DataError(
+            f"launch.parallelism: {launch.parallelism} needs DeepSpeed; install it by "
+            "DS_BUILD_OPS=0 pip install 'mixlab[deepspeed]', or set parallelism: ddp"
+        )
     from mixlab.training.engines.group import join_group
 
     with join_group(place, device) as group:

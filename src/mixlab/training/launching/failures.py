@@ -20,6 +20,11 @@ class Failure:
     errno: int = 0
     file: str = ""
 
+    @property
+    def has_cause(self) -> bool:
+        """Whether it is no mere consequence of another rank's end."""
+        return self.is_users or self.errno != 0
+
 
 def write_failure(folder: Path, rank: int, error: BaseException) -> None:
     """Leave what ended a rank."""
@@ -34,7 +39,7 @@ def find_first_failure(folder: Path) -> Failure | None:
     """The failure that ended the others: a user's mistake before all else, then the earliest."""
     found = [Failure(**json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("failure-*.json")]
     # A rank that loses its peer fails too, later, and says nothing of the cause.
-    return min(found, key=lambda failure: (not failure.is_users, not failure.errno, failure.when), default=None)
+    return min(found, key=lambda failure: (not failure.is_users, not failure.has_cause, failure.when), default=None)
 
 
 def raise_failure(failure: Failure) -> None:

@@ -22,6 +22,10 @@ _POLL_SECONDS = 0.05
 GRACE_SECONDS = 15.0
 """How long the others may live after the first has failed: to say why, not to wait for it."""
 
+HUNG = 1
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Exit codes of a process that was killed, seen by its parent or through srun."""
+
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -40,26 +44,30 @@ class Children:
                 child.send_signal(number)
 
     def run(self, command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[int]:
-        """Start `command` once per environment and return the exit codes when all have ended."""
+        """Start `command` once per environment and return the exit codes, HUNG for what had to be ended."""
         with self._handling():
             for environment in environments:
                 self._running.append(subprocess.Popen(command, env={**environment, PARENT_VARIABLE: str(os.getpid())}))
-            for number in self.received:  # came while some were not started yet
+            for number in tuple(self.received):  # came while some were not started yet
                 self.pass_on(number)
             try:
                 self._wait()
+                codes = [child.poll() for child in self._running]
             finally:
                 for child in self._running:
                     if child.poll() is None:
                         child.kill()
                         child.wait()
-        return [child.returncode for child in self._running]
+        if signal.SIGINT in self.received:
+            raise KeyboardInterrupt
+        return [HUNG if code is None else code for code in codes]
 
     def _wait(self) -> None:
         failed_at: float | None = None
         while any(child.poll() is None for child in self._running):
             codes = [child.returncode for child in self._running if child.returncode is not None]
-            if failed_at is None and any(code and code not in ENDINGS.values() for code in codes):
+            # Ranks that were asked to end have saved together before the first of them does.
+            if failed_at is None and any(codes):
                 failed_at = time.monotonic()
             if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
                 return
@@ -81,15 +89,20 @@ def find_ending(codes: Sequence[int]) -> int:
     return max((asked[code] for code in codes if code in asked), default=0)
 
 
-def check_codes(codes: Sequence[int]) -> None:
-    """Raise DataError for a process that was killed, RuntimeError for one that failed and left no word."""
+def check_killed(codes: Sequence[int]) -> None:
+    """Raise DataError for a process that was killed; the others then failed for want of it."""
     for number, code in enumerate(codes):
-        if code == -signal.SIGKILL:
+        if code in KILLED:
             raise DataError(
                 f"training: process {number} of {len(codes)} was killed, as the kernel does when memory runs out; "
                 "raise stages.STAGE.memory_mib, lower micro_batch_windows, or share the state: "
                 "stages.STAGE.launch.parallelism zero1, zero2 or zero3"
             )
+
+
+def check_codes(codes: Sequence[int]) -> None:
+    """Raise RuntimeError for a process that failed and left no word."""
+    for number, code in enumerate(codes):
         if code:
             raise RuntimeError(f"training: process {number} of {len(codes)} ended with code {code} and left no word")
 

@@ -8,7 +8,7 @@ from training_fakes import settings, small_model
 
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import ConfigError, DataError
-from mixlab.training.engines.choice import choose_device
+from mixlab.training.engines.choice import choose_device, open_engine
 from mixlab.training.engines.engine import Place, assign_names
 from mixlab.training.engines.memory import explain_exhaustion
 from mixlab.training.engines.zero import ZeroEngine
@@ -151,3 +151,13 @@ def test_exhausted_memory_names_the_settings_that_help(error):
 def test_another_error_is_not_taken_for_exhausted_memory():
     with pytest.raises(RuntimeError, match="shapes differ"), explain_exhaustion(6):
         raise RuntimeError("shapes differ")
+
+
+def test_zero_without_deepspeed_names_the_installation(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    arguments = (build_model(small_model(), 1), settings(), launch(parallelism="zero1"), Place(), torch.device("cpu"))
+    with (
+        pytest.raises(DataError, match=r"zero1 needs DeepSpeed; install it by DS_BUILD_OPS=0 pip install"),
+        open_engine(*arguments, {}),
+    ):
+        pass
