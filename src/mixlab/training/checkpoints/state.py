@@ -29,6 +29,7 @@ from mixlab.training.checkpoints.sealed import (
 from mixlab.training.checkpoints.tensors import StoredTensors
 from mixlab.training.engines.engine import Alone, Crew, Engine, NamedTensors, assign_names
 from mixlab.training.models.interface import CausalModel
+from mixlab.training.models.lora import write_trained
 from mixlab.training.models.storage import write_tensors
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
