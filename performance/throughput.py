@@ -26,12 +26,13 @@ import torch.nn.functional as F
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.loading import load_document
-from mixlab.config.model_arithmetic import count_parameters, find_head_size
+from mixlab.config.model_flops import build_decoder_shape, count_parameters, count_training_flops
 from mixlab.config.models import ModelSettings
 from mixlab.config.studies import STUDY_TYPES
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import build_shape
+from mixlab.training.watching.flops import find_peak_flops
 
 ARCHITECTURES = Path(__file__).resolve().parents[1] / "studies/kodama_oda/architectures.yaml"
 VOCABULARIES = {
@@ -42,8 +43,6 @@ VOCABULARIES = {
 """Entries of the tokenizers, as the paper's Tables 6 and 15 print them."""
 TINY = ModelSettings(hidden_size=64, layers=2, heads=4, kv_heads=2, feed_forward=128, max_positions=8_192)
 TINY_VOCABULARY = 512
-PEAK_TFLOPS = {"H100": 989.4, "H200": 989.4}
-"""Dense bfloat16 of the SXM boards: NVIDIA's data sheets give 1,979 with sparsity, which is twice as much."""
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,7 +56,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--steps", type=int, default=10, help="steps that are timed (default 10)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before them (default 3)")
     parser.add_argument("--device", default="cuda", help="cuda (the default) or cpu")
-    parser.add_argument("--peak-tflops", type=float, help="of the device in bfloat16; known for H100 and H200")
+    parser.add_argument("--peak-tflops", type=float, help="of the device in bfloat16; absent: that of a known GPU")
     parser.add_argument("--attention", default="auto", help="kernel: auto, documents, flash or flex (default auto)")
     parser.add_argument("--activation-checkpointing", action="store_true", help="compute layers twice, for memory")
     parser.add_argument("--compile", action="store_true", help="compile the layers")
@@ -67,11 +66,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def count_flops(settings: ModelSettings, vocab_size: int, tokens: int, document_tokens: int) -> int:
     """Model FLOPs of one forward and backward pass over `tokens` tokens in documents of one length."""
-    count = count_parameters(settings, vocab_size)
-    head = count.embedding if settings.tie_embeddings else count.embedding // 2
-    norms = settings.hidden_size * (2 * settings.layers + 1)
-    attention = settings.layers * settings.heads * find_head_size(settings) * (document_tokens + 1)
-    return 6 * tokens * (count.other - norms + head + attention)
+    return count_training_flops(build_decoder_shape(settings, vocab_size), tokens, tokens * document_tokens)
 
 
 def build(settings: ModelSettings, vocab_size: int, device: torch.device, kernels: KernelSettings) -> CausalModel:
@@ -117,8 +112,10 @@ def _wait(device: torch.device) -> None:
 
 def find_peak(options: argparse.Namespace, device_name: str) -> float | None:
     """Peak in TFLOPS: the one given, else that of a board known by its name."""
-    known = next((peak for board, peak in PEAK_TFLOPS.items() if board in device_name), None)
-    return float(options.peak_tflops) if options.peak_tflops is not None else known
+    known = find_peak_flops(device_name)
+    if options.peak_tflops is not None:
+        return float(options.peak_tflops)
+    return None if known is None else known / 1e12
 
 
 def measure(name: str, settings: ModelSettings, vocab_size: int, tokens: int, options: argparse.Namespace) -> Any:
@@ -143,7 +140,7 @@ def measure(name: str, settings: ModelSettings, vocab_size: int, tokens: int, op
         return {**row, "fits": False}
     flops = count_flops(settings, vocab_size, options.windows * tokens, tokens // options.documents)
     median, peak = statistics.median(seconds), find_peak(options, board)
-    row |= {"fits": True, "parameters": count_parameters(settings, vocab_size).total}
+    row |= {"fits": True, "parameters": count_parameters(build_decoder_shape(settings, vocab_size)).total}
     row |= {"tokens_per_second": round(options.windows * tokens / median, 1)}
     row |= {"model_tflops_per_second": round(flops / median / 1e12, 6)}
     row |= {"mfu": round(flops / median / 1e12 / peak, 4) if peak is not None else None}

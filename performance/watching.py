@@ -13,10 +13,10 @@ import time
 from functools import partial
 from pathlib import Path
 
+from mixlab.config.model_flops import DecoderShape, count_training_flops
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.training import SpikeSettings
 from mixlab.training.steps import StepReport
-from mixlab.training.watching.flops import step_flops
 from mixlab.training.watching.measures import Devices, Meter
 from mixlab.training.watching.reactions import Spikes
 from mixlab.training.watching.watch import Watch, Watching
@@ -27,7 +27,8 @@ STEP_SECONDS = 0.03
 def measure(folder: Path, steps: int, tensorboard: bool, spikes: bool) -> tuple[float, float]:
     """CPU and wall seconds of one step's watching."""
     tracking = TrackingSettings(tensorboard=tensorboard, peak_flops=1e12)
-    meter = Meter(Devices("cpu", 1, 1e12), partial(step_flops, 10**7, 12, 768))
+    shape = DecoderShape(32_000, 768, 12, 12, 12, 64, 2_048, True)
+    meter = Meter(Devices("cpu", 1, 1e12), partial(count_training_flops, shape))
     watch = Watch(Watching(folder, "ipt/key", "a run", tracking), meter, steps, 1)
     detector = Spikes(SpikeSettings() if spikes else None, folder, "run", is_first=True)
     detector.resume([])

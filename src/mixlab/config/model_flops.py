@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mixlab.config.models import ModelSettings
+from mixlab.config.models import ModelSettings, count_rows
 
 FORWARD = 2
 """Operations of a weight and a token: one multiplication, one addition."""
@@ -107,22 +107,17 @@ class LoraShape:
 
 
 def build_decoder_shape(settings: ModelSettings, vocab_size: int) -> DecoderShape:
-    """Give the settings of a model from scratch the vocabulary of its tokenizer.
-
-    Settings that ModelSettings may have or not are asked for by name: `head_size` (else hidden_size over heads),
-    `vocabulary_multiple` (rows of the embeddings are rounded up to it), `architecture: qwen2` (biases).
-    """
-    multiple = getattr(settings, "vocabulary_multiple", 1)
+    """Give the settings of a model from scratch the vocabulary of its tokenizer."""
     return DecoderShape(
-        vocab_size=-(-vocab_size // multiple) * multiple,
+        vocab_size=count_rows(vocab_size, settings.vocabulary_multiple),
         hidden_size=settings.hidden_size,
         layers=settings.layers,
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
-        head_size=getattr(settings, "head_size", None) or settings.hidden_size // settings.heads,
+        head_size=settings.head_width,
         feed_forward=settings.feed_forward,
         tie_embeddings=settings.tie_embeddings,
-        query_key_value_bias=getattr(settings, "architecture", "llama") == "qwen2",
+        query_key_value_bias=settings.architecture == "qwen2",
     )
 
 

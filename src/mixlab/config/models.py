@@ -91,6 +91,11 @@ class ModelSettings(Settings):
         description="the embeddings get rows up to a multiple of it, as GPUs like; no token has the rows added",
     )
 
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.head_size or self.hidden_size // self.heads
+
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.hidden_size % self.heads or (self.head_size is None and (self.hidden_size // self.heads) % 2):
@@ -101,3 +106,8 @@ class ModelSettings(Settings):
         if self.kv_heads is not None and self.heads % self.kv_heads:
             raise ValueError(f"kv_heads {self.kv_heads} must divide heads {self.heads}")
         return self
+
+
+def count_rows(vocab_size: int, multiple: int) -> int:
+    """Rows of the embeddings for so many tokens: up to the next multiple."""
+    return -(-vocab_size // multiple) * multiple

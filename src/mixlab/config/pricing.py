@@ -30,8 +30,10 @@ GPUS: Mapping[str, GpuSettings] = {
     "h100-pcie": _nvidia(756.5, 51, "H100 Tensor Core GPU data sheet, PCIe"),
     "h100-nvl": _nvidia(835.5, 60, "H100 Tensor Core GPU data sheet, NVL"),
     "h200": _nvidia(989.5, 67, "H200 Tensor Core GPU data sheet, SXM"),
+    "h200-nvl": _nvidia(835.5, 60, "H200 Tensor Core GPU data sheet, NVL"),
     "a100": _nvidia(312, 19.5, "A100 Tensor Core GPU data sheet"),
-    "l40s": _nvidia(362, 91.6, "L40S data sheet"),
+    "l4": _nvidia(121, 30.3, "L4 data sheet"),
+    "l40s": _nvidia(362.05, 91.6, "L40S data sheet"),
 }
 """Devices that need not be declared."""
 

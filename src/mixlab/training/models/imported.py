@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixlab.config.base_models import VocabularyResize
-from mixlab.config.model_arithmetic import count_rows
+from mixlab.config.models import count_rows
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.config.model_arithmetic import count_rows, find_head_size
-from mixlab.config.models import ModelSettings
+from mixlab.config.models import ModelSettings, count_rows
 from mixlab.config.problems import DataError, Problem
 
 CONFIG_FILE = "config.json"
@@ -87,7 +86,7 @@ def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: i
         layers=settings.layers,
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
-        head_size=find_head_size(settings),
+        head_size=settings.head_width,
         feed_forward=settings.feed_forward,
         tie_embeddings=settings.tie_embeddings,
         max_positions=settings.max_positions,

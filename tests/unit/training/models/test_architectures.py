@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mixlab.config.loading import load_document
-from mixlab.config.model_arithmetic import count_parameters
+from mixlab.config.model_flops import build_decoder_shape, count_parameters
 from mixlab.config.models import ModelSettings
 from mixlab.config.studies import STUDY_TYPES
 from mixlab.training.models.llama import Llama
@@ -52,17 +52,17 @@ def test_parameters_by_formula_and_by_torch_agree_with_the_printed_size(
     architectures: dict[str, ModelSettings], name: str
 ) -> None:
     settings, (_, _, vocab_size, printed) = architectures[name], PRINTED[name]
-    found = count_parameters(settings, vocab_size).total
+    found = count_parameters(build_decoder_shape(settings, vocab_size)).total
     assert found == count_by_torch(settings, vocab_size)
     assert print_size(found, printed) == printed
 
 
 def test_parameters_are_those_that_the_models_pages_state(architectures: dict[str, ModelSettings]) -> None:
     # embedding and non-embedding parameters: the table on the hub's page of llm-jp/llm-jp-3-1.8b-instruct
-    small = count_parameters(architectures["llmjp3-1.8b"], 99_574)
-    large = count_parameters(architectures["llmjp3-13b"], 99_574)
-    assert (small.embedding, small.other) == (407_896_064, 1_459_718_144)
-    assert (large.embedding, large.other) == (1_019_740_160, 12_688_184_320)
+    small = count_parameters(build_decoder_shape(architectures["llmjp3-1.8b"], 99_574))
+    large = count_parameters(build_decoder_shape(architectures["llmjp3-13b"], 99_574))
+    assert (small.embedding + small.head, small.without_embeddings) == (407_896_064, 1_459_718_144)
+    assert (large.embedding + large.head, large.without_embeddings) == (1_019_740_160, 12_688_184_320)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_parameters_are_those_that_the_models_pages_state(architectures: dict[st
 def test_the_formula_counts_what_torch_counts(changes: dict[str, object]) -> None:
     base = {"hidden_size": 16, "layers": 3, "heads": 4, "feed_forward": 20, "vocabulary_multiple": 8}
     settings = ModelSettings.model_validate({**base, **changes})
-    assert count_parameters(settings, 53).total == count_by_torch(settings, 53)
+    assert count_parameters(build_decoder_shape(settings, 53)).total == count_by_torch(settings, 53)
 
 
 def test_layers_widths_and_heads_are_those_of_the_tables(
