@@ -10,7 +10,6 @@ import logging
 import random
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 from mixlab.config.model_flops import DecoderShape, count_training_flops
@@ -28,7 +27,8 @@ def measure(folder: Path, steps: int, tensorboard: bool, spikes: bool) -> tuple[
     """CPU and wall seconds of one step's watching."""
     tracking = TrackingSettings(tensorboard=tensorboard, peak_flops=1e12)
     shape = DecoderShape(32_000, 768, 12, 12, 12, 64, 2_048, True)
-    meter = Meter(Devices("cpu", 1, 1e12), partial(count_training_flops, shape))
+    devices = Devices("cpu", 1, 1e12)
+    meter = Meter(devices, lambda tokens, squared, targets: count_training_flops(shape, tokens, squared))
     watch = Watch(Watching(folder, "ipt/key", "a run", tracking), meter, steps, 1)
     detector = Spikes(SpikeSettings() if spikes else None, folder, "run", is_first=True)
     detector.resume([])

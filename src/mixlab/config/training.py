@@ -233,6 +233,10 @@ class TrainSettings(Settings):
             raise ValueError("keep_epochs and snapshots: a run keeps one or the other; remove one of them")
         if self.keep_epochs and self.trainer is not None:
             raise ValueError("keep_epochs: a trainer that is not ours hands over its last model alone; remove it")
+        if self.lora is not None and self.trainer is not None:
+            raise ValueError(
+                "lora: a trainer that is not ours hands over a whole model; remove it, and say so in its own settings"
+            )
         if self.spikes is not None and self.trainer is not None:
             raise ValueError("spikes: the loss of a trainer that is not ours is not watched; remove it")
         if self.keep_epochs and self.steps is None and self.passes <= 1:

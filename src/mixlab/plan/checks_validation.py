@@ -45,7 +45,8 @@ def _list_validations(study: Study) -> Iterator[tuple[Path, ValidationConfig, Tr
     if study.ipt.validation is not None:
         yield ("ipt", "validation"), study.ipt.validation, study.ipt.training
     if study.sft is not None and study.sft.validation is not None:
-        yield ("sft", "validation"), study.sft.validation, study.sft.training
+        for training in (study.sft.training, *(one.training for one in study.sft.others.values())):
+            yield ("sft", "validation"), study.sft.validation, training
 
 
 def _list_learnt(study: Study, lock: Mapping[str, LockedSource]) -> dict[str, str]:

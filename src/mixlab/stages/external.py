@@ -24,6 +24,7 @@ from mixlab.training.external.running import Surroundings, run_commands
 from mixlab.training.loading.batches import Stream
 from mixlab.training.models.shape import CONFIG_FILE
 from mixlab.training.models.weights import NewModel
+from mixlab.training.optimization.schedule import check_schedule
 from mixlab.training.run import find_snapshots
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,14 @@ def train_outside(
     snapshots = {name: step for step, name in find_snapshots(settings, stream).items()}
     numbers = {"seed": seed, "threads": inputs.threads, "steps": stream.steps}
     numbers |= {"sequence_tokens": windows.sequence_tokens}
+    check_schedule(settings.schedule, stream.steps)
+    expected = Expected(find_shape(start), tuple(snapshots))
     handover = Handover(trainer, settings, _make_places(inputs, trainer, start), numbers, snapshots)
     _export_mixture(handover, inputs)
     write_json(handover.places["spec"], _describe(handover, inputs))
     _run(handover, inputs.machine.trainers[trainer.name], inputs)
     made = handover.places["out"]
-    found = check_models(made, Expected(find_shape(start), tuple(snapshots)))
+    found = check_models(made, expected)
     collect_files(made, found, out, link=True)
     return {"trainer": trainer.title, "trainer_export": trainer.export}
 

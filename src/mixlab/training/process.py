@@ -1,6 +1,7 @@
 """What training asks of its process: fixed threads, deterministic kernels, and to be told before it is ended."""
 
 import ctypes
+import gc
 import logging
 import signal
 import threading
@@ -83,6 +84,13 @@ def kept_random_state() -> Iterator[None]:
     """Leave torch's generator of the CPU as it was: dropout draws from it, seeded anew for every micro-batch."""
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+def free_memory(device: torch.device) -> None:
+    """Collect what nobody holds any more, and let the GPU have its memory back."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def keep_freed_memory() -> None:

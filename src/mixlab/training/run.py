@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.sealed import act_together
 from mixlab.training.checkpoints.state import ResumeFolder, Trainee, gather_whole
-from mixlab.training.engines.choice import ALONE, ONE, choose_device, open_engine
+from mixlab.training.engines.choice import ALONE, ONE, build_engine, check_launch, choose_device, join_ranks
 from mixlab.training.engines.engine import Crew, NamedTensors, Place
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
@@ -29,6 +29,7 @@ from mixlab.training.process import (
     ENDINGS,
     Termination,
     deterministic_torch,
+    free_memory,
     keep_freed_memory,
     kept_random_state,
     watch_termination,
@@ -67,10 +68,11 @@ def train(
     """Train over `windows` and write the model (or the snapshots asked for) and training_log.csv into `out`.
 
     `start` is a model to draw from `seed`, which orders the windows too, or a Hugging Face folder. `micro_batch`
-    windows are computed at a time; it changes rounding only. A state is saved in `resume` at most every
-    `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any point goes on from its newest
-    whole state, and on one process its result has the same bits as if it had never been killed. On SIGTERM the state
-    is saved and SystemExit(143) raised, on SIGUSR1 SystemExit(75). Delete `resume` when `out` is published, not before.
+    windows are computed at a time; it changes rounding only, but with dropout other numbers are drawn. A state is saved
+    in `resume` at most every `save_every_seconds`, and after every `save_every_steps`-th step; a run killed at any
+    point goes on from its newest whole state, and on one process its result has the same bits as if it had never been
+    killed. On SIGTERM the state is saved and SystemExit(143) raised, on SIGUSR1 SystemExit(75). Delete `resume` when
+    `out` is published, not before.
 
     With `launch` of several ranks every one of them calls this alike, with its own `place`; the first writes `out`.
     `overlay` are DeepSpeed's settings for speed (engines/zero_config.py). With `held_out`, validation_loss.csv is
@@ -82,35 +84,50 @@ def train(
     snapshots = find_snapshots(settings, stream)
     check_schedule(settings.schedule, stream.steps)
     keep_freed_memory()
+    check_launch(settings, launch)
     device = choose_device(launch, place)
     watching = watching or Watching()
     watching = replace(watching, is_first=watching.is_first and place.rank == 0)
-    with deterministic_torch(threads, device.type), kept_random_state(), watch_termination() as termination:
-        while True:
+    with (
+        deterministic_torch(threads, device.type),
+        kept_random_state(),
+        watch_termination() as termination,
+        join_ranks(launch, place, device) as group,
+    ):
+
+        def build() -> Run:
             model = open_model(start, seed, kernels)
             _check_length(model, windows)
             if settings.lora is not None:
                 add_adapter(model, settings.lora, start, seed)
             digest = _digest_run(settings, seed, windows, start, model)
-            with open_engine(model, settings, launch, place, device, overlay or {}) as engine:
-                trainee = Trainee(model, engine, TrainingLog())
-                folder = ResumeFolder(resume, digest, snapshots, place.rank)
-                engine.share("")  # what an earlier attempt left is cleared before any rank looks
-                saving = Saving(folder, save_every_seconds, save_every_steps)
-                loop = Loop(settings, windows, stream, trainee, micro_batch)
-                validation = None
-                if held_out is not None:
-                    validation = Validation(held_out, stream.steps, resume, is_first=place.rank == 0)
-                run = Run(loop, saving, set(snapshots), windows, watching, validation, watchers)
-                try:
-                    run.go(termination)
-                except RolledBack as error:
-                    logger.warning("%s", error)
-                    engine.share("")  # what is rolled back is gone before any rank looks again
-                    continue
-                weights = gather_whole(engine) if settings.snapshots is None else {}
-                act_together(engine, partial(_publish, run, weights, out))
-                return
+            engine = build_engine(model, settings, launch, place, device, overlay or {}, group)
+            folder = ResumeFolder(resume, digest, snapshots, place.rank)
+            engine.share("")  # what an earlier attempt left is cleared before any rank looks
+            loop = Loop(settings, windows, stream, Trainee(model, engine, TrainingLog()), micro_batch)
+            validation = None
+            if held_out is not None:
+                validation = Validation(held_out, stream.steps, resume, is_first=place.rank == 0)
+            saving = Saving(folder, save_every_seconds, save_every_steps)
+            return Run(loop, saving, set(snapshots), windows, watching, validation, watchers)
+
+        while not _attempt(build, out, termination):
+            free_memory(device)
+
+
+def _attempt(build: Callable[[], "Run"], out: Path, termination: Termination) -> bool:
+    """Run to the end and write into `out`; False when the run has to go on from an older state, with a new model."""
+    run = build()
+    engine = run.loop.trainee.engine
+    try:
+        run.go(termination)
+    except RolledBack as error:
+        logger.warning("%s", error)
+        engine.share("")  # what is rolled back is gone before any rank looks again
+        return False
+    weights = gather_whole(engine) if run.loop.settings.snapshots is None else {}
+    act_together(engine, partial(_publish, run, weights, out))
+    return True
 
 
 def _publish(run: "Run", weights: NamedTensors, out: Path) -> dict[str, str]:
@@ -174,7 +191,8 @@ class Run:
         done = self.saving.folder.load_newest(self.loop.trainee)
         self._spikes.resume(self.loop.trainee.log.losses())
         engine, peak = self.loop.trainee.engine, self._watching.tracking.peak_flops
-        devices = find_devices(engine.ranks, peak, cuda=engine.device.type == "cuda")
+        dtype = self.loop.settings.dtype
+        devices = find_devices(engine.ranks, peak, dtype, cuda=engine.device.type == "cuda")
         meter = Meter(devices, build_flops_counter(self.loop.trainee.model, self.loop.settings))
         watch = Watch(self._watching, meter, self.loop.stream.steps, done + 1)
         try:
@@ -253,13 +271,13 @@ def agree(crew: Crew, code: int, is_due: bool) -> tuple[int, bool]:
 
 
 def build_flops_counter(model: CausalModel, settings: TrainSettings) -> CountFlops | None:
-    """Model FLOPs of a step from its tokens and squared tokens; None for a family whose formula is not known."""
+    """Model FLOPs of a step from its tokens, squared tokens and targets; None where no formula is known."""
     try:
         shape = parse_decoder_shape(model.shape.describe())
     except ValueError:
         return None
     lora = None if settings.lora is None else LoraShape(settings.lora.rank, tuple(settings.lora.targets))
-    return partial(count_training_flops, shape, lora=lora)
+    return lambda tokens, squared, targets: count_training_flops(shape, tokens, squared, head_tokens=targets, lora=lora)
 
 
 def find_snapshots(settings: TrainSettings, stream: Stream) -> dict[int, str]:

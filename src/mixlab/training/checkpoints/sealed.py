@@ -23,7 +23,9 @@ def write_sealed(folder: Path, fill: Callable[[Path], None], crew: Crew | None =
     partial = folder.with_name(folder.name + _PARTIAL)
     act_together(crew, lambda: _begin(partial) if crew.rank == 0 else {})
     try:
-        shared = act_together(crew, lambda: _fill(partial, fill, crew))
+        act_together(crew, lambda: _fill(partial, fill))
+        # only now: a file that another rank is still writing has a name of no rank
+        shared = act_together(crew, lambda: _digest_own(partial, crew))
         digests = {name: digest for part in shared for name, digest in part.items()}
         act_together(crew, lambda: _seal(partial, folder, digests) if crew.rank == 0 else {})
     except OSError:
@@ -53,9 +55,13 @@ def _begin(partial: Path) -> dict[str, str]:
     return {}
 
 
-def _fill(partial: Path, fill: Callable[[Path], None], crew: Crew) -> dict[str, str]:
-    """Fill, and digest what this rank wrote: the files whose names carry its number, or all when it is alone."""
+def _fill(partial: Path, fill: Callable[[Path], None]) -> dict[str, str]:
     fill(partial)
+    return {}
+
+
+def _digest_own(partial: Path, crew: Crew) -> dict[str, str]:
+    """Digest what this rank wrote: the files whose names carry its number, or all when it is alone."""
     own = [path for path in list_files(partial) if owner_of(path.name) == crew.rank]
     return {path.relative_to(partial).as_posix(): _digest(path) for path in own}
 

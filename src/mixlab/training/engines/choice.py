@@ -1,9 +1,10 @@
 """Which engine computes, and on which device, by the machine's launch settings."""
 
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +14,9 @@ from mixlab.config.training import TrainSettings
 from mixlab.training.engines.engine import Engine, Place
 from mixlab.training.engines.plain import PlainEngine
 from mixlab.training.models.interface import CausalModel
+
+if TYPE_CHECKING:
+    from mixlab.training.engines.group import Group
 
 ONE = LaunchSettings()
 ALONE = Place()
@@ -44,32 +48,52 @@ def choose_device(launch: LaunchSettings, place: Place) -> torch.device:
     return torch.device("cuda", place.local_rank)
 
 
+def check_launch(settings: TrainSettings, launch: LaunchSettings) -> None:
+    """Raise DataError for what cannot be computed in the way asked for."""
+    if not launch.shards:
+        return
+    if importlib.util.find_spec("deepspeed") is None:
+        raise DataError(
+            f"launch.parallelism: {launch.parallelism} needs DeepSpeed; install it by "
+            "DS_BUILD_OPS=0 pip install 'mixlab[deepspeed]', or set parallelism: ddp"
+        )
+    if settings.spikes is not None and settings.spikes.action == "rollback":
+        raise DataError(
+            f"spikes: action rollback cannot go back under {launch.parallelism}, whose state is the process's; "
+            "set launch.parallelism: ddp, or action: warn"
+        )
+
+
 @contextmanager
-def open_engine(
+def join_ranks(launch: LaunchSettings, place: Place, device: torch.device) -> Iterator["Group | None"]:
+    """Join the other ranks, once for all engines; None for one process that shares nothing."""
+    if launch.ranks == 1 and not launch.shards:
+        yield None
+        return
+    from mixlab.training.engines.group import join_group
+
+    with join_group(place, device) as group:
+        yield group
+
+
+def build_engine(
     model: CausalModel,
     settings: TrainSettings,
     launch: LaunchSettings,
     place: Place,
     device: torch.device,
     overlay: Mapping[str, Any],
-) -> Iterator[Engine]:
-    """Open the engine of this rank; accelerate and DeepSpeed are imported only where there is more than one."""
-    if launch.ranks == 1 and not launch.shards:
-        yield PlainEngine(model, settings, device)
-        return
-    if launch.shards and importlib.util.find_spec("deepspeed") is None:
-        raise DataError(
-            f"launch.parallelism: {launch.parallelism} needs DeepSpeed; install it by "
-            "DS_BUILD_OPS=0 pip install 'mixlab[deepspeed]', or set parallelism: ddp"
-        )
-    from mixlab.training.engines.group import join_group
+    group: "Group | None",
+) -> Engine:
+    """Build the engine of this rank; accelerate and DeepSpeed are imported only where there is more than one."""
+    if group is None:
+        return PlainEngine(model, settings, device)
+    # what a shell says for accelerate's own launcher decides nothing here
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
+    if not launch.shards:
+        from mixlab.training.engines.replicated import ReplicatedEngine
 
-    with join_group(place, device) as group:
-        if launch.shards:
-            from mixlab.training.engines.zero import ZeroEngine
+        return ReplicatedEngine(model, settings, device, place, group)
+    from mixlab.training.engines.zero import ZeroEngine
 
-            yield ZeroEngine(model, settings, device, place, group, launch, overlay)
-        else:
-            from mixlab.training.engines.replicated import ReplicatedEngine
-
-            yield ReplicatedEngine(model, settings, device, place, group)
+    return ZeroEngine(model, settings, device, place, group, launch, overlay)

@@ -26,7 +26,7 @@ class ReplicatedEngine(PlainEngine):
         self.rank, self.ranks = place.rank, place.ranks
         self._group = group
         options = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=False)
-        accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[options])
+        accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[options])
         self._computed = accelerator.prepare_model(self.model)
 
     def sum(self, values: Sequence[float]) -> list[float]:

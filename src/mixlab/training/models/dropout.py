@@ -21,7 +21,7 @@ def set_dropout(model: nn.Module, chance: float) -> None:
 def seed_dropout(seed: int, step: int, place: int) -> None:
     """Seed torch's generators for the micro-batch that begins with the window at `place` of step `step`.
 
-    A function of nothing else: no random state has to be kept, and the number of ranks does not matter.
+    A function of nothing else: no random state has to be kept, and ranks whose micro-batches fall alike draw alike.
     """
     digest = hashlib.sha256(f"dropout {seed} {step} {place}".encode()).digest()
     torch.manual_seed(int.from_bytes(digest[:8]) >> 1)

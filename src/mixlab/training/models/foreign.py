@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging as transformers_logging
 
 from mixlab.config.kernels import KernelSettings
@@ -111,6 +112,8 @@ class ForeignModel(CausalModel):
         tensors = {name: weight.detach() for name, weight in weights.items()}
         with told_as_os_errors(folder):
             self.inner.save_pretrained(folder, state_dict=tensors, max_shard_size=SHARD_BYTES)
+        # it names the version of transformers, which decides nothing
+        (folder / "generation_config.json").unlink(missing_ok=True)
         config = {**self._config, "dtype": "float32", "torch_dtype": "float32"}
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
@@ -180,6 +183,8 @@ def _open(folder: Path, config: dict[str, Any]) -> Any:
         raise DataError(Problem(message, str(folder / CONFIG_FILE), key="quantization_config"))
     list_weight_files(folder)
     AttentionInterface.register(_KERNEL, _attend)
+    # under ZeRO 3 transformers would cut the model while it is opened, which all ranks would have to do together
+    unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     auto: Any = AutoModelForCausalLM
     try:

@@ -105,6 +105,11 @@ class OptimizerSet:
     @torch.no_grad()
     def step(self, ratio: float) -> None:
         """Move all weights along their gradients at `ratio` times the peak rates, then forget the gradients."""
+        if lacking := [name for name, weight in self._weights.items() if weight.grad is None]:
+            raise DataError(
+                f"training: the weight {lacking[0]} ({len(lacking)} in all) gets no gradient: the model does not use "
+                "it; it cannot be trained here"
+            )
         for member in self._members:
             member.step(ratio)
         for weight in self._weights.values():

@@ -6,7 +6,7 @@ MFU (model FLOPs utilisation, Chowdhery et al. 2022, PaLM, appendix B) = FLOPs o
 
 import re
 
-from mixlab.config.pricing import GPUS
+from mixlab.config.pricing import GPUS, Dtype
 
 _NAMES: tuple[tuple[str, str], ...] = (
     (r"\bA100\b", "a100"),
@@ -21,7 +21,9 @@ _NAMES: tuple[tuple[str, str], ...] = (
 """Names as torch.cuda.get_device_name gives them, and what machine.pricing calls the device."""
 
 
-def find_peak_flops(device: str) -> float | None:
-    """Dense bfloat16 peak of a GPU by its name, None for one that is not known."""
+def find_peak_flops(device: str, dtype: Dtype = "bfloat16") -> float | None:
+    """Dense peak of a GPU by its name, None for one that is not known."""
     known = next((name for pattern, name in _NAMES if re.search(pattern, device)), None)
-    return None if known is None else GPUS[known].bfloat16
+    if known is None:
+        return None
+    return GPUS[known].bfloat16 if dtype == "bfloat16" else GPUS[known].float32

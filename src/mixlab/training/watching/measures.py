@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from mixlab.config.pricing import Dtype
 from mixlab.training.steps import StepReport
 from mixlab.training.watching.flops import find_peak_flops
 
-CountFlops = Callable[[int, int], int]
-"""FLOPs of a step from its tokens and its squared tokens."""
+CountFlops = Callable[[int, int, int], int]
+"""FLOPs of a step from its tokens, its squared tokens and its targets, which alone pass the output head."""
 
 # getrusage counts in bytes there, in KiB elsewhere.
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -26,10 +27,12 @@ class Devices:
     peak_flops: float | None = None
 
 
-def find_devices(ranks: int = 1, peak_flops: float | None = None, *, cuda: bool = False) -> Devices:
+def find_devices(
+    ranks: int = 1, peak_flops: float | None = None, dtype: Dtype = "bfloat16", *, cuda: bool = False
+) -> Devices:
     """Return the devices of a run, with the peak that is given or else known for the GPU."""
     name = torch.cuda.get_device_name() if cuda else "cpu"
-    return Devices(name, ranks, find_peak_flops(name) if peak_flops is None else peak_flops)
+    return Devices(name, ranks, find_peak_flops(name, dtype) if peak_flops is None else peak_flops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,11 @@ class Meter:
     def measure(self, report: StepReport) -> Measures:
         """Measure one step."""
         seconds = max(report.seconds, 1e-9)
-        flops = self._count_flops(report.tokens, report.squared_tokens) if self._count_flops is not None else 0
+        flops = (
+            self._count_flops(report.tokens, report.squared_tokens, report.targets)
+            if self._count_flops is not None
+            else 0
+        )
         return Measures(
             tokens_per_second=report.tokens / seconds,
             mfu=None if self._peak is None else flops / seconds / self._peak,

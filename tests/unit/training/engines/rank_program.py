@@ -10,10 +10,12 @@ from pathlib import Path
 
 from training_fakes import FakeWindows, child_environment, settings, small_model
 
+from mixlab.config.held_out import ValidationSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.training.engines.engine import Place
 from mixlab.training.launching.processes import Children, build_environments, find_port
 from mixlab.training.run import train
+from mixlab.training.watching.validation import HeldOut
 
 STOPPED = 3
 
@@ -40,12 +42,20 @@ def main(folder, asked):
     warnings.filterwarnings("ignore", category=FutureWarning)
     launch = {"device": "cpu", "processes_per_node": place.ranks} | asked.pop("launch", {})
     folder.mkdir(exist_ok=True)
+    if sources := asked.pop("held_out", None):
+        asked["held_out"] = HeldOut(
+            ValidationSettings.model_validate(
+                {"cells": [{"language": "en", "category": "raw"}] * len(sources), "every_steps": 2, "windows": 9}
+            ),
+            [FakeWindows(count=count, seed=count) for count in sources],
+        )
+    start = asked.pop("start", None)
     train(
         settings(**asked.pop("settings", {})),
         FakeWindows(count=asked.pop("windows", 21)),
         folder / "out",
         seed=7,
-        start=small_model(),
+        start=small_model() if start is None else Path(start),
         resume=folder / "resume",
         watchers=[Stop(folder, place.rank, asked.pop("stop_after", None))],
         launch=LaunchSettings.model_validate(launch),

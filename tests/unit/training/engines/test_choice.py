@@ -8,7 +8,7 @@ from training_fakes import settings, small_model
 
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import ConfigError, DataError
-from mixlab.training.engines.choice import choose_device, open_engine
+from mixlab.training.engines.choice import check_launch, choose_device
 from mixlab.training.engines.engine import Place, assign_names
 from mixlab.training.engines.memory import explain_exhaustion
 from mixlab.training.engines.zero import ZeroEngine
@@ -155,9 +155,12 @@ def test_another_error_is_not_taken_for_exhausted_memory():
 
 def test_zero_without_deepspeed_names_the_installation(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    arguments = (build_model(small_model(), 1), settings(), launch(parallelism="zero1"), Place(), torch.device("cpu"))
-    with (
-        pytest.raises(DataError, match=r"zero1 needs DeepSpeed; install it by DS_BUILD_OPS=0 pip install"),
-        open_engine(*arguments, {}),
-    ):
-        pass
+    with pytest.raises(DataError, match=r"zero1 needs DeepSpeed; install it by DS_BUILD_OPS=0 pip install"):
+        check_launch(settings(), launch(parallelism="zero1"))
+
+
+def test_rolling_back_under_zero_is_refused_with_the_cure():
+    spikes = {"action": "rollback"}
+    with pytest.raises(DataError, match=r"rollback cannot go back under zero2.*set launch.parallelism: ddp, or action"):
+        check_launch(settings(spikes=spikes), launch(parallelism="zero2"))
+    check_launch(settings(spikes=spikes), launch(parallelism="ddp"))

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from rank_program import STOPPED, main, read_reports, run_ranks
 from safetensors.numpy import load_file
+from training_fakes import VOCAB, small_model
+
+from mixlab.training.models.weights import build_model, write_model
 
 GENTLE = {"name": "adamw", "learning_rate": 0.001}
 """A rate at which rounding does not grow from step to step."""
@@ -126,3 +129,63 @@ def test_dropout_does_not_depend_on_the_number_of_ranks_where_micro_batches_fall
     assert run_alone(tmp_path / "one", **wanted) == 0
     assert run_ranks(tmp_path / "two", 2, **wanted) == [0, 0]
     assert_runs_agree(tmp_path / "two", tmp_path / "one")
+
+
+LORA = {"rank": 2, "alpha": 4, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
+
+
+def write_start(folder, family):
+    folder.mkdir()
+    if family == "ours":
+        write_model(build_model(small_model(), 5), folder)
+        return folder
+    import transformers
+
+    sizes = {"vocab_size": VOCAB, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "head_dim": 8}
+    sizes |= {"num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64}
+    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes, tie_word_embeddings=True))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", ["ours", "foreign"])
+@pytest.mark.parametrize("parallelism", ["ddp", "zero2", "zero3"])
+def test_an_adapter_is_trained_over_ranks_as_by_one_process(tmp_path, parallelism, family):
+    start = write_start(tmp_path / "start", family)
+    wanted = {"settings": {"lora": LORA, "passes": 1}, "micro_batch": 1, "start": str(start)}
+    assert run_alone(tmp_path / "one", **wanted) == 0
+    assert run_ranks(tmp_path / "two", 2, **wanted, launch={"parallelism": parallelism}) == [0, 0]
+    assert_runs_agree(tmp_path / "two", tmp_path / "one")
+    for name in ("model.safetensors", "adapter/adapter_model.safetensors"):
+        ours, theirs = (load_file(tmp_path / run / "out" / name) for run in ("two", "one"))
+        assert ours.keys() == theirs.keys()
+        assert max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours) <= 1e-5
+
+
+@pytest.mark.long
+def test_ranks_go_back_before_a_spike_together_and_end_as_one_process_does(tmp_path):
+    rule = {"window_steps": 8, "deviations": 0.5, "action": "rollback", "max_rollbacks": 50}
+    wanted = {"windows": 60, "settings": {"global_batch_windows": 4, "passes": 1, "spikes": rule, "optimizer": GENTLE}}
+    assert run_alone(tmp_path / "one", **wanted) == 0
+    assert run_ranks(tmp_path / "two", 2, **wanted) == [0, 0]
+    assert_runs_agree(tmp_path / "two", tmp_path / "one")
+    tables = [(tmp_path / run / "out/loss_spikes.csv").read_text().splitlines() for run in ("one", "two")]
+    skipped = [[row.rsplit(",", 1)[1] for row in table[1:]] for table in tables]
+    assert skipped[0] == skipped[1]
+    assert any(skipped[0])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("parallelism", ["ddp", "zero3"])
+def test_held_out_windows_have_the_losses_that_one_process_finds(tmp_path, parallelism):
+    wanted = {"settings": {"passes": 1, "global_batch_windows": 4}, "held_out": [9, 1, 5]}
+    assert run_alone(tmp_path / "one", **wanted) == 0
+    assert run_ranks(tmp_path / "two", 2, **wanted, launch={"parallelism": parallelism}) == [0, 0]
+    ours, theirs = (
+        [row.split(",") for row in (tmp_path / run / "out/validation_loss.csv").read_text().splitlines()[1:]]
+        for run in ("two", "one")
+    )
+    assert [row[:4] for row in ours] == [row[:4] for row in theirs]
+    assert len(ours) > 3
+    assert [float(row[4]) for row in ours] == pytest.approx([float(row[4]) for row in theirs], rel=1e-4)

@@ -26,8 +26,14 @@ def test_a_peak_is_that_of_the_very_device_and_never_a_guess(name, peak):
     assert find_peak_flops(name) == peak
 
 
+def test_a_run_in_float32_is_measured_by_the_peak_of_float32():
+    assert find_peak_flops("NVIDIA H200", "float32") == 67e12
+
+
 def test_mfu_is_the_share_of_the_peak_of_all_devices():
-    meter = Meter(Devices("two of them", ranks=2, peak_flops=1e9), lambda tokens, squared: tokens * 1000 + squared)
+    meter = Meter(
+        Devices("two of them", ranks=2, peak_flops=1e9), lambda tokens, squared, targets: tokens * 1000 + squared
+    )
     measures = meter.measure(step_report())
     assert measures.mfu == pytest.approx((1000 * 1000 + 500_000) / 0.5 / 2e9)
     assert measures.tokens_per_second == 2000
@@ -37,4 +43,4 @@ def test_mfu_is_the_share_of_the_peak_of_all_devices():
 
 
 def test_without_a_known_peak_there_is_no_mfu():
-    assert Meter(Devices("cpu"), lambda tokens, squared: tokens).measure(step_report()).mfu is None
+    assert Meter(Devices("cpu"), lambda tokens, squared, targets: tokens).measure(step_report()).mfu is None
