@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from mixlab.plan.build import build_plan
+from mixlab.plan.canonical import to_plain
+
 Invoke = Callable[..., Result]
 
 LABEL = "even/mixture_seed 1/ipt_seed 1/ipt"
@@ -97,3 +100,30 @@ def test_a_template_overwrites_nothing_and_is_of_a_model(template: Path, invoke:
     assert "is no model; checkpoints can be adopted as pretrain, ipt, average, sft" in told
     card = json.loads(invoke("adopt", "--template", LABEL, "--spec", "new.json", "--json").stdout)
     assert card == json.loads(template.read_text())
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ("passes: 2\n    keep_epochs: true", "keeps models of single passes (keep_epochs)"),
+        ("lora: {rank: 2, alpha: 4}", "keeps an adapter (lora)"),
+    ],
+)
+def test_a_run_that_keeps_more_than_models_is_not_adopted(
+    micro: Path, invoke: Invoke, training: str, told: str
+) -> None:
+    label = f"{LABEL.removesuffix('ipt')}sft_seed 1/sft"
+    (micro / "checkpoint").mkdir()
+    study = micro / "studies/micro.yaml"
+    study.write_text(study.read_text().replace("loss: response", f"loss: response\n    {training}"))
+    result = invoke("adopt", "--template", label, "--study", "micro", "--spec", "spec.json")
+    assert (result.exit_code, Path("spec.json").exists()) == (2, False)
+    assert told in result.stderr
+    assert "let mixlab train it" in result.stderr
+    nodes = build_plan(micro, ["micro"], check_files=False).plan.by_stage("sft")
+    (node,) = (one for one in nodes if label in one.label)
+    parents = {role: list(keys) for role, keys in node.parents.items()}
+    Path("spec.json").write_text(json.dumps({"stage": "sft", "spec": to_plain(node.spec), "parents": parents}))
+    result = invoke("adopt", "checkpoint", "--as", "sft", "--spec", "spec.json", "--reason", "ours")
+    assert (result.exit_code, Path("artifacts").exists()) == (2, False)
+    assert told in result.stderr

@@ -32,6 +32,12 @@ class LaunchSettings(Settings):
         description="JSON file, relative to the working folder, with DeepSpeed's own settings of buckets, "
         "communication and logs (profiles/deepspeed/)",
     )
+    stop_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="seconds from SIGTERM or SIGUSR1 until ranks that have not saved and ended are killed",
+    )
 
     @property
     def ranks(self) -> int:

@@ -16,6 +16,7 @@ from mixlab.plan.canonical import render_spec, to_plain
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.specs import Spec
 from mixlab.plan.stages import STAGES
+from mixlab.plan.trainers import training_of
 
 ADOPTABLE = ("pretrain", "ipt", "average", "sft")
 """Stages that make models."""
@@ -33,10 +34,14 @@ class AdoptedSpec(Settings):
 
 
 def build_template(node: Node) -> dict[str, Any]:
-    """Return the content of such a file for an artifact of the plan; raises ConfigError where it is no model."""
+    """Return the content of such a file for an artifact of the plan.
+
+    Raises ConfigError where it is no model, or more than models.
+    """
     if node.stage not in ADOPTABLE:
         allowed = ", ".join(ADOPTABLE)
         raise ConfigError(f"{node.stage} {node.key} is no model; checkpoints can be adopted as {allowed}")
+    _require_models_alone(node)
     parents = {role: list(references) for role, references in node.parents.items()}
     return {"stage": node.stage, "key": node.key, "spec": to_plain(node.spec), "parents": parents}
 
@@ -45,7 +50,7 @@ def find_adopted(path: Path, stage: str, plan: Plan, states: States) -> Node:
     """Return the artifact of the plan that a file describes.
 
     Raises ConfigError with every problem: another stage or version, values out of range, unknown parents, a key that
-    spec and parents do not give, or one that no study asks for.
+    spec and parents do not give, one that no study asks for, or one that is more than models.
     """
     document = load_document(path)
     form, problems = validate(AdoptedSpec, document)
@@ -63,7 +68,27 @@ def find_adopted(path: Path, stage: str, plan: Plan, states: States) -> Node:
     problems += [*found, *_find_unknown(document, form.parents, plan, states)]
     if problems or spec is None:
         raise ConfigError(sort_problems(problems))
-    return _find_node(document, form, spec, plan)
+    node = _find_node(document, form, spec, plan)
+    _require_models_alone(node)
+    return node
+
+
+def _require_models_alone(node: Node) -> None:
+    """Raise ConfigError for a run whose artifact holds what is not looked at here."""
+    training = training_of(node.spec)
+    if training is None:
+        return
+    # another trainer hands over models alone
+    if training.keep_epochs:
+        what, name = "models of single passes", "keep_epochs"
+    elif training.lora is not None and training.trainer is None:
+        what, name = "an adapter", "lora"
+    else:
+        return
+    raise ConfigError(
+        f"{node.stage} {node.key} ({node.label}): keeps {what} ({name}) beside its last model, which cannot be "
+        f"adopted; let mixlab train it, or remove {name} from the study's training and adopt the model of such a run"
+    )
 
 
 def _find_unknown(

@@ -10,18 +10,18 @@ from mixlab.artifacts.provenance import ADOPTED, write_provenance
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.config.problems import ConfigError, DataError
-from mixlab.data.tokens.tokenizer import read_vocabulary
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.specs import PretrainSpec
 from mixlab.plan.stages import STAGES
 from mixlab.plan.trainers import training_of
+from mixlab.stages.pretrain import open_start
 from mixlab.training.external.checking import Expected, Found, check_models, find_shape
 from mixlab.training.external.collecting import collect_files
 from mixlab.training.models.shape import LlamaShape
-from mixlab.training.models.weights import NewModel
 
-_MODEL_ROLES = ("base_model", "model", "snapshots")
+_MODEL_ROLES = ("snapshots", "model", "base_model")
+"""Nearest first: an average scaled from its base model has two of them."""
 
 
 def require_free(store: Store, states: States, node: Node) -> None:
@@ -78,17 +78,24 @@ def _list_members(node: Node) -> tuple[str, ...]:
 
 
 def _find_shape(store: Store, plan: Plan, node: Node) -> LlamaShape:
-    """Return the shape of the nearest model above that is here, or of the one that pretraining draws."""
+    """Return the shape of the nearest model above that is here, or of the one that pretraining draws.
+
+    Raises ArtifactError where neither is known: the base model was not read yet, or the tokenizer is not here.
+    """
     while not isinstance(node.spec, PretrainSpec):
-        ((parent, *_),) = (node.parents[role] for role in _MODEL_ROLES if role in node.parents)
+        parent = next((node.parents[role][0] for role in _MODEL_ROLES if role in node.parents), None)
+        if parent is None:
+            raise _say_absent(node, "shape")
         node = plan.nodes[split_reference(parent)[0]]
         if store.is_complete(*node.name):
             return find_shape(store.open(node.stage, parent))
     (key,) = node.parents["tokenizer"]
     tokenizer = plan.nodes[key]
     if not store.is_complete(*tokenizer.name):
-        raise ArtifactError(
-            f"tokenizer {key}: not here, and the vocabulary cannot be compared without; run snakemake for it, or "
-            f"`mixlab restore {key}`"
-        )
-    return find_shape(NewModel(node.spec.model, read_vocabulary(store.open(*tokenizer.name)).size))
+        raise _say_absent(tokenizer, "vocabulary")
+    return find_shape(open_start(node.spec, store.open(*tokenizer.name)))
+
+
+def _say_absent(node: Node, what: str) -> ArtifactError:
+    cure = f"run snakemake for it, or `mixlab restore {node.key}`"
+    return ArtifactError(f"{node.stage} {node.key}: not here, and the {what} cannot be compared without; {cure}")

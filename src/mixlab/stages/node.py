@@ -23,7 +23,7 @@ def run_node(path: Path, job: RankJob, node: int, address: str, port: int) -> li
     environments = build_environments(
         os.environ, node, launch.processes_per_node, launch.ranks, job.threads, address, port
     )
-    return Children().run(command, environments)
+    return Children(launch.stop_seconds).run(command, environments)
 
 
 def main(path: Path) -> None:
@@ -37,10 +37,10 @@ def main(path: Path) -> None:
                 "let the job ask for as many (--nodes)"
             )
         address, port = _meet(path.parent / _MEETING_FILE, node)
+        codes = run_node(path, job, node, address, port)
     except DataError as error:
         write_failure(path.parent, node * job.launch.processes_per_node, error)
         sys.exit(2)
-    codes = run_node(path, job, node, address, port)
     sys.exit(find_ending(codes) or max((128 - code if code < 0 else code for code in codes), default=0))
 
 

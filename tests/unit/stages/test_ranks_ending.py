@@ -13,7 +13,9 @@ import ranks_lab
 from ranks_lab import build_job
 
 from mixlab.config.problems import DataError
+from mixlab.stages import node
 from mixlab.stages.training import run_job
+from mixlab.training.launching.failures import find_first_failure
 
 LONG = 100_000
 """Passes of a training that does not end by itself within a test."""
@@ -32,9 +34,9 @@ sys.exit(max(one.wait() for one in started))
 """What srun does that matters here: one process a node, told which."""
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
+def start(folder: Path, **launch: object) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
     """Start a training that goes on and on; return its parent and its ranks when a state is saved."""
-    path = build_job(folder, passes=LONG).write(folder)
+    path = build_job(folder, passes=LONG, **launch).write(folder)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (folder / "stderr").open("w") as stderr:
         command = [sys.executable, ranks_lab.__file__, str(path)]
@@ -71,6 +73,37 @@ def test_sigterm_to_the_parent_ends_all_ranks_with_143(tmp_path: Path) -> None:
     assert parent.wait(60) == 143
     assert list_states(tmp_path)
     assert not any(rank.is_running() for rank in ranks)
+
+
+@pytest.mark.long
+def test_ranks_that_hang_when_asked_to_end_are_killed_and_it_is_told(tmp_path: Path) -> None:
+    parent, ranks = start(tmp_path, stop_seconds=3)
+    ranks[0].send_signal(signal.SIGSTOP)
+    parent.terminate()
+    assert parent.wait(60) == 1
+    told = (tmp_path / "stderr").read_text()
+    assert "mixlab: training: 2 of 2 processes had not ended 3 s after SIGTERM" in told
+    assert not any(rank.is_running() for rank in ranks)
+
+
+def test_a_node_whose_ranks_were_killed_leaves_word_for_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object) -> None:
+        raise DataError("training: 2 of 2 processes had not ended")
+
+    path = build_job(tmp_path, nodes=2).write(tmp_path)
+    (tmp_path / "meeting.json").write_text('["here", 1]')
+    monkeypatch.setenv("SLURM_NODEID", "1")
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    monkeypatch.setattr(node, "run_node", hang)
+    with pytest.raises(SystemExit) as caught:
+        node.main(path)
+    assert caught.value.code == 2
+    failure = find_first_failure(tmp_path)
+    assert failure is not None
+    assert (failure.rank, failure.is_users) == (2, True)
+    assert failure.text == "training: 2 of 2 processes had not ended"
 
 
 @pytest.mark.long

@@ -30,28 +30,35 @@ _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 class Children:
-    """Processes of one job on this machine."""
+    """Processes of one job on this machine; `stop_seconds` is how long they may live after the first signal."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_seconds: float) -> None:
+        self._stop_seconds = stop_seconds
+        self._asked_at: float | None = None
         self._running: list[subprocess.Popen[bytes]] = []
         self.received: list[int] = []
 
     def pass_on(self, number: int, frame: FrameType | None = None) -> None:
         """Send a signal to all that live."""
         self.received.append(number)
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
         for child in self._running:
             if child.poll() is None:
                 child.send_signal(number)
 
     def run(self, command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[int]:
-        """Start `command` once per environment and return the exit codes, HUNG for what had to be ended."""
+        """Start `command` once per environment and return the exit codes, HUNG for what had to be ended.
+
+        Raises DataError when they were asked to end and did not in time; then all are killed.
+        """
         with self._handling():
             for environment in environments:
                 self._running.append(subprocess.Popen(command, env={**environment, PARENT_VARIABLE: str(os.getpid())}))
             for number in tuple(self.received):  # came while some were not started yet
                 self.pass_on(number)
             try:
-                self._wait()
+                is_late = self._wait()
                 codes = [child.poll() for child in self._running]
             finally:
                 for child in self._running:
@@ -60,18 +67,34 @@ class Children:
                         child.wait()
         if signal.SIGINT in self.received:
             raise KeyboardInterrupt
+        if is_late:
+            raise self._say_late(codes)
         return [HUNG if code is None else code for code in codes]
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait until all have ended, or one failed and the others had their grace; True when a signal's time is up."""
         failed_at: float | None = None
         while any(child.poll() is None for child in self._running):
             codes = [child.returncode for child in self._running if child.returncode is not None]
+            now = time.monotonic()
             # Ranks that were asked to end have saved together before the first of them does.
             if failed_at is None and any(codes):
-                failed_at = time.monotonic()
-            if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
-                return
+                failed_at = now
+            if failed_at is not None and now - failed_at > GRACE_SECONDS:
+                return False
+            if failed_at is None and self._asked_at is not None and now - self._asked_at > self._stop_seconds:
+                return True
             time.sleep(_POLL_SECONDS)
+        return False
+
+    def _say_late(self, codes: Sequence[int | None]) -> DataError:
+        late = sum(code is None for code in codes)
+        return DataError(
+            f"training: {late} of {len(codes)} processes had not ended {self._stop_seconds:g} s after "
+            f"{signal.Signals(self.received[0]).name}, as one that waits for another does, and were killed; the run "
+            "goes on from its newest whole state when it is started again; raise stages.STAGE.launch.stop_seconds if "
+            "a state takes longer to write"
+        )
 
     @contextmanager
     def _handling(self) -> Iterator[None]:

@@ -68,7 +68,7 @@ def run_ranks(folder, ranks, **asked):
     """Run `ranks` processes of this program and return their exit codes."""
     command = [sys.executable, __file__, str(folder), json.dumps(asked)]
     environments = build_environments(child_environment(), 0, ranks, ranks, 1, "127.0.0.1", find_port())
-    return Children().run(command, environments)
+    return Children(LaunchSettings().stop_seconds).run(command, environments)
 
 
 def read_reports(folder, rank=0):
