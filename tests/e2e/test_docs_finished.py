@@ -37,8 +37,12 @@ def test_the_table_of_stages_names_the_files_of_every_artifact(finished: Path) -
     for stage in STAGES:
         row = re.search(rf"^\| `{stage}` \|.*$", text, re.M)
         assert row is not None
-        named = set(re.findall(r"`([\w.-]+?)/?`", row[0].rpartition(" | ")[2]))
+        cell = row[0].rpartition(" | ")[2]
+        # behind a semicolon stands what only some artifacts have
+        always, named = (set(re.findall(r"`([\w.-]+?)/?`", part)) for part in (cell.partition("; ")[0], cell))
         there = {path.name for path in (finished / "artifacts" / stage).glob("*/*")} - {"manifest.json"}
         if stage == "ipt":
             there = {name for name in there if name in ("last-00", "training_log.csv")}
-        assert named == there, stage
+        # the study of these tests reads no base model
+        assert (there == set()) == (stage == "base_model")
+        assert not there or always <= there <= named, stage
