@@ -108,7 +108,7 @@ class Ours:
         self.inside, built = 0.0, build_model(model, 1)
         engine = PlainEngine(built, TRAINING, torch.device("cpu"))
         stream = Stream(len(windows), BATCH, TRAINING.passes, "shuffled", 1)
-        self.loop = Loop(TRAINING, windows, stream, Trainee(built, engine, TrainingLog()), MICRO, [lambda report: None])
+        self.loop = Loop(TRAINING, windows, stream, Trainee(built, engine, TrainingLog()), MICRO)
         for name in ("accumulate", "step"):
             setattr(engine, name, self._clocked(getattr(engine, name)))
         self.steps = 0
