@@ -24,7 +24,8 @@ from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.attention import DocumentAttention
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.shape import CONFIG_FILE, ModelShape, read_config
-from mixlab.training.models.storage import SHARD_BYTES, list_weight_files, told_as_os_errors
+from mixlab.training.models.storage import SHARD_BYTES, told_as_os_errors
+from mixlab.training.tensors.files import list_weight_files
 
 _KERNEL = "mixlab_documents"
 _PLAN = "mixlab_attention"

@@ -13,8 +13,9 @@ from mixlab.config.models import count_rows
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape
-from mixlab.training.models.storage import INDEX_FILE, StoredWeights, list_weight_files, write_tensors
+from mixlab.training.models.storage import StoredWeights, write_tensors
 from mixlab.training.models.weights import find_misfits, is_not_needed
+from mixlab.training.tensors.files import INDEX_FILE, list_weight_files
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -79,9 +80,7 @@ def _add_rows(folder: Path, names: list[str], rows: int, wanted: int) -> None:
         raise DataError(problems)
     added = 0
     for path in list_weight_files(folder):
-        if path.name == INDEX_FILE:
-            continue
-        held = stored.held_by(path.name)
+        held = stored.held_by(path)
         changed = {name: _extend(held[name], wanted) for name in names if name in held}
         if changed:
             added += sum(changed[name].nbytes - held[name].nbytes for name in changed)

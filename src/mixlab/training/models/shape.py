@@ -10,7 +10,6 @@ from mixlab.config.models import ModelSettings, count_rows
 from mixlab.config.problems import DataError, Problem
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 OUR_FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 """model_type of config.json -> the class of transformers; what our own forward pass computes."""
