@@ -1,7 +1,7 @@
 """`mixlab lock`: write to sources.lock what source files, hub data sets, tokenizer files and base models are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mixlab.cli._common import (
     render_count,
     study_option,
 )
+from mixlab.cli._model_facts import read_facts
 from mixlab.config.base_models import FilesModelConfig, HubModelConfig
 from mixlab.config.loading import Document, problem_at, sort_problems
 from mixlab.config.machine import MachineSettings
@@ -25,8 +26,8 @@ from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
 from mixlab.config.tokenizers import ExternalTokenizerConfig
-from mixlab.data.sources.hub import resolve_model_revision, resolve_revision
-from mixlab.plan.base_model_lock import BASE_MODEL, lock_hub_model, lock_model_folder
+from mixlab.data.sources.hub import fetch_model, resolve_model_revision, resolve_revision
+from mixlab.plan.base_model_lock import BASE_MODEL, CONFIG_FILE, lock_hub_model, lock_model_folder
 from mixlab.plan.sources_lock import (
     LOCK,
     TOKENIZER,
@@ -185,10 +186,12 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     if isinstance(config, SourceConfig) and isinstance(config.origin, HubConfig):
         return lock_hub(config.origin, resolve_revision(config.origin.id, config.origin.revision))
     if isinstance(config, HubModelConfig):
-        return lock_hub_model(config, resolve_model_revision(config.id, config.revision))
+        commit = resolve_model_revision(config.id, config.revision)
+        return lock_hub_model(config, commit, read_facts(fetch_model(config.id, commit, [CONFIG_FILE]) / CONFIG_FILE))
     if isinstance(config, FilesModelConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_model_folder(name.removeprefix(BASE_MODEL), config, base, on_hashed=_tell)
+        locked = replace(locked, model=read_facts(base / config.path / CONFIG_FILE))
     elif isinstance(config, ExternalTokenizerConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
@@ -217,10 +220,13 @@ def _describe(old: LockedSource | None, new: LockedSource) -> dict[str, Any]:
     before = {(file.path, file.joined): file.digest for file in old.files} if old is not None else {}
     after = {(file.path, file.joined): file.digest for file in new.files}
     change = "new" if old is None else "unchanged" if old == new else "changed"
+    is_noted = old is not None and old.model is None and new.model is not None
     if new.hub is not None:
-        return {"change": change, "hub": new.hub.id, "asked": new.hub.asked, "revision": new.hub.revision}
+        asked = {"hub": new.hub.id, "asked": new.hub.asked, "revision": new.hub.revision}
+        return {"change": change, "sizes_noted": is_noted, **asked}
     return {
         "change": change,
+        "sizes_noted": is_noted,
         "files": len(new.files),
         "bytes": sum(file.bytes for file in new.files),
         "added": sorted(path for path, _ in set(after) - set(before)) if old else [],
@@ -235,9 +241,14 @@ def _print(
     for name, source in locked.items():
         card = _describe(before.get(name), source)
         if source.hub is not None:
-            click.echo(f"{card['change']:9}  {name}: {card['hub']} at {card['asked']}, commit {card['revision']}")
+            what = f"{card['hub']} at {card['asked']}, commit {card['revision']}"
+        else:
+            what = f"{render_count(card['files'], 'file')}, {render_bytes(card['bytes'])}"
+        click.echo(f"{card['change']:9}  {name}: {what}")
+        if card["sizes_noted"]:
+            click.echo("             the model's sizes are noted; no key changes by it")
+        if source.hub is not None:
             continue
-        click.echo(f"{card['change']:9}  {name}: {render_count(card['files'], 'file')}, {render_bytes(card['bytes'])}")
         for word in ("added", "removed", "digest_changed"):
             for path in card[word]:
                 click.echo(f"             {word.replace('_', ' ')}: {path}")

@@ -12,7 +12,12 @@ FILES = {
     "train.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "README.md": b"---\nlicense: mit\n---\n",
 }
-MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"pickle", "code.py": b"1"}
+MODEL_FILES = {
+    "config.json": b'{"vocab_size": 300}',
+    "model.safetensors": b"weights",
+    "pytorch_model.bin": b"pickle",
+    "code.py": b"1",
+}
 _ERRORS = {"RevisionNotFound": 404, "EntryNotFound": 404, "RepoNotFound": 404, "GatedRepo": 401}
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mixlab.config.base_models import VocabularyResize
-from mixlab.config.models import count_rows
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape
@@ -35,7 +34,7 @@ def fit_model(folder: Path, vocab_size: int, resize: VocabularyResize | None) ->
         )
     if resize is None:
         return
-    wanted = count_rows(max(vocab_size, rows), resize.multiple)
+    wanted = resize.count(vocab_size, rows)
     if wanted > rows:
         _add_rows(folder, _find_stored(folder, by_token), rows, wanted)
 

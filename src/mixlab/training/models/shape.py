@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mixlab.config.model_facts import find_positions
 from mixlab.config.model_flops import DecoderShape, build_decoder_shape, parse_decoder_shape
 from mixlab.config.models import ModelSettings
 from mixlab.config.problems import DataError, Problem
@@ -165,10 +166,12 @@ def _read_rope(config: dict[str, Any]) -> dict[str, Any]:
 def _shape_from(config: dict[str, Any], rope: dict[str, Any]) -> LlamaShape:
     family = config.get("model_type", "llama")
     is_scaled = rope.get("rope_type", rope.get("type")) == "llama3"
+    if (positions := find_positions({"model_type": family, **config})) is None:
+        raise ValueError("has no whole number above 0 for max_position_embeddings")
     return LlamaShape(
         **_take_sizes(parse_decoder_shape({"model_type": family, **config})),
         # The absent values are transformers' own defaults (5.23, configuration_llama.py, configuration_qwen2.py).
-        max_positions=config.get("max_position_embeddings", 32_768 if family == "qwen2" else 2_048),
+        max_positions=positions,
         rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         pad_id=config.get("pad_token_id"),
