@@ -219,6 +219,7 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     origin = "{type: hub, id: acme/qa, fields: {text: '{answer}'}}"
     hub = f"  far:\n    {{kind: raw, language: en, licence: MIT, origin: {origin}}}\n"
     mine = "tokenizers:\n  mine: {type: file, root: micro, path: mine.json, end_token: </s>}\n"
+    mine += "  far: {type: hub, id: acme/model, end_token: </s>}\n"
     model = "base_models:\n  far: {type: hub, id: acme/model, tokenizer: bpe}\n"
     text = study.read_text().replace("base_models:\n", model, 1)
     study.write_text(text.replace("sources:\n", f"sources:\n{hub}", 1).replace("tokenizers:\n", mine, 1))
@@ -228,7 +229,7 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     # the libraries read their environment when they are imported, so each asks from a process of its own
     # no mixture takes the source: what is not used is locked when it is named
-    command = [sys.executable, "-m", "mixlab.cli", "lock", "far", "tokenizer/mine", "base_model/far"]
+    command = [sys.executable, "-m", "mixlab.cli", "lock", "far", "tokenizer/*", "base_model/far"]
     variables = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(data / "home")}
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
     server.kill()
@@ -240,6 +241,7 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     lock = read_lock(Path())
     assert lock["far"].hub is not None
     assert lock["tokenizer/mine"].is_at("micro", "mine.json")
+    assert f"new        tokenizer/far: acme/model at main, commit {'a' * 40}" in done.stdout
     assert f"new        base_model/far: acme/model at main, commit {'a' * 40}" in done.stdout
     assert lock["base_model/far"].model == take_facts({"vocab_size": 300})
     down = subprocess.run(command, capture_output=True, text=True, env=variables)

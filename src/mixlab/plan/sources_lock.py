@@ -18,6 +18,12 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.model_facts import ModelFacts, parse_facts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig, SourceSettings
+from mixlab.config.tokenizers import (
+    ExternalTokenizerConfig,
+    HubTokenizerConfig,
+    TokenizerChosen,
+    TokenizerConfig,
+)
 from mixlab.plan.source_files import find_files
 
 LOCK = "sources.lock"
@@ -54,8 +60,8 @@ class LockedHub:
 class LockedSource:
     """A source as it was locked: its data root, the patterns it was declared with, the files found.
 
-    A hub source has a commit instead, and no files. A tokenizer that comes as a file has one path. Of a base model its
-    sizes are noted, too; a lock of earlier times has none, and they decide no key.
+    A hub source has a commit instead, and no files. A tokenizer that comes as a file has one path, one of the hub a
+    commit. Of a base model its sizes are noted, too; a lock of earlier times has none, and they decide no key.
     """
 
     root: str
@@ -88,10 +94,12 @@ class LockedSource:
                 )
         return told
 
-    def is_of(self, origin: FilesConfig | HubConfig) -> bool:
+    def is_of(self, origin: FilesConfig | HubConfig | ExternalTokenizerConfig | HubTokenizerConfig) -> bool:
         """Whether it was locked for this declaration."""
-        if isinstance(origin, HubConfig):
+        if isinstance(origin, HubConfig | HubTokenizerConfig):
             return self.hub is not None and (self.hub.id, self.hub.asked) == (origin.id, origin.revision)
+        if isinstance(origin, ExternalTokenizerConfig):
+            return self.is_at(origin.root, origin.path)
         declared = (origin.root, origin.paths, joined_paths(origin))
         return self.hub is None and (self.root, self.paths, self.joined_paths) == declared
 
@@ -104,9 +112,14 @@ class LockedSource:
         revision = self.hub.revision if self.hub is not None else None
         return config.to_settings(self.digests(), self.digests(joined=True), revision)
 
+    def settle_tokenizer(self, config: TokenizerConfig) -> TokenizerChosen:
+        """Return what decides a tokenizer that was locked for `config`."""
+        digest = self.files[0].digest if self.files else None
+        return config.to_settings(digest, self.hub.revision if self.hub is not None else None)
 
-def lock_hub(origin: HubConfig, revision: str) -> LockedSource:
-    """Note the commit that a hub source stands for."""
+
+def lock_hub(origin: HubConfig | HubTokenizerConfig, revision: str) -> LockedSource:
+    """Note the commit that a source or tokenizer of the hub stands for."""
     return LockedSource("", (), (), (), LockedHub(origin.id, origin.revision, revision))
 
 

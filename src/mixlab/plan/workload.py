@@ -17,7 +17,7 @@ from mixlab.config.base_models import BaseModelSettings, HubModel, ModelFiles
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.model_flops import DecoderShape, LoraShape, build_decoder_shape, parse_decoder_shape
 from mixlab.config.models import ModelSettings
-from mixlab.config.tokenizers import TokenizerSettings
+from mixlab.config.tokenizers import HubTokenizerSettings, TokenizerSettings
 from mixlab.config.training import TrainSettings
 from mixlab.plan import specs
 from mixlab.plan.base_model_lock import BASE_MODEL
@@ -162,6 +162,8 @@ class Workloads:
         settings = getattr(node.spec, "tokenizer", None)
         if isinstance(settings, TokenizerSettings):
             return settings.vocab_size
+        if isinstance(settings, HubTokenizerSettings):
+            raise UnknownError("its tokenizer is one of the hub and not here yet, so that its vocabulary is not known")
         path = Path(self.files.get(getattr(settings, "digest", ""), ""))
         if not path.is_file():
             raise UnknownError("the file of its tokenizer is not here, so that its vocabulary is not known")
