@@ -28,24 +28,28 @@ class StoredWeights(Mapping[str, Tensor]):
 
     def __init__(self, folder: Path) -> None:
         """Open all files of `folder`; raises DataError as `find_tensors` does."""
-        self._path_of = {name: tensor.path for name, tensor in find_tensors(folder).items()}
-        paths = sorted(set(self._path_of.values()))
+        self._tensors = find_tensors(folder)
+        paths = sorted({tensor.path for tensor in self._tensors.values()})
         self._files: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in paths}
         self.path = folder / (SINGLE_FILE if (folder / SINGLE_FILE).is_file() else INDEX_FILE)
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[self._path_of[name]].get_tensor(name)
+        tensor: Tensor = self._files[self._tensors[name].path].get_tensor(name)
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._path_of)
+        return iter(self._tensors)
 
     def __len__(self) -> int:
-        return len(self._path_of)
+        return len(self._tensors)
 
     def held_by(self, path: Path) -> dict[str, Tensor]:
         """The weights in one of the files, by name."""
-        return {name: self[name] for name in self if self._path_of[name] == path}
+        return {name: self[name] for name in self if self._tensors[name].path == path}
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a weight, which is not read for it."""
+        return self._tensors[name].form.shape
 
 
 def write_weights(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
