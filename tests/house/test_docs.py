@@ -91,7 +91,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copy_checkout(tmp_path_factory.mktemp("documents") / "copy")
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy2(REPOSITORY / name, root)
-    identity = "-c user.name=Hanako -c user.email=hanako@lab.example"
+    # no maintenance in the background, whose lock would come and go while the copy is copied
+    identity = "-c user.name=Hanako -c user.email=hanako@lab.example -c maintenance.auto=false -c gc.auto=0"
     run_command(root, f"git init --quiet && git add --all && git {identity} commit --quiet --message begin")
     return root
 

@@ -24,6 +24,9 @@ COPIED = (
 )
 """What a study needs to run; a missing one of these makes the copy fail."""
 
+UNFINISHED = shutil.ignore_patterns("*.pyc.*")
+"""Python compiles a module into a file of such a name and renames it: listed, it may be gone before it is copied."""
+
 CONFIG = "study: micro\nmachine:\n  data_roots:\n    micro: tests/data/micro\n"
 
 Artifact = tuple[str, str]
@@ -41,7 +44,7 @@ def copy_checkout(folder: Path) -> Path:
         if source.is_symlink():
             target.symlink_to(source.readlink())
         elif source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, ignore=UNFINISHED)
         else:
             shutil.copy2(source, target)
     (folder / "config.yaml").write_text(CONFIG)

@@ -12,6 +12,7 @@ from checkouts import REPOSITORY, copy_checkout, run_python
 from click.testing import Result
 from tokenizers import AddedToken, Tokenizer, models
 
+from mixlab.config.model_facts import take_facts
 from mixlab.plan.sources_lock import read_lock
 
 Invoke = Callable[..., Result]
@@ -218,14 +219,17 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     origin = "{type: hub, id: acme/qa, fields: {text: '{answer}'}}"
     hub = f"  far:\n    {{kind: raw, language: en, licence: MIT, origin: {origin}}}\n"
     mine = "tokenizers:\n  mine: {type: file, root: micro, path: mine.json, end_token: </s>}\n"
-    study.write_text(study.read_text().replace("sources:\n", f"sources:\n{hub}", 1).replace("tokenizers:\n", mine, 1))
+    mine += "  far: {type: hub, id: acme/model, end_token: </s>}\n"
+    model = "base_models:\n  far: {type: hub, id: acme/model, tokenizer: bpe}\n"
+    text = study.read_text().replace("base_models:\n", model, 1)
+    study.write_text(text.replace("sources:\n", f"sources:\n{hub}", 1).replace("tokenizers:\n", mine, 1))
     hub_server = REPOSITORY / "tests/unit/data/hub_server.py"
     server = subprocess.Popen([sys.executable, str(hub_server)], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     # the libraries read their environment when they are imported, so each asks from a process of its own
     # no mixture takes the source: what is not used is locked when it is named
-    command = [sys.executable, "-m", "mixlab.cli", "lock", "far", "tokenizer/mine"]
+    command = [sys.executable, "-m", "mixlab.cli", "lock", "far", "tokenizer/*", "base_model/far"]
     variables = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(data / "home")}
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
     server.kill()
@@ -237,6 +241,9 @@ def test_hub_sources_and_tokenizer_files_are_locked_beside_files(data: Path, inv
     lock = read_lock(Path())
     assert lock["far"].hub is not None
     assert lock["tokenizer/mine"].is_at("micro", "mine.json")
+    assert f"new        tokenizer/far: acme/model at main, commit {'a' * 40}" in done.stdout
+    assert f"new        base_model/far: acme/model at main, commit {'a' * 40}" in done.stdout
+    assert lock["base_model/far"].model == take_facts({"vocab_size": 300})
     down = subprocess.run(command, capture_output=True, text=True, env=variables)
     assert down.returncode == 2
     assert "sources.far.origin: hub data set acme/qa at main: the hub cannot be reached" in down.stderr
@@ -258,6 +265,14 @@ def test_a_base_model_is_locked_and_its_change_is_told(data: Path, invoke: Invok
     (folder / "model.safetensors").write_text("weights")
     assert "new        base_model/mine: 2 files" in invoke("lock", "base_model/mine").stdout
     assert read_lock(Path())["base_model/mine"].is_at("micro", "model")
+    before = Path("sources.lock").read_text()
+    lock = json.loads(before)
+    assert lock["sources"]["base_model/mine"].pop("model") == {"config": {"model_type": "llama"}}
+    Path("sources.lock").write_text(json.dumps(lock))  # as it was written before sizes were noted
+    assert "the model's sizes are noted; no key changes by it" in invoke("lock", "base_model/mine").stdout
+    assert Path("sources.lock").read_text() == before
     (folder / "model.safetensors").write_text("other weights")
     assert "digest changed: model/model.safetensors" in invoke("lock", "base_model/mine").stdout
     assert "unchanged  base_model/mine" in invoke("lock", "base_model/mine").stdout
+    (folder / "config.json").write_text("[]")
+    assert "config.json: no Hugging Face config: it is no mapping" in invoke("lock", "base_model/mine").stderr

@@ -1,7 +1,7 @@
 """`mixlab lock`: write to sources.lock what source files, hub data sets, tokenizer files and base models are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mixlab.cli._common import (
     render_count,
     study_option,
 )
+from mixlab.cli._model_facts import read_facts
 from mixlab.config.base_models import FilesModelConfig, HubModelConfig
 from mixlab.config.loading import Document, problem_at, sort_problems
 from mixlab.config.machine import MachineSettings
@@ -24,9 +25,9 @@ from mixlab.config.problems import ConfigError, DataError, Problem
 from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig
 from mixlab.config.studies import load_main_config, load_study
 from mixlab.config.study import Study
-from mixlab.config.tokenizers import ExternalTokenizerConfig
-from mixlab.data.sources.hub import resolve_model_revision, resolve_revision
-from mixlab.plan.base_model_lock import BASE_MODEL, lock_hub_model, lock_model_folder
+from mixlab.config.tokenizers import ExternalTokenizerConfig, HubTokenizerConfig
+from mixlab.data.sources.hub import fetch_file, resolve_model_revision, resolve_revision
+from mixlab.plan.base_model_lock import BASE_MODEL, CONFIG_FILE, lock_hub_model, lock_model_folder
 from mixlab.plan.sources_lock import (
     LOCK,
     TOKENIZER,
@@ -45,10 +46,10 @@ from mixlab.plan.sources_lock import (
 
 @dataclass(frozen=True)
 class Declared:
-    """What a study declares that is to be locked: a source or a base model of files or the hub, a tokenizer's file."""
+    """What a study declares that is to be locked: a source, a base model or a tokenizer, of files or the hub."""
 
     study: str
-    config: SourceConfig | ExternalTokenizerConfig | FilesModelConfig | HubModelConfig
+    config: SourceConfig | ExternalTokenizerConfig | HubTokenizerConfig | FilesModelConfig | HubModelConfig
     document: Document
     path: tuple[str, ...]
     """Where it stands in the study."""
@@ -60,7 +61,7 @@ class Declared:
         """Which files, or which data set of the hub, it names."""
         if isinstance(self.config, ExternalTokenizerConfig | FilesModelConfig):
             return self.config.root, self.config.path
-        if isinstance(self.config, HubModelConfig):
+        if isinstance(self.config, HubModelConfig | HubTokenizerConfig):
             return self.config.id, self.config.revision
         origin = self.config.origin
         if isinstance(origin, HubConfig):
@@ -86,8 +87,8 @@ class Declared:
 def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: bool) -> None:
     """Write digests of source files and commits of hub data sets to sources.lock, and say what changed.
 
-    NAME is a source, tokenizer/NAME for a tokenizer that comes as a file, base_model/NAME for a base model that is not
-    trained here, or a pattern in quotes; without NAME everything that takes part is locked, of all studies or of
+    NAME is a source, tokenizer/NAME for a tokenizer and base_model/NAME for a base model that is not trained here, or a
+    pattern in quotes; without NAME everything that takes part is locked, of all studies or of
     --study. A tokenizer's file is read as well: it must be one, and have its end token.
     """
     root = open_store().root
@@ -140,7 +141,7 @@ def _lockable(study: str, config: Study, document: Document) -> Iterator[tuple[s
         if isinstance(source.origin, FilesConfig | HubConfig):
             yield name, Declared(study, source, document, ("sources", name), name in used)
     for name, tokenizer in config.tokenizers.items():
-        if isinstance(tokenizer, ExternalTokenizerConfig):
+        if isinstance(tokenizer, ExternalTokenizerConfig | HubTokenizerConfig):
             yield f"{TOKENIZER}{name}", Declared(study, tokenizer, document, ("tokenizers", name))
     for name, model in config.base_models.items():
         if isinstance(model, FilesModelConfig | HubModelConfig):
@@ -185,10 +186,16 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     if isinstance(config, SourceConfig) and isinstance(config.origin, HubConfig):
         return lock_hub(config.origin, resolve_revision(config.origin.id, config.origin.revision))
     if isinstance(config, HubModelConfig):
-        return lock_hub_model(config, resolve_model_revision(config.id, config.revision))
+        commit = resolve_model_revision(config.id, config.revision)
+        return lock_hub_model(config, commit, read_facts(fetch_file(config.id, commit, CONFIG_FILE)))
+    if isinstance(config, HubTokenizerConfig):
+        commit = resolve_model_revision(config.id, config.revision)
+        _check_tokenizer(config, [fetch_file(config.id, commit, config.file)])
+        return lock_hub(config, commit)
     if isinstance(config, FilesModelConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_model_folder(name.removeprefix(BASE_MODEL), config, base, on_hashed=_tell)
+        locked = replace(locked, model=read_facts(base / config.path / CONFIG_FILE))
     elif isinstance(config, ExternalTokenizerConfig):
         base = data_root(name, config.root, machine, root)
         locked = lock_files(".".join(one.path), base, config.root, (config.path,), on_hashed=_tell)
@@ -199,12 +206,12 @@ def _lock_one(name: str, one: Declared, machine: MachineSettings, root: Path) ->
     return locked
 
 
-def _check_tokenizer(config: ExternalTokenizerConfig, paths: Sequence[Path]) -> None:
+def _check_tokenizer(config: ExternalTokenizerConfig | HubTokenizerConfig, paths: Sequence[Path]) -> None:
     """Raise what the job that takes the file would raise: DataError when it is broken or has no such end token."""
     # here, and not above: a lock without a tokenizer never pays for the library
     from mixlab.data.tokens.tokenizer import describe_tokenizer, load_tokenizer_file
 
-    if len(paths) != 1:
+    if len(paths) != 1 and isinstance(config, ExternalTokenizerConfig):
         raise ConfigError(f"'{config.path}' names {len(paths)} files, and a tokenizer is one: name it")
     describe_tokenizer(load_tokenizer_file(paths[0]), config.end_token, None, paths[0])
 
@@ -217,10 +224,13 @@ def _describe(old: LockedSource | None, new: LockedSource) -> dict[str, Any]:
     before = {(file.path, file.joined): file.digest for file in old.files} if old is not None else {}
     after = {(file.path, file.joined): file.digest for file in new.files}
     change = "new" if old is None else "unchanged" if old == new else "changed"
+    is_noted = old is not None and old.model is None and new.model is not None
     if new.hub is not None:
-        return {"change": change, "hub": new.hub.id, "asked": new.hub.asked, "revision": new.hub.revision}
+        asked = {"hub": new.hub.id, "asked": new.hub.asked, "revision": new.hub.revision}
+        return {"change": change, "sizes_noted": is_noted, **asked}
     return {
         "change": change,
+        "sizes_noted": is_noted,
         "files": len(new.files),
         "bytes": sum(file.bytes for file in new.files),
         "added": sorted(path for path, _ in set(after) - set(before)) if old else [],
@@ -235,9 +245,14 @@ def _print(
     for name, source in locked.items():
         card = _describe(before.get(name), source)
         if source.hub is not None:
-            click.echo(f"{card['change']:9}  {name}: {card['hub']} at {card['asked']}, commit {card['revision']}")
+            what = f"{card['hub']} at {card['asked']}, commit {card['revision']}"
+        else:
+            what = f"{render_count(card['files'], 'file')}, {render_bytes(card['bytes'])}"
+        click.echo(f"{card['change']:9}  {name}: {what}")
+        if card["sizes_noted"]:
+            click.echo("             the model's sizes are noted; no key changes by it")
+        if source.hub is not None:
             continue
-        click.echo(f"{card['change']:9}  {name}: {render_count(card['files'], 'file')}, {render_bytes(card['bytes'])}")
         for word in ("added", "removed", "digest_changed"):
             for path in card[word]:
                 click.echo(f"             {word.replace('_', ' ')}: {path}")

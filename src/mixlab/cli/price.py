@@ -79,7 +79,7 @@ def command(studies: Sequence[str], mfu: float | None, gpu: str | None, as_json:
     states = read_states(store, STAGES)
     targets = [key for wanted in planned.plan.targets.values() for key in wanted]
     demand = build_demand(planned.plan, states, targets)
-    workloads = Workloads(planned.plan, store, planned.files)
+    workloads = Workloads(planned.plan, store, planned.files, planned.facts)
     runs = list_runs(workloads, states, demand)
     lines = build_lines(runs, peak, read_measured(store, runs), mfu, pricing.mfu)
     priced = Priced(name, peak, pricing, runs, lines, count_unpriced(workloads, demand))

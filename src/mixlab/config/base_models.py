@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from mixlab.config.base import Settings, require_one
 from mixlab.config.held_out import ValidationConfig
 from mixlab.config.mixture_config import MixtureConfig
-from mixlab.config.models import ModelSettings
+from mixlab.config.models import ModelSettings, count_rows
 from mixlab.config.origins import Commit, Digest, PathBelow
 from mixlab.config.pools import Label
 from mixlab.config.training import TrainSettings
@@ -67,6 +67,10 @@ class VocabularyResize(Settings):
 
     new_rows: Literal["mean"] = Field(default="mean", description="the mean of all rows that were there")
     multiple: int = Field(default=1, ge=1, le=65_536, description="rows are added up to a multiple of it")
+
+    def count(self, entries: int, rows: int) -> int:
+        """Rows for a tokenizer with so many entries, of a model that had `rows`."""
+        return count_rows(max(entries, rows), self.multiple)
 
 
 class _ReadModel(_BaseModel):

@@ -121,8 +121,11 @@ def build_decoder_shape(settings: ModelSettings, vocab_size: int) -> DecoderShap
     )
 
 
-_DENSE = ("llama", "mistral", "qwen2")
+DENSE = ("llama", "mistral", "qwen2")
+"""Values of model_type that the formulas hold for."""
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+_DERIVED = ("num_key_value_heads", "head_dim")
 
 
 def parse_decoder_shape(config: Mapping[str, Any]) -> DecoderShape:
@@ -131,12 +134,12 @@ def parse_decoder_shape(config: Mapping[str, Any]) -> DecoderShape:
     Values that it leaves out are those of transformers 5.23 for the model type.
     """
     kind = config.get("model_type")
-    if kind not in _DENSE or any(config.get(name) for name in _EXPERTS):
-        raise ValueError(f"the formula is for models of type {', '.join(_DENSE)} without experts, got {kind!r}")
-    wanted = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    if missing := [name for name in wanted if not isinstance(config.get(name), int)]:
-        raise ValueError(f"has no whole number for {', '.join(missing)}")
-    heads = config["num_attention_heads"]
+    if kind not in DENSE or any(config.get(name) for name in _EXPERTS):
+        raise ValueError(f"the formula is for models of type {', '.join(DENSE)} without experts, got {kind!r}")
+    wanted = [*_SIZES, *(name for name in _DERIVED if config.get(name) is not None)]
+    if missing := [name for name in wanted if type(config.get(name)) is not int or config[name] < 1]:
+        raise ValueError(f"has no whole number above 0 for {', '.join(missing)}")
+    heads, bias = config["num_attention_heads"], config.get("attention_bias")
     return DecoderShape(
         vocab_size=config["vocab_size"],
         hidden_size=config["hidden_size"],
@@ -146,7 +149,7 @@ def parse_decoder_shape(config: Mapping[str, Any]) -> DecoderShape:
         head_size=config.get("head_dim") or config["hidden_size"] // heads,
         feed_forward=config["intermediate_size"],
         tie_embeddings=bool(config.get("tie_word_embeddings", False)),
-        query_key_value_bias=bool(config.get("attention_bias", kind == "qwen2")),
+        query_key_value_bias=kind == "qwen2" if bias is None else bool(bias),
     )
 
 

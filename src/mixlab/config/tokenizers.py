@@ -7,8 +7,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.chat import ChatTemplate, default_chat
-from mixlab.config.origins import Digest, PathBelow
+from mixlab.config.origins import Commit, Digest, PathBelow
 
+HubName = Annotated[str, Field(pattern=r"^[\w\-]+(\.[\w\-]+)*/[\w\-]+(\.[\w\-]+)*$")]
+RepositoryPath = Annotated[str, Field(pattern=r"^([\w\-][\w\-.]*/)*[\w\-][\w\-.]*\.json$")]
+"""A file in a repository of the hub; no pattern, nothing that leads out of it."""
 PAD_TOKEN = "<|pad|>"
 END_TOKEN = "<|end|>"
 USER_TOKEN = "<|user|>"
@@ -53,6 +56,16 @@ class ExternalTokenizerSettings(Settings):
     end_token: str = Field(min_length=1, description="special token that ends every document")
 
 
+class HubTokenizerSettings(Settings):
+    """A tokenizer that somebody else trained: a file of a model on the hub, at one commit."""
+
+    type: Literal["hub"] = "hub"
+    id: str
+    revision: Commit
+    file: str = Field(min_length=1, description="its path in the repository")
+    end_token: str = Field(min_length=1, description="special token that ends every document")
+
+
 class TrainedTokenizerConfig(TokenizerSettings):
     """A tokenizer and the sources it is trained on."""
 
@@ -70,17 +83,12 @@ class TrainedTokenizerConfig(TokenizerSettings):
         """Return the template by which its models read dialogues: its own, or else the study's."""
         return self.chat or of_study
 
-    def to_settings(self, digest: str | None = None) -> TokenizerSettings:
+    def to_settings(self, digest: str | None = None, revision: str | None = None) -> TokenizerSettings:
         """Return what decides the tokenizer beside its parents; no file is behind it."""
         return TokenizerSettings(**self.model_dump(exclude={"type", "sources", "chat"}))
 
 
-class ExternalTokenizerConfig(Settings):
-    """A tokenizer that comes as a file in the format of Hugging Face's `tokenizers`."""
-
-    type: Literal["file"]
-    root: str = Field("data", description="name of a data root of the machine settings")
-    path: PathBelow = Field(min_length=1, description="its `tokenizer.json`, below the data root")
+class _ReadTokenizer(Settings):
     end_token: str = Field(min_length=1, description="its special token that ends every document, such as </s>")
     chat: ChatTemplate | None = Field(
         None, description="chat template of its models; absent: headings in plain words, and the end token"
@@ -103,7 +111,15 @@ class ExternalTokenizerConfig(Settings):
         """Return the template by which its models read dialogues; the study's names tokens that it does not have."""
         return self.chat or default_chat(self.end_token)
 
-    def to_settings(self, digest: str | None = None) -> ExternalTokenizerSettings:
+
+class ExternalTokenizerConfig(_ReadTokenizer):
+    """A tokenizer that comes as a file in the format of Hugging Face's `tokenizers`."""
+
+    type: Literal["file"]
+    root: str = Field("data", description="name of a data root of the machine settings")
+    path: PathBelow = Field(min_length=1, description="its `tokenizer.json`, below the data root")
+
+    def to_settings(self, digest: str | None = None, revision: str | None = None) -> ExternalTokenizerSettings:
         """Return what decides the tokenizer: the digest of its file, and which of its tokens do what.
 
         Raises ValueError without a digest.
@@ -113,16 +129,40 @@ class ExternalTokenizerConfig(Settings):
         return ExternalTokenizerSettings(digest=digest, end_token=self.end_token)
 
 
+class HubTokenizerConfig(_ReadTokenizer):
+    """The tokenizer of a model on the hub; `mixlab lock` finds the commit. One file is read, no code is run."""
+
+    type: Literal["hub"]
+    id: HubName = Field(description="model on the hub, as owner/name")
+    revision: str = Field("main", min_length=1, description="branch, tag or commit")
+    file: RepositoryPath = Field(
+        "tokenizer.json", description="its file in the repository, in the format of Hugging Face's `tokenizers`"
+    )
+
+    def to_settings(self, digest: str | None = None, revision: str | None = None) -> HubTokenizerSettings:
+        """Return what decides the tokenizer: commit and file, and which of its tokens do what.
+
+        Raises ValueError without a commit.
+        """
+        if revision is None:
+            raise ValueError(f"the commit of {self.id} is not known; run `mixlab lock`")
+        return HubTokenizerSettings(id=self.id, revision=revision, file=self.file, end_token=self.end_token)
+
+
 def _is_trained_unless_said(value: Any) -> Any:
     return {"type": "trained", **value} if isinstance(value, Mapping) and "type" not in value else value
 
 
 TokenizerConfig = Annotated[
-    TrainedTokenizerConfig | ExternalTokenizerConfig,
+    TrainedTokenizerConfig | ExternalTokenizerConfig | HubTokenizerConfig,
     Field(discriminator="type"),
     BeforeValidator(_is_trained_unless_said),
 ]
 """A tokenizer as a user declares it; without `type` it is trained."""
+
+
+TokenizerChosen = TokenizerSettings | ExternalTokenizerSettings | HubTokenizerSettings
+"""What decides a tokenizer."""
 
 
 class TokenizeSettings(Settings):

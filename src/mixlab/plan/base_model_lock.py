@@ -1,5 +1,6 @@
 """Base models in `sources.lock`: the files of a folder, or the commit of a model on the hub."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -11,12 +12,15 @@ from mixlab.config.base_models import (
     ModelFile,
     ModelFiles,
 )
+from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.study import Study
 from mixlab.plan.sources_lock import LockedHub, LockedSource, OnHashed, lock_files
 
 BASE_MODEL = "base_model/"
 """Before the name of a base model that is read; no source has a slash in its name."""
-WANTED = ("config.json", "generation_config.json", "model.safetensors.index.json", "*.safetensors")
+CONFIG_FILE = "config.json"
+WANTED = (CONFIG_FILE, "generation_config.json", "model.safetensors.index.json", "*.safetensors")
 """What of a model folder is taken: no pickle, no code."""
 
 
@@ -30,7 +34,7 @@ def lock_model_folder(
     where = f"base_models.{name}.path"
     folder = base / config.path
     found = sorted({path.name for pattern in WANTED for path in folder.glob(pattern) if path.is_file()})
-    if "config.json" not in found:
+    if CONFIG_FILE not in found:
         message = f"no config.json in {folder}; name the folder of a Hugging Face model"
         raise ConfigError(Problem(message, key=where))
     if not any(one.endswith(".safetensors") for one in found):
@@ -43,9 +47,19 @@ def lock_model_folder(
     return replace(lock_files(where, base, config.root, paths, on_hashed=on_hashed), paths=(config.path,))
 
 
-def lock_hub_model(config: HubModelConfig, revision: str) -> LockedSource:
-    """Note the commit that a model of the hub stands for."""
-    return LockedSource("", (), (), (), LockedHub(config.id, config.revision, revision))
+def lock_hub_model(config: HubModelConfig, revision: str, model: ModelFacts | None = None) -> LockedSource:
+    """Note the commit that a model of the hub stands for, and its sizes."""
+    return LockedSource("", (), (), (), LockedHub(config.id, config.revision, revision), model)
+
+
+def list_facts(study: Study, lock: Mapping[str, LockedSource]) -> dict[ModelFiles | HubModel, ModelFacts]:
+    """Return the sizes of a study's base models that are read, as far as the lock notes them, by what they are."""
+    facts = {}
+    for name, config in study.base_models.items():
+        locked = lock.get(f"{BASE_MODEL}{name}")
+        if isinstance(config, FilesModelConfig | HubModelConfig) and locked is not None and locked.model is not None:
+            facts[settle_base_model(config, locked).origin] = locked.model
+    return facts
 
 
 def is_locked(config: FilesModelConfig | HubModelConfig, locked: LockedSource) -> bool:

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixlab.config.base_models import ScratchModelConfig
+from mixlab.config.base_models import HubModel, ModelFiles, ScratchModelConfig
 from mixlab.config.loading import sort_problems
 from mixlab.config.machine import MainConfig
+from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
 from mixlab.config.studies import CONFIG, load_main_config, read_study
 from mixlab.config.study import Study
-from mixlab.plan.base_model_lock import BASE_MODEL
+from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
@@ -28,6 +29,8 @@ class Planned:
     studies: Mapping[str, Study]
     files: Mapping[str, str]
     """Digest of each locked source file -> its path here; place of a labeller -> endpoint's name, or model folder."""
+    facts: Mapping[ModelFiles | HubModel, ModelFacts]
+    """Sizes of base models that are read, as far as the lock notes them."""
 
 
 def split_names(names: str) -> list[str]:
@@ -89,4 +92,5 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     files = dict(locate_files(used.values(), config.machine, root))
     for labeller in labellers:
         files |= labeller.locate(config.machine, root)
-    return Planned(plan, config, studies, files)
+    facts = {origin: one for study in studies.values() for origin, one in list_facts(study, lock).items()}
+    return Planned(plan, config, studies, files, facts)

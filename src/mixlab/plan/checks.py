@@ -11,7 +11,6 @@ from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, is_locked
 from mixlab.plan.checks_data import (
     Found,
-    Path,
     check_filters,
     check_labellers,
     check_licences,
@@ -22,6 +21,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
+from mixlab.plan.checks_models import check_adapters, check_reach
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.checks_validation import check_validation
@@ -59,24 +59,16 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             ("sources", "pools", "base_models", "variants", "ipt", "sft"),
         ),
         (lambda: _check_order(study, read), ("report", "variants")),
-        (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
+        (lambda: _check_training(study, lock, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),
-        (lambda: _check_sft(study, read, models), ("sft", "base_models", "sources", "seeds")),
+        (lambda: _check_sft(study, read, lock, models), ("sft", "base_models", "sources", "seeds")),
+        (lambda: check_adapters(study, lock, models), ("ipt", "sft", "base_models")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
         (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
         (lambda: _check_names(study), ("effects", "report")),
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))
     return [problem_at(read.document, path, message) for found in possible for path, message in found]
-
-
-def _check_length(study: Study, path: Path, sequence_tokens: int, base_models: Sequence[str]) -> Found:
-    for name in base_models:
-        # how far a model that is read reaches is seen when it is read
-        model = study.architecture_of(name) if name in study.base_models else None
-        if model is not None and sequence_tokens > model.max_positions:
-            message = f"{sequence_tokens} tokens are more than max_positions {model.max_positions} of '{name}'"
-            yield (*path, "sequence_tokens"), f"{message}; lower it or raise max_positions of base_models.{name}"
 
 
 def _check_base_models(study: Study, read: StudyFile, lock: Mapping[str, LockedSource]) -> Found:
@@ -100,7 +92,7 @@ def _check_base_models(study: Study, read: StudyFile, lock: Mapping[str, LockedS
         if model.training.lora is not None:
             yield (*path, "training", "lora"), "an adapter needs a trained model to stand on; pretraining has none"
         yield from check_mixture(study, read, (*path, "mixture"), model.mixture)
-        yield from _check_length(study, path, model.sequence_tokens, [name])
+        yield from check_reach(study, lock, path, model.sequence_tokens, [name])
 
 
 def _check_variants(study: Study, read: StudyFile) -> Found:
@@ -120,7 +112,7 @@ def _check_order(study: Study, read: StudyFile) -> Found:
             yield ("report", "order", position), unknown("variant", label, read.names("variants"))
 
 
-def _check_training(study: Study, models: Sequence[str]) -> Found:
+def _check_training(study: Study, lock: Mapping[str, LockedSource], models: Sequence[str]) -> Found:
     if not models:
         return
     path = ("ipt", "training", "snapshots")
@@ -131,15 +123,15 @@ def _check_training(study: Study, models: Sequence[str]) -> Found:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
     yield from check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
-    yield from _check_length(study, ("ipt",), study.ipt.sequence_tokens, models)
+    yield from check_reach(study, lock, ("ipt",), study.ipt.sequence_tokens, models)
 
 
-def _check_sft(study: Study, read: StudyFile, models: Sequence[str]) -> Found:
+def _check_sft(study: Study, read: StudyFile, lock: Mapping[str, LockedSource], models: Sequence[str]) -> Found:
     sft = study.sft
     if sft is None or not models:
         return
     yield from check_mixture(study, read, ("sft", "mixture"), sft.mixture)
-    yield from _check_length(study, ("sft",), sft.sequence_tokens, models)
+    yield from check_reach(study, lock, ("sft",), sft.sequence_tokens, models)
     yield from check_tuning(study, read)
     for position, name in enumerate(sft.mixture.sources):
         if name in study.sources and study.sources[name].kind == "raw":

@@ -18,7 +18,7 @@ from mixlab.config.problems import did_you_mean
 from mixlab.config.sources import GeneratorOrigin, SourceSettings, find_repeated
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
-from mixlab.config.tokenizers import ExternalTokenizerConfig
+from mixlab.config.tokenizers import ExternalTokenizerConfig, HubTokenizerConfig
 from mixlab.plan.sources_lock import LOCK, LockedSource
 
 Path = tuple[str | int, ...]
@@ -61,13 +61,14 @@ def check_sources(study: Study, read: StudyFile, lock: Mapping[str, LockedSource
 
 
 def check_tokenizers(study: Study, read: StudyFile, lock: Mapping[str, LockedSource]) -> Found:
-    """Look whether tokenizers are trained on sources that are there, or were locked as files."""
+    """Look whether tokenizers are trained on sources that are there, or were locked."""
     for name, tokenizer in study.tokenizers.items():
         sources = tokenizer.source_names()
-        if isinstance(tokenizer, ExternalTokenizerConfig):
+        if isinstance(tokenizer, ExternalTokenizerConfig | HubTokenizerConfig):
             locked = lock.get(f"tokenizer/{name}")
-            if locked is None or not locked.is_at(tokenizer.root, tokenizer.path):
-                told = "not in" if locked is None else "of another path in"
+            if locked is None or not locked.is_of(tokenizer):
+                another = "of another path in" if isinstance(tokenizer, ExternalTokenizerConfig) else "another one in"
+                told = "not in" if locked is None else another
                 yield ("tokenizers", name), f"{told} {LOCK}; run `mixlab lock tokenizer/{name}`"
         for position, source in enumerate(sources):
             path = ("tokenizers", name, "sources", position)

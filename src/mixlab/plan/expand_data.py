@@ -158,12 +158,12 @@ class DataExpansion:
         return self.plan.add(spec, parents, self.label("contamination", name))
 
     def tokenizer(self, name: str) -> Node:
-        """Add a tokenizer and the sources it is trained on; one that comes as a file has none."""
+        """Add a tokenizer and the sources it is trained on; one that is read has none."""
         config = self.study.tokenizers[name]
         keys = tuple(sorted(self.source(source).key for source in config.source_names()))
         locked = self.lock.get(f"tokenizer/{name}")
-        digest = locked.files[0].digest if locked is not None and not keys else None
-        spec = self.once(f"tokenizer {name}", lambda: specs.TokenizerSpec(tokenizer=config.to_settings(digest)))
+        settings = config.to_settings() if keys or locked is None else locked.settle_tokenizer(config)
+        spec = self.once(f"tokenizer {name}", lambda: specs.TokenizerSpec(tokenizer=settings))
         return self.plan.add(spec, {"sources": keys} if keys else {}, self.label("tokenizer", name))
 
     def store(self, part: str, tokenizer: str) -> Node:

@@ -9,14 +9,21 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.store import write_json
 from mixlab.config.machine import MachineSettings
+from mixlab.config.model_facts import ModelFacts, parse_facts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import FilesConfig, HubConfig, SourceConfig, SourceSettings
+from mixlab.config.tokenizers import (
+    ExternalTokenizerConfig,
+    HubTokenizerConfig,
+    TokenizerChosen,
+    TokenizerConfig,
+)
 from mixlab.plan.source_files import find_files
 
 LOCK = "sources.lock"
@@ -53,7 +60,8 @@ class LockedHub:
 class LockedSource:
     """A source as it was locked: its data root, the patterns it was declared with, the files found.
 
-    A hub source has a commit instead, and no files. A tokenizer that comes as a file has one path.
+    A hub source has a commit instead, and no files. A tokenizer that comes as a file has one path, one of the hub a
+    commit. Of a base model its sizes are noted, too; a lock of earlier times has none, and they decide no key.
     """
 
     root: str
@@ -61,6 +69,7 @@ class LockedSource:
     joined_paths: tuple[str, ...]
     files: tuple[LockedFile, ...]
     hub: LockedHub | None = None
+    model: ModelFacts | None = field(default=None, hash=False)
 
     def digests(self, joined: bool = False) -> tuple[str, ...]:
         """Digests of the main files, or of the joined ones; a path that was noted twice counts once.
@@ -85,10 +94,12 @@ class LockedSource:
                 )
         return told
 
-    def is_of(self, origin: FilesConfig | HubConfig) -> bool:
+    def is_of(self, origin: FilesConfig | HubConfig | ExternalTokenizerConfig | HubTokenizerConfig) -> bool:
         """Whether it was locked for this declaration."""
-        if isinstance(origin, HubConfig):
+        if isinstance(origin, HubConfig | HubTokenizerConfig):
             return self.hub is not None and (self.hub.id, self.hub.asked) == (origin.id, origin.revision)
+        if isinstance(origin, ExternalTokenizerConfig):
+            return self.is_at(origin.root, origin.path)
         declared = (origin.root, origin.paths, joined_paths(origin))
         return self.hub is None and (self.root, self.paths, self.joined_paths) == declared
 
@@ -101,9 +112,14 @@ class LockedSource:
         revision = self.hub.revision if self.hub is not None else None
         return config.to_settings(self.digests(), self.digests(joined=True), revision)
 
+    def settle_tokenizer(self, config: TokenizerConfig) -> TokenizerChosen:
+        """Return what decides a tokenizer that was locked for `config`."""
+        digest = self.files[0].digest if self.files else None
+        return config.to_settings(digest, self.hub.revision if self.hub is not None else None)
 
-def lock_hub(origin: HubConfig, revision: str) -> LockedSource:
-    """Note the commit that a hub source stands for."""
+
+def lock_hub(origin: HubConfig | HubTokenizerConfig, revision: str) -> LockedSource:
+    """Note the commit that a source or tokenizer of the hub stands for."""
     return LockedSource("", (), (), (), LockedHub(origin.id, origin.revision, revision))
 
 
@@ -149,11 +165,12 @@ def _read_card(card: Any) -> LockedSource:
     """Understand one entry; raises ValueError, KeyError or TypeError for what `mixlab lock` would not write."""
     if not isinstance(card, dict):
         raise TypeError(f"expected a mapping, got {card!r}")
+    model = parse_facts(card["model"]) if "model" in card else None
     if "hub" in card:
         hub = LockedHub(**card["hub"])
         if not _is_hex(hub.revision, 40):
             raise ValueError(f"{hub.revision!r} is no commit: 40 hexadecimal digits")
-        return LockedSource("", (), (), (), hub)
+        return LockedSource("", (), (), (), hub, model)
     files = tuple(LockedFile(**file) for file in card["files"])
     if not files:
         raise ValueError("it names no file")
@@ -162,7 +179,7 @@ def _read_card(card: Any) -> LockedSource:
             raise ValueError(f"{file.path}: {file.digest!r} is no sha256: 64 hexadecimal digits")
         if not isinstance(file.path, str) or type(file.bytes) is not int:
             raise ValueError(f"{file.path!r} is no path, or {file.bytes!r} no number of bytes")
-    return LockedSource(card["root"], tuple(card["paths"]), tuple(card["joined_paths"]), files)
+    return LockedSource(card["root"], tuple(card["paths"]), tuple(card["joined_paths"]), files, model=model)
 
 
 def _is_hex(digits: object, length: int) -> bool:
@@ -176,13 +193,15 @@ def write_lock(root: Path, sources: Mapping[str, LockedSource]) -> None:
 
 
 def _to_card(source: LockedSource) -> dict[str, Any]:
+    model = {} if source.model is None else {"model": source.model.to_card()}
     if source.hub is not None:
-        return {"hub": vars(source.hub)}
+        return {"hub": vars(source.hub), **model}
     return {
         "root": source.root,
         "paths": source.paths,
         "joined_paths": source.joined_paths,
         "files": [vars(file) for file in source.files],
+        **model,
     }
 
 

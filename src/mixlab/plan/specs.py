@@ -17,13 +17,7 @@ from mixlab.config.labelling import LabelSettings
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.models import ModelSettings
 from mixlab.config.sources import SourceSettings
-from mixlab.config.tokenizers import (
-    ExternalTokenizerSettings,
-    PackSettings,
-    TokenizerSettings,
-    TokenizeSettings,
-    TokenizeShardSettings,
-)
+from mixlab.config.tokenizers import PackSettings, TokenizerChosen, TokenizeSettings, TokenizeShardSettings
 from mixlab.config.training import TrainSettings
 
 
@@ -64,7 +58,7 @@ class FilterSpec(Spec):
 class TokenizerSpec(Spec):
     """A tokenizer trained on its own list of sources."""
 
-    tokenizer: TokenizerSettings | ExternalTokenizerSettings
+    tokenizer: TokenizerChosen
 
 
 class TokenizeShardSpec(Spec):

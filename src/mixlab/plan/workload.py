@@ -6,19 +6,23 @@ window holds at most sequence_tokens. A budget in epochs says nothing before the
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.store import Store
+from mixlab.config.base_models import BaseModelSettings, HubModel, ModelFiles
+from mixlab.config.model_facts import ModelFacts
 from mixlab.config.model_flops import DecoderShape, LoraShape, build_decoder_shape, parse_decoder_shape
 from mixlab.config.models import ModelSettings
-from mixlab.config.tokenizers import TokenizerSettings
+from mixlab.config.tokenizers import HubTokenizerSettings, TokenizerSettings
 from mixlab.config.training import TrainSettings
 from mixlab.plan import specs
+from mixlab.plan.base_model_lock import BASE_MODEL
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.sources_lock import LOCK
 
 MADE = "the mixture is made: all counted"
 BY_TOKENS = "its budget is in tokens: steps are at least these"
@@ -65,6 +69,8 @@ class Workloads:
     store: Store
     files: Mapping[str, str] = field(default_factory=dict)
     """Digest of a source file -> its path on this machine."""
+    facts: Mapping[ModelFiles | HubModel, ModelFacts] = field(default_factory=dict)
+    """Sizes of base models that are read, as far as sources.lock notes them."""
     _mixtures: dict[str, _Mixture] = field(default_factory=dict)
     _shapes: dict[str, DecoderShape] = field(default_factory=dict)
 
@@ -125,10 +131,29 @@ class Workloads:
                 return parse_decoder_shape(self._read(base, "config.json"))
             except ValueError as error:
                 raise UnknownError(f"the config.json of its base model: {error}") from error
+        tokenizer = self.plan.nodes[base.parents["tokenizer"][0]]
+        if isinstance(base.spec, specs.BaseModelSpec):
+            return self._read_facts(base, base.spec.base_model, tokenizer)
         settings = getattr(base.spec, "model", None)
-        if not isinstance(settings, ModelSettings) or "tokenizer" not in base.parents:
-            raise UnknownError("the shape of its base model is not known before that is here: make or restore it first")
-        return build_decoder_shape(settings, self._vocabulary(self.plan.nodes[base.parents["tokenizer"][0]]))
+        if not isinstance(settings, ModelSettings):
+            raise TypeError(f"expected the settings of a model in the spec of {base.stage}")
+        return build_decoder_shape(settings, self._vocabulary(tokenizer))
+
+    def _read_facts(self, base: Node, settings: BaseModelSettings, tokenizer: Node) -> DecoderShape:
+        facts = self.facts.get(settings.origin)
+        if facts is None:
+            name = base.label.split("/", 2)[-1]  # study, stage, name
+            cure = f"`mixlab lock {BASE_MODEL}{name}` notes it"
+            raise UnknownError(f"{LOCK} does not say yet what shape base model '{name}' has; {cure}")
+        try:
+            shape = facts.shape()
+        except ValueError as error:
+            raise UnknownError(f"the config.json of its base model: {error}") from error
+        if settings.resize_vocabulary is None:
+            return shape
+        return replace(
+            shape, vocab_size=settings.resize_vocabulary.count(self._vocabulary(tokenizer), shape.vocab_size)
+        )
 
     def _vocabulary(self, node: Node) -> int:
         """Entries of a tokenizer; of one that is still to be trained those asked for, and scarce text yields fewer."""
@@ -137,6 +162,8 @@ class Workloads:
         settings = getattr(node.spec, "tokenizer", None)
         if isinstance(settings, TokenizerSettings):
             return settings.vocab_size
+        if isinstance(settings, HubTokenizerSettings):
+            raise UnknownError("its tokenizer is one of the hub and not here yet, so that its vocabulary is not known")
         path = Path(self.files.get(getattr(settings, "digest", ""), ""))
         if not path.is_file():
             raise UnknownError("the file of its tokenizer is not here, so that its vocabulary is not known")

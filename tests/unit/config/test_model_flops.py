@@ -128,7 +128,13 @@ def test_the_formula_is_the_papers_with_attention_halved() -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"model_type": "gpt2"}, "gpt2"), ({"num_experts": 4}, "experts"), ({"hidden_size": None}, "hidden_size")],
+    [
+        ({"model_type": "gpt2"}, "gpt2"),
+        ({"num_experts": 4}, "experts"),
+        ({"hidden_size": None}, "hidden_size"),
+        ({"num_attention_heads": 0}, "num_attention_heads"),
+        ({"head_dim": "128"}, "head_dim"),
+    ],
 )
 def test_a_config_that_the_formula_does_not_fit_is_refused(change: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):

@@ -12,7 +12,20 @@ FILES = {
     "train.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "README.md": b"---\nlicense: mit\n---\n",
 }
-MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"pickle", "code.py": b"1"}
+_TOKENIZER = {
+    "added_tokens": [
+        {"id": 2, "content": "</s>", "special": True, "normalized": False}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    ],
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+}
+MODEL_FILES = {
+    "tokenizer.json": json.dumps(_TOKENIZER).encode(),
+    "config.json": b'{"vocab_size": 300}',
+    "model.safetensors": b"weights",
+    "pytorch_model.bin": b"pickle",
+    "code.py": b"1",
+}
 _ERRORS = {"RevisionNotFound": 404, "EntryNotFound": 404, "RepoNotFound": 404, "GatedRepo": 401}
 
 

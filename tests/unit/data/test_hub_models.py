@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 _PROGRAM = """
 import json
 from mixlab.config.problems import DataError
-from mixlab.data.sources.hub import fetch_model, resolve_model_revision
+from mixlab.data.sources.hub import fetch_file, fetch_model, resolve_model_revision
 from mixlab.plan.base_model_lock import WANTED
 commit = resolve_model_revision("acme/model", "main")
 answers = [commit, sorted(path.name for path in fetch_model("acme/model", commit, WANTED).iterdir())]
@@ -21,6 +21,12 @@ for ask in (lambda: resolve_model_revision("acme/model", "v9"), lambda: fetch_mo
         answers.append(ask())
     except DataError as error:
         answers.append(str(error))
+path = fetch_file("acme/model", commit, "tokenizer.json")
+answers.append(path.parent.name + " " + path.name)
+try:
+    fetch_file("acme/model", commit, "sub/tokenizer.json")
+except DataError as error:
+    answers.append(str(error))
 print(json.dumps(answers))
 """
 
@@ -40,7 +46,9 @@ def test_a_model_is_fetched_at_its_commit_without_pickles_and_code_and_refusals_
     server.wait()
     server.stdout.close()
     assert done.returncode == 0, done.stderr
-    commit, files, unknown, nobody = json.loads(done.stdout)
+    commit, files, unknown, nobody, found, absent = json.loads(done.stdout)
+    assert found == f"{COMMIT} tokenizer.json"
+    assert "hub model acme/model at aaaaaaaaaaaa: no file 'sub/tokenizer.json' is in its repository" in absent
     assert commit == COMMIT
     assert files == ["config.json", "model.safetensors"]
     assert "hub model acme/model at v9: the hub knows no such revision" in unknown

@@ -11,6 +11,7 @@ from golden import REPOSITORY
 
 from mixlab.config.base_models import FilesModelConfig, HubModelConfig
 from mixlab.config.problems import ConfigError
+from mixlab.config.tokenizers import HubTokenizerConfig
 from mixlab.plan.base_model_lock import (
     BASE_MODEL,
     is_locked,
@@ -19,7 +20,7 @@ from mixlab.plan.base_model_lock import (
     settle_base_model,
 )
 from mixlab.plan.build import Planned, build_plan
-from mixlab.plan.sources_lock import read_lock, write_lock
+from mixlab.plan.sources_lock import lock_hub, read_lock, write_lock
 from mixlab.plan.specs import BaseModelSpec
 
 FILES = {"config.json": "{}", "model.safetensors": "weights", "modeling.py": "code", "pytorch_model.bin": "pickle"}
@@ -195,3 +196,21 @@ def test_the_architectures_of_the_paper_are_taken_by_a_study(plan: Callable[...,
     planned = plan(base, extends=["micro.yaml", "kodama_oda/architectures.yaml"])
     (node,) = planned.plan.by_stage("pretrain")
     assert node.spec.model.rope_scaling.factor == 32  # type: ignore[attr-defined]
+
+
+def test_a_tokenizer_of_the_hub_is_known_by_its_commit_and_file(plan: Callable[..., Planned], tmp_path: Path) -> None:
+    far = {"type": "hub", "id": "acme/model", "end_token": "</s>"}
+    config = HubTokenizerConfig.model_validate(far)
+    one = {"one": {**SCRATCH, "tokenizer": "far", "model": SIZES}}
+    with pytest.raises(ConfigError, match=r"tokenizers.far: not in sources.lock; run `mixlab lock tokenizer/far`"):
+        plan(one, tokenizers={"far": far})
+    keys = []
+    for commit, more in (("a" * 40, {}), ("b" * 40, {}), ("b" * 40, {"file": "other/tokenizer.json"})):
+        write_lock(tmp_path, {**read_lock(tmp_path), "tokenizer/far": lock_hub(config, commit)})
+        planned = plan(one, tokenizers={"far": {**far, **more}}).plan
+        keys += [node.key for node in planned.by_stage("tokenizer") if node.spec.tokenizer.type == "hub"]  # type: ignore[attr-defined]
+    assert len(set(keys)) == len(keys) == 3
+    with pytest.raises(ConfigError, match=r"tokenizers.far: another one in sources.lock"):
+        plan(one, tokenizers={"far": {**far, "revision": "v2"}})
+    with pytest.raises(ConfigError, match=r"tokenizers\.far.*file"):
+        plan(one, tokenizers={"far": {**far, "file": "../tokenizer.json"}})

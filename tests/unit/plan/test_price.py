@@ -253,11 +253,3 @@ def test_pricing_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-
-def test_a_base_model_whose_shape_nothing_says_yet_is_not_priced(plan: Plan, store: Store) -> None:
-    """As one that is read from elsewhere before it is here: its spec has no shape."""
-    pretrain, average = the(plan, "pretrain"), the(plan, "average")
-    plan.nodes[pretrain.key] = Node(pretrain.stage, pretrain.key, average.spec, {}, {}, pretrain.key, pretrain.labels)
-    with pytest.raises(UnknownError, match="make or restore it first"):
-        Workloads(plan, store).shape(plan.nodes[pretrain.key])

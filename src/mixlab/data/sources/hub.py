@@ -82,6 +82,14 @@ def fetch_model(name: str, revision: str, patterns: Sequence[str]) -> Path:
     return folder
 
 
+def fetch_file(name: str, revision: str, file: str) -> Path:
+    """Bring one file of a model at one commit into the hub's cache; raises DataError as `fetch_model` does."""
+    path = fetch_model(name, revision, [file]) / file
+    if not path.is_file():
+        raise DataError(f"hub model {name} at {revision[:12]}: no file '{file}' is in its repository, nor in the cache")
+    return path
+
+
 @contextmanager
 def _told(name: str, revision: str, *errors: type[Exception], kind: str = "data set") -> Iterator[None]:
     """Turn what the libraries raise into one problem; their messages may hold addresses, but never the token."""

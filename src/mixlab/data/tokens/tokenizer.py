@@ -11,8 +11,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mixlab.config.problems import DataError, did_you_mean
-from mixlab.config.tokenizers import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, ExternalTokenizerSettings, TokenizerSettings
-from mixlab.data.files.readers import check_digest
+from mixlab.config.tokenizers import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS, TokenizerSettings
 from mixlab.data.records import Record, texts_of
 from mixlab.data.tokens.coverage import find_coverage
 from mixlab.data.tokens.cutting import cut_text
@@ -109,16 +108,15 @@ def describe_tokenizer(tokenizer: Tokenizer, end_token: str, pad_token: str | No
     return Vocabulary(max(largest + 1, tokenizer.get_vocab_size()), special, end_token, pad)
 
 
-def import_tokenizer(settings: ExternalTokenizerSettings, path: Path, out: Path) -> None:
+def import_tokenizer(end_token: str, path: Path, out: Path) -> None:
     """Check a `tokenizer.json` and write it, unchanged, with an `index.json` into `out`.
 
     `index.json`: vocab_size (the largest id and one), special_tokens {token: id}, end_token, pad_token (a usual one
-    it has, else the end token). Raises DataError when the file is not the declared one, is broken or of another
-    format, or when the end token is none of its special tokens.
+    it has, else the end token). Raises DataError when the file is broken or of another format, or when the end token is
+    none of its special tokens.
     """
-    check_digest(path, settings.digest)
     tokenizer = load_tokenizer_file(path)
-    vocabulary = describe_tokenizer(tokenizer, settings.end_token, None, path)
+    vocabulary = describe_tokenizer(tokenizer, end_token, None, path)
     if find_coverage(tokenizer).is_lossy:
         log.warning(
             "%s: this tokenizer has neither bytes nor a token for what it does not know: such text vanishes", path

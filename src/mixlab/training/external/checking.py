@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
-from mixlab.training.models.shape import CONFIG_FILE, WEIGHTS_FILE, LlamaShape, build_shape, read_shape, write_shape
+from mixlab.training.models.shape import CONFIG_FILE, LlamaShape, build_shape, read_shape, write_shape
 from mixlab.training.models.weights import NewModel, named_weights
+from mixlab.training.tensors.files import INDEX_FILE, SINGLE_FILE, TensorForm, Tensors, find_tensors
 
-INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 DTYPES = ("F32", "BF16", "F16")
 
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".distcp")
@@ -81,12 +81,15 @@ def check_models(folder: Path, expected: Expected) -> Found:
     kept: list[Path] = []
     for member in expected.members or ("",):
         model = folder / member
-        config = list(_check_config(model, expected.shape))
-        shards, wrong = _list_weights(model)
-        problems += [*config, *wrong]
+        problems += _check_config(model, expected.shape)
+        try:
+            weights = _find_weights(model)
+        except DataError as error:
+            problems += error.problems
+            continue
+        shards = sorted({weight.path for weight in weights.values()})
         kept += [path for path in (model / CONFIG_FILE, model / INDEX_FILE, *shards) if path.is_file()]
-        if not wrong:
-            problems += _check_weights(model, shards, expected)
+        problems += _check_weights(model, weights, expected)
     if problems:
         raise DataError(problems)
     names = {path: path.relative_to(folder).as_posix() for path in files}
@@ -129,66 +132,42 @@ def _check_config(model: Path, shape: LlamaShape) -> Iterator[Problem]:
             yield Problem(f"{message}; {cure}", str(path), key=_NAMES.get(name, name))
 
 
-def _list_weights(model: Path) -> tuple[list[Path], list[Problem]]:
-    """List the safetensors files of a model, by its index where it has shards."""
-    index = model / INDEX_FILE
-    single = model / WEIGHTS_FILE
-    if not index.exists():
-        if single.is_file():
-            return [single], []
-        return [], [Problem(f"no model: neither {WEIGHTS_FILE} nor {INDEX_FILE} is there", str(model))]
-    if single.exists():
-        return [], [Problem(f"is there beside {INDEX_FILE}; which of them is the model?", str(single))]
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        shards = [model / name for name in names]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [], [Problem(f"no readable index of shards ({error!r})", str(index))]
-    strange = [name for name in names if "/" in name or not name.endswith(".safetensors")]
-    problems = [Problem(f"names '{name}', which is no safetensors file beside it", str(index)) for name in strange]
-    problems += [Problem("is named by the index and missing", str(path)) for path in shards if not path.is_file()]
-    return shards, problems
+def _find_weights(model: Path) -> Tensors:
+    """Find the weights of a model; raises DataError as `find_tensors` does, and where two models lie in one folder."""
+    single, index = model / SINGLE_FILE, model / INDEX_FILE
+    if single.exists() and index.exists():
+        raise DataError(Problem(f"is there beside {INDEX_FILE}; which of them is the model?", str(single)))
+    if not single.exists() and not index.exists():
+        raise DataError(Problem(f"no model: neither {SINGLE_FILE} nor {INDEX_FILE} is there", str(model)))
+    return find_tensors(model)
 
 
-def _check_weights(model: Path, shards: list[Path], expected: Expected) -> Iterator[Problem]:
-    """Read every weight; the index, where there is one, must say where each is."""
-    wanted, places = expected.weights(), dict[str, Path]()
-    for path in shards:
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in sorted(file.keys()):
-                    if name in places:
-                        yield Problem(f"is in {places[name].name} too", str(path), key=name)
-                    places[name] = path
-                    yield from _check_weight(file, name, path, wanted, expected.shape)
-        except (OSError, SafetensorError) as error:
-            yield Problem(f"cannot be read ({error}); write it anew", str(path))
-            return
-    yield from (Problem("weight is missing", str(model), key=name) for name in sorted(wanted.keys() - places))
-    if (model / INDEX_FILE).is_file():
-        stated: dict[str, str] = json.loads((model / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
-        for name in sorted(stated.keys() | places):
-            if stated.get(name) != (places[name].name if name in places else None):
-                yield Problem("is not where the index says", str(model / INDEX_FILE), key=name)
-    if expected.shape.tie_embeddings and _HEAD in places and _EMBEDDING in places:
-        head, embedding = (_read(places[name], name) for name in (_HEAD, _EMBEDDING))
+def _check_weights(model: Path, weights: Tensors, expected: Expected) -> Iterator[Problem]:
+    """Read every weight."""
+    wanted = expected.weights()
+    for path in sorted({weight.path for weight in weights.values()}):
+        held = {name: weight.form for name, weight in weights.items() if weight.path == path}
+        with safe_open(path, framework="pt") as file:
+            for name, form in held.items():
+                yield from _check_weight(file, name, form, path, wanted, expected.shape)
+    yield from (Problem("weight is missing", str(model), key=name) for name in sorted(wanted.keys() - weights.keys()))
+    if expected.shape.tie_embeddings and _HEAD in weights and _EMBEDDING in weights:
+        head, embedding = (_read(weights[name].path, name) for name in (_HEAD, _EMBEDDING))
         if not torch.equal(head, embedding):
             message = f"differs from {_EMBEDDING}, and config.json says that they are tied"
-            yield Problem(message, str(places[_HEAD]), key=_HEAD)
+            yield Problem(message, str(weights[_HEAD].path), key=_HEAD)
 
 
 def _check_weight(
-    file: Any, name: str, path: Path, wanted: Mapping[str, tuple[int, ...]], shape: LlamaShape
+    file: Any, name: str, form: TensorForm, path: Path, wanted: Mapping[str, tuple[int, ...]], shape: LlamaShape
 ) -> Iterator[Problem]:
-    part = file.get_slice(name)
-    dtype, found = part.get_dtype(), tuple(part.get_shape())
     is_derived = name.endswith("rotary_emb.inv_freq") or (name == _HEAD and shape.tie_embeddings)
     if name not in wanted and not is_derived:
         yield Problem("weight is unknown to the model that config.json describes", str(path), key=name)
-    elif name in wanted and found != wanted[name]:
-        yield Problem(f"has shape {found}, {wanted[name]} was expected", str(path), key=name)
-    elif dtype not in DTYPES:
-        yield Problem(f"is {dtype}; allowed: {', '.join(DTYPES)}", str(path), key=name)
+    elif name in wanted and form.shape != wanted[name]:
+        yield Problem(f"has shape {form.shape}, {wanted[name]} was expected", str(path), key=name)
+    elif form.word not in DTYPES:
+        yield Problem(f"is {form.word}; allowed: {', '.join(DTYPES)}", str(path), key=name)
     elif not torch.isfinite(file.get_tensor(name)).all():
         yield Problem("holds NaN or infinity; the run diverged", str(path), key=name)
 

@@ -24,7 +24,8 @@ from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.attention import DocumentAttention
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.shape import CONFIG_FILE, ModelShape, read_config
-from mixlab.training.models.storage import SHARD_BYTES, list_weight_files, told_as_os_errors
+from mixlab.training.models.storage import SHARD_BYTES, StoredWeights, told_as_os_errors
+from mixlab.training.tensors.files import list_weight_files
 
 _KERNEL = "mixlab_documents"
 _PLAN = "mixlab_attention"
@@ -72,11 +73,24 @@ class ForeignModel(CausalModel):
         """The weights by transformers' names."""
         return dict(self.inner.named_parameters())
 
-    def weights_by_token(self) -> list[str]:
-        """Names of the weights that have one row for each token of the vocabulary."""
+    def find_by_token(self, stored: StoredWeights) -> list[str]:
+        """Name those of its stored weights that have one row for each token of the vocabulary.
+
+        transformers may store a weight under another name than it has in memory; then its values tell which it is.
+        """
         modules = (self.inner.get_input_embeddings(), self.inner.get_output_embeddings())
-        rows = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
-        return [name for name, weight in self.inner.named_parameters(remove_duplicate=False) if id(weight) in rows]
+        weights = [weight for module in modules for weight in module.parameters(recurse=False)]
+        ids = {id(weight) for weight in weights}
+        names = {name for name, weight in self.inner.named_parameters(remove_duplicate=False) if id(weight) in ids}
+        return [
+            name
+            for name in stored
+            if name in names
+            or any(
+                stored.shape_of(name) == tuple(weight.shape) and torch.equal(stored[name].float(), weight)
+                for weight in weights
+            )
+        ]
 
     def use_kernels(self, kernels: KernelSettings) -> None:
         """Compute as the machine settings say from now on; what is compiled stays so."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from mixlab.config.base_models import VocabularyResize
-from mixlab.config.models import count_rows
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape
-from mixlab.training.models.storage import INDEX_FILE, StoredWeights, list_weight_files, write_tensors
+from mixlab.training.models.storage import StoredWeights, write_tensors
 from mixlab.training.models.weights import find_misfits, is_not_needed
+from mixlab.training.tensors.files import INDEX_FILE, list_weight_files
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -26,7 +26,7 @@ def fit_model(folder: Path, vocab_size: int, resize: VocabularyResize | None) ->
     model that cannot be trained, for weights that do not fit config.json, and for missing rows without `resize`.
     """
     by_token = _check_weights(folder)
-    rows = int(StoredWeights(folder)[_find_stored(folder, by_token)[0]].shape[0])
+    rows = StoredWeights(folder).shape_of(by_token[0])[0]
     if vocab_size > rows and resize is None:
         raise DataError(
             f"the tokenizer has {vocab_size} entries, but the embeddings of the base model have {rows} rows; take the "
@@ -34,33 +34,29 @@ def fit_model(folder: Path, vocab_size: int, resize: VocabularyResize | None) ->
         )
     if resize is None:
         return
-    wanted = count_rows(max(vocab_size, rows), resize.multiple)
+    wanted = resize.count(vocab_size, rows)
     if wanted > rows:
-        _add_rows(folder, _find_stored(folder, by_token), rows, wanted)
+        _add_rows(folder, by_token, rows, wanted)
 
 
 def _check_weights(folder: Path) -> list[str]:
-    """Check a model and return the names of its weights that have one row for each token."""
+    """Check a model and return the names of its stored weights that have one row for each token."""
+    stored = StoredWeights(folder)
     if any(True for _ in find_unknown(read_config(folder))):
         # transformers is imported for these alone
         from mixlab.training.models.foreign import ForeignModel
 
-        return ForeignModel(folder).weights_by_token()
-    shape = read_shape(folder)
-    stored = StoredWeights(folder)
-    with torch.device("meta"):
-        wanted = Llama(shape).named_weights()
-    if problems := find_misfits(wanted, stored, stored.path, is_not_needed(shape)):
-        raise DataError(problems)
-    return [_EMBEDDING, _HEAD]
-
-
-def _find_stored(folder: Path, names: list[str]) -> list[str]:
-    """Those of `names` that the files hold; a tied head need not be there."""
-    stored = StoredWeights(folder)
-    found = [name for name in names if name in stored]
+        found = ForeignModel(folder).find_by_token(stored)
+    else:
+        shape = read_shape(folder)
+        with torch.device("meta"):
+            wanted = Llama(shape).named_weights()
+        if problems := find_misfits(wanted, stored, stored.path, is_not_needed(shape)):
+            raise DataError(problems)
+        # a tied head need not be there
+        found = [name for name in (_EMBEDDING, _HEAD) if name in stored]
     if not found:
-        message = f"none of {', '.join(names)} is in its files, so that its vocabulary cannot be compared"
+        message = "has no weight with the values of the model's embeddings, so that its vocabulary cannot be compared"
         raise DataError(Problem(message, str(stored.path)))
     return found
 
@@ -72,16 +68,14 @@ def _add_rows(folder: Path, names: list[str], rows: int, wanted: int) -> None:
         raise DataError(Problem(message, str(folder / CONFIG_FILE), key="vocab_size"))
     stored = StoredWeights(folder)
     if problems := [
-        Problem(f"has {stored[name].shape[0]} rows, the embeddings {rows}", str(stored.path), key=name)
+        Problem(f"has {stored.shape_of(name)[0]} rows, the embeddings {rows}", str(stored.path), key=name)
         for name in names
-        if stored[name].shape[0] != rows
+        if stored.shape_of(name)[0] != rows
     ]:
         raise DataError(problems)
     added = 0
     for path in list_weight_files(folder):
-        if path.name == INDEX_FILE:
-            continue
-        held = stored.held_by(path.name)
+        held = stored.held_by(path)
         changed = {name: _extend(held[name], wanted) for name in names if name in held}
         if changed:
             added += sum(changed[name].nbytes - held[name].nbytes for name in changed)

@@ -16,6 +16,7 @@ from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import LoraSettings
 from mixlab.training.models.adapter import Adapter
 from mixlab.training.models.interface import CausalModel
+from mixlab.training.models.projections import measure_projections
 from mixlab.training.models.storage import write_tensors
 from mixlab.training.models.weights import named_weights, read_model, write_model
 
@@ -51,13 +52,13 @@ def add_adapter(model: CausalModel, settings: LoraSettings, start: object, seed:
 
 def _check_targets(model: CausalModel, settings: LoraSettings) -> None:
     problems = []
+    widths = measure_projections(model, settings.targets)
     for target in settings.targets:
-        found = [one for name, one in model.named_modules() if name.endswith(f".{target}")]
-        widths = [min(one.in_features, one.out_features) for one in found if isinstance(one, nn.Linear)]
-        if not widths:
+        width = widths.get(target)
+        if width is None:
             problems.append(Problem(f"the model has no projection '{target}'; leave it out", key="lora.targets"))
-        elif settings.rank > min(widths):
-            message = f"rank {settings.rank} is more than the {min(widths)} of '{target}'; lower it, or train in full"
+        elif settings.rank > width:
+            message = f"rank {settings.rank} is more than the {width} of '{target}'; lower it, or train in full"
             problems.append(Problem(message, key="lora.rank"))
     if problems:
         raise DataError(problems)

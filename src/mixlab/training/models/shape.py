@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mixlab.config.models import ModelSettings, count_rows
+from mixlab.config.model_facts import find_positions
+from mixlab.config.model_flops import DecoderShape, build_decoder_shape, parse_decoder_shape
+from mixlab.config.models import ModelSettings
 from mixlab.config.problems import DataError, Problem
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 
 OUR_FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 """model_type of config.json -> the class of transformers; what our own forward pass computes."""
@@ -81,14 +82,7 @@ class LlamaShape(ModelShape):
 def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: int) -> LlamaShape:
     """Give a model from scratch the vocabulary and the special tokens of its tokenizer."""
     return LlamaShape(
-        vocab_size=count_rows(vocab_size, settings.vocabulary_multiple),
-        hidden_size=settings.hidden_size,
-        layers=settings.layers,
-        heads=settings.heads,
-        kv_heads=settings.kv_heads or settings.heads,
-        head_size=settings.head_width,
-        feed_forward=settings.feed_forward,
-        tie_embeddings=settings.tie_embeddings,
+        **_take_sizes(build_decoder_shape(settings, vocab_size)),
         max_positions=settings.max_positions,
         rope_theta=settings.rope_theta,
         norm_eps=settings.norm_eps,
@@ -97,6 +91,12 @@ def build_shape(settings: ModelSettings, vocab_size: int, pad_id: int, end_id: i
         family=settings.architecture,
         rope_scaling=_build_scaling(settings),
     )
+
+
+def _take_sizes(shape: DecoderShape) -> dict[str, Any]:
+    """Sizes by the names that both descriptions of a decoder have for them."""
+    shared = {one.name for one in fields(LlamaShape)}
+    return {name: value for name, value in asdict(shape).items() if name in shared}
 
 
 def _build_scaling(settings: ModelSettings) -> RopeScaling | None:
@@ -128,7 +128,10 @@ def read_shape(folder: Path) -> LlamaShape:
     problems = [Problem(message, file=str(path), key=key) for key, message in find_unknown(config)]
     if problems:
         raise DataError(problems)
-    return _shape_from(config, _read_rope(config))
+    try:
+        return _shape_from(config, _read_rope(config))
+    except ValueError as error:
+        raise DataError(Problem(f"no config of a model that can be trained ({error})", file=str(path))) from None
 
 
 def find_unknown(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -161,20 +164,14 @@ def _read_rope(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shape_from(config: dict[str, Any], rope: dict[str, Any]) -> LlamaShape:
-    heads = config["num_attention_heads"]
     family = config.get("model_type", "llama")
     is_scaled = rope.get("rope_type", rope.get("type")) == "llama3"
+    if (positions := find_positions({"model_type": family, **config})) is None:
+        raise ValueError("has no whole number above 0 for max_position_embeddings")
     return LlamaShape(
-        vocab_size=config["vocab_size"],
-        hidden_size=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        head_size=config.get("head_dim") or config["hidden_size"] // heads,
-        feed_forward=config["intermediate_size"],
+        **_take_sizes(parse_decoder_shape({"model_type": family, **config})),
         # The absent values are transformers' own defaults (5.23, configuration_llama.py, configuration_qwen2.py).
-        tie_embeddings=bool(config.get("tie_word_embeddings", False)),
-        max_positions=config.get("max_position_embeddings", 32_768 if family == "qwen2" else 2_048),
+        max_positions=positions,
         rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         pad_id=config.get("pad_token_id"),

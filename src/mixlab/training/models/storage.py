@@ -17,104 +17,46 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mixlab.config.problems import DataError, Problem
-from mixlab.training.models.shape import WEIGHTS_FILE
+from mixlab.training.tensors.files import INDEX_FILE, SINGLE_FILE, find_tensors
 
-INDEX_FILE = "model.safetensors.index.json"
 SHARD_BYTES = 5_000_000_000
 """Largest file that is written, unless one weight alone is larger; what the hub's tools take too."""
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 class StoredWeights(Mapping[str, Tensor]):
     """The weights of a model folder by name; each is read when it is asked for."""
 
     def __init__(self, folder: Path) -> None:
-        """Open all files of `folder`; raises DataError for what is missing, broken or only there as a pickle."""
-        self.path = folder / WEIGHTS_FILE
-        self._files: dict[str, Any] = {}
-        self._names: dict[str, str] = {}
-        # one whole file wins over an index, as in transformers
-        wanted = None if self.path.is_file() or not (folder / INDEX_FILE).is_file() else _read_index(folder)
-        if wanted is not None:
-            self.path = folder / INDEX_FILE
-        for name in sorted(set(wanted.values())) if wanted is not None else [WEIGHTS_FILE]:
-            file = _open(folder / name)
-            for weight in file.keys():  # noqa: SIM118 - not a mapping
-                self._files[weight], self._names[weight] = file, name
-        if wanted is not None and (lacking := sorted(wanted.keys() - self._files.keys())):
-            raise DataError([Problem("is in none of the files it names", str(self.path), key=name) for name in lacking])
+        """Open all files of `folder`; raises DataError as `find_tensors` does."""
+        self._tensors = find_tensors(folder)
+        paths = sorted({tensor.path for tensor in self._tensors.values()})
+        self._files: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in paths}
+        self.path = folder / (SINGLE_FILE if (folder / SINGLE_FILE).is_file() else INDEX_FILE)
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
+        tensor: Tensor = self._files[self._tensors[name].path].get_tensor(name)
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._files))
+        return iter(self._tensors)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._tensors)
 
-    def held_by(self, file: str) -> dict[str, Tensor]:
+    def held_by(self, path: Path) -> dict[str, Tensor]:
         """The weights in one of the files, by name."""
-        return {name: self[name] for name in self if self._names[name] == file}
+        return {name: self[name] for name in self if self._tensors[name].path == path}
 
-
-def list_weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a folder, and their index where there is one.
-
-    Raises DataError when there is none, or the index names one that is not there.
-    """
-    if (folder / WEIGHTS_FILE).is_file():
-        return [folder / WEIGHTS_FILE]
-    if not (folder / INDEX_FILE).is_file():
-        raise DataError(_explain_absence(folder / WEIGHTS_FILE))
-    paths = [folder / name for name in sorted(set(_read_index(folder).values()))]
-    if problems := [_explain_absence(path) for path in paths if not path.is_file()]:
-        raise DataError(problems)
-    return [folder / INDEX_FILE, *paths]
-
-
-def _read_index(folder: Path) -> dict[str, str]:
-    path = folder / INDEX_FILE
-    try:
-        wanted = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        names = {str(weight): str(file) for weight, file in wanted.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(Problem(f"no readable index of weights ({error!r})", file=str(path))) from None
-    for file in sorted(set(names.values())):
-        if Path(file).name != file or not file.endswith(".safetensors"):
-            raise DataError(Problem(f"names {file!r}, which is no safetensors file beside it", file=str(path)))
-    return names
-
-
-def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise DataError(_explain_absence(path))
-    try:
-        return safe_open(path, framework="pt")
-    except (OSError, SafetensorError) as error:
-        raise DataError(Problem(f"no readable weights ({error}); write or fetch the file again", str(path))) from None
-
-
-def _explain_absence(path: Path) -> Problem:
-    pickles = sorted(one.name for pattern in _PICKLES for one in path.parent.glob(pattern))
-    if pickles:
-        return Problem(
-            f"is not there, only {', '.join(pickles[:3])}: pickles can run code and are never opened; convert them "
-            "elsewhere (transformers: from_pretrained, then save_pretrained), or take a revision with safetensors",
-            str(path),
-        )
-    return Problem(
-        f"no readable weights: it is not there; give a folder with {WEIGHTS_FILE} or {INDEX_FILE}", str(path)
-    )
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a weight, which is not read for it."""
+        return self._tensors[name].form.shape
 
 
 def write_weights(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
     """Write weights into `folder`, in files of at most `shard_bytes`; raises OSError for a full disk and the like."""
     shards = _share_out(tensors, shard_bytes)
     if len(shards) == 1:
-        write_tensors(dict(tensors), folder / WEIGHTS_FILE)
+        write_tensors(dict(tensors), folder / SINGLE_FILE)
         return
     names: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):

@@ -1,5 +1,7 @@
 """Where weights come from and go to: drawn from a seed, read from and written to a Hugging Face folder."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,10 @@ from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import LlamaShape, build_shape, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import StoredWeights
+
+logger = logging.getLogger(__name__)
+TOLD_BYTES = 1_000_000_000
+"""Weights from which on writing them takes long enough to be told."""
 
 
 @dataclass(frozen=True)
@@ -126,4 +132,13 @@ def find_misfits(
 
 def write_model(model: CausalModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
     """Write config.json and safetensors (float32) into an existing folder; `weights` instead of the model's own."""
-    model.write(folder, model.named_weights() if weights is None else weights)
+    weights = model.named_weights() if weights is None else weights
+    total_bytes, begin = sum(weight.nbytes for weight in weights.values()), time.monotonic()
+    is_long = total_bytes >= TOLD_BYTES
+    if is_long:
+        logger.info("%s: writing %.1f GB of weights", folder.name, total_bytes / 1e9)
+    model.write(folder, weights)
+    if is_long:
+        logger.info(
+            "%s: %.1f GB of weights written in %.0f s", folder.name, total_bytes / 1e9, time.monotonic() - begin
+        )

@@ -174,14 +174,19 @@ def test_broken_files_and_shards_that_do_not_fit_their_index_are_refused(folder:
     index = json.loads((folder / INDEX).read_text())
     moved = next(name for name, shard in index["weight_map"].items() if shard == first.name)
     (folder / INDEX).write_text(json.dumps({"weight_map": index["weight_map"] | {moved: second.name}}))
-    assert refuse(folder) == [f"{INDEX}: {moved}: is not where the index says"]
+    assert refuse(folder) == [f"{INDEX}: {moved}: the index puts it into {second.name}, but it is in {first.name}"]
     (folder / INDEX).write_text(json.dumps(index))
     second.write_bytes(second.read_bytes()[:-5])
     (told,) = refuse(folder)
-    assert told.startswith(f"{second.name}: cannot be read (")
+    assert told.startswith(f"{second.name}: no readable weights (")
     second.unlink()
-    assert refuse(folder) == [f"{second.name}: is named by the index and missing"]
+    (told,) = refuse(folder)
+    assert told.startswith(f"{second.name}: no readable weights: it is not there")
     (folder / INDEX).write_text('{"weight_map": {"a": "../model.safetensors"}}')
-    assert f"{INDEX}: names '../model.safetensors', which is no safetensors file beside it" in refuse(folder)
+    assert refuse(folder) == [
+        f"{INDEX}: a: expected the name of a safetensors file beside the index, got '../model.safetensors'"
+    ]
     (folder / INDEX).write_text("[]")
-    assert refuse(folder)[0].startswith(f"{INDEX}: no readable index of shards")
+    assert refuse(folder) == [f"{INDEX}: weight_map: expected names of tensors and the shard of each"]
+    (folder / WEIGHTS).write_bytes(b"")
+    assert refuse(folder) == [f"{WEIGHTS}: is there beside {INDEX}; which of them is the model?"]

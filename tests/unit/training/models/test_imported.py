@@ -111,3 +111,20 @@ def test_a_config_that_states_another_vocabulary_than_its_weights_is_refused(tmp
         DataError, match=r"model\.embed_tokens\.weight: has shape \(53, 16\), the model wants \(50, 16\)"
     ):
         fit_model(tmp_path, VOCAB, VocabularyResize())
+
+
+def test_a_head_that_transformers_stores_under_another_name_gets_its_rows_too(tmp_path):
+    import transformers
+
+    sizes = {"vocab_size": VOCAB, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.GPTNeoXConfig(**sizes, intermediate_size=24, max_position_embeddings=64)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    before = dict(StoredWeights(tmp_path))
+    assert "embed_out.weight" in before  # lm_head.weight in memory
+    fit_model(tmp_path, 60, VocabularyResize())
+    after = StoredWeights(tmp_path)
+    assert {name for name in before if after.shape_of(name) != tuple(before[name].shape)} == {
+        "embed_out.weight",
+        "gpt_neox.embed_in.weight",
+    }
+    assert read_model(tmp_path).shape.vocab_size == 60

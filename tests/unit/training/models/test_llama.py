@@ -189,3 +189,12 @@ def test_a_folder_without_config_or_with_broken_weights_is_refused_with_its_path
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(DataError, match=r"model\.safetensors: no readable weights"):
         read_model(tmp_path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("num_attention_heads", 0), ("hidden_size", "16"), ("vocab_size", True)])
+def test_a_size_that_is_no_number_is_named_and_no_traceback(tmp_path, key, value):
+    write_model(build_model(small_model(), seed=4), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(DataError, match=rf"config\.json: no config of a model.*whole number above 0 for {key}"):
+        read_shape(tmp_path)

@@ -67,10 +67,11 @@ def test_shards_are_read_as_one_model_and_a_single_file_comes_first(tmp_path):
     ("weight_map", "said"),
     [
         ({"gone": "a.safetensors"}, "gone: the index puts it into a.safetensors, which does not hold it"),
-        ({"y": "b.safetensors"}, "y: a.safetensors holds it, but the index does not say so"),
+        ({"y": "b.safetensors"}, "y: the index puts it into b.safetensors, but it is in a.safetensors"),
         ({"x": "c.safetensors"}, "c.safetensors: no readable weights"),
-        ({"x": "../b.safetensors"}, "x: expected the name of a file beside the index, got '../b.safetensors'"),
-        ({"x": 3}, "x: expected the name of a file beside the index, got 3"),
+        ({"x": "../b.safetensors"}, "x: expected the name of a safetensors file beside the index, got '../b"),
+        ({"x": "b.bin"}, "x: expected the name of a safetensors file beside the index, got 'b.bin'"),
+        ({"x": 3}, "x: expected the name of a safetensors file beside the index, got 3"),
     ],
 )
 def test_an_index_that_says_anything_else_than_its_shards_is_refused_by_name(tmp_path, weight_map, said):
@@ -79,6 +80,27 @@ def test_an_index_that_says_anything_else_than_its_shards_is_refused_by_name(tmp
     with pytest.raises(DataError) as caught:
         find_tensors(tmp_path)
     assert said in str(caught.value)
+
+
+def test_every_shard_that_is_damaged_and_every_weight_that_two_shards_hold_is_told(tmp_path):
+    shards = {"a.safetensors": {"w": torch.ones(1), "y": torch.ones(2)}, "b.safetensors": {"y": torch.ones(2)}}
+    write_shards(tmp_path, shards)
+    with pytest.raises(DataError, match=r"y: the index puts it into b.safetensors, but it is in a.*, b.safetensors"):
+        find_tensors(tmp_path)
+    for shard in ("a.safetensors", "b.safetensors"):
+        (tmp_path / shard).write_bytes(b"cut off")
+    # a file that no index names is nobody's
+    write_shards(tmp_path, {"c.safetensors": {"w": torch.ones(2)}}, {"x": "a.safetensors", "y": "b.safetensors"})
+    with pytest.raises(DataError) as caught:
+        find_tensors(tmp_path)
+    assert [Path(problem.file or "").name for problem in caught.value.problems] == ["a.safetensors", "b.safetensors"]
+
+
+def test_a_weight_that_the_index_leaves_out_is_told(tmp_path):
+    write_shards(tmp_path, {"a.safetensors": {"w": torch.ones(1), "y": torch.ones(2)}})
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"w": "a.safetensors"}}')
+    with pytest.raises(DataError, match=r"y: a\.safetensors holds it, but the index does not say so"):
+        find_tensors(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"weight_map": {}}', '{"weight_map": 3}'])

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_train import Killed, kill_after, read_log, run_training
 
 from mixlab.config.problems import ConfigError
 from mixlab.config.tracking import TrackingSettings
 from mixlab.training.watching.trackers import open_trackers
+from mixlab.training.watching.watch import Watching
 
 
 def read_scalars(folder):
@@ -111,3 +113,27 @@ class Missing:
 def test_nothing_is_opened_unless_it_is_asked_for(tmp_path):
     assert open_trackers(TrackingSettings(), tmp_path, "ipt/key", "", 1) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_run_shows_every_step_once_in_tensorboard_and_goes_on_under_its_id_in_wandb(tmp_path, monkeypatch):
+    fake, started = FakeWandb(), []
+    begin = fake.init
+    monkeypatch.setattr(fake, "init", lambda **given: started.append(given["id"]) or begin(**given))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    tracking = TrackingSettings.model_validate({"tensorboard": True, "wandb": {}})
+    watching = Watching(tmp_path / "metrics", "ipt/key", "a run", tracking)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 8)
+        with pytest.raises(Killed):
+            run_training(tmp_path, save_every_steps=3, watching=watching)
+    assert fake.finished == 1
+    run_training(tmp_path, save_every_steps=3, watching=watching)
+    assert (started, fake.finished) == (["ipt-key", "ipt-key"], 2)
+    assert [row["step"] for row in fake.rows] == [*range(1, 9), *range(7, 13)]
+    scalars = read_scalars(tmp_path / "metrics/tensorboard/ipt/key")
+    logged = [float(row["loss"]) for row in read_log(tmp_path / "out")]
+    assert scalars["training/loss"] == [(step, pytest.approx(loss, abs=1e-4)) for step, loss in enumerate(logged, 1)]
+    assert scalars.keys() == {name for row in fake.rows for name in row if name != "step"}
+    # what is not known, as MFU without a peak, is left out, and nothing but numbers is sent
+    assert "training/mfu" not in scalars
+    assert {type(value) for row in fake.rows for name, value in row.items() if name != "step"} == {float}
