@@ -11,10 +11,9 @@ from torch import Tensor
 from mixlab.config.base_models import VocabularyResize
 from mixlab.config.models import count_rows
 from mixlab.config.problems import DataError, Problem
-from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import INDEX_FILE, StoredWeights, list_weight_files, write_tensors
-from mixlab.training.models.weights import find_misfits, is_not_needed
+from mixlab.training.models.weights import check_fit, is_not_needed, outline_model
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -48,10 +47,7 @@ def _check_weights(folder: Path) -> list[str]:
         return ForeignModel(folder).weights_by_token()
     shape = read_shape(folder)
     stored = StoredWeights(folder)
-    with torch.device("meta"):
-        wanted = Llama(shape).named_weights()
-    if problems := find_misfits(wanted, stored, stored.path, is_not_needed(shape)):
-        raise DataError(problems)
+    check_fit(outline_model(shape).named_weights(), stored, stored.path, is_not_needed(shape))
     return [_EMBEDDING, _HEAD]
 
 
