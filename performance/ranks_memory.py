@@ -11,6 +11,7 @@ DeepSpeed's buckets let it hold (small here), and activations.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -37,6 +38,7 @@ BUCKETS = {
     "reduce_bucket_size": 100_000,
     "stage3_prefetch_bucket_size": 0,
     "stage3_max_live_parameters": 0,
+    "stage3_max_reuse_distance": 0,
     "stage3_param_persistence_threshold": 0,
 }
 PHASES = ("start", "step", "state", "snapshot")
@@ -99,6 +101,13 @@ def describe(model: str) -> Any:
     return NewModel(ModelSettings.model_validate(MODELS[model]), vocab_size=VOCABULARY[model])
 
 
+def give_back() -> None:
+    """Let the system have what a step freed, which is kept for the next one: else only the largest phase would show."""
+    glibc = ctypes.CDLL(None)
+    glibc.mallopt(-3, 2**20)  # M_MMAP_THRESHOLD of malloc.h
+    glibc.malloc_trim(0)
+
+
 def run_rank(folder: Path, model: str, start: str, dtype: str) -> None:
     """Train two steps as one of the ranks and write down the peaks."""
     from mixlab.config.launching import LaunchSettings
@@ -112,6 +121,7 @@ def run_rank(folder: Path, model: str, start: str, dtype: str) -> None:
     own.start()
 
     def mark(report: Any) -> None:
+        give_back()
         own.phase = "state" if report.step < STEPS else "snapshot"
 
     settings = {

@@ -32,6 +32,7 @@ from mixlab.training.process import (
     free_memory,
     keep_freed_memory,
     kept_random_state,
+    return_freed_memory,
     watch_termination,
 )
 from mixlab.training.steps import Watcher
@@ -83,7 +84,6 @@ def train(
     stream = Stream(len(windows), settings.global_batch_windows, passes, settings.order, seed)
     snapshots = find_snapshots(settings, stream)
     check_schedule(settings.schedule, stream.steps)
-    keep_freed_memory()
     check_launch(settings, launch)
     device = choose_device(launch, place)
     watching = watching or Watching()
@@ -103,6 +103,7 @@ def train(
             return model
 
         def build() -> Run:
+            return_freed_memory()
             model, engine = build_engine(begin, settings, launch, place, device, overlay or {}, group)
             digest = _digest_run(settings, seed, windows, start, model)
             folder = ResumeFolder(resume, digest, snapshots, place.rank)
@@ -191,6 +192,7 @@ class Run:
         Raises RolledBack when the run has to go on from an older state, which another Run does.
         """
         done = self.saving.folder.load_newest(self.loop.trainee)
+        keep_freed_memory()
         self._spikes.resume(self.loop.trainee.log.losses())
         engine, peak = self.loop.trainee.engine, self._watching.tracking.peak_flops
         dtype = self.loop.settings.dtype
