@@ -5,9 +5,10 @@
 
 Memory is a process's own (RssAnon, looked up every 5 ms), less that of the same run of a tiny model: what libraries
 take. It is told in MB and in models: 1.0 is the float32 weights of the whole model. A rank's share is what it must
-hold of weights, Adam's two means and gradients; the limit for every phase but the step is that share, once more for
-what DeepSpeed moves while it begins, and three times the largest weight. The step is not limited: it holds what
-DeepSpeed's buckets let it hold (small here), and activations.
+hold of weights, Adam's two means and gradients. The limit is the share, a piece of a model that DeepSpeed keeps zeros
+in, and some of the largest weight: 2 while the model is made, 6 while it is written (two are in hand then; the rest is
+what a step leaves behind, which is as much for any number of ranks). The step has no limit: it holds what DeepSpeed's
+buckets let it hold, and activations.
 """
 
 import argparse
@@ -41,7 +42,8 @@ BUCKETS = {
     "stage3_max_reuse_distance": 0,
     "stage3_param_persistence_threshold": 0,
 }
-PHASES = ("start", "step", "state", "snapshot")
+LARGEST = {"start": 2, "step": None, "state": 6, "snapshot": 6}
+"""Phases, and how many of the largest weight a rank may hold beside its pieces."""
 
 
 class Own(threading.Thread):
@@ -193,16 +195,16 @@ def measure(folder: Path, ranks: int, model: str, start: str, dtype: str) -> boo
     found = run_ranks(folder / f"{model}-{ranks}-{start}", ranks, model, start, dtype)
     tiny = run_ranks(folder / f"tiny-{ranks}-{start}", ranks, "tiny", start, dtype)
     share = whole // 4 * BYTES_A_WEIGHT[dtype] / ranks
-    limit = share + whole / ranks + 3 * largest
+    print(f"{ranks} ranks, {start}: share {share / MB:.0f} MB ({share / whole:.2f} models)")
     is_kept = True
-    for name in PHASES:
+    for name, number in LARGEST.items():
         peaks = [ours[name] - theirs[name] for ours, theirs in zip(found, tiny, strict=True)]
-        is_above = name != "step" and max(peaks) > limit
+        limit = None if number is None else share + whole / ranks + number * largest
+        is_above = limit is not None and max(peaks) > limit
         is_kept &= not is_above
         told = "".join(f"{peak / MB:8.0f}" for peak in peaks)
-        most = f"{max(peaks) / whole:6.2f} models{'  ABOVE' if is_above else ''}"
-        print(f"{ranks} ranks, {start:8}{name:10}{most:22} each rank, MB:{told}", flush=True)
-    print(f"  share {share / MB:.0f} MB ({share / whole:.2f} models), limit {limit / MB:.0f} MB", flush=True)
+        limited = "" if limit is None else f", limit {limit / MB:.0f}{'  ABOVE' if is_above else ''}"
+        print(f"  {name:10}{max(peaks) / whole:6.2f} models; each rank, MB:{told}{limited}", flush=True)
     return is_kept
 
 
