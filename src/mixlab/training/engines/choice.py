@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -89,17 +90,19 @@ def build_engine(
 ) -> tuple[CausalModel, Engine]:
     """Begin the model and build the engine of this rank; accelerate and DeepSpeed are imported for several ranks only.
 
-    The engine says how the weights settle as they are made: with stage 3 of ZeRO none of them stays whole.
+    The engine says how the weights settle as they are made: whole, at once on the device that computes in float32, or
+    cut among the ranks (stage 3 of ZeRO), so that none of them has a whole model.
     """
+    settle: Settle = partial(settle_whole, device=device)
     if group is None:
-        model = begin(settle_whole)
+        model = begin(settle)
         return model, PlainEngine(model, settings, device)
     # what a shell says for accelerate's own launcher decides nothing here
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     if not launch.shards:
         from mixlab.training.engines.replicated import ReplicatedEngine
 
-        model = begin(settle_whole)
+        model = begin(settle)
         return model, ReplicatedEngine(model, settings, device, place, group)
     from mixlab.training.engines.cut import Cut
     from mixlab.training.engines.zero import ZeroEngine

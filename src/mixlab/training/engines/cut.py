@@ -31,7 +31,7 @@ class Cut:
         settle_whole(weight, values.to(self._dtype))
         self._init._convert_to_zero_parameters([weight])
         if weight.requires_grad and self._dtype != torch.float32:
-            self.masters[weight] = take_piece(weight, values, self._rank, self._ranks).clone()
+            self.masters[weight] = take_piece(weight, values, self._rank, self._ranks)
 
     def settle_rest(self, model: nn.Module) -> None:
         """Cut what was opened whole."""
@@ -47,7 +47,7 @@ def find_shape(weight: Tensor) -> torch.Size:
 
 
 def take_piece(weight: Any, whole: Tensor, rank: int, ranks: int) -> Tensor:
-    """This rank's piece of a tensor of the form of a cut weight, which is padded to a multiple of the ranks."""
+    """A copy of this rank's piece of a tensor of the form of a cut weight, which is padded to a multiple of ranks."""
     length = weight.ds_tensor.numel()
     flat = whole.detach().flatten()[length * rank : length * (rank + 1)]
     return F.pad(flat, (0, length - flat.numel()))

@@ -32,8 +32,9 @@ Settle = Callable[[Tensor, Tensor], None]
 """Gives a weight, made without memory, its float32 values, once; they are nobody else's."""
 
 
-def settle_whole(weight: Tensor, values: Tensor) -> None:
-    """Let the weight keep the values."""
+def settle_whole(weight: Tensor, values: Tensor, device: torch.device | None = None) -> None:
+    """Let the weight keep the values, on `device`."""
+    values = values.to(device)
     if weight.is_meta:
         swap: Any = torch.utils.swap_tensors
         swap(weight, nn.Parameter(values, requires_grad=weight.requires_grad))
