@@ -16,14 +16,14 @@ from mixlab.config.model_flops import LoraShape, count_training_flops, parse_dec
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.checkpoints.sealed import act_together
-from mixlab.training.checkpoints.state import ResumeFolder, Trainee, gather_whole
+from mixlab.training.checkpoints.state import ResumeFolder, Trainee, write_whole
 from mixlab.training.engines.choice import ALONE, ONE, build_engine, check_launch, choose_device, join_ranks
-from mixlab.training.engines.engine import Crew, NamedTensors, Place
+from mixlab.training.engines.engine import Crew, Place
 from mixlab.training.loading.batches import Stream, Windows
 from mixlab.training.loop import Loop
 from mixlab.training.models.interface import CausalModel
-from mixlab.training.models.lora import add_adapter, write_trained
-from mixlab.training.models.weights import NewModel, open_model
+from mixlab.training.models.lora import add_adapter
+from mixlab.training.models.weights import NewModel, Settle, open_model
 from mixlab.training.optimization.schedule import check_schedule
 from mixlab.training.process import (
     ENDINGS,
@@ -32,6 +32,7 @@ from mixlab.training.process import (
     free_memory,
     keep_freed_memory,
     kept_random_state,
+    return_freed_memory,
     watch_termination,
 )
 from mixlab.training.steps import Watcher
@@ -83,7 +84,6 @@ def train(
     stream = Stream(len(windows), settings.global_batch_windows, passes, settings.order, seed)
     snapshots = find_snapshots(settings, stream)
     check_schedule(settings.schedule, stream.steps)
-    keep_freed_memory()
     check_launch(settings, launch)
     device = choose_device(launch, place)
     watching = watching or Watching()
@@ -95,13 +95,17 @@ def train(
         join_ranks(launch, place, device) as group,
     ):
 
-        def build() -> Run:
-            model = open_model(start, seed, kernels)
+        def begin(settle: Settle) -> CausalModel:
+            model = open_model(start, seed, kernels, settle)
             _check_length(model, windows)
             if settings.lora is not None:
-                add_adapter(model, settings.lora, start, seed)
+                add_adapter(model, settings.lora, start, seed, settle)
+            return model
+
+        def build() -> Run:
+            return_freed_memory()
+            model, engine = build_engine(begin, settings, launch, place, device, overlay or {}, group)
             digest = _digest_run(settings, seed, windows, start, model)
-            engine = build_engine(model, settings, launch, place, device, overlay or {}, group)
             folder = ResumeFolder(resume, digest, snapshots, place.rank)
             engine.share("")  # what an earlier attempt left is cleared before any rank looks
             loop = Loop(settings, windows, stream, Trainee(model, engine, TrainingLog()), micro_batch)
@@ -125,18 +129,17 @@ def _attempt(build: Callable[[], "Run"], out: Path, termination: Termination) ->
         logger.warning("%s", error)
         engine.share("")  # what is rolled back is gone before any rank looks again
         return False
-    weights = gather_whole(engine) if run.loop.settings.snapshots is None else {}
-    act_together(engine, partial(_publish, run, weights, out))
+    act_together(engine, partial(_publish, run, out))
     return True
 
 
-def _publish(run: "Run", weights: NamedTensors, out: Path) -> dict[str, str]:
-    """Write the model of `weights` where there are some, the snapshots and the log; the first rank does."""
+def _publish(run: "Run", out: Path) -> dict[str, str]:
+    """Write the model, or the snapshots where they are asked for, and the log; the first rank does."""
     trainee = run.loop.trainee
+    if run.loop.settings.snapshots is None:
+        write_whole(trainee, out)
     if trainee.engine.rank == 0:
         out.mkdir(parents=True, exist_ok=True)
-        if weights:
-            write_trained(trainee.model, weights, out)
         run.saving.folder.hand_over_snapshots(out)
         run.write_tables(out)
     return {}
@@ -189,6 +192,7 @@ class Run:
         Raises RolledBack when the run has to go on from an older state, which another Run does.
         """
         done = self.saving.folder.load_newest(self.loop.trainee)
+        keep_freed_memory()
         self._spikes.resume(self.loop.trainee.log.losses())
         engine, peak = self.loop.trainee.engine, self._watching.tracking.peak_flops
         dtype = self.loop.settings.dtype

@@ -87,7 +87,7 @@ def kill_at(patch, counted, at):
 
     wrap(PlainEngine, "accumulate")
     wrap(PlainEngine, "step")
-    wrap(state, "write_tensors")
+    wrap(state, "write_in_turn")
 
 
 def test_a_run_with_dropout_killed_at_20_random_points_and_while_saving_ends_with_the_same_bits(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_run_with_dropout_killed_at_20_random_points_and_while_saving_ends_wit
         kill_at(patch, calls, None)
         whole = read_files(run_training(tmp_path / "whole", wanted, micro_batch=2, save_every_steps=2))
     assert whole != read_files(run_training(tmp_path / "other", settings(snapshots=SNAPSHOTS, passes=1), micro_batch=2))
-    saving = [place for place, name in enumerate(calls, 1) if name == "write_tensors"]
+    saving = [place for place, name in enumerate(calls, 1) if name == "write_in_turn"]
     points = random.Random(4).sample(range(2, len(calls) + 1), 20)
     for number, point in enumerate([*points, saving[3]]):
         folder = tmp_path / f"killed-{number}"

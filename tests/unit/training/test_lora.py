@@ -9,6 +9,7 @@ from training_fakes import VOCAB, settings, small_model
 
 from mixlab.config.problems import DataError
 from mixlab.config.training import LoraSettings
+from mixlab.training.models.in_turn import take_in_turn
 from mixlab.training.models.lora import add_adapter, write_trained
 from mixlab.training.models.weights import build_model, named_weights, read_model, trained_weights, write_model
 from mixlab.training.optimization.optimizers import OptimizerSet
@@ -76,7 +77,7 @@ def test_the_merged_weights_are_the_rounded_sum_and_those_without_an_adapter_are
         if "lora_B" in name:
             torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(len(name)))
     on = logits(model.eval(), some_tokens())
-    write_trained(model, trained_weights(model), tmp_path)
+    write_trained(model, take_in_turn(trained_weights(model)), tmp_path)
     merged = read_model(tmp_path)
     torch.testing.assert_close(logits(merged, some_tokens()), on, atol=1e-5, rtol=1e-5)
     scale = 8 / (2 if rslora else 4)

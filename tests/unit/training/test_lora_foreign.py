@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from test_train import run_training
 from training_fakes import VOCAB, settings
 
-from mixlab.training.models import weights
+from mixlab.training.models import in_turn
 from mixlab.training.models.foreign import ForeignModel
 from mixlab.training.models.weights import read_model, write_model
 
@@ -66,7 +66,7 @@ def test_writing_a_large_model_is_told_before_and_after(
     model = read_model(base)
     assert isinstance(model, ForeignModel)
     for limit, told in ((10**9, 0), (1_000, 2)):
-        monkeypatch.setattr(weights, "TOLD_BYTES", limit)
+        monkeypatch.setattr(in_turn, "TOLD_BYTES", limit)
         out = tmp_path / f"out-{limit}"
         out.mkdir()
         with caplog.at_level(logging.INFO, "mixlab"):

@@ -27,10 +27,10 @@ from mixlab.training.checkpoints.sealed import (
     write_sealed,
 )
 from mixlab.training.checkpoints.tensors import StoredTensors
-from mixlab.training.engines.engine import Alone, Crew, Engine, NamedTensors, assign_names
+from mixlab.training.engines.engine import Alone, Crew, Engine, assign_names
+from mixlab.training.models.in_turn import to_the_end, write_in_turn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.lora import write_trained
-from mixlab.training.models.storage import write_tensors
 from mixlab.training.watching.log import LOG_FILE, TrainingLog
 
 logger = logging.getLogger(__name__)
@@ -66,11 +66,13 @@ class ResumeFolder:
     def save(self, trainee: Trainee, step: int) -> None:
         """Write the state after `step` and keep the newest two."""
         engine = trainee.engine
-        weights, state = engine.read(assign_names(engine.sizes(), engine.ranks)[engine.rank])
+        own = assign_names(engine.sizes(), engine.ranks)[engine.rank]
 
         def fill(folder: Path) -> None:
-            write_tensors(weights, folder / name_part(_MODEL, engine.rank, engine.ranks))
-            write_tensors(state, folder / name_part(_OPTIMIZER, engine.rank, engine.ranks))
+            with to_the_end(engine.states(own)) as states:
+                with to_the_end(engine.weights(own)) as weights:
+                    write_in_turn(weights, folder / name_part(_MODEL, engine.rank, engine.ranks))
+                write_in_turn(states, folder / name_part(_OPTIMIZER, engine.rank, engine.ranks))
             if engine.rank == 0:
                 trainee.log.write(folder / LOG_FILE)
                 progress = {"run": self.run_digest, "step": step}
@@ -115,13 +117,7 @@ class ResumeFolder:
 
     def save_snapshot(self, trainee: Trainee, step: int) -> None:
         """Keep the model after `step` for the end of the run."""
-        weights = gather_whole(trainee.engine)
-
-        def fill(folder: Path) -> None:
-            if weights:
-                write_trained(trainee.model, weights, folder)
-
-        write_sealed(self._snapshot(step), fill, trainee.engine)
+        write_sealed(self._snapshot(step), lambda folder: write_whole(trainee, folder), trainee.engine)
 
     def hand_over_snapshots(self, out: Path) -> None:
         """Give the snapshots to `out`, each as the member it is called.
@@ -158,9 +154,13 @@ class ResumeFolder:
         return self.folder / f"snapshot-{step:08d}"
 
 
-def gather_whole(engine: Engine) -> NamedTensors:
-    """All weights on the first rank, with what the others hold of them; nothing on the others."""
-    return engine.weights(list(engine.sizes()) if engine.rank == 0 else [])
+def write_whole(trainee: Trainee, folder: Path) -> None:
+    """Write the model into `folder`: the first rank does, one weight after another, with what the others hold of it."""
+    engine = trainee.engine
+    with to_the_end(engine.weights(list(engine.sizes()) if engine.rank == 0 else [])) as weights:
+        if engine.rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_trained(trainee.model, weights, folder)
 
 
 def _link(source: Path, target: Path) -> None:

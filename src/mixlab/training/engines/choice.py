@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,9 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.training.engines.engine import Engine, Place
 from mixlab.training.engines.plain import PlainEngine
+from mixlab.training.engines.zero_config import build_config
 from mixlab.training.models.interface import CausalModel
+from mixlab.training.models.weights import Settle, settle_whole
 
 if TYPE_CHECKING:
     from mixlab.training.engines.group import Group
@@ -77,23 +80,33 @@ def join_ranks(launch: LaunchSettings, place: Place, device: torch.device) -> It
 
 
 def build_engine(
-    model: CausalModel,
+    begin: Callable[[Settle], CausalModel],
     settings: TrainSettings,
     launch: LaunchSettings,
     place: Place,
     device: torch.device,
     overlay: Mapping[str, Any],
     group: "Group | None",
-) -> Engine:
-    """Build the engine of this rank; accelerate and DeepSpeed are imported only where there is more than one."""
+) -> tuple[CausalModel, Engine]:
+    """Begin the model and build the engine of this rank; accelerate and DeepSpeed are imported for several ranks only.
+
+    The engine says how the weights settle as they are made: whole, at once on the device that computes in float32, or
+    cut among the ranks (stage 3 of ZeRO), so that none of them has a whole model.
+    """
+    settle: Settle = partial(settle_whole, device=device)
     if group is None:
-        return PlainEngine(model, settings, device)
+        model = begin(settle)
+        return model, PlainEngine(model, settings, device)
     # what a shell says for accelerate's own launcher decides nothing here
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     if not launch.shards:
         from mixlab.training.engines.replicated import ReplicatedEngine
 
-        return ReplicatedEngine(model, settings, device, place, group)
+        model = begin(settle)
+        return model, ReplicatedEngine(model, settings, device, place, group)
+    from mixlab.training.engines.cut import Cut
     from mixlab.training.engines.zero import ZeroEngine
 
-    return ZeroEngine(model, settings, device, place, group, launch, overlay)
+    cut = Cut(build_config(launch, settings, overlay), place, device) if launch.parallelism == "zero3" else None
+    model = begin(cut or settle_whole)
+    return model, ZeroEngine(model, settings, device, place, group, launch, overlay, cut)

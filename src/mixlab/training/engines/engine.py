@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mixlab.training.loading.batches import MicroBatch
+from mixlab.training.models.in_turn import InTurn
 
 NamedTensors = dict[str, Tensor]
 
@@ -60,14 +61,14 @@ class Engine(Crew, Protocol):
         Weights do not move, or are not to be used, when the norm is not finite.
         """
 
-    def state_names(self) -> dict[str, list[str]]:
-        """Names of the optimizer's tensors, by the weight they belong to; a weight may have none."""
+    def weights(self, names: Sequence[str]) -> InTurn:
+        """The weights of `names`, which are put together as they are taken.
 
-    def read(self, names: Sequence[str]) -> tuple[NamedTensors, NamedTensors]:
-        """Weights and optimizer state of `names` on the CPU, copies where needed; ranks may ask for different names."""
+        Ranks may ask for different names, and every rank must take all that it asked for.
+        """
 
-    def weights(self, names: Sequence[str]) -> NamedTensors:
-        """The weights of `names` alone."""
+    def states(self, names: Sequence[str]) -> InTurn:
+        """The optimizer's tensors that belong to the weights of `names`; as for the weights."""
 
     def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
         """Take over weights and state; raises DataError, naming what differs, when they are another model's."""

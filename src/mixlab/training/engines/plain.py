@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mixlab.config.training import TrainSettings
 from mixlab.training.engines.engine import Alone, NamedTensors, evaluating
 from mixlab.training.loading.batches import MicroBatch
+from mixlab.training.models.in_turn import InTurn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.weights import fill_weights, trained_weights
 from mixlab.training.optimization.optimizers import OptimizerSet
@@ -64,22 +65,15 @@ class PlainEngine(Alone):
             self.optimizers.step(ratio)
         return norm
 
-    def state_names(self) -> dict[str, list[str]]:
-        """Names of the optimizer's tensors by weight."""
-        names: dict[str, list[str]] = {name: [] for name in self._weights}
-        for name in self.optimizers.state():
-            names[name.rpartition("/")[0]].append(name)
-        return names
+    def weights(self, names: Sequence[str]) -> InTurn:
+        """The weights of `names`, not copies where they lie on the CPU."""
+        return _take_to_cpu({name: self._weights[name] for name in names})
 
-    def read(self, names: Sequence[str]) -> tuple[NamedTensors, NamedTensors]:
-        """Weights and optimizer state of `names`, on the CPU; not copies where they lie there."""
-        state, by_weight = self.optimizers.state(), self.state_names()
-        wanted = [tensor for name in names for tensor in by_weight[name]]
-        return self.weights(names), {name: state[name].cpu() for name in wanted}
-
-    def weights(self, names: Sequence[str]) -> NamedTensors:
-        """The weights of `names`."""
-        return {name: self._weights[name].detach().cpu() for name in names}
+    def states(self, names: Sequence[str]) -> InTurn:
+        """The optimizer's tensors of the weights of `names`, not copies where they lie on the CPU."""
+        wanted = set(names)
+        state = self.optimizers.state()
+        return _take_to_cpu({name: one for name, one in state.items() if name.rpartition("/")[0] in wanted})
 
     def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
         """Take over weights and state; raises DataError when they are of another model or optimizer."""
@@ -89,3 +83,8 @@ class PlainEngine(Alone):
     def sizes(self) -> dict[str, int]:
         """Numbers in each weight."""
         return {name: weight.numel() for name, weight in self._weights.items()}
+
+
+def _take_to_cpu(tensors: NamedTensors) -> InTurn:
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return InTurn(shapes, ((name, tensor.detach().cpu()) for name, tensor in tensors.items()))

@@ -4,7 +4,7 @@ Written for and tested with DeepSpeed 0.19: no newer one is taken by constraints
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from torch import Tensor
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import AdamWSettings, TrainSettings
+from mixlab.training.engines.cut import Cut, find_shape, import_deepspeed, take_piece
 from mixlab.training.engines.engine import NamedTensors, Place, evaluating
 from mixlab.training.engines.group import Group
 from mixlab.training.engines.zero_config import build_config
 from mixlab.training.loading.batches import MicroBatch
+from mixlab.training.models.in_turn import InTurn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.weights import trained_weights
 
 _MEANS = ("exp_avg", "exp_avg_sq")
+Parts = dict[str | None, Tensor]
+"""Of one weight: its master (None) and the means of its gradient, by AdamW's names."""
 
 
 class ZeroEngine:
@@ -38,6 +42,7 @@ class ZeroEngine:
         group: Group,
         launch: LaunchSettings,
         overlay: Mapping[str, Any],
+        cut: Cut | None,
     ) -> None:
         if not isinstance(settings.optimizer, AdamWSettings):
             raise DataError(
@@ -48,17 +53,23 @@ class ZeroEngine:
         self.sum, self.share = group.sum, group.share
         self.rate = settings.optimizer.learning_rate
         self._stage = int(launch.parallelism.removeprefix("zero"))
-        masters = {name: weight.detach().clone() for name, weight in trained_weights(model).items()}
-        self._shapes = {name: weight.shape for name, weight in masters.items()}
+        if cut is not None:
+            cut.settle_rest(model)
+        trained = trained_weights(model)
+        self._shapes = {name: find_shape(weight) for name, weight in trained.items()}
+        masters: NamedTensors = {}
+        if settings.dtype == "bfloat16":
+            # DeepSpeed makes its masters from weights already rounded, so that they are given again below.
+            masters = {name: one.detach() if cut is None else cut.masters[one] for name, one in trained.items()}
         buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-        optimizer = build_adamw(trained_weights(model), settings.optimizer)
+        optimizer = build_adamw(trained, self._shapes, settings.optimizer)
         self._engine = _initialize(model, optimizer, device, build_config(launch, settings, overlay))
         self._zero: Any = self._engine.optimizer
         self._weights = trained_weights(self._engine.module)
         restore_buffers(self._engine.module, buffers, device)
         self._begin_state()
-        # The masters are cut from weights already rounded to bfloat16 unless they are given again.
-        self._fill(masters, {})
+        if masters:
+            self._put((name, {None: master}) for name, master in masters.items())
 
     def accumulate(self, micro: MicroBatch, targets: int, is_last: bool) -> Tensor:
         """Add a gradient; even a micro-batch without a target is computed, since the other ranks wait for it."""
@@ -84,30 +95,23 @@ class ZeroEngine:
         self._engine.step()
         return float(self._engine.get_global_grad_norm())
 
-    def state_names(self) -> dict[str, list[str]]:
-        """Names of the optimizer's tensors by weight, as those of one process."""
-        return {name: [f"{name}/{part}" for part in (*_MEANS, "step")] for name in self._weights}
-
-    def read(self, names: Sequence[str]) -> tuple[NamedTensors, NamedTensors]:
-        """Weights and optimizer state of `names` on the CPU; one weight at a time is put together."""
-        from deepspeed.utils import safe_get_full_optimizer_state
-
-        state: NamedTensors = {}
-        for part in _MEANS:
-            found = self._collect(names, partial(safe_get_full_optimizer_state, optim_state_key=part))
-            state |= {f"{name}/{part}": tensor for name, tensor in found.items()}
-        state |= {f"{name}/step": torch.tensor(float(self._steps())) for name in names}
-        return self.weights(names), state
-
-    def weights(self, names: Sequence[str]) -> NamedTensors:
-        """The master weights of `names` on the CPU."""
+    def weights(self, names: Sequence[str]) -> InTurn:
+        """The master weights of `names`; one at a time is put together, on every rank."""
         from deepspeed.utils import safe_get_full_fp32_param
 
-        return self._collect(names, safe_get_full_fp32_param)
+        shapes = {name: self._shapes[name] for name in names}
+        return InTurn(shapes, self._collect(names, safe_get_full_fp32_param))
+
+    def states(self, names: Sequence[str]) -> InTurn:
+        """The optimizer's tensors of `names`, named as those of one process; as for the weights."""
+        shapes: dict[str, Sequence[int]] = {}
+        for name in names:
+            shapes |= {f"{name}/{part}": self._shapes[name] for part in _MEANS} | {f"{name}/step": ()}
+        return InTurn(shapes, self._collect_states(names))
 
     def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
         """Take over weights and state; raises DataError when they are of another model or optimizer."""
-        wanted = {name for names in self.state_names().values() for name in names}
+        wanted = {f"{name}/{part}" for name in self._shapes for part in (*_MEANS, "step")}
         differ = (weights.keys() ^ self._shapes.keys()) | (state.keys() ^ wanted)
         differ |= {name for name in self._shapes.keys() & weights.keys() if weights[name].shape != self._shapes[name]}
         if differ:
@@ -118,7 +122,7 @@ class ZeroEngine:
             raise DataError(
                 Problem("its weights have taken different numbers of steps, which ZeRO cannot resume", file=str(path))
             )
-        self._fill(weights, state)
+        self._put((name, self._take(name, weights, state)) for name in self._shapes)
         for parts in self._inner.state.values():
             parts["step"].fill_(steps.copy().pop())
 
@@ -134,14 +138,26 @@ class ZeroEngine:
     def _steps(self) -> int:
         return int(next(iter(self._inner.state.values()))["step"])
 
-    def _collect(self, names: Sequence[str], get: Callable[[Tensor], Tensor]) -> NamedTensors:
-        """Put each weight together on all ranks and keep those asked for here."""
-        wanted, kept = set(names), {}
+    def _collect(self, names: Sequence[str], get: Callable[[Tensor], Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """Put each weight together on all ranks and give those asked for here."""
+        wanted = set(names)
         for name, weight in self._weights.items():
             whole = get(weight)
             if name in wanted:
-                kept[name] = whole.detach().to("cpu", torch.float32, copy=True).view(self._shapes[name])
-        return kept
+                whole = whole.detach().to("cpu", torch.float32).view(self._shapes[name])
+                yield name, whole
+            # gone before the next one is put together
+            del whole
+
+    def _collect_states(self, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        for part in _MEANS:
+            for name, tensor in self._collect(names, partial(safe_get_full_optimizer_state, optim_state_key=part)):
+                yield f"{name}/{part}", tensor
+                del tensor
+        for name in names:
+            yield f"{name}/step", torch.tensor(float(self._steps()))
 
     def _begin_state(self) -> None:
         """Give every partition its state before the first step, so that it can be read and written at any time."""
@@ -155,10 +171,26 @@ class ZeroEngine:
         if self._stage != 3:
             self._zero._lazy_init_hp_params_optimizer_state()
 
-    def _fill(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-        fill = self._fill_third if self._stage == 3 else self._fill_flat
-        for name, weight in self._weights.items():
-            fill(weight, weights[name], {part: state[f"{name}/{part}"] for part in _MEANS} if state else {})
+    def _take(self, name: str, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Parts:
+        parts: Parts = {None: weights[name], **{part: state[f"{name}/{part}"] for part in _MEANS}}
+        if self._stage != 3:
+            return parts
+        weight = self._weights[name]
+        return {part: take_piece(weight, whole, self.rank, self.ranks) for part, whole in parts.items()}
+
+    def _put(self, given: Iterable[tuple[str, Parts]]) -> None:
+        """Overwrite masters and means: the whole ones, or this rank's pieces of them (stage 3)."""
+        from deepspeed import utils
+
+        whole = (utils.safe_set_full_fp32_param, utils.safe_set_full_optimizer_state)
+        piece = (utils.safe_set_local_fp32_param, utils.safe_set_local_optimizer_state)
+        set_master, set_mean = piece if self._stage == 3 else whole
+        for name, parts in given:
+            for part, value in parts.items():
+                if part is None:
+                    set_master(self._weights[name], value)
+                else:
+                    set_mean(self._weights[name], value, part)
         if self._stage == 3:
             self._zero.checkpoint_event_prologue()
             for number in range(len(self._zero.fp16_groups)):
@@ -167,33 +199,11 @@ class ZeroEngine:
         else:
             self._zero.update_lp_params()
 
-    def _fill_flat(self, weight: Tensor, master: Tensor, parts: Mapping[str, Tensor]) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
-        safe_set_full_fp32_param(weight, master)
-        for part, value in parts.items():
-            safe_set_full_optimizer_state(weight, value, part)
-
-    def _fill_third(self, weight: Any, master: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Stage 3 pads each weight to a multiple of the ranks and cuts it into as many pieces."""
-        from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
-
-        length = weight.ds_tensor.numel()
-
-        def cut(whole: Tensor) -> Tensor:
-            flat = whole.detach().flatten()
-            padded = F.pad(flat, (0, length * self.ranks - flat.numel()))
-            return padded[length * self.rank : length * (self.rank + 1)]
-
-        safe_set_local_fp32_param(weight, cut(master))
-        for part, value in parts.items():
-            safe_set_local_optimizer_state(weight, cut(value), part)
-
-
-def build_adamw(weights: NamedTensors, settings: AdamWSettings) -> torch.optim.AdamW:
+def build_adamw(weights: NamedTensors, shapes: Mapping[str, torch.Size], settings: AdamWSettings) -> torch.optim.AdamW:
     """torch's AdamW with decay on matrices alone; the rate is set anew in every step."""
-    matrices = [weight for weight in weights.values() if weight.dim() >= 2]
-    others = [weight for weight in weights.values() if weight.dim() < 2]
+    matrices = [weight for name, weight in weights.items() if len(shapes[name]) >= 2]
+    others = [weight for name, weight in weights.items() if len(shapes[name]) < 2]
     groups = [(matrices, settings.weight_decay), (others, 0.0)]
     return torch.optim.AdamW(
         [{"params": members, "weight_decay": decay} for members, decay in groups if members],
@@ -214,11 +224,9 @@ def restore_buffers(module: torch.nn.Module, buffers: Mapping[str, Tensor], devi
 def _initialize(model: CausalModel, optimizer: torch.optim.AdamW, device: torch.device, config: dict[str, Any]) -> Any:
     # accelerate learns from its environment alone that the processes it meets are DeepSpeed's.
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
-    import deepspeed
     from accelerate import Accelerator, DeepSpeedPlugin, InitProcessGroupKwargs
 
-    # Else DeepSpeed compiles a kernel for sums in shared memory: a minute, and a compiler, for nothing needed here.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    import_deepspeed(device)
     backend = InitProcessGroupKwargs(backend="nccl" if device.type == "cuda" else "gloo")
     accelerator = Accelerator(deepspeed_plugin=DeepSpeedPlugin(hf_ds_config=config), kwargs_handlers=[backend])
     engine, _ = accelerator.prepare(model, optimizer)

@@ -13,9 +13,8 @@ import torch
 from safetensors import safe_open
 
 from mixlab.config.problems import DataError, Problem
-from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, LlamaShape, build_shape, read_shape, write_shape
-from mixlab.training.models.weights import NewModel, named_weights
+from mixlab.training.models.weights import NewModel, named_weights, outline_model
 from mixlab.training.tensors.files import INDEX_FILE, SINGLE_FILE, TensorForm, Tensors, find_tensors
 
 DTYPES = ("F32", "BF16", "F16")
@@ -44,8 +43,7 @@ class Expected:
 
     def weights(self) -> dict[str, tuple[int, ...]]:
         """Shape of each weight by Hugging Face's name; a tied head is not among them."""
-        with torch.device("meta"):
-            return {name: tuple(weight.shape) for name, weight in named_weights(Llama(self.shape)).items()}
+        return {name: tuple(weight.shape) for name, weight in named_weights(outline_model(self.shape)).items()}
 
 
 @dataclass(frozen=True)

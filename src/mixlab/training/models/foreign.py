@@ -8,7 +8,6 @@ V vocabulary.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.training.models.attention import DocumentAttention
+from mixlab.training.models.in_turn import InTurn, told_when_long
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.shape import CONFIG_FILE, ModelShape, read_config
 from mixlab.training.models.storage import SHARD_BYTES, StoredWeights, told_as_os_errors
@@ -121,10 +121,13 @@ class ForeignModel(CausalModel):
         out = self.inner(input_ids=tokens_BT, position_ids=positions_BT, use_cache=False)
         return cast(Tensor, out.logits)
 
-    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write its config.json, with the dtype of the weights, and safetensors (float32) into an existing folder."""
-        tensors = {name: weight.detach() for name, weight in weights.items()}
-        with told_as_os_errors(folder):
+    def write(self, folder: Path, weights: InTurn) -> None:
+        """Write its config.json, with the dtype of the weights, and safetensors (float32) into an existing folder.
+
+        All are taken before any is written: transformers has names and forms of its own for what some families store.
+        """
+        tensors = {name: weight.detach() for name, weight in weights.tensors}
+        with told_when_long(weights, folder), told_as_os_errors(folder):
             self.inner.save_pretrained(folder, state_dict=tensors, max_shard_size=SHARD_BYTES)
         # it names the version of transformers, which decides nothing
         (folder / "generation_config.json").unlink(missing_ok=True)

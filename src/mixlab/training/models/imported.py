@@ -10,10 +10,9 @@ from torch import Tensor
 
 from mixlab.config.base_models import VocabularyResize
 from mixlab.config.problems import DataError, Problem
-from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import CONFIG_FILE, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import StoredWeights, write_tensors
-from mixlab.training.models.weights import find_misfits, is_not_needed
+from mixlab.training.models.weights import check_fit, is_not_needed, outline_model
 from mixlab.training.tensors.files import INDEX_FILE, list_weight_files
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -49,10 +48,7 @@ def _check_weights(folder: Path) -> list[str]:
         found = ForeignModel(folder).find_by_token(stored)
     else:
         shape = read_shape(folder)
-        with torch.device("meta"):
-            wanted = Llama(shape).named_weights()
-        if problems := find_misfits(wanted, stored, stored.path, is_not_needed(shape)):
-            raise DataError(problems)
+        check_fit(outline_model(shape).named_weights(), stored, stored.path, is_not_needed(shape))
         # a tied head need not be there
         found = [name for name in (_EMBEDDING, _HEAD) if name in stored]
     if not found:

@@ -3,13 +3,13 @@
 Shape letters: B windows, T tokens, N target tokens of the batch, V vocabulary.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.training.models.adapter import Adapter
+from mixlab.training.models.in_turn import InTurn
 from mixlab.training.models.shape import ModelShape
 
 
@@ -35,6 +35,6 @@ class CausalModel(nn.Module):
         """Compute as the machine settings say from now on."""
         raise NotImplementedError
 
-    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+    def write(self, folder: Path, weights: InTurn) -> None:
         """Write config.json and safetensors (float32) of these weights into an existing folder."""
         raise NotImplementedError

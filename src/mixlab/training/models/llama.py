@@ -7,7 +7,7 @@ N target tokens of the batch.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.training.models.attention import DocumentAttention
+from mixlab.training.models.in_turn import InTurn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.shape import LlamaShape, write_shape
 from mixlab.training.models.storage import write_weights
@@ -177,10 +178,10 @@ class Llama(CausalModel):
         logits_NV: Tensor = self.lm_head(self.model.norm(x_ND))
         return logits_NV
 
-    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+    def write(self, folder: Path, weights: InTurn) -> None:
         """Write config.json and safetensors (float32) of these weights into an existing folder."""
         write_shape(self.shape, folder)
-        write_weights({name: weight.detach() for name, weight in weights.items()}, folder)
+        write_weights(weights, folder)
 
     def _plan(self, documents_BT: Tensor, positions_BT: Tensor) -> AttentionPlan:
         if self._frequencies is None or self._frequencies.device != positions_BT.device:

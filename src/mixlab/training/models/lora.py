@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import LoraSettings
 from mixlab.training.models.adapter import Adapter
+from mixlab.training.models.in_turn import InTurn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.projections import measure_projections
 from mixlab.training.models.storage import write_tensors
-from mixlab.training.models.weights import named_weights, read_model, write_model
+from mixlab.training.models.weights import Settle, named_weights, open_weights, settle_whole
 
 ADAPTER_FOLDER = "adapter"
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -29,9 +30,12 @@ _A, _B = ".lora_A.default.", ".lora_B.default."
 _PREFIX = "base_model.model."
 
 
-def add_adapter(model: CausalModel, settings: LoraSettings, start: object, seed: int) -> None:
+def add_adapter(
+    model: CausalModel, settings: LoraSettings, start: object, seed: int, settle: Settle = settle_whole
+) -> None:
     """Put an adapter beside every target of the model and freeze all else; A is drawn from `seed`, B is zero.
 
+    `settle` is given each weight of the adapter with its values.
     `start` is where the model was read from. Raises DataError when it is no folder, when the model lacks a target, or
     one is narrower than the rank.
     """
@@ -45,8 +49,11 @@ def add_adapter(model: CausalModel, settings: LoraSettings, start: object, seed:
         inject_adapter_in_model(_build_config(settings), model)
     generator = torch.Generator().manual_seed(seed)
     for name, weight in sorted(model.named_parameters()):
-        if _A in name:
-            nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+        if _A in name or _B in name:
+            values = torch.zeros(weight.shape)
+            if _A in name:
+                nn.init.kaiming_uniform_(values, a=math.sqrt(5), generator=generator)
+            settle(weight, values)
     model.adapter = Adapter(settings, start)
 
 
@@ -77,33 +84,36 @@ def _build_config(settings: LoraSettings) -> Any:
     )
 
 
-def write_trained(model: CausalModel, trained: Mapping[str, Tensor], folder: Path) -> None:
+def write_trained(model: CausalModel, trained: InTurn, folder: Path) -> None:
     """Write a model with the weights that were trained into an existing folder.
 
     One with an adapter is written as the merged model, its adapter in `adapter/`. What was frozen is read again from
     the adapter's base, so that it is what it was, whatever was computed with.
     """
     if model.adapter is None:
-        write_model(model, folder, trained)
+        model.write(folder, trained)
         return
-    merged = read_model(model.adapter.base)
-    merge_adapter(named_weights(merged), trained, model.adapter.settings)
-    write_model(merged, folder)
+    adapter = dict(trained.tensors)
+    base, weights = open_weights(model.adapter.base)
+    shapes = {name: weight.shape for name, weight in named_weights(base).items()}
+    merged = ((name, merge(name, weights[name], adapter, model.adapter.settings)) for name in shapes)
+    base.write(folder, InTurn(shapes, merged))
     kept = folder / ADAPTER_FOLDER
     kept.mkdir(exist_ok=True)
     write_adapter_config(model.adapter.settings, kept)
     write_tensors(
-        {_PREFIX + name.replace(".default.", "."): part for name, part in trained.items()}, kept / ADAPTER_FILE
+        {_PREFIX + name.replace(".default.", "."): part for name, part in adapter.items()}, kept / ADAPTER_FILE
     )
 
 
 @torch.no_grad()
-def merge_adapter(weights: Mapping[str, Tensor], adapter: Mapping[str, Tensor], settings: LoraSettings) -> None:
-    """Put W + scale B A in place of each W that has an adapter; summed in float64 and rounded once, to W's type."""
-    for name, a in adapter.items():
-        if _A in name:
-            weight, b = weights[name.replace(_A, ".")], adapter[name.replace(_A, _B)]
-            weight.copy_(torch.addmm(weight.double(), b.double(), a.double(), alpha=settings.scale))
+def merge(name: str, weight: Tensor, adapter: Mapping[str, Tensor], settings: LoraSettings) -> Tensor:
+    """W + scale B A where the weight W has an adapter, else W; summed in float64 and rounded once, to float32."""
+    owner, _, last = name.rpartition(".")
+    if owner + _A + last not in adapter:
+        return weight.float()
+    a, b = adapter[owner + _A + last], adapter[owner + _B + last]
+    return torch.addmm(weight.double(), b.double(), a.double(), alpha=settings.scale).float()
 
 
 def write_adapter_config(settings: LoraSettings, folder: Path) -> None:

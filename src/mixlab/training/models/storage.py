@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mixlab.training.models.in_turn import InTurn, put_in_turn, told_when_long
 from mixlab.training.tensors.files import INDEX_FILE, SINGLE_FILE, find_tensors
+from mixlab.training.tensors.placing import PlacedFile
+from mixlab.training.tensors.writing import count_bytes, map_weights, name_shards, split_shards
 
 SHARD_BYTES = 5_000_000_000
 """Largest file that is written, unless one weight alone is larger; what the hub's tools take too."""
@@ -52,32 +55,17 @@ class StoredWeights(Mapping[str, Tensor]):
         return self._tensors[name].form.shape
 
 
-def write_weights(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
+def write_weights(weights: InTurn, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
     """Write weights into `folder`, in files of at most `shard_bytes`; raises OSError for a full disk and the like."""
-    shards = _share_out(tensors, shard_bytes)
-    if len(shards) == 1:
-        write_tensors(dict(tensors), folder / SINGLE_FILE)
-        return
-    names: dict[str, str] = {}
-    for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        write_tensors(shard, folder / file)
-        names |= dict.fromkeys(shard, file)
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": names}
-    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _share_out(tensors: Mapping[str, Tensor], shard_bytes: int) -> list[dict[str, Tensor]]:
-    shards: list[dict[str, Tensor]] = [{}]
-    filled = 0
-    for name, tensor in tensors.items():
-        if shards[-1] and filled + tensor.nbytes > shard_bytes:
-            shards.append({})
-            filled = 0
-        shards[-1][name] = tensor
-        filled += tensor.nbytes
-    return shards
+    forms = weights.forms()
+    shards = name_shards(split_shards(forms, shard_bytes))
+    shard_of = map_weights(shards)
+    with told_when_long(weights, folder), ExitStack() as stack:
+        files = {shard: stack.enter_context(PlacedFile(folder / shard, part)) for shard, part in shards.items()}
+        put_in_turn(weights, {name: files[shard] for name, shard in shard_of.items()})
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": sum(map(count_bytes, forms.values()))}, "weight_map": shard_of}
+        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

@@ -1,25 +1,21 @@
 """Where weights come from and go to: drawn from a seed, read from and written to a Hugging Face folder."""
 
-import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.models import InitSettings, ModelSettings
 from mixlab.config.problems import DataError, Problem
+from mixlab.training.models.in_turn import take_in_turn
 from mixlab.training.models.interface import CausalModel
 from mixlab.training.models.llama import Llama
 from mixlab.training.models.shape import LlamaShape, build_shape, find_unknown, read_config, read_shape
 from mixlab.training.models.storage import StoredWeights
-
-logger = logging.getLogger(__name__)
-TOLD_BYTES = 1_000_000_000
-"""Weights from which on writing them takes long enough to be told."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +28,52 @@ class NewModel:
     end_id: int = 1
 
 
-def open_model(start: NewModel | Path, seed: int, kernels: KernelSettings | None = None) -> CausalModel:
-    """Draw a new model's weights from `seed`, or read those of a model folder; always float32."""
-    model = read_model(start) if isinstance(start, Path) else build_model(start, seed)
+Settle = Callable[[Tensor, Tensor], None]
+"""Gives a weight, made without memory, its float32 values, once; they are nobody else's."""
+
+
+def settle_whole(weight: Tensor, values: Tensor, device: torch.device | None = None) -> None:
+    """Let the weight keep the values, on `device`."""
+    values = values.to(device)
+    if weight.is_meta:
+        swap: Any = torch.utils.swap_tensors
+        swap(weight, nn.Parameter(values, requires_grad=weight.requires_grad))
+    else:
+        weight.data = values
+
+
+def open_model(
+    start: NewModel | Path, seed: int, kernels: KernelSettings | None = None, settle: Settle = settle_whole
+) -> CausalModel:
+    """Draw a new model's weights from `seed`, or read those of a model folder; always float32.
+
+    `settle` is given each weight with its values before those of the next are made.
+    """
+    model = read_model(start, settle) if isinstance(start, Path) else build_model(start, seed, settle)
     model.use_kernels(kernels or KernelSettings())
     return model
 
 
-def build_model(new: NewModel, seed: int) -> Llama:
+def build_model(new: NewModel, seed: int, settle: Settle = settle_whole) -> Llama:
     """Draw the weights in the order of their names, so that one seed is one model."""
-    model = Llama(build_shape(new.settings, new.vocab_size, new.pad_id, new.end_id))
+    model = outline_model(build_shape(new.settings, new.vocab_size, new.pad_id, new.end_id))
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in sorted(named_weights(model).items()):
-            if weight.dim() == 1:
-                weight.fill_(0.0 if name.endswith(".bias") else 1.0)
-            else:
-                weight.normal_(0.0, _std(name, new.settings.init, new.settings.hidden_size), generator=generator)
+    for name, weight in sorted(named_weights(model).items()):
+        values = torch.empty(weight.shape)
+        if weight.dim() == 1:
+            values.fill_(0.0 if name.endswith(".bias") else 1.0)
+        else:
+            values.normal_(0.0, _std(name, new.settings.init, new.settings.hidden_size), generator=generator)
+        settle(weight, values)
+        # gone before the next ones are made
+        del values
     return model
+
+
+def outline_model(shape: LlamaShape) -> Llama:
+    """Build a model whose weights have a shape and no memory."""
+    with torch.device("meta"):
+        return Llama(shape)
 
 
 def _std(name: str, init: InitSettings, hidden_size: int) -> float:
@@ -70,22 +94,31 @@ def trained_weights(model: CausalModel) -> dict[str, Tensor]:
     return {name: weight for name, weight in named_weights(model).items() if weight.requires_grad}
 
 
-def read_model(folder: Path) -> CausalModel:
+def read_model(folder: Path, settle: Settle = settle_whole) -> CausalModel:
     """Read config.json and the safetensors; raises DataError naming every weight that does not fit.
 
-    A family that is not computed here is opened by transformers, which is imported for it.
+    A family that is not computed here is opened, whole, by transformers, which is imported for it.
     """
+    model, found = open_weights(folder)
+    for name, weight in named_weights(model).items():
+        if weight.is_meta:
+            settle(weight, found[name].to(torch.float32, copy=True))
+    return model
+
+
+def open_weights(folder: Path) -> tuple[CausalModel, Mapping[str, Tensor]]:
+    """Return the model of a folder, ours without its weights, and the weights by name, ours read when asked for."""
     config = read_config(folder)
     if any(key in config for key, _ in find_unknown(config)):
         # transformers is imported for these alone: 2.7 s a process
         from mixlab.training.models.foreign import ForeignModel
 
-        return ForeignModel(folder)
+        opened = ForeignModel(folder)
+        return opened, named_weights(opened)
     shape = read_shape(folder)
-    found = StoredWeights(folder)
-    model = Llama(shape)
-    fill_weights(named_weights(model), found, found.path, is_not_needed(shape))
-    return model
+    model, found = outline_model(shape), StoredWeights(folder)
+    check_fit(named_weights(model), found, found.path, is_not_needed(shape))
+    return model, found
 
 
 def is_not_needed(shape: LlamaShape) -> Callable[[str], bool]:
@@ -106,11 +139,18 @@ def fill_weights(
     weights: dict[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
 ) -> None:
     """Copy `found` into `weights`; raises DataError for any name or shape that only one of them has."""
-    if problems := find_misfits(weights, found, path, ignored):
-        raise DataError(problems)
+    check_fit(weights, found, path, ignored)
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(found[name])
+
+
+def check_fit(
+    weights: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, ignored: Callable[[str], bool]
+) -> None:
+    """Raise DataError for any name or shape that only one of the two has."""
+    if problems := find_misfits(weights, found, path, ignored):
+        raise DataError(problems)
 
 
 def find_misfits(
@@ -130,15 +170,6 @@ def find_misfits(
     ]
 
 
-def write_model(model: CausalModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write config.json and safetensors (float32) into an existing folder; `weights` instead of the model's own."""
-    weights = model.named_weights() if weights is None else weights
-    total_bytes, begin = sum(weight.nbytes for weight in weights.values()), time.monotonic()
-    is_long = total_bytes >= TOLD_BYTES
-    if is_long:
-        logger.info("%s: writing %.1f GB of weights", folder.name, total_bytes / 1e9)
-    model.write(folder, weights)
-    if is_long:
-        logger.info(
-            "%s: %.1f GB of weights written in %.0f s", folder.name, total_bytes / 1e9, time.monotonic() - begin
-        )
+def write_model(model: CausalModel, folder: Path) -> None:
+    """Write config.json and safetensors (float32) into an existing folder."""
+    model.write(folder, take_in_turn(model.named_weights()))

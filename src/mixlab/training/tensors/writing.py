@@ -40,7 +40,7 @@ def write_model_files(folder: Path, forms: Forms, shard_bytes: int | None, stret
         for name, part in shards.items():
             with naming(partials[name]), partials[name].open("wb", buffering=0) as file:
                 _write_file(file, part, stretches)
-        index = {"metadata": {"total_size": sum(map(count_bytes, forms.values()))}, "weight_map": _map_weights(shards)}
+        index = {"metadata": {"total_size": sum(map(count_bytes, forms.values()))}, "weight_map": map_weights(shards)}
         _remove_other_weights(folder, set(shards))
         for name, partial in partials.items():
             partial.replace(folder / name)
@@ -85,12 +85,13 @@ def name_shards(shards: list[dict[str, TensorForm]]) -> dict[str, dict[str, Tens
     return {f"model-{at:05d}-of-{len(shards):05d}.safetensors": part for at, part in enumerate(shards, 1)}
 
 
-def _map_weights(shards: Mapping[str, Forms]) -> dict[str, str]:
+def map_weights(shards: Mapping[str, Forms]) -> dict[str, str]:
+    """Return the file of each tensor."""
     return {name: shard for shard, part in shards.items() for name in part}
 
 
 def _write_file(file: BinaryIO, forms: Forms, stretches: Stretches) -> None:
-    _write_all(file, _render_header(forms))
+    _write_all(file, render_header(forms))
     for name, form in forms.items():
         written = 0
         for values in stretches(name):
@@ -103,7 +104,8 @@ def _write_file(file: BinaryIO, forms: Forms, stretches: Stretches) -> None:
     os.fsync(file.fileno())
 
 
-def _render_header(forms: Forms) -> bytes:
+def render_header(forms: Forms) -> bytes:
+    """Return what a file begins with: the header's length, then form and place of each tensor, in the order given."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, form in forms.items():

@@ -68,7 +68,7 @@ def test_muon_over_shared_weights_is_refused_by_name():
     muon = {"name": "muon", "learning_rate": 0.01, "other_learning_rate": 0.01}
     wanted, zero = settings(optimizer=muon), launch(parallelism="zero2")
     with pytest.raises(DataError, match=r"muon needs whole matrices, which zero2 spreads .* set launch\.parallelism"):
-        ZeroEngine(build_model(small_model(), 1), wanted, torch.device("cpu"), Place(), None, zero, {})
+        ZeroEngine(build_model(small_model(), 1), wanted, torch.device("cpu"), Place(), None, zero, {}, None)
 
 
 def test_deepspeeds_file_sets_speed_and_nothing_else(tmp_path):

@@ -5,6 +5,7 @@ import torch
 from training_fakes import small_model
 
 from mixlab.config.problems import DataError
+from mixlab.training.models.in_turn import take_in_turn
 from mixlab.training.models.shape import LlamaShape
 from mixlab.training.models.storage import StoredWeights, write_weights
 from mixlab.training.models.weights import build_model, named_weights, read_model, write_model
@@ -15,7 +16,7 @@ def write_sharded(folder):
     model = build_model(small_model(), seed=4)
     write_model(model, folder)
     (folder / "model.safetensors").unlink()
-    write_weights({name: weight.detach() for name, weight in named_weights(model).items()}, folder, 4_000)
+    write_weights(take_in_turn(named_weights(model)), folder, 4_000)
     return model
 
 
@@ -90,8 +91,8 @@ def test_a_tied_head_that_is_stored_too_is_passed_over_and_an_unknown_weight_is_
     write_model(model, tmp_path)
     tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
     head = {"lm_head.weight": tensors["model.embed_tokens.weight"].clone()}
-    write_weights({**tensors, **head}, tmp_path)
+    write_weights(take_in_turn({**tensors, **head}), tmp_path)
     assert "lm_head.weight" not in named_weights(read_model(tmp_path))
-    write_weights({**tensors, **head, "model.other": torch.zeros(2)}, tmp_path)
+    write_weights(take_in_turn({**tensors, **head, "model.other": torch.zeros(2)}), tmp_path)
     with pytest.raises(DataError, match=r"model\.other: weight is unknown"):
         read_model(tmp_path)
