@@ -2,11 +2,13 @@ import json
 
 import pytest
 import torch
+from huggingface_hub import save_torch_state_dict
 from training_fakes import VOCAB, small_model
 
 from mixlab.config.base_models import VocabularyResize
 from mixlab.config.problems import DataError
 from mixlab.training.models.imported import fit_model
+from mixlab.training.models.in_turn import take_in_turn
 from mixlab.training.models.storage import StoredWeights, write_weights
 from mixlab.training.models.weights import build_model, named_weights, read_model, write_model
 
@@ -16,9 +18,8 @@ def put_model(folder, shard_bytes=10**9, dtype=torch.float32, **changes):
     model = build_model(small_model(**changes), seed=4)
     write_model(model, folder)
     (folder / "model.safetensors").unlink()
-    write_weights(
-        {name: weight.detach().to(dtype) for name, weight in named_weights(model).items()}, folder, shard_bytes
-    )
+    tensors = {name: weight.detach().to(dtype) for name, weight in named_weights(model).items()}
+    save_torch_state_dict(tensors, folder, max_shard_size=shard_bytes)
     return model
 
 
@@ -97,7 +98,7 @@ def test_every_weight_that_does_not_fit_is_told_before_training(tmp_path):
     model = put_model(tmp_path)
     tensors = {name: weight.detach() for name, weight in named_weights(model).items()}
     tensors["model.extra.weight"] = tensors.pop("model.norm.weight")
-    write_weights(tensors, tmp_path)
+    write_weights(take_in_turn(tensors), tmp_path)
     with pytest.raises(DataError) as caught:
         fit_model(tmp_path, VOCAB, None)
     assert {problem.key for problem in caught.value.problems} == {"model.norm.weight", "model.extra.weight"}
