@@ -10,7 +10,7 @@ from mixlab.config.problems import UserError
 from mixlab.training.engines.engine import Place
 from mixlab.training.launching.failures import write_failure
 from mixlab.training.launching.job import read_job
-from mixlab.training.launching.processes import PARENT_VARIABLE, die_with_parent
+from mixlab.training.launching.parents import PARENT_VARIABLE, die_with_parent
 
 log = logging.getLogger(__name__)
 
