@@ -18,6 +18,7 @@ from mixlab.training.launching.processes import (
     find_ending,
     find_port,
 )
+from mixlab.training.process import ignore_endings
 
 _MEETING_FILE = "meeting.json"
 _MEETING_SECONDS = 300.0
@@ -46,6 +47,7 @@ def main(path: Path) -> None:
             )
         address, port = _meet(path.parent / _MEETING_FILE, node)
         codes = run_node(path, job, node, address, port)
+        ignore_endings()
         check_killed(codes, f" on {os.environ.get('SLURMD_NODENAME', socket.gethostname())}")
         if not find_ending(codes) and not has_failed(path.parent):
             check_codes(codes)
