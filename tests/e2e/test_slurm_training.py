@@ -1,0 +1,185 @@
+"""Training on a real Slurm: nodes find each other, and a job whose time is over goes on in the next one.
+
+The cases run side by side, since they mostly wait.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from checkouts import REPOSITORY, run_python
+from runs import kill_group, wait_for
+from slurm_lab import Cluster, bring_up, measure_difference, prepare
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+STAGES_TESTS = [REPOSITORY / "tests/unit" / name for name in ("stages", "data", "training")]
+MAKE_JOB = "import sys, pathlib, ranks_lab\nfolder = pathlib.Path(sys.argv[1])\n" + (
+    "ranks_lab.build_job(folder, passes=100_000, nodes=2, processes_per_node=1).write(folder)"
+)
+ROUNDING = 1e-4
+
+
+@dataclass
+class Run:
+    """A training of a study's copy that is under way: Snakemake's process or a job's number."""
+
+    root: Path
+    key: str
+    process: subprocess.Popen[bytes] | None = None
+    job: str = ""
+
+    @property
+    def states(self) -> list[Path]:
+        return list((self.root / f"work/ipt/{self.key}/resume").glob("state-*[0-9]"))
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "artifacts/ipt" / self.key
+
+    def facts(self) -> dict[str, str]:
+        (path,) = (self.root / "provenance/ipt" / self.key).glob("*.json")
+        return json.loads(path.read_text())["facts"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with bring_up(tmp_path_factory.mktemp("slurm")) as variables:
+        yield Cluster(variables)
+
+
+@pytest.fixture(scope="module")
+def under_snakemake(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """`snakemake --profile slurm` with the signal that profiles/slurm/config.yaml advises."""
+    root = tmp_path_factory.mktemp("nodes") / "two nodes 二台"
+    key = prepare(finished, root, per_node=1)
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--slurm-status-command", "squeue"]
+    command += ["--slurm-init-seconds-before-status-checks", "3"]
+    command += ["--default-resources", "slurm_partition=gpu", "slurm_extra='--signal=TERM@60'", "--"]
+    with (root / "snakemake.log").open("w") as output:
+        process = subprocess.Popen(
+            [*command, f"artifacts/ipt/{key}/manifest.json"],
+            cwd=root,
+            env=cluster.environment(root),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield Run(root, key, process)
+    if process.poll() is None:
+        kill_group(process)
+
+
+@pytest.fixture(scope="module")
+def own_script(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """profiles/slurm/train.sbatch, with four ranks."""
+    root = tmp_path_factory.mktemp("script") / "study"
+    key = prepare(finished, root, per_node=2)
+    planned = run_python(root, "-m", "snakemake", "--profile", "slurm", "-n", "stage_ipt")
+    assert planned.returncode == 0, planned.stderr
+    plan = max((root / "work/plans").iterdir(), key=lambda path: path.stat().st_mtime).relative_to(root)
+    script = ["--time=3", "--signal=B:USR1@60", "profiles/slurm/train.sbatch", "ipt", str(plan), key]
+    return Run(root, key, job=cluster.submit(root, cluster.environment(root), *script))
+
+
+def find_ranks(folder: Path) -> list[psutil.Process]:
+    """Ranks that live, of the training in `folder`, by their start."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "create_time"]):
+        words = process.info["cmdline"] or []
+        if "mixlab.stages.rank" in words and words[-1].startswith(f"{folder}/"):
+            found.append(process)
+    return sorted(found, key=lambda process: process.info["create_time"])
+
+
+def test_slurm_does_not_hide_how_ranks_on_two_nodes_ended(
+    cluster: Cluster, under_snakemake: Run, own_script: Run, tmp_path: Path
+) -> None:
+    env = cluster.environment(REPOSITORY, *STAGES_TESTS)
+    subprocess.run([sys.executable, "-c", MAKE_JOB, str(tmp_path)], env=env, check=True, timeout=120)
+    program = [sys.executable, str(STAGES_TESTS[0] / "ranks_lab.py"), str(tmp_path / "job.json")]
+    log, resume = tmp_path / "job.log", tmp_path / "resume"
+
+    def start() -> tuple[str, psutil.Process, list[psutil.Process]]:
+        before = {path.name for path in resume.glob("state-*")}
+        job = cluster.submit(tmp_path, env, "--ntasks-per-node=1", "--wrap", f"exec {shlex.join(program)}")
+        wait_for(lambda: {path.name for path in resume.glob("state-*[0-9]")} > before or cluster.is_over(job), 240)
+        wait_for(lambda: len(find_ranks(tmp_path)) == 2 or cluster.is_over(job), 30)
+        (parent,) = (one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == program)
+        return job, parent, find_ranks(tmp_path)
+
+    # the job's script is sent SIGTERM: both ranks save, though srun would kill them for that
+    job, parent, ranks = start()
+    parent.send_signal(signal.SIGTERM)
+    wait_for(lambda: cluster.is_over(job), 90)
+    assert cluster.tell(job, "ExitCode") == "143:0", log.read_text()
+    assert len(re.findall(r"rank [01] .*asked to end: state saved after step", log.read_text())) == 2
+    # a rank is killed while that of the other node hangs, as NCCL does: both end, and the cause is told
+    job, parent, ranks = start()
+    assert "resuming after step" in log.read_text()
+    ranks[0].suspend()
+    ranks[1].kill()
+    wait_for(lambda: cluster.is_over(job), 120)
+    assert re.search(r"mixlab: training: process 0 of 1 on n[12] was killed, as the kernel does", log.read_text())
+    assert find_ranks(tmp_path) == []
+    # the process that holds the artifact's lock is killed: no rank goes on to write without it
+    job, parent, ranks = start()
+    parent.kill()
+    wait_for(lambda: not any(rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE for rank in ranks), 20)
+
+
+def test_snakemake_starts_a_job_again_whose_time_is_over_and_it_goes_on(
+    cluster: Cluster, under_snakemake: Run, finished: Path
+) -> None:
+    run, seen = under_snakemake, list[str]()
+    log = run.root / f"logs/ipt/{run.key}.log"
+    assert run.process is not None
+
+    def is_saved() -> bool:
+        seen[:] = re.findall(r"rank 0 .*asked to end: state saved after step (\d+) of", log.read_text("utf-8"))
+        return bool(seen)
+
+    wait_for(log.exists, 120)
+    wait_for(is_saved, 240)
+    assert "rank 0 of 2 on cpu" in log.read_text("utf-8")
+    (run.root / "slow").unlink()
+    assert run.process.wait(timeout=400) == 0, (run.root / "snakemake.log").read_text()
+    said = (run.root / "snakemake.log").read_text()
+    assert len(set(re.findall(r"has been submitted with SLURM jobid (\d+)", said))) == 2
+    assert said.count("Trying to restart job") == 1
+    assert f"resuming after step {seen[0]}\n" in log.read_text("utf-8")
+    assert run.facts()["ranks"] == "2"
+    assert measure_difference(run.folder, finished / "artifacts/ipt" / run.key) <= ROUNDING
+
+
+def test_a_script_of_ones_own_goes_back_into_the_queue_and_no_second_trainer_joins(
+    cluster: Cluster, own_script: Run, finished: Path
+) -> None:
+    run, log = own_script, own_script.root / "job.log"
+    wait_for(lambda: bool(run.states), 240)
+    plan = f"work/plans/{sorted(os.listdir(run.root / 'work/plans'))[0]}"
+    if "ended with" not in log.read_text():
+        second = run_python(run.root, "-P", "workflow/scripts/ipt.py", "--plan", plan, "--key", run.key)
+        assert second.returncode == 2
+        assert re.search(r"process \d+", second.stderr), second.stderr
+    wait_for(lambda: f"ipt {run.key} ended with 75" in log.read_text(), 300)
+    assert "rank 0 of 4 on cpu" in log.read_text()
+    (run.root / "slow").unlink()
+    wait_for(lambda: cluster.tell(run.job, "JobState") == "PENDING", 60)
+    cluster.call("scontrol", "update", f"JobId={run.job}", "StartTime=now")
+    wait_for(lambda: cluster.is_over(run.job), 300)
+    assert cluster.tell(run.job, "JobState") == "COMPLETED", log.read_text()
+    assert cluster.tell(run.job, "Restarts") == "1"
+    (saved,) = set(re.findall(r"state saved after step (\d+) of", log.read_text()))
+    assert f"resuming after step {saved}\n" in log.read_text()
+    assert run.facts()["ranks"] == "4"
+    assert measure_difference(run.folder, finished / "artifacts/ipt" / run.key) <= ROUNDING
