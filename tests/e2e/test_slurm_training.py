@@ -4,7 +4,6 @@ The cases run side by side, since they mostly wait.
 """
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -37,6 +36,7 @@ class Run:
     key: str
     process: subprocess.Popen[bytes] | None = None
     job: str = ""
+    plan: str = ""
 
     @property
     def states(self) -> list[Path]:
@@ -86,9 +86,10 @@ def own_script(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPa
     key = prepare(finished, root, per_node=2)
     planned = run_python(root, "-m", "snakemake", "--profile", "slurm", "-n", "stage_ipt")
     assert planned.returncode == 0, planned.stderr
-    plan = max((root / "work/plans").iterdir(), key=lambda path: path.stat().st_mtime).relative_to(root)
-    script = ["--time=3", "--signal=B:USR1@60", "profiles/slurm/train.sbatch", "ipt", str(plan), key]
-    return Run(root, key, job=cluster.submit(root, cluster.environment(root), *script))
+    newest = max((root / "work/plans").iterdir(), key=lambda path: path.stat().st_mtime)
+    plan = str(newest.relative_to(root))
+    script = ["--time=3", "--signal=B:USR1@60", "profiles/slurm/train.sbatch", "ipt", plan, key]
+    return Run(root, key, job=cluster.submit(root, cluster.environment(root), *script), plan=plan)
 
 
 def find_ranks(folder: Path) -> list[psutil.Process]:
@@ -99,6 +100,14 @@ def find_ranks(folder: Path) -> list[psutil.Process]:
         if "mixlab.stages.rank" in words and words[-1].startswith(f"{folder}/"):
             found.append(process)
     return sorted(found, key=lambda process: process.info["create_time"])
+
+
+def test_a_second_trainer_of_what_a_job_trains_refuses_to_start(own_script: Run, under_snakemake: Run) -> None:
+    wait_for(lambda: bool(own_script.states), 100)
+    command = ["-P", "workflow/scripts/ipt.py", "--plan", own_script.plan, "--key", own_script.key]
+    second = run_python(own_script.root, *command)
+    assert second.returncode == 2
+    assert re.search(r"process \d+", second.stderr), second.stderr
 
 
 def test_slurm_does_not_hide_how_ranks_on_two_nodes_ended(
@@ -161,16 +170,10 @@ def test_snakemake_starts_a_job_again_whose_time_is_over_and_it_goes_on(
     assert measure_difference(run.folder, finished / "artifacts/ipt" / run.key) <= ROUNDING
 
 
-def test_a_script_of_ones_own_goes_back_into_the_queue_and_no_second_trainer_joins(
+def test_a_script_of_ones_own_goes_back_into_the_queue_and_on(
     cluster: Cluster, own_script: Run, finished: Path
 ) -> None:
     run, log = own_script, own_script.root / "job.log"
-    wait_for(lambda: bool(run.states), 240)
-    plan = f"work/plans/{sorted(os.listdir(run.root / 'work/plans'))[0]}"
-    if "ended with" not in log.read_text():
-        second = run_python(run.root, "-P", "workflow/scripts/ipt.py", "--plan", plan, "--key", run.key)
-        assert second.returncode == 2
-        assert re.search(r"process \d+", second.stderr), second.stderr
     wait_for(lambda: f"ipt {run.key} ended with 75" in log.read_text(), 300)
     assert "rank 0 of 4 on cpu" in log.read_text()
     (run.root / "slow").unlink()
