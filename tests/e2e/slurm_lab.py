@@ -23,7 +23,7 @@ SETTINGS = """\
   stages:
     ipt:
       memory_mib: 5000
-      runtime_minutes: 3
+      runtime_minutes: 30
       retries: 2
       launch: {{device: cpu, nodes: 2, processes_per_node: {per_node}}}
 """
@@ -57,7 +57,7 @@ class Cluster:
         """Variables of jobs that use the code of `root`; every save of a state is slow while `root`/slow is there."""
         kept = environment(root)
         path = os.pathsep.join([kept["PYTHONPATH"], str(HOOKS), *map(str, more)])
-        slow = {"SLOW_FILE": str(root / "slow"), "SLOW_SECONDS": "5"}
+        slow = {"SLOW_FILE": str(root / "slow"), "SLOW_SECONDS": "10"}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, **self.variables, **slow, "PYTHONPATH": path, "PATH": programs}
 
@@ -76,6 +76,11 @@ class Cluster:
     def is_over(self, job: str) -> bool:
         """Whether a job has ended for good."""
         return self.tell(job, "JobState") in OVER
+
+    def shorten(self, job: str) -> None:
+        """Let the time limit of a running job be one to two minutes from now: a signal two minutes before it is due."""
+        hours, minutes, _ = self.tell(job, "RunTime").split(":")
+        self.call("scontrol", "update", f"JobId={job}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
 
     def tell(self, job: str, name: str) -> str:
         """What Slurm says of a job, such as JobState or ExitCode."""
