@@ -120,10 +120,15 @@ def test_a_second_trainer_of_what_a_job_trains_refuses_to_start(own_script: Run,
 
 @pytest.fixture(scope="module")
 def warned(cluster: Cluster, under_snakemake: Run, own_script: Run) -> None:
-    """Both jobs train, and their time is nearly over."""
+    """Both jobs train, and their time is nearly over; then the next ones have all the time they want."""
     for run in (under_snakemake, own_script):
         wait_for(lambda run=run: bool(run.states), PATIENCE)
         cluster.shorten(run.job or list_jobs(run)[0])
+    wait_for(lambda: len(list_jobs(under_snakemake)) == 2, PATIENCE)
+    wait_for(lambda: cluster.tell(own_script.job, "JobState") == "PENDING", PATIENCE)
+    cluster.call("scontrol", "update", f"JobId={own_script.job}", "TimeLimit=30")
+    for run in (under_snakemake, own_script):
+        (run.root / "slow").unlink()
 
 
 def test_slurm_does_not_hide_how_ranks_on_two_nodes_ended(cluster: Cluster, warned: None, tmp_path: Path) -> None:
@@ -164,8 +169,6 @@ def test_snakemake_starts_a_job_again_whose_time_is_over_and_it_goes_on(
     cluster: Cluster, under_snakemake: Run, warned: None, finished: Path
 ) -> None:
     run, log = under_snakemake, under_snakemake.root / f"logs/ipt/{under_snakemake.key}.log"
-    wait_for(lambda: len(list_jobs(run)) == 2, PATIENCE)
-    (run.root / "slow").unlink()
     assert run.process is not None
     assert run.process.wait(timeout=2 * PATIENCE) == 0, (run.root / "snakemake.log").read_text()
     said = (run.root / "snakemake.log").read_text()
@@ -182,12 +185,11 @@ def test_a_script_of_ones_own_goes_back_into_the_queue_and_on(
     cluster: Cluster, own_script: Run, warned: None, finished: Path
 ) -> None:
     run, log = own_script, own_script.root / "job.log"
-    wait_for(lambda: f"ipt {run.key} ended with 75" in log.read_text(), 120)
-    assert "rank 0 of 4 on cpu" in log.read_text()
-    (run.root / "slow").unlink()
     # Slurm lets it wait two minutes in the queue, most of them while the cases above run
     wait_for(lambda: cluster.tell(run.job, "Restarts") == "1" and cluster.is_over(run.job), PATIENCE)
     assert cluster.tell(run.job, "JobState") == "COMPLETED", log.read_text()
+    assert log.read_text().count(f"ipt {run.key} ended with 75\n") == 1
+    assert "rank 0 of 4 on cpu" in log.read_text()
     (saved,) = set(re.findall(r"state saved after step (\d+) of", log.read_text()))
     assert f"resuming after step {saved}\n" in log.read_text()
     assert run.facts()["ranks"] == "4"
