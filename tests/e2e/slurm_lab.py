@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,7 @@ class Cluster:
 
     def call(self, *command: str) -> str:
         """Run one of Slurm's commands and return what it says."""
+        time.sleep(0.3)  # it is asked in loops, beside the jobs
         env = {**os.environ, **self.variables}
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
 
