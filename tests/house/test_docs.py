@@ -68,6 +68,9 @@ ELSEWHERE = {
         ),
         "tests/e2e/test_adopt.py::test_the_commands_of_the_document_adopt_and_snakemake_takes_it_as_finished",
     ),
+    "sbatch --nodes=2 --mem=100G --time=1440 profiles/slurm/train.sbatch ipt work/plans/PLAN.jsonl KEY": (
+        "tests/e2e/test_slurm_training.py::test_a_script_of_ones_own_goes_back_into_the_queue_and_on"
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

@@ -33,13 +33,14 @@ _ALLOWED = ("study",)
 
 @dataclass(frozen=True)
 class Flow:
-    """A plan with what is finished, asked rule by rule."""
+    """A plan with what is finished, asked rule by rule; `is_main` in the process that submits, not in its jobs."""
 
     store: Store
     plan: Plan
     states: States
     machine: MachineSettings
     plan_file: Path
+    is_main: bool = True
 
     @cached_property
     def demand(self) -> Demand:
@@ -181,8 +182,11 @@ class Flow:
         return {**spread, "gres": f"gpu:{resources.gpus}", "tasks_per_gpu": 0} if resources.gpus else spread
 
     def retries(self, stage: str) -> int:
-        """How often a training job that ended early is started again; it goes on from its newest state."""
-        return self.machine.resources(stage).retries
+        """How often a training job that ended early is started again; it goes on from its newest state.
+
+        A job's own process, which reads the rules again, starts nothing again: the job is over, or its time nearly is.
+        """
+        return self.machine.resources(stage).retries if self.is_main else 0
 
 
 def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
@@ -195,7 +199,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     inherited = environment.get(PLAN_VARIABLE)
     if not is_main and inherited:
         known = read_plan(Path(inherited))
-        return Flow(store, known.plan, read_states(store, STAGES), known.machine, Path(inherited))
+        return Flow(store, known.plan, read_states(store, STAGES), known.machine, Path(inherited), is_main=False)
     for key in config:
         if key not in _ALLOWED:
             hint = did_you_mean(key, _ALLOWED)

@@ -3,9 +3,12 @@
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,13 +83,28 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
         facts = run(node.spec, inputs, draft.out)
         parents = {role: list(references) for role, references in node.parents.items()}
         # provenance first: a kill between the two must not leave an artifact that nobody made
-        manifest = draft.publish(
-            to_plain(node.spec),
-            parents,
-            lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
-        )
+        with _not_ending():
+            manifest = draft.publish(
+                to_plain(node.spec),
+                parents,
+                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
+            )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
+
+
+@contextmanager
+def _not_ending() -> Iterator[None]:
+    """Publish what is made though Slurm's signal comes now, minutes before the end; else it were made again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _note_provenance(

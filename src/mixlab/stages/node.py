@@ -8,9 +8,17 @@ import time
 from pathlib import Path
 
 from mixlab.config.problems import DataError
-from mixlab.training.launching.failures import write_failure
+from mixlab.training.launching.failures import has_failed, write_failure
 from mixlab.training.launching.job import RankJob, read_job
-from mixlab.training.launching.processes import Children, build_environments, find_ending, find_port
+from mixlab.training.launching.processes import (
+    Children,
+    build_environments,
+    check_codes,
+    check_killed,
+    find_ending,
+    find_port,
+)
+from mixlab.training.process import ignore_endings
 
 _MEETING_FILE = "meeting.json"
 _MEETING_SECONDS = 300.0
@@ -23,7 +31,8 @@ def run_node(path: Path, job: RankJob, node: int, address: str, port: int) -> li
     environments = build_environments(
         os.environ, node, launch.processes_per_node, launch.ranks, job.threads, address, port
     )
-    return Children(launch.stop_seconds).run(command, environments)
+    children = Children(launch.stop_seconds, lambda: has_failed(path.parent))
+    return children.run(command, environments)
 
 
 def main(path: Path) -> None:
@@ -38,7 +47,12 @@ def main(path: Path) -> None:
             )
         address, port = _meet(path.parent / _MEETING_FILE, node)
         codes = run_node(path, job, node, address, port)
-    except DataError as error:
+        ignore_endings()
+        check_killed(codes, f" on {os.environ.get('SLURMD_NODENAME', socket.gethostname())}")
+        if not find_ending(codes) and not has_failed(path.parent):
+            check_codes(codes)
+    except (DataError, RuntimeError) as error:
+        # the other nodes hear of it by this file: their ranks wait for those here
         write_failure(path.parent, node * job.launch.processes_per_node, error)
         sys.exit(2)
     sys.exit(find_ending(codes) or max((128 - code if code < 0 else code for code in codes), default=0))

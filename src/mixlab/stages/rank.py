@@ -10,7 +10,8 @@ from mixlab.config.problems import UserError
 from mixlab.training.engines.engine import Place
 from mixlab.training.launching.failures import write_failure
 from mixlab.training.launching.job import read_job
-from mixlab.training.launching.processes import PARENT_VARIABLE, die_with_parent
+from mixlab.training.launching.parents import PARENT_VARIABLE, die_with_parent
+from mixlab.training.process import ignore_endings
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def main(path: Path) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         read_job(path).run(place)
+        ignore_endings()
     except UserError as error:
         log.error("%s", error)
         write_failure(path.parent, place.rank, error)

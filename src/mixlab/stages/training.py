@@ -17,14 +17,8 @@ from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import find_first_failure, raise_failure
 from mixlab.training.launching.job import RankJob
-from mixlab.training.launching.processes import (
-    GRACE_SECONDS,
-    Children,
-    check_codes,
-    check_killed,
-    find_ending,
-    find_port,
-)
+from mixlab.training.launching.processes import GRACE_SECONDS, check_codes, check_killed, find_ending, find_port
+from mixlab.training.launching.steps import Step
 from mixlab.training.models.weights import NewModel
 from mixlab.training.watching.metrics import read_facts
 
@@ -126,8 +120,7 @@ def _run_nodes(path: Path, job: RankJob) -> list[int]:
             f"launch: {job.launch.nodes} nodes are started by srun within a job of Slurm, and this is none; run "
             "snakemake with --profile slurm, or set launch.nodes: 1"
         )
-    nodes = str(job.launch.nodes)
-    step = ["srun", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", "1", "--kill-on-bad-exit=0"]
     # the nodes' own deadline is first: they kill their ranks and leave word of it
-    children = Children(job.launch.stop_seconds + GRACE_SECONDS)
-    return children.run([*step, sys.executable, "-P", "-m", "mixlab.stages.node", str(path)], [os.environ])
+    step = Step(job.launch.stop_seconds + GRACE_SECONDS)
+    command = [sys.executable, "-P", "-m", "mixlab.stages.node", str(path)]
+    return [step.run_step(job.launch.nodes, command, os.environ)]

@@ -54,6 +54,12 @@ def watch_termination() -> Iterator[Termination]:
             signal.signal(number, handler)
 
 
+def ignore_endings() -> None:
+    """Let SIGTERM and SIGUSR1 do nothing from now on: a finished training would be told as one that has to go on."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def deterministic_torch(threads: int, device: str = "cpu") -> Iterator[None]:
     """Let torch compute on `threads` threads, on the CPU with kernels that give the same bits each time.

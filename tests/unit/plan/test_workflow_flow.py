@@ -209,3 +209,9 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
     for stage, expected in (("ipt", asked), ("sft", StageResources())):
         got = (flow.threads(stage), flow.memory_mib(stage), flow.minutes(stage), flow.gpus(stage))
         assert got == tuple(getattr(expected, name) for name in ("threads", "memory_mib", "runtime_minutes", "gpus"))
+
+
+def test_a_training_is_started_again_by_the_process_that_submits_alone(plan: Plan) -> None:
+    machine, states = MachineSettings(stages={"ipt": StageResources(retries=5)}), build_flow(plan).states
+    flows = [Flow(Store(Path()), plan, states, machine, PLAN_FILE, is_main=is_main) for is_main in (True, False)]
+    assert [flow.retries("ipt") for flow in flows] == [5, 0]

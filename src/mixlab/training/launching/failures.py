@@ -32,7 +32,15 @@ def write_failure(folder: Path, rank: int, error: BaseException) -> None:
     text = str(error) if is_users else "".join(traceback.format_exception(error))
     number, file = (error.errno or 0, str(error.filename or "")) if isinstance(error, OSError) else (0, "")
     failure = Failure(rank, is_users, text, time.time(), number, file)
-    (folder / f"failure-{rank}.json").write_text(json.dumps(asdict(failure)), encoding="utf-8")
+    path = folder / f"failure-{rank}.json"
+    temporary = path.with_suffix(".part")  # others look for it all the time
+    temporary.write_text(json.dumps(asdict(failure)), encoding="utf-8")
+    temporary.replace(path)
+
+
+def has_failed(folder: Path) -> bool:
+    """Whether a rank of any machine has left word of its failure."""
+    return any(folder.glob("failure-*.json"))
 
 
 def find_first_failure(folder: Path) -> Failure | None:

@@ -4,21 +4,21 @@ Not torchrun: its agent dies of SIGUSR1, kills the ranks 30 s after SIGTERM howe
 and imports torch once more. What it sets for its children is set here too, so that ranks may also be started by it.
 """
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from mixlab.config.problems import DataError
+from mixlab.training.launching.parents import PARENT_VARIABLE
 from mixlab.training.process import ENDINGS
 
-PARENT_VARIABLE = "MIXLAB_PARENT"
 _POLL_SECONDS = 0.05
+_POLL_ELSEWHERE_SECONDS = 1.0
 GRACE_SECONDS = 15.0
 """How long the others may live after the first has failed: to say why, not to wait for it."""
 
@@ -26,14 +26,16 @@ HUNG = 1
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 """Exit codes of a process that was killed, seen by its parent or through srun."""
 
-_PR_SET_PDEATHSIG = 1  # sys/prctl.h
-
 
 class Children:
-    """Processes of one job on this machine; `stop_seconds` is how long they may live after the first signal."""
+    """Processes of one job on this machine; `stop_seconds` is how long they may live after the first signal.
 
-    def __init__(self, stop_seconds: float) -> None:
+    `failed_elsewhere` tells whether one on another machine has failed; those here then wait in vain.
+    """
+
+    def __init__(self, stop_seconds: float, failed_elsewhere: Callable[[], bool] = lambda: False) -> None:
         self._stop_seconds = stop_seconds
+        self._failed_elsewhere = failed_elsewhere
         self._asked_at: float | None = None
         self._running: list[subprocess.Popen[bytes]] = []
         self.received: list[int] = []
@@ -45,7 +47,16 @@ class Children:
             self._asked_at = time.monotonic()
         for child in self._running:
             if child.poll() is None:
-                child.send_signal(number)
+                self.send(child, number)
+
+    def send(self, child: subprocess.Popen[bytes], number: int) -> None:
+        """Send a child a signal that this process received."""
+        child.send_signal(number)
+
+    def end(self, child: subprocess.Popen[bytes]) -> None:
+        """End a child that did not end by itself."""
+        child.kill()
+        child.wait()
 
     def run(self, command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[int]:
         """Start `command` once per environment and return the exit codes, HUNG for what had to be ended.
@@ -63,8 +74,7 @@ class Children:
             finally:
                 for child in self._running:
                     if child.poll() is None:
-                        child.kill()
-                        child.wait()
+                        self.end(child)
         if signal.SIGINT in self.received:
             raise KeyboardInterrupt
         if is_late:
@@ -74,12 +84,16 @@ class Children:
     def _wait(self) -> bool:
         """Wait until all have ended, or one failed and the others had their grace; True when a signal's time is up."""
         failed_at: float | None = None
+        looked_at = time.monotonic()
         while any(child.poll() is None for child in self._running):
             codes = [child.returncode for child in self._running if child.returncode is not None]
             now = time.monotonic()
             # Ranks that were asked to end have saved together before the first of them does.
             if failed_at is None and any(codes):
                 failed_at = now
+            if failed_at is None and now - looked_at > _POLL_ELSEWHERE_SECONDS:
+                looked_at = now
+                failed_at = now if self._failed_elsewhere() else None
             if failed_at is not None and now - failed_at > GRACE_SECONDS:
                 return False
             if failed_at is None and self._asked_at is not None and now - self._asked_at > self._stop_seconds:
@@ -109,16 +123,17 @@ class Children:
 def find_ending(codes: Sequence[int]) -> int:
     """The exit code of a job whose processes were asked to end, 0 when none was."""
     asked = {-number: code for number, code in ENDINGS.items()} | {code: code for code in ENDINGS.values()}
+    asked |= {128 + number: code for number, code in ENDINGS.items()}  # died of it before it could listen, says srun
     return max((asked[code] for code in codes if code in asked), default=0)
 
 
-def check_killed(codes: Sequence[int]) -> None:
+def check_killed(codes: Sequence[int], where: str = "") -> None:
     """Raise DataError for a process that was killed; the others then failed for want of it."""
     for number, code in enumerate(codes):
         if code in KILLED:
             raise DataError(
-                f"training: process {number} of {len(codes)} was killed, as the kernel does when memory runs out; "
-                "raise stages.STAGE.memory_mib, lower micro_batch_windows, or share the state: "
+                f"training: process {number} of {len(codes)}{where} was killed, as the kernel does when memory runs "
+                "out; raise stages.STAGE.memory_mib, lower micro_batch_windows, or share the state: "
                 "stages.STAGE.launch.parallelism zero1, zero2 or zero3"
             )
 
@@ -155,15 +170,3 @@ def find_port() -> int:
         listener.bind(("", 0))
         port: int = listener.getsockname()[1]
     return port
-
-
-def die_with_parent(parent: int) -> None:
-    """Let the kernel end this process when `parent` is gone: nobody else would, and a second training may begin.
-
-    Linux only; elsewhere does nothing.
-    """
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(1)

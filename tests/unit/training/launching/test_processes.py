@@ -12,7 +12,8 @@ import pytest
 
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
-from mixlab.training.launching.processes import Children
+from mixlab.training.launching import processes
+from mixlab.training.launching.processes import HUNG, Children, find_ending
 
 HANGS = """
 import os, pathlib, signal, sys, time
@@ -66,3 +67,16 @@ def test_processes_that_ignore_the_signal_are_killed_after_the_deadline(tmp_path
 
 def test_processes_that_end_in_time_have_their_own_codes(tmp_path: Path) -> None:
     assert run(ENDS, tmp_path, signal.SIGTERM, LaunchSettings().stop_seconds) == [143, 143]
+
+
+def test_processes_that_wait_for_a_failed_one_on_another_machine_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    begun = time.monotonic()
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    assert Children(600, lambda: True).run(command, [os.environ, os.environ]) == [HUNG, HUNG]
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(("codes", "ending"), [([138], 75), ([-10, 0], 75), ([75, 143], 143), ([0, 1, 137], 0)])
+def test_a_process_that_died_of_the_signal_itself_ended_too(codes: list[int], ending: int) -> None:
+    assert find_ending(codes) == ending

@@ -1,0 +1,112 @@
+"""A private Slurm of one machine for tests, and jobs on it; see ../shared/slurm/up.sh."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkouts import REPOSITORY, environment
+from safetensors.numpy import load_file
+
+TOOLS = REPOSITORY.parent / "shared/slurm"
+SYSTEM = Path("/etc/slurm/slurm.conf")
+HOOKS = Path(__file__).parent / "hooks_slow"
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+SETTINGS = """\
+  checkpoint_seconds: 0.01
+  stages:
+    ipt:
+      memory_mib: 5000
+      runtime_minutes: 30
+      retries: 2
+      launch: {{device: cpu, nodes: 2, processes_per_node: {per_node}}}
+"""
+
+
+@contextmanager
+def bring_up(folder: Path) -> Iterator[dict[str, str]]:
+    """A cluster of two nodes with its state in `folder`, taken down whatever happens; the variables that name it."""
+    if not (TOOLS / "up.sh").is_file():
+        pytest.skip(f"no Slurm for tests: {TOOLS} is not there")
+    missing = [tool for tool in ("slurmctld", "slurmd", "munged", "srun") if shutil.which(tool) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"a Slurm of one's own needs root and slurm-wlm, munge (missing: {', '.join(missing) or 'root'})")
+    if os.path.lexists(SYSTEM):
+        pytest.skip(f"{SYSTEM} is there: another Slurm is up")
+    try:
+        up = subprocess.run(["bash", TOOLS / "up.sh", folder, "2"], capture_output=True, text=True, timeout=150)
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield {"SLURM_CONF": str(folder / "slurm.conf")}
+    finally:
+        subprocess.run(["bash", TOOLS / "down.sh", folder], capture_output=True, check=False, timeout=150)
+
+
+class Cluster:
+    """The cluster's commands."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self.variables = variables
+
+    def environment(self, root: Path, *more: Path) -> dict[str, str]:
+        """Variables of jobs that use the code of `root`; every save of a state is slow while `root`/slow is there."""
+        kept = environment(root)
+        path = os.pathsep.join([kept["PYTHONPATH"], str(HOOKS), *map(str, more)])
+        slow = {"SLOW_FILE": str(root / "slow"), "SLOW_SECONDS": "10"}
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        return {**kept, **self.variables, **slow, "PYTHONPATH": path, "PATH": programs}
+
+    def call(self, *command: str) -> str:
+        """Run one of Slurm's commands and return what it says."""
+        time.sleep(0.3)  # it is asked in loops, beside the jobs
+        env = {**os.environ, **self.variables}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def submit(self, root: Path, env: dict[str, str], *arguments: str) -> str:
+        """Submit a job from `root` and return its number; its output is in `root`/job.log."""
+        command = ["sbatch", "--parsable", "--nodes=2", "--mem=5000", "--output=job.log", "--open-mode=append"]
+        done = subprocess.run([*command, *arguments], cwd=root, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def is_over(self, job: str) -> bool:
+        """Whether a job has ended for good."""
+        return self.tell(job, "JobState") in OVER
+
+    def shorten(self, job: str) -> None:
+        """Let the time limit of a running job be one to two minutes from now: a signal two minutes before it is due."""
+        hours, minutes, _ = self.tell(job, "RunTime").split(":")
+        self.call("scontrol", "update", f"JobId={job}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
+
+    def tell(self, job: str, name: str) -> str:
+        """What Slurm says of a job, such as JobState or ExitCode."""
+        words = self.call("scontrol", "show", "job", "-o", job).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)[name]
+
+
+def prepare(finished: Path, root: Path, per_node: int) -> str:
+    """Copy a finished study without its instruction pre-training, to be made on two nodes; return the key to make."""
+    shutil.copytree(finished, root, symlinks=True)
+    key = min(path.name for path in (root / "artifacts/ipt").iterdir())
+    for folder in ("artifacts", "work", "metrics", "provenance", "logs"):
+        shutil.rmtree(root / folder / "ipt", ignore_errors=True)
+    with (root / "config.yaml").open("a") as file:
+        file.write(SETTINGS.format(per_node=per_node))
+    (root / "slow").touch()
+    return key
+
+
+def measure_difference(one: Path, other: Path) -> float:
+    """Greatest difference of a weight between the models of two artifacts, which must have the same names."""
+    differences = []
+    for path in sorted(one.rglob("*.safetensors")):
+        ours, theirs = load_file(path), load_file(other / path.relative_to(one))
+        assert ours.keys() == theirs.keys()
+        differences += [float(np.abs(ours[name] - theirs[name]).max()) for name in ours]
+    return max(differences)
