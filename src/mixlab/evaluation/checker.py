@@ -6,9 +6,10 @@ program it sees data, and numbers that stand for the program's own objects. Stan
 
 import builtins
 from collections.abc import Mapping
+from types import CodeType
 from typing import Any
 
-from mixlab.evaluation.exchange import Channel, Gone, pack, unpack
+from mixlab.evaluation.exchange import Channel, Gone, Unreadable, pack, unpack
 
 PASSED, GONE, NO_ANSWER = "passed", "gone", "sandbox did not answer"
 READY = "ready"
@@ -42,13 +43,13 @@ class Remote:
         return self._asker.ask("next", self)
 
     def __len__(self) -> int:
-        return self._asker.ask("len", self)
+        return int(self._asker.ask("len", self))
 
     def __bool__(self) -> bool:
         return True
 
     def __str__(self) -> str:
-        return self._asker.ask("str", self)
+        return str(self._asker.ask("str", self))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Remote):
@@ -72,11 +73,15 @@ class Asker:
             {"act": act, "given": packed, "named": {name: pack(one, self._refer) for name, one in named.items()}}
         )
         reply = self._channel.receive()
-        if "raised" in reply:
-            raise _build_error(str(reply["raised"]), str(reply["text"]), ordinary=bool(reply["ordinary"]))
-        for at, new in reply["changed"]:
-            _replace(given[at], unpack(new, self._resolve))
-        return unpack(reply["value"], self._resolve)
+        try:
+            error = _read_error(reply)
+            if error is None:
+                for at, new in reply["changed"]:
+                    _replace(given[at], unpack(new, self._resolve))
+                return unpack(reply["value"], self._resolve)
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as fault:
+            raise Unreadable(f"{type(fault).__name__} in its message") from None
+        raise error
 
     def _resolve(self, number: int) -> Remote:
         return Remote(self, int(number))
@@ -84,18 +89,19 @@ class Asker:
     def _refer(self, value: Any) -> int:
         if not isinstance(value, Remote):
             raise TypeError(f"a test gives the program a {type(value).__name__}, which cannot leave the checker")
-        return value._number
+        return int(value._number)
 
 
 class Names(dict[str, Any]):
-    """The names of the tests; one that is neither theirs nor Python's is the program's."""
+    """The names of the tests; one that is neither theirs nor Python's, or is `tested`, is the program's."""
 
     def __init__(self, asker: Asker) -> None:
         super().__init__(__name__="__main__")
         self._asker = asker
+        self.tested: frozenset[str] = frozenset()
 
     def __missing__(self, name: str) -> Any:
-        if hasattr(builtins, name):
+        if hasattr(builtins, name) and name not in self.tested:
             raise KeyError(name)
         try:
             return self._asker.ask("name", name)
@@ -111,6 +117,13 @@ def _replace(old: Any, new: Any) -> None:
         old.update(new)
     else:
         raise ValueError("the program changed what cannot change")
+
+
+def _read_error(reply: Any) -> BaseException | None:
+    """Return the exception that a reply tells of, if it does."""
+    if "raised" not in reply:
+        return None
+    return _build_error(str(reply["raised"]), str(reply["text"]), ordinary=bool(reply["ordinary"]))
 
 
 def _build_error(name: str, text: str, *, ordinary: bool) -> BaseException:
@@ -143,6 +156,17 @@ def run_given(given: str, names: Names) -> None:
         return
 
 
+def find_tested(entry_point: str, code: CodeType) -> frozenset[str]:
+    """Return the names that are the program's though Python has them too.
+
+    Without an entry point: all that the tests use, where Python has every one. MBPP/126 asks for a function `sum` and
+    tests nothing else, while `len(f(1)) == 2` is no test of a program's own `len`.
+    """
+    if entry_point:
+        return frozenset({entry_point})
+    return frozenset(code.co_names) if all(hasattr(builtins, name) for name in code.co_names) else frozenset()
+
+
 def check(order: Mapping[str, str], channel: Channel) -> str:
     """Return the verdict on a program: `passed`, `raised ...`, or that it is gone."""
     try:
@@ -154,11 +178,14 @@ def check(order: Mapping[str, str], channel: Channel) -> str:
         if order["tests"]:
             names = Names(asker)
             run_given(order["given"], names)
+            code = compile(order["tests"], "tests.py", "exec")
+            names.tested = find_tested(order["entry_point"], code)
             names.pop(order["entry_point"], None)
-            exec(compile(order["tests"], "tests.py", "exec"), names)
+            exec(code, names)
+    except Unreadable as error:
+        return f"answered what cannot be read: {error}"
     except Gone:
         return GONE
     except BaseException as error:  # noqa: BLE001 (how the tests ended is the verdict)
         return f"raised {type(error).__name__}"
     return PASSED
-

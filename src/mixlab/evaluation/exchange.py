@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import Any
 
 LONGEST_BYTES = 32 * 2**20
-_SEQUENCES = (list, tuple, set, frozenset, collections.deque)
-_BYTES = (bytes, bytearray)
+_SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
+_BYTES: tuple[Any, ...] = (bytes, bytearray)
 _EXACT_IN_JSON = 2**53
-_MODULES = frozenset(
-    "bisect cmath collections copy datetime decimal fractions functools heapq itertools json math operator random re "
-    "statistics string typing".split()
-)
+_MODULES = """
+bisect cmath collections copy datetime decimal fractions functools heapq itertools json math operator random re
+statistics string typing
+"""
 """Modules that a program may hand to the tests by name; each is imported anew where it is handed to."""
 
 Refer = Callable[[Any], int]
@@ -32,7 +32,11 @@ Resolve = Callable[[int], Any]
 
 
 class Gone(BaseException):
-    """The other side has ended, or says what nobody understands; no Exception, so that no test can swallow it."""
+    """The other side has ended; no Exception, so that no test can swallow it."""
+
+
+class Unreadable(Gone):
+    """The other side says what nobody understands."""
 
 
 class Channel:
@@ -52,14 +56,17 @@ class Channel:
             raise Gone(str(error)) from None
 
     def receive(self) -> Any:
-        """Read a message; raises Gone at the end, and for one that is too long or no JSON."""
+        """Read a message; raises Gone at the end, Unreadable for one that is too long or no JSON object or text."""
         size = int.from_bytes(read_exactly(self._reading, 8), "big")
         if size > LONGEST_BYTES:
-            raise Gone(f"a message of {size} bytes")
+            raise Unreadable(f"a message of {size} bytes")
         try:
-            return json.loads(read_exactly(self._reading, size))
+            message = json.loads(read_exactly(self._reading, size))
         except (ValueError, RecursionError) as error:
-            raise Gone(str(error)) from None
+            raise Unreadable(str(error)) from None
+        if not isinstance(message, (dict, str)):
+            raise Unreadable("neither an object nor a text")
+        return message
 
 
 def read_exactly(descriptor: int, size: int) -> bytes:
@@ -103,12 +110,11 @@ def _pack_rare(value: Any, refer: Refer) -> Any:
         return ["range", [pack(part, refer) for part in (value.start, value.stop, value.step)]]
     if isinstance(value, type) and vars(builtins).get(value.__name__) is value:
         return ["type", value.__name__]
-    if isinstance(value, ModuleType) and value.__name__ in _MODULES:
+    if isinstance(value, ModuleType) and value.__name__ in _MODULES.split():
         return ["module", value.__name__]
     # neither module is loaded unless a program has asked for it
     for module, name in (("fractions", "Fraction"), ("decimal", "Decimal")):
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and type(value) is kind:
+        if module in sys.modules and type(value) is getattr(sys.modules[module], name):
             return [name, str(value)]
     return ["object", refer(value)]
 
@@ -142,7 +148,7 @@ def _unpack_rare(kind: str, inner: Any, resolve: Resolve) -> Any:
         return range(*(unpack(part, resolve) for part in inner))
     if kind == "type" and isinstance(found := vars(builtins).get(inner), type):
         return found
-    if kind == "module" and inner in _MODULES:
+    if kind == "module" and inner in _MODULES.split():
         return importlib.import_module(inner)
     if kind in ("Fraction", "Decimal"):
         return getattr(importlib.import_module("fractions" if kind == "Fraction" else "decimal"), kind)(inner)

@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Self
 
 from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import UserError
 from mixlab.evaluation.checker import NO_ANSWER, PASSED
 from mixlab.evaluation.system_calls import FilterError, build_filter
@@ -102,7 +103,7 @@ def _bubblewrap_command(bubblewrap: str) -> list[str]:
     for folder in folders:
         command += ["--ro-bind", folder, folder]
     command += ["--perms", "0755", "--dir", "/inside"]
-    for folder in sorted({str(parent) for name in _INSIDE for parent in Path(name).parents if parent != Path(".")}):
+    for folder in sorted({str(parent) for name in _INSIDE for parent in Path(name).parents if parent.name}):
         command += ["--perms", "0755", "--dir", f"/inside/{folder}"]
     for name in _INSIDE:
         command += ["--ro-bind", str(_ROOT / name), f"/inside/{name}"]
@@ -121,7 +122,7 @@ def _is_only_roots() -> bool:
     return os.geteuid() == 0 and bool(private)
 
 
-def _check_strength(protection: "_Protection", require: str) -> None:
+def _check_strength(protection: "_Protection", require: SandboxRequirement) -> None:
     """Warn of a protection that is not the strongest; raise UserError where it must not be used."""
     why = "; ".join(protection.obstacles)
     if require == "strong":
@@ -198,7 +199,9 @@ class _Warden:
 
     def explain(self) -> str:
         """Return what the command itself says of why it does not work here."""
-        ended = subprocess.run(self._command, stdin=subprocess.DEVNULL, capture_output=True, env={}, cwd="/", timeout=60)
+        ended = subprocess.run(
+            self._command, stdin=subprocess.DEVNULL, capture_output=True, env={}, cwd="/", timeout=60
+        )
         return ended.stderr.decode(errors="replace").strip()[-300:] or f"it ended with status {ended.returncode}"
 
 
@@ -260,7 +263,7 @@ class Sandbox:
     the label would be another than bubblewrap with seccomp, and where models' code would run as root.
     """
 
-    def __init__(self, workers: int = 1, *, require: str = "any", allow_bubblewrap: bool = True) -> None:
+    def __init__(self, workers: int = 1, *, require: SandboxRequirement = "any", allow_bubblewrap: bool = True) -> None:
         self._workers = max(1, workers)
         protection = _find_protection(allow_bubblewrap=allow_bubblewrap)
         self.label = protection.label

@@ -15,7 +15,7 @@ import os
 import socket
 from typing import Any
 
-REFUSED = """
+_REFUSED = """
 ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp
 mount umount umount2 pivot_root chroot fsopen fsmount fsconfig fspick move_mount open_tree mount_setattr
 unshare setns swapon swapoff quotactl quotactl_fd acct
@@ -25,12 +25,12 @@ kexec_load kexec_file_load reboot init_module finit_module delete_module
 settimeofday stime clock_settime clock_adjtime adjtimex sethostname setdomainname syslog
 iopl ioperm modify_ldt personality vhangup lookup_dcookie
 name_to_handle_at open_by_handle_at fanotify_init fanotify_mark mbind set_mempolicy migrate_pages move_pages
-""".split()
-ABSENT = """
+"""
+_ABSENT = """
 shmget shmat shmctl shmdt semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
 mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
 memfd_create memfd_secret clone3
-""".split()
+"""
 NEWER = range(451, 512)
 """Numbers of system calls since Linux 5.17, the same on every machine since 2019."""
 NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
@@ -81,7 +81,7 @@ class _Builder:
 
     def refuse(self, number: int, error: int, *comparisons: tuple[int, int, int, int]) -> None:
         """Answer a call with `error` where all comparisons (argument, operator, a, b) hold."""
-        made = (_Comparison * len(comparisons))(*comparisons)
+        made = (_Comparison * len(comparisons))(*(_Comparison(*one) for one in comparisons))
         failed = self._library.seccomp_rule_add_array(
             self._context, ctypes.c_uint32(_ERRNO | error), number, len(comparisons), made
         )
@@ -104,11 +104,11 @@ def build_filter() -> bytes:
     if os.uname().machine not in MACHINES:
         raise FilterError(f"the list of system calls is for {' and '.join(MACHINES)}, not {os.uname().machine}")
     with _Builder() as builder:
-        for names, error in ((REFUSED, errno.EPERM), (ABSENT, errno.ENOSYS)):
-            for number in map(builder.resolve, names):
+        for names, error in ((_REFUSED, errno.EPERM), (_ABSENT, errno.ENOSYS)):
+            for number in map(builder.resolve, names.split()):
                 if number is not None:
                     builder.refuse(number, error)
-        known = {builder.resolve(name) for name in REFUSED + ABSENT}
+        known = {builder.resolve(name) for name in _ABSENT.split()}
         for number in sorted(set(NEWER) - known):
             builder.refuse(number, errno.ENOSYS)
         for name in ("socket", "socketpair"):

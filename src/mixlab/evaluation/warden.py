@@ -203,7 +203,7 @@ class Watch:
 
     def watch(self, processes: int | None, ours: frozenset[int]) -> str:
         """Return how the program ended; `processes` is the folder /proc in which its memory can be seen."""
-        size = 0
+        size, look = 0, time.monotonic() + LOOK_SECONDS
         while True:
             left = self._deadline - time.monotonic()
             if left <= 0:
@@ -222,9 +222,10 @@ class Watch:
                     return "limit output_bytes"
                 if not chunk:
                     self._waiting.remove(self._output)
-            elif not ready and processes is not None:
+            if processes is not None and time.monotonic() > look:
                 if count_resident_bytes(processes, ours) > TOGETHER * self._limits["memory_bytes"]:
                     return "limit memory_bytes"
+                look = time.monotonic() + LOOK_SECONDS
 
     def _read_verdict(self) -> str:
         word = os.read(self._verdict, 200).decode("utf-8", "replace")

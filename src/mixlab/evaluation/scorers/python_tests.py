@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mixlab.config.benchmarks import PythonTestsSettings
+from mixlab.config.machine import SandboxRequirement
 from mixlab.evaluation.sandbox import Program, Sandbox
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 from mixlab.generation.prompts import is_python, repair_python_prompt
@@ -62,11 +63,16 @@ def find_unsolvable(settings: PythonTestsSettings, pairs: Sequence[Pair]) -> dic
     }
 
 
-def score_python_tests(settings: PythonTestsSettings, pairs: Sequence[Pair], workers: int) -> Scored:
-    """Score each response 1 when its program passes in the sandbox, else 0; `workers` programs run at a time."""
+def score_python_tests(
+    settings: PythonTestsSettings, pairs: Sequence[Pair], workers: int, require: SandboxRequirement = "any"
+) -> Scored:
+    """Score each response 1 when its program passes in the sandbox, else 0; `workers` programs run at a time.
+
+    Raises UserError where the sandbox that can be had here is not what `require` asks for.
+    """
     codes = [cut_code(settings, response.responses[-1]) for _, response in pairs]
     programs = [build_program(settings, pair, code) for pair, code in zip(pairs, codes, strict=True)]
-    with Sandbox(workers) as sandbox:
+    with Sandbox(workers, require=require) as sandbox:
         outcomes = sandbox.run_all(programs, settings.limits)
     scores = [
         Score(
