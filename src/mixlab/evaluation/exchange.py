@@ -108,7 +108,7 @@ def _pack_rare(value: Any, refer: Refer) -> Any:
         return ["complex", [value.real, value.imag]]
     if isinstance(value, range):
         return ["range", [pack(part, refer) for part in (value.start, value.stop, value.step)]]
-    if isinstance(value, type) and vars(builtins).get(value.__name__) is value:
+    if isinstance(value, type) and vars(builtins).get(value.__name__, pack) is value:
         return ["type", value.__name__]
     if isinstance(value, ModuleType) and value.__name__ in _MODULES.split():
         return ["module", value.__name__]

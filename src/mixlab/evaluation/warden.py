@@ -161,7 +161,16 @@ def _name_end(status: int, used_up: bool) -> str:
     if not os.WIFSIGNALED(status):
         return LEFT
     by = signal.Signals(os.WTERMSIG(status))
-    return "limit cpu_seconds" if used_up and by in (signal.SIGXCPU, signal.SIGKILL) else f"killed {by.name}"
+    # the kernel ends with SIGKILL what ignores SIGXCPU
+    over = by == signal.SIGXCPU or (by == signal.SIGKILL and used_up)
+    return "limit cpu_seconds" if over else f"killed {by.name}"
+
+
+def name_checkers_end(checker: int) -> str:
+    """Say which limit ended the checker: the one that a program's answers drove it to."""
+    ended = os.waitid(os.P_PID, checker, os.WEXITED | os.WNOWAIT)
+    by = ended.si_status if ended and ended.si_code != os.CLD_EXITED else 0
+    return "limit cpu_seconds" if by == signal.SIGXCPU else f"its tests ended by signal {by}"
 
 
 def run_checker(order: Mapping[str, Any], answers: int, questions: int, verdict: int) -> NoReturn:
@@ -195,8 +204,8 @@ def count_resident_bytes(processes: int, ours: frozenset[int]) -> int:
 class Watch:
     """Waits for the end of one program: its verdict, or the limit that it reached."""
 
-    def __init__(self, limits: Mapping[str, Any], output: int, end: int, verdict: int) -> None:
-        self._limits, self._output, self._end, self._verdict = limits, output, end, verdict
+    def __init__(self, limits: Mapping[str, Any], checker: int, output: int, end: int, verdict: int) -> None:
+        self._limits, self._checker, self._output, self._end, self._verdict = limits, checker, output, end, verdict
         self._waiting = [output, end, verdict]
         self._deadline = time.monotonic() + limits["wall_seconds"]
         self._ended = ""
@@ -229,11 +238,11 @@ class Watch:
 
     def _read_verdict(self) -> str:
         word = os.read(self._verdict, 200).decode("utf-8", "replace")
-        if word and word != GONE:
-            return word
+        if word != GONE:
+            return word or name_checkers_end(self._checker)
         if not self._ended and select.select([self._end], [], [], GRACE_SECONDS)[0]:
             self._ended = os.read(self._end, 200).decode()
-        return self._ended or (LEFT if word else "limit of the checker")
+        return self._ended or LEFT
 
 
 def end_children(pid: int) -> None:
@@ -272,7 +281,7 @@ def keep(instructions: bytes) -> dict[str, Any]:
     for one in (questions[0], questions[1], answers[0], answers[1], verdict[1], output[1], end[1]):
         os.close(one)
     read_exactly(verdict[0], 1)
-    watch = Watch(order["limits"], output[0], end[0], verdict[0])
+    watch = Watch(order["limits"], checker, output[0], end[0], verdict[0])
     # where the sandbox has a /proc of its own, whatever is neither of these is the program's
     seen = processes if isolated and order["alone"] else None
     word = watch.watch(seen, frozenset((1, os.getpid(), os.getppid(), checker)))

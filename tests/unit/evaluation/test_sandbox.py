@@ -12,9 +12,10 @@ import pytest
 from mixlab.config.benchmarks import SandboxLimits
 from mixlab.config.problems import UserError
 from mixlab.evaluation import sandbox as sandbox_module
-from mixlab.evaluation.sandbox import LABEL_FALLBACK, Sandbox
+from mixlab.evaluation import system_calls
+from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK, LABEL_WEAKER, Program, Sandbox
 
-LIMITS = SandboxLimits(wall_seconds=3, cpu_seconds=1, processes=8)
+LIMITS = SandboxLimits(wall_seconds=20, cpu_seconds=1, processes=8)
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -78,13 +79,14 @@ def test_memory_is_bounded(box):
 
 
 def test_a_sandbox_that_cannot_be_set_up_is_no_programs_fault(tmp_path):
-    warden = sandbox_module._WARDEN
-    broken = tmp_path / "warden.py"
-    broken.write_text(warden.read_text().replace('os.chdir("/tmp")', 'os.chdir("/nowhere")'))
+    inside = tmp_path / "mixlab/evaluation"
+    shutil.copytree(sandbox_module._ROOT / "mixlab/evaluation", inside)
+    broken = inside / "warden.py"
+    broken.write_text(broken.read_text().replace('os.chdir("/tmp")', 'os.chdir("/nowhere")'))
     with Sandbox(1) as one:
         (only,) = one._wardens
         only.stop()
-        only._command = tuple(str(broken) if part == str(warden) else part for part in only._command)
+        only._command = tuple(part.replace(str(sandbox_module._ROOT), str(tmp_path)) for part in only._command)
         with pytest.raises(RuntimeError, match="No such file or directory: '/nowhere'"):
             one.run("pass", LIMITS)
 
@@ -174,8 +176,8 @@ def test_a_listening_port_of_this_machine_cannot_be_reached(box):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
-        assert reason(box, connect) == "raised ConnectionRefusedError"
-    assert reason(box, "import socket; socket.create_connection(('192.0.2.1', 80), 1)") == "raised OSError"
+        assert reason(box, connect) == "raised PermissionError"
+    assert reason(box, "import socket; socket.create_connection(('192.0.2.1', 80), 1)") == "raised PermissionError"
 
 
 def test_rights_cannot_be_taken_back(box):
@@ -224,6 +226,63 @@ def test_without_bubblewrap_the_label_and_a_warning_say_so(monkeypatch, caplog):
         assert bare.run("import os; assert not set(os.environ) - {'LC_CTYPE'}, os.environ", LIMITS).passed
 
 
+def test_without_bubblewrap_what_leaves_its_parents_is_ended_all_the_same(monkeypatch, tmp_path):
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip("no Python that every user can read")
+    monkeypatch.setattr(sandbox_module, "_interpreter", SYSTEM_PYTHON.resolve)
+    told = Path("/tmp") / f"daemon-{os.getpid()}"
+    leave = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open({str(told)!r}, 'w') as stream:
+            stream.write(str(os.getpid()))
+        time.sleep(60)
+    os._exit(0)
+time.sleep(.3)
+"""
+    try:
+        with Sandbox(1, allow_bubblewrap=False) as bare:
+            assert bare.run(leave, LIMITS).passed
+            commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert told.exists()
+        assert not [one for one in commands if b"time.sleep(60)" in one]
+    finally:
+        told.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("missing", ["libseccomp", "bubblewrap"])
+def test_what_must_be_strong_runs_nothing_where_it_is_weaker(missing, monkeypatch):
+    if missing == "libseccomp":
+        monkeypatch.setattr(system_calls, "_LIBRARY", "libnowhere.so.9")
+    allow = missing != "bubblewrap"
+    with pytest.raises(
+        UserError, match="machine.sandbox_require is strong.*apt install bubblewrap libseccomp2"
+    ) as told:
+        Sandbox(1, require="strong", allow_bubblewrap=allow)
+    assert told.value.exit_code == 2
+    assert ("libnowhere.so.9" in str(told.value)) == allow
+    assert ("bubblewrap is not installed" in str(told.value)) != allow
+
+
+def test_what_must_be_strong_runs_where_it_is():
+    with Sandbox(1, require="strong") as one:
+        assert one.label == LABEL_BUBBLEWRAP
+        assert one.run("pass", LIMITS).passed
+
+
+def test_without_libseccomp_the_label_and_a_warning_say_so(monkeypatch, caplog):
+    monkeypatch.setattr(system_calls, "_LIBRARY", "libnowhere.so.9")
+    with Sandbox(1) as weaker:
+        assert weaker.label == LABEL_WEAKER
+        assert weaker.is_protected
+        assert "WEAKER" in caplog.text
+        assert "libnowhere.so.9" in caplog.text
+        assert reason(weaker, "import os; os.memfd_create('x')") == "passed"
+        assert reason(weaker, "open('/etc/passwd')") == "raised FileNotFoundError"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root could run tested code as root")
 def test_without_bubblewrap_root_runs_no_models_code_as_root(monkeypatch, tmp_path):
     hidden = tmp_path / "python"
@@ -237,11 +296,14 @@ def test_without_bubblewrap_root_runs_no_models_code_as_root(monkeypatch, tmp_pa
 @pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="only root can become another user")
 def test_an_ordinary_users_sandbox_holds_as_well(tmp_path):
     """The warden's other way: user namespaces instead of a user of its own, with the system's Python."""
-    warden = Path("/tmp") / f"warden-{os.getpid()}.py"
-    shutil.copy(sandbox_module._WARDEN, warden)
-    warden.chmod(0o644)
+    root = Path("/tmp") / f"warden-{os.getpid()}"
+    for name in sandbox_module._INSIDE:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sandbox_module._ROOT / name, root / name)
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox_module, "_WARDEN", warden)
+        patch.setattr(sandbox_module, "_ROOT", root)
         patch.setattr(sandbox_module, "_interpreter", SYSTEM_PYTHON.resolve)
         patch.setattr(os, "geteuid", lambda: 4242)
         patch.setattr(sandbox_module.sys, "base_prefix", "/usr")
@@ -255,8 +317,12 @@ def test_an_ordinary_users_sandbox_holds_as_well(tmp_path):
                     pytest.skip("this kernel gives ordinary users no namespaces")
                 assert reason(ordinary, "import os; assert os.listdir('/proc') == [] == os.listdir('/tmp')") == "passed"
                 assert reason(ordinary, "import os\nwhile True: os.fork()").startswith("raised BlockingIOError")
+                assert ordinary.label == LABEL_BUBBLEWRAP
                 assert reason(ordinary, "while True: pass") == "limit cpu_seconds"
+                assert reason(ordinary, "import os; os.kill(-1, 9)") == "raised ProcessLookupError"
+                judged = Program("def f(n): return n", "assert f(1) == 2")
+                assert ordinary.run(judged, LIMITS).reason == "raised AssertionError"
                 assert reason(ordinary, "open('/tmp/x', 'w').write('x')") == "passed"
                 assert reason(ordinary, "import os; assert os.listdir('/tmp') == []") == "passed"
         finally:
-            warden.unlink()
+            shutil.rmtree(root)
