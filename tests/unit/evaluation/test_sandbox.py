@@ -1,8 +1,7 @@
-"""Each test attacks one property of the sandbox."""
+"""What the sandbox promises and tells; hostile programs are in attacks/."""
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -45,37 +44,10 @@ def test_what_is_not_python_fails(box):
     assert reason(box, "def f(:") == "raised SyntaxError"
 
 
-@pytest.mark.parametrize("leave", ["import os; os._exit(0)", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"])
-def test_leaving_early_is_not_passing(box, leave):
-    assert not box.run(leave + "\nassert False", LIMITS).passed
-
-
-def test_exit_status_zero_is_not_passing(box):
-    assert reason(box, "import sys; sys.exit(0)\nassert False") == "raised SystemExit"
-
-
 def test_a_child_that_reaches_the_end_does_not_pass_for_its_parent(box):
     assert (
         reason(box, "import os, time\nif os.fork():\n    time.sleep(.3)\n    assert False") == "raised AssertionError"
     )
-
-
-def test_an_infinite_loop_ends_at_the_cpu_limit(box):
-    assert reason(box, "while True: pass") == "limit cpu_seconds"
-
-
-def test_an_infinite_loop_inside_one_operation_ends_at_the_cpu_limit(box):
-    assert reason(box, "try:\n    10 ** 10 ** 9\nexcept BaseException: pass") == "limit cpu_seconds"
-
-
-def test_sleeping_ends_at_the_wall_limit(box):
-    start = time.monotonic()
-    assert reason(box, "import time; time.sleep(60)", wall_seconds=0.5) == "limit wall_seconds"
-    assert time.monotonic() - start < 5
-
-
-def test_memory_is_bounded(box):
-    assert reason(box, "x = bytearray(10 ** 9)") == "raised MemoryError"
 
 
 def test_a_sandbox_that_cannot_be_set_up_is_no_programs_fault(tmp_path):
@@ -114,25 +86,11 @@ def test_what_a_program_starts_does_not_outlive_it(box):
         assert one.run(FIVE_CHILDREN, LIMITS).passed
 
 
-def test_output_is_bounded(box):
-    assert reason(box, "while True: print('x' * 1000)") == "limit output_bytes"
-
-
 def test_much_output_within_the_limit_does_not_block_a_program(box):
     assert reason(box, "print('x' * 10 ** 6)", output_bytes=2 * 10**6) == "passed"
 
 
-def test_a_file_is_bounded(box):
-    write = "with open('/tmp/x', 'wb') as f:\n    for _ in range(9): f.write(b'x' * 2 ** 19); f.flush()"
-    assert reason(box, write) == "raised OSError"
-
-
-def test_many_files_are_bounded(box):
-    write = "for n in range(200):\n    with open(f'/tmp/{n}', 'wb') as f: f.write(b'x' * 2 ** 19)"
-    assert reason(box, write) == "raised OSError"
-
-
-@pytest.mark.parametrize("path", ["/x", "/usr/lib/x", "/dev/x", "/dev/shm/x", "/proc/x", "/warden.py"])
+@pytest.mark.parametrize("path", ["/x", "/usr/lib/x", "/dev/x", "/dev/shm/x", "/proc/x", "/inside/x"])
 def test_nothing_outside_tmp_can_be_written(box, path):
     assert reason(box, f"open({path!r}, 'a').write('x')").startswith("raised ")
 
@@ -147,17 +105,6 @@ def test_a_file_of_ours_cannot_be_read(box, tmp_path):
     assert reason(box, f"open({str(Path(__file__).resolve())!r})") == "raised FileNotFoundError"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/home", "/var", "/sys"])
-def test_the_machines_files_are_not_there(box, path):
-    assert reason(box, f"import os; os.stat({path!r})") == "raised FileNotFoundError"
-
-
-def test_no_file_passes_from_one_program_to_the_next():
-    with Sandbox(1) as one:
-        assert one.run("open('/tmp/x', 'w').write('x')", LIMITS).passed
-        assert one.run("import os; assert os.listdir('/tmp') == []", LIMITS).passed
-
-
 def test_other_processes_cannot_be_seen_or_ended(box):
     assert reason(box, "import os; assert os.listdir('/proc') == []") == "passed"
     for target in ("-1", "1", "os.getppid()"):
@@ -170,25 +117,6 @@ def test_the_environment_is_not_passed_on(box, monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "s3cr3t")
     with Sandbox(1) as fresh:
         assert fresh.run("import os; assert not set(os.environ) - {'PWD', 'LC_CTYPE'}, os.environ", LIMITS).passed
-
-
-def test_a_listening_port_of_this_machine_cannot_be_reached(box):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
-        assert reason(box, connect) == "raised PermissionError"
-    assert reason(box, "import socket; socket.create_connection(('192.0.2.1', 80), 1)") == "raised PermissionError"
-
-
-def test_rights_cannot_be_taken_back(box):
-    assert reason(box, "import os; os.setuid(0)\nassert False").startswith("raised PermissionError")
-    mount = "import ctypes; assert ctypes.CDLL(None).mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None) == 0"
-    assert reason(box, mount) == "raised AssertionError"
-
-
-def test_a_crash_of_the_interpreter_is_one_programs_failure(box):
-    assert reason(box, "import ctypes; ctypes.string_at(0)") == "killed SIGSEGV"
-    assert box.run("pass", LIMITS).passed
 
 
 def test_standard_input_is_empty(box):
@@ -226,39 +154,13 @@ def test_without_bubblewrap_the_label_and_a_warning_say_so(monkeypatch, caplog):
         assert bare.run("import os; assert not set(os.environ) - {'LC_CTYPE'}, os.environ", LIMITS).passed
 
 
-def test_without_bubblewrap_what_leaves_its_parents_is_ended_all_the_same(monkeypatch, tmp_path):
-    if not SYSTEM_PYTHON.exists():
-        pytest.skip("no Python that every user can read")
-    monkeypatch.setattr(sandbox_module, "_interpreter", SYSTEM_PYTHON.resolve)
-    told = Path("/tmp") / f"daemon-{os.getpid()}"
-    leave = f"""
-import os, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        with open({str(told)!r}, 'w') as stream:
-            stream.write(str(os.getpid()))
-        time.sleep(60)
-    os._exit(0)
-time.sleep(.3)
-"""
-    try:
-        with Sandbox(1, allow_bubblewrap=False) as bare:
-            assert bare.run(leave, LIMITS).passed
-            commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-        assert told.exists()
-        assert not [one for one in commands if b"time.sleep(60)" in one]
-    finally:
-        told.unlink(missing_ok=True)
-
-
 @pytest.mark.parametrize("missing", ["libseccomp", "bubblewrap"])
 def test_what_must_be_strong_runs_nothing_where_it_is_weaker(missing, monkeypatch):
     if missing == "libseccomp":
         monkeypatch.setattr(system_calls, "_LIBRARY", "libnowhere.so.9")
     allow = missing != "bubblewrap"
     with pytest.raises(
-        UserError, match="machine.sandbox_require is strong.*apt install bubblewrap libseccomp2"
+        UserError, match=r"machine.sandbox_require is strong.*apt install bubblewrap libseccomp2"
     ) as told:
         Sandbox(1, require="strong", allow_bubblewrap=allow)
     assert told.value.exit_code == 2

@@ -47,7 +47,7 @@ for descriptor in range(1, 1024):
     ),
     "answer before being asked, then leave": (
         FORGED + "os.write(4, forge({'value': None, 'changed': []}) * 20)\nos._exit(0)",
-        "raised TypeError",
+        "",
     ),
     "change arguments that cannot change": (
         FORGED + "os.write(4, forge({'value': None, 'changed': [[0, 1]]}))",
