@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from mixlab.evaluation.answerer import answer
 from mixlab.evaluation.checker import GONE, NO_ANSWER, READY, check
-from mixlab.evaluation.exchange import Channel, read_exactly
+from mixlab.evaluation.exchange import Channel, Gone, read_exactly
 
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 0x4000, 0x40000
@@ -43,6 +43,8 @@ CAPABILITY_VERSION_3 = 0x20080522
 EMPTY = MS_RDONLY | MS_NOSUID | MS_NODEV
 PRIVATE_TMP = b"size=16m,nr_inodes=4096,mode=777"
 LEFT = "left before its end"
+NOTHING_MORE = 3
+"""Exit status of a keeper that found no order."""
 CAUGHT_UP = b"\n"
 """First byte of a verdict: the checker has read its order, so that the next one can follow."""
 LOOK_SECONDS, GRACE_SECONDS = 0.05, 1.0
@@ -310,16 +312,21 @@ def serve() -> None:
     os.dup2(2, 1)
     orders = select.poll()
     orders.register(0, select.POLLIN)
-    while orders.poll()[0][1] & select.POLLIN:
+    status = 0
+    while status != NOTHING_MORE and orders.poll()[0][1] & select.POLLIN:
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(answers)
             os.close(read)
-            os.write(write, json.dumps(keep(instructions)).encode() + b"\n")
+            try:
+                os.write(write, json.dumps(keep(instructions)).encode() + b"\n")
+            except Gone:
+                os._exit(NOTHING_MORE)
             os._exit(0)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             result = stream.readline()
-        os.waitpid(pid, 0)
-        os.write(answers, result or json.dumps({"word": NO_ANSWER, "isolated": False}).encode() + b"\n")
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status != NOTHING_MORE:
+            os.write(answers, result or json.dumps({"word": NO_ANSWER, "isolated": False}).encode() + b"\n")
