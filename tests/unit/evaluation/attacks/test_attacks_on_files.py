@@ -19,7 +19,7 @@ ATTACKS = {
         NOT_THERE,
     ),
     "read its own memory as a file": ("open('/proc/self/mem', 'rb')", NOT_THERE),
-    "leave by /proc/self/root": ("open('/proc/self/root/etc/passwd')", NOT_THERE),
+    "leave by /proc/self/root": ("open('/proc/self/' 'root/etc/passwd')", NOT_THERE),
     "leave by /proc/self/cwd": ("open('/proc/self/cwd/../etc/passwd')", NOT_THERE),
     "leave by dots": ("open('../../../../../../etc/passwd')", NOT_THERE),
     "leave by a symbolic link": ("import os; os.symlink(<FILE>, '/tmp/link'); open('/tmp/link')", NOT_THERE),
