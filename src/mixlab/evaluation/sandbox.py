@@ -2,9 +2,9 @@
 
 With bubblewrap a worker sees the Python installation read-only, an empty /tmp and nothing else, and programs run under
 a system call filter; inside, `warden.py` gives each program namespaces of its own and a checker that its code cannot
-reach, so one start (about 35 ms) serves many programs (about 8 ms each). Without bubblewrap programs still run under
-limits, and as another user where we are root, but they see the machine's files; that is said in a warning and in
-`Sandbox.label`, which goes to the provenance of scores and from there to reports.
+reach. One start serves many programs; each then costs about two starts of a bare Python (performance/sandbox.py).
+Without bubblewrap programs still run under limits, and as another user where we are root, but they see the machine's
+files; that is said in a warning and in `Sandbox.label`, which goes to the provenance of scores and so to reports.
 
 What is promised, what is not, and how the verdict is kept from forgery: docs/sandbox.md.
 """
@@ -142,7 +142,7 @@ def _check_strength(protection: "_Protection", require: SandboxRequirement) -> N
 class _Warden:
     """One running warden; started again when it stops answering or may not serve a second program."""
 
-    def __init__(self, command: Sequence[str], instructions: bytes, *, alone: bool, uid: int = _FIRST_UID) -> None:
+    def __init__(self, command: Sequence[str], instructions: bytes, *, alone: bool, uid: int) -> None:
         self._command = (*command, base64.b64encode(instructions).decode())
         self._alone = alone
         self._uid = uid
@@ -218,8 +218,8 @@ class _Protection:
         return _Warden(self.command, self.instructions, alone=self.label != LABEL_FALLBACK, uid=uid)
 
 
-def _find_protection(*, allow_bubblewrap: bool = True) -> _Protection:
-    """Return the strongest protection that works here, tried by running a program in it."""
+def _find_protection(uid: int, *, allow_bubblewrap: bool = True) -> tuple[_Protection, _Warden]:
+    """Return the strongest protection that works here, and the first warden of it: it has run a program as a trial."""
     obstacles, instructions = [], b""
     try:
         instructions = build_filter()
@@ -238,22 +238,13 @@ def _find_protection(*, allow_bubblewrap: bool = True) -> _Protection:
     for label, command, loaded in levels:
         if command and (loaded or label != LABEL_BUBBLEWRAP) and not (label == LABEL_FALLBACK and _is_only_roots()):
             found = _Protection(label, command, loaded, tuple(obstacles))
-            if not (why := _try_out(found)):
-                return found
-            obstacles.append(why)
-    return _Protection(LABEL_FALLBACK, bare, b"", tuple(obstacles))
-
-
-def _try_out(protection: _Protection) -> str:
-    """Return why a program cannot be run under this protection, nothing where it can."""
-    warden = protection.make(_FIRST_UID)
-    try:
-        word = warden.run(Program("import math"), SandboxLimits())
-        if word == PASSED:
-            return ""
-        return f"{protection.label}: {word}; {warden.explain()}"
-    finally:
-        warden.stop()
+            first = found.make(uid)
+            if (word := first.run(Program("import math"), SandboxLimits())) == PASSED:
+                return found, first
+            first.stop()
+            obstacles.append(f"{label}: {word}; {first.explain()}")
+    bared = _Protection(LABEL_FALLBACK, bare, b"", tuple(obstacles))
+    return bared, bared.make(uid)
 
 
 class Sandbox:
@@ -265,12 +256,16 @@ class Sandbox:
 
     def __init__(self, workers: int = 1, *, require: SandboxRequirement = "any", allow_bubblewrap: bool = True) -> None:
         self._workers = max(1, workers)
-        protection = _find_protection(allow_bubblewrap=allow_bubblewrap)
+        uids = secrets.SystemRandom().sample(range(_FIRST_UID, _FIRST_UID + _UIDS, 2), self._workers)
+        protection, first = _find_protection(uids[0], allow_bubblewrap=allow_bubblewrap)
         self.label = protection.label
         if self.label != LABEL_BUBBLEWRAP:
-            _check_strength(protection, require)
-        uids = secrets.SystemRandom().sample(range(_FIRST_UID, _FIRST_UID + _UIDS, 2), self._workers)
-        self._wardens = [protection.make(uid) for uid in uids]
+            try:
+                _check_strength(protection, require)
+            except UserError:
+                first.stop()
+                raise
+        self._wardens = [first, *(protection.make(uid) for uid in uids[1:])]
         self._idle: SimpleQueue[_Warden] = SimpleQueue()
         for warden in self._wardens:
             self._idle.put(warden)

@@ -177,6 +177,15 @@ def test_what_must_be_strong_runs_nothing_where_it_is_weaker(missing, monkeypatc
     assert ("bubblewrap is not installed" in str(told.value)) != allow
 
 
+def test_the_kernels_refusal_is_told_in_its_own_words(monkeypatch, tmp_path):
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setattr(sandbox_module.shutil, "which", lambda name: str(refusing))
+    with pytest.raises(UserError, match="setting up uid map: Permission denied"):
+        Sandbox(1, require="strong")
+
+
 def test_what_must_be_strong_runs_where_it_is():
     with Sandbox(1, require="strong") as one:
         assert one.label == LABEL_BUBBLEWRAP
