@@ -20,8 +20,8 @@ $(INSTALLED): constraints.txt pyproject.toml
 
 # Generated code runs in bubblewrap; where it cannot be installed, the scores say that the sandbox was weaker.
 sandbox:
-	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq bubblewrap; \
-	else echo "bubblewrap is missing: run 'sudo apt-get install bubblewrap'"; fi
+	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq bubblewrap libseccomp2; \
+	else echo "bubblewrap is missing: run 'sudo apt-get install bubblewrap libseccomp2'"; fi
 
 demo micro: $(INSTALLED)
 	$(BIN)/snakemake --profile local all --config study=$@

@@ -59,7 +59,9 @@ def check_study(study: Study, machine: MachineSettings, root: Path) -> dict[str,
             raise ConfigError(f"source '{use.data}': {copies[0]}; then run `mixlab lock {use.data}`")
         settings = config.to_settings(locked.digests(), locked.digests(joined=True))
         items = read_records(settings, _locate(locked, machine, root), lambda exclusion: None)
-        checks[name] = check_references(declaration, items, workers=machine.sandbox_workers)
+        checks[name] = check_references(
+            declaration, items, workers=machine.sandbox_workers, require=machine.sandbox_require
+        )
     return checks
 
 

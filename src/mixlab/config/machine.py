@@ -2,7 +2,7 @@
 
 import sysconfig
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,9 @@ from mixlab.config.trainers import TrainerCommands
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
+
+SandboxRequirement = Literal["any", "strong"]
+"""What must hold models' code where it is run: whatever can be had, or bubblewrap and a system call filter."""
 
 TRAINED = ("pretrain", "ipt", "sft")
 """Stages that train, and may do so in several processes."""
@@ -49,7 +52,12 @@ class MachineSettings(Settings):
     generation_batch: int = Field(default=512, ge=1, description="prompts in one batch of generation")
     kernels: KernelSettings = Field(default_factory=KernelSettings, description="how training computes a model")
     checkpoint_seconds: float = Field(default=60.0, gt=0, description="seconds between two resume states of training")
-    sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")
+    sandbox_workers: int = Field(default=1, ge=1, le=1024, description="programs scored at a time by one job")
+    sandbox_require: SandboxRequirement = Field(
+        default="any",
+        description="strong: models' code runs only where bubblewrap and a system call filter hold it (exit 2 "
+        "elsewhere); any: a weaker sandbox runs it, and the report says so",
+    )
     rehash_limit_mib: int = Field(
         default=64, ge=0, description="a changed-looking source file up to this size is hashed again while planning"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixlab.config.benchmarks import BenchmarkDeclaration, ExactMatchSettings, FinalNumberSettings, ScorerSettings
+from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import DataError
 from mixlab.evaluation.scorers.final_number import read_reference
 from mixlab.evaluation.scorers.score import Pair, Scored, read_text, read_texts
@@ -55,7 +56,11 @@ def spoil_reference(settings: ScorerSettings, pair: Pair) -> str:
 
 
 def check_references(
-    declaration: BenchmarkDeclaration, items: Iterable[Mapping[str, Any]], *, workers: int = 1
+    declaration: BenchmarkDeclaration,
+    items: Iterable[Mapping[str, Any]],
+    *,
+    workers: int = 1,
+    require: SandboxRequirement = "any",
 ) -> ReferenceCheck:
     """Score every item's reference and a spoiled copy of it by the benchmark's own scorer.
 
@@ -67,8 +72,8 @@ def check_references(
     listed = list(items)
     right = [(item, _response(item, build_reference(settings, item))) for item in listed]
     spoiled = [(pair[0], _response(pair[0], spoil_reference(settings, pair))) for pair in right]
-    scored = score_pairs(settings, right, workers)
-    first, second = _passed(scored), _passed(score_pairs(settings, spoiled, workers))
+    scored = score_pairs(settings, right, workers, require)
+    first, second = _passed(scored), _passed(score_pairs(settings, spoiled, workers, require))
     names = [str(item["id"]) for item in listed]
     return ReferenceCheck(
         items=len(names),

@@ -1,14 +1,15 @@
 """Runs Python programs nobody has read: no network, no files of ours, no environment, and limits on everything else.
 
-With bubblewrap a worker sees the Python installation read-only, an empty /tmp and nothing else; inside, `warden.py`
-gives each program namespaces of its own, so one start (about 25 ms) serves many programs (about 5 ms each). Without
-bubblewrap programs still run under limits, and as another user where we are root, but they see the machine's files;
-that is said in a warning and in `Sandbox.label`, which goes to the provenance of scores and from there to reports.
+With bubblewrap a worker sees the Python installation read-only, an empty /tmp and nothing else, and programs run under
+a system call filter; inside, `warden.py` gives each program namespaces of its own and a checker that its code cannot
+reach. One start serves many programs; each then costs about two starts of a bare Python (performance/sandbox.py).
+Without bubblewrap programs still run under limits, and as another user where we are root, but they see the machine's
+files; that is said in a warning and in `Sandbox.label`, which goes to the provenance of scores and so to reports.
 
-What is not promised: programs that start processes get `memory_bytes` each, not together, and the kernel itself is
-trusted.
+What is promised, what is not, and how the verdict is kept from forgery: docs/sandbox.md.
 """
 
+import base64
 import json
 import logging
 import os
@@ -20,26 +21,48 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
 from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import UserError
+from mixlab.evaluation.checker import NO_ANSWER, PASSED
+from mixlab.evaluation.system_calls import FilterError, build_filter
 
-LABEL_BUBBLEWRAP = "bubblewrap"
+LABEL_BUBBLEWRAP = "bubblewrap with seccomp"
+LABEL_WEAKER = "WEAKER: bubblewrap without a system call filter, libseccomp is not usable on this machine"
 LABEL_FALLBACK = "UNPROTECTED: subprocess with limits only, bubblewrap is not usable on this machine"
-NOT_STARTED = "sandbox did not answer"
 
-_WARDEN = Path(__file__).parent / "warden.py"
-# users that no account has (systemd's range for passing services), also mapped in a rootless container
+_ROOT = Path(__file__).parents[2]
+_INSIDE = tuple(f"mixlab/evaluation/{name}.py" for name in ("warden", "checker", "answerer", "exchange"))
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mixlab.evaluation.warden import serve; "
+_START += "del sys.path[0]; serve()"
+# users that no account has (systemd's range for passing services), also mapped in a rootless container; a program has
+# an even one and its checker the next
 _FIRST_UID, _UIDS = 61_200, 4_000
 _PATIENCE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Code nobody has read, and the tests that decide whether it passes; without tests it passes by running to its end.
+
+    `tests` run in another process than `source`: its names are answered from there, but those that `given` (trusted
+    code, such as the item's prompt) defines; `entry_point` is always the source's. The end of a program without tests
+    is its own word.
+    """
+
+    source: str
+    tests: str = ""
+    given: str = ""
+    entry_point: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,28 +102,50 @@ def _bubblewrap_command(bubblewrap: str) -> list[str]:
         command += ["--perms", "0755", "--dir", str(parent)]
     for folder in folders:
         command += ["--ro-bind", folder, folder]
-    command += ["--ro-bind", str(_WARDEN), "/warden.py", "--dir", "/tmp", "--proc", "/proc", "--dev", "/dev"]
+    command += ["--perms", "0755", "--dir", "/inside"]
+    for folder in sorted({str(parent) for name in _INSIDE for parent in Path(name).parents if parent.name}):
+        command += ["--perms", "0755", "--dir", f"/inside/{folder}"]
+    for name in _INSIDE:
+        command += ["--ro-bind", str(_ROOT / name), f"/inside/{name}"]
+    command += ["--dir", "/tmp", "--proc", "/proc", "--dev", "/dev"]
     command += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/"]
-    return [*command, str(_interpreter()), "-I", "-S", "/warden.py"]
+    return [*command, *_python_command("/inside")]
 
 
-def _check_fallback() -> None:
-    """Raise UserError where code tested without bubblewrap would have to run as root."""
+def _python_command(root: str) -> list[str]:
+    return [str(_interpreter()), "-I", "-S", "-c", _START, root]
+
+
+def _is_only_roots() -> bool:
+    """Whether we are root and no other user could run this Python."""
     private = [folder for folder in _interpreter().parents if folder.stat().st_mode & 0o005 != 0o005]
-    if os.geteuid() == 0 and private:
+    return os.geteuid() == 0 and bool(private)
+
+
+def _check_strength(protection: "_Protection", require: SandboxRequirement) -> None:
+    """Warn of a protection that is not the strongest; raise UserError where it must not be used."""
+    why = "; ".join(protection.obstacles)
+    if require == "strong":
+        raise UserError(
+            f"machine.sandbox_require is strong, but here models' code would run under '{protection.label}' ({why}): "
+            "install bubblewrap and libseccomp (apt install bubblewrap libseccomp2) and let users make namespaces "
+            "(docs/sandbox.md), score on another machine, or set machine.sandbox_require: any"
+        )
+    if protection.label == LABEL_FALLBACK and _is_only_roots():
         raise UserError(
             "bubblewrap is not usable and only root can read this Python, so models' code would run as root: "
             "install bubblewrap (apt install bubblewrap) or use another user"
         )
+    log.warning("%s: models' code runs all the same, see docs/sandbox.md (%s)", protection.label, why)
 
 
 class _Warden:
     """One running warden; started again when it stops answering or may not serve a second program."""
 
-    def __init__(self, command: Sequence[str], *, always_anew: bool) -> None:
-        self._command = tuple(command)
-        self._uid = _FIRST_UID + secrets.randbelow(_UIDS)
-        self._always_anew = always_anew
+    def __init__(self, command: Sequence[str], instructions: bytes, *, alone: bool, uid: int) -> None:
+        self._command = (*command, base64.b64encode(instructions).decode())
+        self._alone = alone
+        self._uid = uid
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -123,55 +168,104 @@ class _Warden:
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(BrokenPipeError):
+                        stream.close()
             self._process = None
 
-    def run(self, source: str, limits: SandboxLimits) -> tuple[str, bool]:
-        """Run one program; returns how it ended and whether it had namespaces of its own."""
+    def run(self, program: Program, limits: SandboxLimits) -> str:
+        """Run one program; returns how it ended."""
         process = self._start()
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the warden was started without pipes")
-        order = {"source": source, "limits": limits.model_dump(), "uid": self._uid}
+        content = json.dumps(asdict(program)).encode()
+        order = {"limits": limits.model_dump(), "uid": self._uid, "alone": self._alone, "size": len(content)}
         try:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.write(json.dumps(order).encode() + b"\n" + content)
             process.stdin.flush()
         except BrokenPipeError:
             self.stop()
-            return NOT_STARTED, False
+            return NO_ANSWER
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             answered = selector.select(limits.wall_seconds + _PATIENCE_SECONDS)
         line = process.stdout.readline() if answered else b""
         if not line:
             self.stop()
-            return (NOT_STARTED if answered else "limit wall_seconds"), False
+            return NO_ANSWER if answered else "limit wall_seconds"
         result = json.loads(line)
-        if self._always_anew or not result["isolated"]:
+        if not (self._alone and result["isolated"]):
             self.stop()
-        return str(result["word"]), bool(result["isolated"])
+        return str(result["word"])
+
+    def explain(self) -> str:
+        """Return what the command itself says of why it does not work here."""
+        ended = subprocess.run(
+            self._command, stdin=subprocess.DEVNULL, capture_output=True, env={}, cwd="/", timeout=60
+        )
+        return ended.stderr.decode(errors="replace").strip()[-300:] or f"it ended with status {ended.returncode}"
+
+
+@dataclass(frozen=True)
+class _Protection:
+    """What keeps programs apart on this machine, and what stands against more of it."""
+
+    label: str
+    command: tuple[str, ...]
+    instructions: bytes
+    obstacles: tuple[str, ...]
+
+    def make(self, uid: int) -> _Warden:
+        return _Warden(self.command, self.instructions, alone=self.label != LABEL_FALLBACK, uid=uid)
+
+
+def _find_protection(uid: int, *, allow_bubblewrap: bool = True) -> tuple[_Protection, _Warden]:
+    """Return the strongest protection that works here, and the first warden of it: it has run a program as a trial."""
+    obstacles, instructions = [], b""
+    try:
+        instructions = build_filter()
+    except FilterError as error:
+        obstacles.append(str(error))
+    bubblewrap = shutil.which("bwrap") if allow_bubblewrap else None
+    boxed = tuple(_bubblewrap_command(bubblewrap)) if bubblewrap else ()
+    if not boxed:
+        obstacles.append("bubblewrap is not installed: install it (apt install bubblewrap)")
+    bare = tuple(_python_command(str(_ROOT)))
+    levels = (
+        (LABEL_BUBBLEWRAP, boxed, instructions),
+        (LABEL_WEAKER, boxed, b""),
+        (LABEL_FALLBACK, bare, instructions),
+    )
+    for label, command, loaded in levels:
+        if command and (loaded or label != LABEL_BUBBLEWRAP) and not (label == LABEL_FALLBACK and _is_only_roots()):
+            found = _Protection(label, command, loaded, tuple(obstacles))
+            first = found.make(uid)
+            if (word := first.run(Program("import math"), SandboxLimits())) == PASSED:
+                return found, first
+            first.stop()
+            obstacles.append(f"{label}: {word}; {first.explain()}")
+    bared = _Protection(LABEL_FALLBACK, bare, b"", tuple(obstacles))
+    return bared, bared.make(uid)
 
 
 class Sandbox:
     """A pool of `workers` sandboxes; a context manager.
 
-    `label` says what protects the machine and belongs into every result.
+    `label` says what protects the machine and belongs into every result. Raises UserError where `require` is strong and
+    the label would be another than bubblewrap with seccomp, and where models' code would run as root.
     """
 
-    def __init__(self, workers: int = 1, *, allow_bubblewrap: bool = True) -> None:
+    def __init__(self, workers: int = 1, *, require: SandboxRequirement = "any", allow_bubblewrap: bool = True) -> None:
         self._workers = max(1, workers)
-        bubblewrap = shutil.which("bwrap") if allow_bubblewrap else None
-        command = _bubblewrap_command(bubblewrap) if bubblewrap else []
-        first = _Warden(command, always_anew=False)
-        self.label = LABEL_BUBBLEWRAP
-        if not bubblewrap or first.run("import math", SandboxLimits())[0] != "passed":
-            first.stop()
-            _check_fallback()
-            self.label = LABEL_FALLBACK
-            log.warning("%s: install bubblewrap (apt install bubblewrap) before running models' code", self.label)
-            command = [str(_interpreter()), "-I", "-S", str(_WARDEN)]
-            first = _Warden(command, always_anew=True)
-        others = range(1, self._workers)
-        self._wardens = [first, *(_Warden(command, always_anew=not self.is_protected) for _ in others)]
+        uids = secrets.SystemRandom().sample(range(_FIRST_UID, _FIRST_UID + _UIDS, 2), self._workers)
+        protection, first = _find_protection(uids[0], allow_bubblewrap=allow_bubblewrap)
+        self.label = protection.label
+        if self.label != LABEL_BUBBLEWRAP:
+            try:
+                _check_strength(protection, require)
+            except UserError:
+                first.stop()
+                raise
+        self._wardens = [first, *(protection.make(uid) for uid in uids[1:])]
         self._idle: SimpleQueue[_Warden] = SimpleQueue()
         for warden in self._wardens:
             self._idle.put(warden)
@@ -179,7 +273,7 @@ class Sandbox:
     @property
     def is_protected(self) -> bool:
         """Whether programs cannot reach the machine's files and network."""
-        return self.label == LABEL_BUBBLEWRAP
+        return self.label != LABEL_FALLBACK
 
     def __enter__(self) -> Self:
         return self
@@ -198,22 +292,23 @@ class Sandbox:
         finally:
             self._idle.put(warden)
 
-    def run(self, source: str, limits: SandboxLimits) -> Outcome:
-        """Run one program; safe to call from many threads, `workers` of which run at a time.
+    def run(self, program: Program | str, limits: SandboxLimits) -> Outcome:
+        """Run one program, text being one without tests; safe to call from many threads, `workers` run at a time.
 
         Raises RuntimeError when the sandbox itself fails: that is no program's fault and no score.
         """
+        whole = Program(program) if isinstance(program, str) else program
         with self._borrowed() as warden:
-            word, _ = warden.run(source, limits)
-            if word.startswith(NOT_STARTED):
-                word, _ = warden.run(source, limits)
-        if word.startswith(NOT_STARTED):
+            word = warden.run(whole, limits)
+            if word.startswith(NO_ANSWER):
+                word = warden.run(whole, limits)
+        if word.startswith(NO_ANSWER):
             raise RuntimeError(f"{word}, twice: is the machine out of memory or processes?")
-        return Outcome(passed=word == "passed", reason=word)
+        return Outcome(passed=word == PASSED, reason=word)
 
-    def run_all(self, sources: Sequence[str], limits: SandboxLimits) -> list[Outcome]:
-        """Run programs side by side; equal ones are run once. Outcomes are in the order of `sources`."""
-        different = list(dict.fromkeys(sources))
+    def run_all(self, programs: Sequence[Program | str], limits: SandboxLimits) -> list[Outcome]:
+        """Run programs side by side; equal ones are run once. Outcomes are in the order of `programs`."""
+        different = list(dict.fromkeys(programs))
         with ThreadPoolExecutor(self._workers) as pool:
-            outcomes = dict(zip(different, pool.map(lambda source: self.run(source, limits), different), strict=True))
-        return [outcomes[source] for source in sources]
+            outcomes = dict(zip(different, pool.map(lambda one: self.run(one, limits), different), strict=True))
+        return [outcomes[one] for one in programs]

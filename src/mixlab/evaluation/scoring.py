@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.benchmarks import ExactMatchSettings, FinalNumberSettings, ScorerSettings
+from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import DataError, Problem
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.scorers.exact_match import score_exact_match
@@ -36,26 +37,35 @@ def pair_responses(items: Iterable[Mapping[str, Any]], responses: Sequence[Respo
     return [(known[response.item], response) for response in responses]
 
 
-def score_pairs(settings: ScorerSettings, pairs: Sequence[Pair], workers: int) -> Scored:
+def score_pairs(
+    settings: ScorerSettings, pairs: Sequence[Pair], workers: int, require: SandboxRequirement = "any"
+) -> Scored:
     """Score items and responses by the scorer that `settings` names."""
     if isinstance(settings, ExactMatchSettings):
         return score_exact_match(settings, pairs)
     if isinstance(settings, FinalNumberSettings):
         return score_final_number(settings, pairs)
-    return score_python_tests(settings, pairs, workers)
+    return score_python_tests(settings, pairs, workers, require)
 
 
 def write_scores(
-    settings: ScorerSettings, items: Iterable[Mapping[str, Any]], responses: Path, out: Path, *, workers: int = 1
+    settings: ScorerSettings,
+    items: Iterable[Mapping[str, Any]],
+    responses: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    require: SandboxRequirement = "any",
 ) -> str | None:
     """Write `scores.jsonl` and `index.json` for the responses in the folder `responses`.
 
     Returns what kept tested code apart, None where none was run: a fact of this run on this machine, no result.
 
     Of a multi-turn item the last turn is scored. Items without a response (beyond the limit) are left out. `workers`
-    bounds how many programs run at a time and changes no result. Raises DataError for an item that cannot be scored.
+    bounds how many programs run at a time and changes no result. Raises DataError for an item that cannot be scored,
+    and UserError where code is to be run and the sandbox is not what `require` asks for.
     """
-    scored = score_pairs(settings, pair_responses(items, read_responses(responses)), workers)
+    scored = score_pairs(settings, pair_responses(items, read_responses(responses)), workers, require)
     with (out / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for score in scored.scores:
             write_line(stream, asdict(score))

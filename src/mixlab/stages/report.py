@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixlab.artifacts.provenance import ADOPTED
-from mixlab.evaluation.sandbox import LABEL_FALLBACK
+from mixlab.evaluation.sandbox import LABEL_FALLBACK, LABEL_WEAKER
 from mixlab.plan.graph import Node
 from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec
@@ -30,10 +30,12 @@ def find_cautions(inputs: Inputs) -> list[str]:
 
 def _find_bare_scores(inputs: Inputs, ancestors: Sequence[Node]) -> list[str]:
     scores = [node for node in ancestors if node.stage == "score"]
-    bare = sum(any(facts.get("sandbox") == LABEL_FALLBACK for facts in inputs.facts_of(node)) for node in scores)
-    if not bare:
-        return []
-    return [f"{bare} of {len(scores)} scores come from a run in which models' code was tested {LABEL_FALLBACK}."]
+    cautions = []
+    for label in (LABEL_FALLBACK, LABEL_WEAKER):
+        runs = sum(any(facts.get("sandbox") == label for facts in inputs.facts_of(node)) for node in scores)
+        if runs:
+            cautions.append(f"{runs} of {len(scores)} scores come from a run in which models' code was tested {label}.")
+    return cautions
 
 
 def _find_strangers(inputs: Inputs, ancestors: Sequence[Node]) -> list[str]:

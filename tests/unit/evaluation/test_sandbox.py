@@ -1,9 +1,10 @@
-"""Each test attacks one property of the sandbox."""
+"""What the sandbox promises and tells; hostile programs are in attacks/."""
 
 import os
 import shutil
-import socket
+import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from mixlab.config.benchmarks import SandboxLimits
 from mixlab.config.problems import UserError
 from mixlab.evaluation import sandbox as sandbox_module
-from mixlab.evaluation.sandbox import LABEL_FALLBACK, Sandbox
+from mixlab.evaluation import system_calls
+from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK, LABEL_WEAKER, Program, Sandbox
 
-LIMITS = SandboxLimits(wall_seconds=3, cpu_seconds=1, processes=8)
+LIMITS = SandboxLimits(wall_seconds=20, cpu_seconds=1, processes=8)
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -44,47 +46,21 @@ def test_what_is_not_python_fails(box):
     assert reason(box, "def f(:") == "raised SyntaxError"
 
 
-@pytest.mark.parametrize("leave", ["import os; os._exit(0)", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"])
-def test_leaving_early_is_not_passing(box, leave):
-    assert not box.run(leave + "\nassert False", LIMITS).passed
-
-
-def test_exit_status_zero_is_not_passing(box):
-    assert reason(box, "import sys; sys.exit(0)\nassert False") == "raised SystemExit"
-
-
 def test_a_child_that_reaches_the_end_does_not_pass_for_its_parent(box):
     assert (
         reason(box, "import os, time\nif os.fork():\n    time.sleep(.3)\n    assert False") == "raised AssertionError"
     )
 
 
-def test_an_infinite_loop_ends_at_the_cpu_limit(box):
-    assert reason(box, "while True: pass") == "limit cpu_seconds"
-
-
-def test_an_infinite_loop_inside_one_operation_ends_at_the_cpu_limit(box):
-    assert reason(box, "try:\n    10 ** 10 ** 9\nexcept BaseException: pass") == "limit cpu_seconds"
-
-
-def test_sleeping_ends_at_the_wall_limit(box):
-    start = time.monotonic()
-    assert reason(box, "import time; time.sleep(60)", wall_seconds=0.5) == "limit wall_seconds"
-    assert time.monotonic() - start < 5
-
-
-def test_memory_is_bounded(box):
-    assert reason(box, "x = bytearray(10 ** 9)") == "raised MemoryError"
-
-
 def test_a_sandbox_that_cannot_be_set_up_is_no_programs_fault(tmp_path):
-    warden = sandbox_module._WARDEN
-    broken = tmp_path / "warden.py"
-    broken.write_text(warden.read_text().replace('os.chdir("/tmp")', 'os.chdir("/nowhere")'))
+    inside = tmp_path / "mixlab/evaluation"
+    shutil.copytree(sandbox_module._ROOT / "mixlab/evaluation", inside)
+    broken = inside / "warden.py"
+    broken.write_text(broken.read_text().replace('os.chdir("/tmp")', 'os.chdir("/nowhere")'))
     with Sandbox(1) as one:
         (only,) = one._wardens
         only.stop()
-        only._command = tuple(str(broken) if part == str(warden) else part for part in only._command)
+        only._command = tuple(part.replace(str(sandbox_module._ROOT), str(tmp_path)) for part in only._command)
         with pytest.raises(RuntimeError, match="No such file or directory: '/nowhere'"):
             one.run("pass", LIMITS)
 
@@ -112,25 +88,11 @@ def test_what_a_program_starts_does_not_outlive_it(box):
         assert one.run(FIVE_CHILDREN, LIMITS).passed
 
 
-def test_output_is_bounded(box):
-    assert reason(box, "while True: print('x' * 1000)") == "limit output_bytes"
-
-
 def test_much_output_within_the_limit_does_not_block_a_program(box):
     assert reason(box, "print('x' * 10 ** 6)", output_bytes=2 * 10**6) == "passed"
 
 
-def test_a_file_is_bounded(box):
-    write = "with open('/tmp/x', 'wb') as f:\n    for _ in range(9): f.write(b'x' * 2 ** 19); f.flush()"
-    assert reason(box, write) == "raised OSError"
-
-
-def test_many_files_are_bounded(box):
-    write = "for n in range(200):\n    with open(f'/tmp/{n}', 'wb') as f: f.write(b'x' * 2 ** 19)"
-    assert reason(box, write) == "raised OSError"
-
-
-@pytest.mark.parametrize("path", ["/x", "/usr/lib/x", "/dev/x", "/dev/shm/x", "/proc/x", "/warden.py"])
+@pytest.mark.parametrize("path", ["/x", "/usr/lib/x", "/dev/x", "/dev/shm/x", "/proc/x", "/inside/x"])
 def test_nothing_outside_tmp_can_be_written(box, path):
     assert reason(box, f"open({path!r}, 'a').write('x')").startswith("raised ")
 
@@ -145,17 +107,6 @@ def test_a_file_of_ours_cannot_be_read(box, tmp_path):
     assert reason(box, f"open({str(Path(__file__).resolve())!r})") == "raised FileNotFoundError"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/home", "/var", "/sys"])
-def test_the_machines_files_are_not_there(box, path):
-    assert reason(box, f"import os; os.stat({path!r})") == "raised FileNotFoundError"
-
-
-def test_no_file_passes_from_one_program_to_the_next():
-    with Sandbox(1) as one:
-        assert one.run("open('/tmp/x', 'w').write('x')", LIMITS).passed
-        assert one.run("import os; assert os.listdir('/tmp') == []", LIMITS).passed
-
-
 def test_other_processes_cannot_be_seen_or_ended(box):
     assert reason(box, "import os; assert os.listdir('/proc') == []") == "passed"
     for target in ("-1", "1", "os.getppid()"):
@@ -168,25 +119,6 @@ def test_the_environment_is_not_passed_on(box, monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "s3cr3t")
     with Sandbox(1) as fresh:
         assert fresh.run("import os; assert not set(os.environ) - {'PWD', 'LC_CTYPE'}, os.environ", LIMITS).passed
-
-
-def test_a_listening_port_of_this_machine_cannot_be_reached(box):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)"
-        assert reason(box, connect) == "raised ConnectionRefusedError"
-    assert reason(box, "import socket; socket.create_connection(('192.0.2.1', 80), 1)") == "raised OSError"
-
-
-def test_rights_cannot_be_taken_back(box):
-    assert reason(box, "import os; os.setuid(0)\nassert False").startswith("raised PermissionError")
-    mount = "import ctypes; assert ctypes.CDLL(None).mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None) == 0"
-    assert reason(box, mount) == "raised AssertionError"
-
-
-def test_a_crash_of_the_interpreter_is_one_programs_failure(box):
-    assert reason(box, "import ctypes; ctypes.string_at(0)") == "killed SIGSEGV"
-    assert box.run("pass", LIMITS).passed
 
 
 def test_standard_input_is_empty(box):
@@ -206,9 +138,16 @@ def test_outcomes_come_in_order_and_equal_programs_run_once(box):
 
 
 def test_a_program_takes_less_than_fifty_milliseconds(box):
-    start = time.monotonic()
-    assert all(outcome.passed for outcome in box.run_all([f"x = {number}" for number in range(60)], LIMITS))
-    assert time.monotonic() - start < 60 * 0.05
+    """On a busy machine: less than three starts of a bare Python, measured in turn."""
+    ours, bare = [], []
+    for number in range(20):
+        start = time.monotonic()
+        assert box.run(f"x = {number}", LIMITS).passed
+        between = time.monotonic()
+        subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
+        ours.append(between - start)
+        bare.append(time.monotonic() - between)
+    assert statistics.median(ours) < max(0.05, 3 * statistics.median(bare))
 
 
 def test_without_bubblewrap_the_label_and_a_warning_say_so(monkeypatch, caplog):
@@ -224,6 +163,46 @@ def test_without_bubblewrap_the_label_and_a_warning_say_so(monkeypatch, caplog):
         assert bare.run("import os; assert not set(os.environ) - {'LC_CTYPE'}, os.environ", LIMITS).passed
 
 
+@pytest.mark.parametrize("missing", ["libseccomp", "bubblewrap"])
+def test_what_must_be_strong_runs_nothing_where_it_is_weaker(missing, monkeypatch):
+    if missing == "libseccomp":
+        monkeypatch.setattr(system_calls, "_LIBRARY", "libnowhere.so.9")
+    allow = missing != "bubblewrap"
+    with pytest.raises(
+        UserError, match=r"machine.sandbox_require is strong.*apt install bubblewrap libseccomp2"
+    ) as told:
+        Sandbox(1, require="strong", allow_bubblewrap=allow)
+    assert told.value.exit_code == 2
+    assert ("libnowhere.so.9" in str(told.value)) == allow
+    assert ("bubblewrap is not installed" in str(told.value)) != allow
+
+
+def test_the_kernels_refusal_is_told_in_its_own_words(monkeypatch, tmp_path):
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setattr(sandbox_module.shutil, "which", lambda name: str(refusing))
+    with pytest.raises(UserError, match="setting up uid map: Permission denied"):
+        Sandbox(1, require="strong")
+
+
+def test_what_must_be_strong_runs_where_it_is():
+    with Sandbox(1, require="strong") as one:
+        assert one.label == LABEL_BUBBLEWRAP
+        assert one.run("pass", LIMITS).passed
+
+
+def test_without_libseccomp_the_label_and_a_warning_say_so(monkeypatch, caplog):
+    monkeypatch.setattr(system_calls, "_LIBRARY", "libnowhere.so.9")
+    with Sandbox(1) as weaker:
+        assert weaker.label == LABEL_WEAKER
+        assert weaker.is_protected
+        assert "WEAKER" in caplog.text
+        assert "libnowhere.so.9" in caplog.text
+        assert reason(weaker, "import os; os.memfd_create('x')") == "passed"
+        assert reason(weaker, "open('/etc/passwd')") == "raised FileNotFoundError"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root could run tested code as root")
 def test_without_bubblewrap_root_runs_no_models_code_as_root(monkeypatch, tmp_path):
     hidden = tmp_path / "python"
@@ -237,11 +216,14 @@ def test_without_bubblewrap_root_runs_no_models_code_as_root(monkeypatch, tmp_pa
 @pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="only root can become another user")
 def test_an_ordinary_users_sandbox_holds_as_well(tmp_path):
     """The warden's other way: user namespaces instead of a user of its own, with the system's Python."""
-    warden = Path("/tmp") / f"warden-{os.getpid()}.py"
-    shutil.copy(sandbox_module._WARDEN, warden)
-    warden.chmod(0o644)
+    root = Path("/tmp") / f"warden-{os.getpid()}"
+    for name in sandbox_module._INSIDE:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sandbox_module._ROOT / name, root / name)
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox_module, "_WARDEN", warden)
+        patch.setattr(sandbox_module, "_ROOT", root)
         patch.setattr(sandbox_module, "_interpreter", SYSTEM_PYTHON.resolve)
         patch.setattr(os, "geteuid", lambda: 4242)
         patch.setattr(sandbox_module.sys, "base_prefix", "/usr")
@@ -255,8 +237,12 @@ def test_an_ordinary_users_sandbox_holds_as_well(tmp_path):
                     pytest.skip("this kernel gives ordinary users no namespaces")
                 assert reason(ordinary, "import os; assert os.listdir('/proc') == [] == os.listdir('/tmp')") == "passed"
                 assert reason(ordinary, "import os\nwhile True: os.fork()").startswith("raised BlockingIOError")
+                assert ordinary.label == LABEL_BUBBLEWRAP
                 assert reason(ordinary, "while True: pass") == "limit cpu_seconds"
+                assert reason(ordinary, "import os; os.kill(-1, 9)") == "raised ProcessLookupError"
+                judged = Program("def f(n): return n", "assert f(1) == 2")
+                assert ordinary.run(judged, LIMITS).reason == "raised AssertionError"
                 assert reason(ordinary, "open('/tmp/x', 'w').write('x')") == "passed"
                 assert reason(ordinary, "import os; assert os.listdir('/tmp') == []") == "passed"
         finally:
-            warden.unlink()
+            shutil.rmtree(root)

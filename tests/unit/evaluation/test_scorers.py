@@ -1,6 +1,7 @@
 """Scorers, and the files they write."""
 
 import json
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -8,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from mixlab.config.benchmarks import ExactMatchSettings, FinalNumberSettings, PythonTestsSettings
-from mixlab.config.problems import DataError
+from mixlab.config.problems import DataError, UserError
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
 from mixlab.evaluation.scorers.final_number import extract_number, find_numbers
 from mixlab.evaluation.scorers.python_tests import cut_code
@@ -178,3 +179,30 @@ def test_scoring_and_judging_start_without_torch_and_transformers():
     code = "import sys, mixlab.evaluation.scoring, mixlab.evaluation.judging; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "numpy", "pandas"} & set(loaded)
+
+
+HOSTILE = {
+    "forged": "    import os\n    os.write(4, b'passed')\n    os._exit(0)\n",
+    "equal": "    return type('E', (), {'__eq__': lambda self, other: True})()\n",
+    "redefined": "    return 0\n\ndef check(candidate): pass\n",
+}
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_hostile_response_scores_nothing_and_its_note_says_how_it_ended(tmp_path):
+    items = [ADD | {"id": name} for name in HOSTILE]
+    write_scores(PythonTestsSettings(), items, respond(tmp_path / "responses", HOSTILE), tmp_path)
+    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [(one["item"], one["score"]) for one in scores] == [("forged", 0), ("equal", 0), ("redefined", 0)]
+    assert scores[0]["note"].startswith(("answered what cannot be read", "left before its end"))
+    assert [one["note"] for one in scores[1:]] == ["raised AssertionError"] * 2
+
+
+def test_scoring_that_requires_a_strong_sandbox_runs_no_code_without_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("mixlab.evaluation.sandbox.shutil.which", lambda name: None)
+    responses = respond(tmp_path / "responses", {"add": ADD["canonical_solution"]})
+    with pytest.raises(UserError, match="sandbox_require: any"):
+        write_scores(PythonTestsSettings(), [ADD], responses, tmp_path, require="strong")
+    assert not (tmp_path / "scores.jsonl").exists()
+    # what runs no code needs no sandbox
+    assert write_scores(ExactMatchSettings(answer_field="prompt"), [ADD], responses, tmp_path, require="strong") is None

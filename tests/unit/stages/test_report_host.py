@@ -8,7 +8,7 @@ from labs import TRAINING
 
 from mixlab.artifacts.provenance import ADOPTED
 from mixlab.config.machine import MachineSettings
-from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
+from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK, LABEL_WEAKER
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
 from mixlab.stages.job import Inputs, Session
@@ -69,6 +69,9 @@ def test_a_report_says_how_many_scores_were_made_without_protection(tmp_path: Pa
     assert told.startswith("1 of 2 scores come from a run in which models' code was tested UNPROTECTED: ")
     (told,) = cautions({0: [LABEL_FALLBACK], 1: [LABEL_FALLBACK]}, tmp_path)
     assert told.startswith("2 of 2 scores")
+    bare, weaker = cautions({0: [LABEL_WEAKER], 1: [LABEL_FALLBACK]}, tmp_path)
+    assert bare.endswith(f"tested {LABEL_FALLBACK}.")
+    assert weaker == f"1 of 2 scores come from a run in which models' code was tested {LABEL_WEAKER}."
 
 
 def test_a_report_names_adopted_models_and_trainers_that_are_not_ours(tmp_path: Path) -> None:

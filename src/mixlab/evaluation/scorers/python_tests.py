@@ -5,9 +5,10 @@ A record of HumanEval, its docstring and tests shortened: {"task_id": "HumanEval
 "truncate_number", "canonical_solution": "    return number % 1.0\\n", "test":
 "def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
 
-form completion: prompt + response + test + check(entry_point) is run. form program: the response, or the first fenced
-block in it, without common indentation takes the place of prompt + response. An item whose prompt and reference
-solution together are not Python is one that nobody can solve: JHumanEval/64 lacks the line break before its `def`.
+form completion: prompt + response is the program; test + check(entry_point) is run against it in another process. form
+program: the response, or the first fenced block in it, without common indentation takes the place of prompt + response.
+An item whose prompt and reference solution together are not Python is one that nobody can solve: JHumanEval/64 lacks
+the line break before its `def`.
 """
 
 import re
@@ -15,7 +16,8 @@ import textwrap
 from collections.abc import Sequence
 
 from mixlab.config.benchmarks import PythonTestsSettings
-from mixlab.evaluation.sandbox import Sandbox
+from mixlab.config.machine import SandboxRequirement
+from mixlab.evaluation.sandbox import Program, Sandbox
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 from mixlab.generation.prompts import is_python, repair_python_prompt
 
@@ -41,12 +43,13 @@ def build_start(settings: PythonTestsSettings, pair: Pair) -> str:
     return repair_python_prompt(prompt) if settings.repair_prompts else prompt
 
 
-def build_program(settings: PythonTestsSettings, pair: Pair, code: str) -> str:
-    """Return the program whose end without an exception means that `code` is right."""
+def build_program(settings: PythonTestsSettings, pair: Pair, code: str) -> Program:
+    """Return the program to be run and the tests that decide; what the prompt defines, the tests have of their own."""
     item = pair[0]
     entry_point = read_text(item, settings.entry_point_field)
     test = read_text(item, settings.test_field)
-    return f"{build_start(settings, pair)}{code}\n\n{test}\n\ncheck({entry_point})\n"
+    start = build_start(settings, pair)
+    return Program(f"{start}{code}\n", f"{test}\n\ncheck({entry_point})\n", given=start, entry_point=entry_point)
 
 
 def find_unsolvable(settings: PythonTestsSettings, pairs: Sequence[Pair]) -> dict[str, str]:
@@ -60,11 +63,16 @@ def find_unsolvable(settings: PythonTestsSettings, pairs: Sequence[Pair]) -> dic
     }
 
 
-def score_python_tests(settings: PythonTestsSettings, pairs: Sequence[Pair], workers: int) -> Scored:
-    """Score each response 1 when its program passes in the sandbox, else 0; `workers` programs run at a time."""
+def score_python_tests(
+    settings: PythonTestsSettings, pairs: Sequence[Pair], workers: int, require: SandboxRequirement = "any"
+) -> Scored:
+    """Score each response 1 when its program passes in the sandbox, else 0; `workers` programs run at a time.
+
+    Raises UserError where the sandbox that can be had here is not what `require` asks for.
+    """
     codes = [cut_code(settings, response.responses[-1]) for _, response in pairs]
     programs = [build_program(settings, pair, code) for pair, code in zip(pairs, codes, strict=True)]
-    with Sandbox(workers) as sandbox:
+    with Sandbox(workers, require=require) as sandbox:
         outcomes = sandbox.run_all(programs, settings.limits)
     scores = [
         Score(
