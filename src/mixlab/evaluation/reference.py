@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixlab.config.benchmarks import BenchmarkDeclaration, ExactMatchSettings, FinalNumberSettings, ScorerSettings
+from mixlab.config.benchmarks import BenchmarkDeclaration
 from mixlab.config.problems import DataError
+from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, ScorerSettings
 from mixlab.evaluation.scorers.final_number import read_reference
 from mixlab.evaluation.scorers.score import Pair, Scored, read_text, read_texts
 from mixlab.evaluation.scoring import score_pairs

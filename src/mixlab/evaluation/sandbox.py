@@ -27,8 +27,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from mixlab.config.benchmarks import SandboxLimits
 from mixlab.config.problems import UserError
+from mixlab.config.scorers import SandboxLimits
 
 LABEL_BUBBLEWRAP = "bubblewrap"
 LABEL_FALLBACK = "UNPROTECTED: subprocess with limits only, bubblewrap is not usable on this machine"

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mixlab.config.benchmarks import ExactMatchSettings, FinalNumberSettings, ScorerSettings
 from mixlab.config.problems import DataError, Problem
+from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, ScorerSettings
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.scorers.exact_match import score_exact_match
 from mixlab.evaluation.scorers.final_number import score_final_number

@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits, load_declaration
+from mixlab.config.benchmarks import load_declaration
 from mixlab.config.problems import DataError
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.reference import check_references
 from mixlab.evaluation.sandbox import Sandbox
 from mixlab.generation.prompts import render_turns

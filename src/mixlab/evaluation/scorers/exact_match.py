@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from mixlab.config.benchmarks import ExactMatchSettings
+from mixlab.config.scorers import ExactMatchSettings
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_texts
 
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from mixlab.config.benchmarks import FinalNumberSettings
 from mixlab.config.problems import DataError
+from mixlab.config.scorers import FinalNumberSettings
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 
 _UNITS = {"億": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3, "百": 10**2}

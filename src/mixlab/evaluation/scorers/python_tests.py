@@ -14,7 +14,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from mixlab.config.benchmarks import PythonTestsSettings
+from mixlab.config.scorers import PythonTestsSettings
 from mixlab.evaluation.sandbox import Sandbox
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 from mixlab.generation.prompts import is_python, repair_python_prompt
