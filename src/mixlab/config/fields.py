@@ -135,7 +135,15 @@ class Replace(Settings):
         return by
 
 
-Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")]
+class Lookup(Settings):
+    """The text that a table gives for a field's value; a record with another value is malformed."""
+
+    type: Literal["lookup"]
+    field: str = Field(description="field whose value is looked up; a truth value is True or False")
+    texts: dict[str, str] = Field(min_length=1, description="value -> text, e.g. {'True': 'yes', 'False': 'no'}")
+
+
+Derived = Annotated[Choice | Strip | Join | Replace | Lookup, Field(discriminator="type")]
 
 
 class MessagesMapping(Settings):
@@ -225,7 +233,7 @@ def _places(template: str) -> list[tuple[str, ...]]:
     return [part[0] for part in parse_template(template) if not isinstance(part, str)]
 
 
-def _fields_of(rule: Choice | Strip | Join | Replace) -> list[str]:
+def _fields_of(rule: Choice | Strip | Join | Replace | Lookup) -> list[str]:
     if not isinstance(rule, Choice):
         return [rule.field]
     return [rule.index, *([rule.choices] if isinstance(rule.choices, str) else rule.choices)]

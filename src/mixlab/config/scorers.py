@@ -68,7 +68,7 @@ class LetterChoiceSettings(_Voting):
     version: int = _VERSION
     options: OptionsSettings = Field(description="the options and which are right; the same as in `prompt`")
     markers: tuple[Text, ...] = Field(
-        default=("answer is", "answer:", "\\boxed{", "答えは", "答え:", "正解は", "答案是", "答案:", "选择"),
+        default=("answer is", "answer:", "option is", "choice is", "\\boxed{", "答えは", "答え:", "正解は", "答案是", "答案:", "选择"),
         description="the letter right behind the last of these is the answer, case and width aside",
     )
 

@@ -1,9 +1,14 @@
-"""Code that must pass the item's tests: HumanEval, JHumanEval and the demo's one-line functions.
+"""Code that must pass the item's tests: HumanEval, JHumanEval, MBPP and the demo's one-line functions.
 
 A record of HumanEval, its docstring and tests shortened: {"task_id": "HumanEval/2", "prompt":
 "def truncate_number(number: float) -> float:\\n    'Given a positive floating point number, ...'\\n", "entry_point":
 "truncate_number", "canonical_solution": "    return number % 1.0\\n", "test":
 "def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
+
+A record of MBPP: {"task_id": 2, "text": "Write a function to find the similar elements from the given two tuple
+lists.", "code": "def similar_elements(...): ...", "test_list": ["assert similar_elements(...) == (4, 5)", ...],
+"test_setup_code": ""}: its tests are statements, run as they are behind the response and its set-up code (`tests:
+asserts`), which in two items builds objects of a class that the response defines.
 
 form completion: prompt + response + test + check(entry_point) is run. form program: the response, or the first fenced
 block in it, without common indentation takes the place of prompt + response. An item whose prompt and reference
@@ -44,8 +49,11 @@ def build_start(settings: PythonTestsSettings, pair: Pair) -> str:
 def build_program(settings: PythonTestsSettings, pair: Pair, code: str) -> str:
     """Return the program whose end without an exception means that `code` is right."""
     item = pair[0]
-    entry_point = read_text(item, settings.entry_point_field)
     test = read_text(item, settings.test_field)
+    if settings.tests == "asserts":
+        setup = read_text(item, settings.setup_field) if settings.setup_field is not None else ""
+        return f"{build_start(settings, pair)}{code}\n\n{setup}\n\n{test}\n"
+    entry_point = read_text(item, settings.entry_point_field)
     return f"{build_start(settings, pair)}{code}\n\n{test}\n\ncheck({entry_point})\n"
 
 
