@@ -7,21 +7,22 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
+from mixlab.config.categories import BenchmarkLanguage, Category, Language
 from mixlab.config.generation import PromptSettings
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.scorers import LetterChoiceSettings, PythonTestsSettings, ScorerSettings
-from mixlab.config.sources import Category, Language
 from mixlab.config.validation import validate
 
 _DECLARED = Path(__file__).parent / "benchmarks_declared"
+
 
 class BenchmarkDeclaration(Settings):
     """One benchmark: its labels, its prompt, and either its scoring or that it is judged."""
 
     version: int = Field(ge=1, description="raised by hand to ask every model again; enters the key of its responses")
     description: str = Field(min_length=1, description="one sentence for the report")
-    language: Language = Field(description="language of the questions")
+    language: BenchmarkLanguage = Field(description="language of the questions")
     category: Category = Field(description="column of the tables it fills")
     measure: Literal["accuracy", "judge_score"] = Field(description="what its numbers are")
     prompt: PromptSettings = Field(description="what decides the responses")
@@ -36,6 +37,8 @@ class BenchmarkDeclaration(Settings):
             raise ValueError("measure is judge_score exactly where judged is true, else accuracy")
         if self.judged and self.prompt.turns != "turns":
             raise ValueError("a judged benchmark reads its questions from the field `turns`; set prompt.turns: turns")
+        if self.judged and self.language == "zh":
+            raise ValueError("a judged benchmark is in en or ja, the languages of the judge's prompts")
         if isinstance(self.scoring, PythonTestsSettings):
             if self.scoring.repair_prompts != self.prompt.repair_prompts:
                 raise ValueError("repair_prompts must be the same in prompt and scoring: what is run is what was asked")
@@ -55,6 +58,19 @@ class BenchmarkDeclaration(Settings):
         if getattr(scoring, "majority", False) and samples == 1:
             raise ValueError("majority needs several samples of each item; raise samples")
         return self
+
+    def judge_language(self) -> Language:
+        """Return the language of the judge's prompts; raises ValueError where there are none."""
+        if self.language == "zh":
+            raise ValueError("there is no judge for questions in zh")
+        return self.language
+
+    def measures(self) -> tuple[str, ...]:
+        """Name the measures its scores come under: its own, and those over several samples of an item."""
+        scoring = self.scoring
+        combined = [f"pass@{k}" for k in scoring.pass_at] if scoring is not None else []
+        voted = [f"maj@{self.prompt.samples}"] if getattr(scoring, "majority", False) else []
+        return (self.measure, *combined, *voted)
 
     def item_fields(self) -> frozenset[str]:
         """Return the fields each item must have, beside `id`, for prompting and scoring."""

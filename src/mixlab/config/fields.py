@@ -179,7 +179,9 @@ class FieldMapping(Settings):
     user: Template | None = Field(None, description="instruction: user message")
     assistant: PlacedTemplate | None = Field(None, description="instruction: assistant message")
     messages: MessagesMapping | None = Field(None, description="instruction: a field with the whole dialogue")
-    id: PlacedTemplate | None = Field(None, description="benchmark: name of the item; record number when absent")
+    id: PlacedTemplate | None = Field(
+        None, description="benchmark: name of the item; absent: its number among the records of all files"
+    )
     item: dict[str, Template] = Field(
         default_factory=dict,
         description="benchmark: fields of an item; a template of one place keeps a list of texts a list",

@@ -68,7 +68,19 @@ class LetterChoiceSettings(_Voting):
     version: int = _VERSION
     options: OptionsSettings = Field(description="the options and which are right; the same as in `prompt`")
     markers: tuple[Text, ...] = Field(
-        default=("answer is", "answer:", "option is", "choice is", "\\boxed{", "答えは", "答え:", "正解は", "答案是", "答案:", "选择"),
+        default=(
+            "answer is",
+            "answer:",
+            "option is",
+            "choice is",
+            "\\boxed{",
+            "答えは",
+            "答え:",
+            "正解は",
+            "答案是",
+            "答案:",
+            "选择",
+        ),
         description="the letter right behind the last of these is the answer, case and width aside",
     )
 
@@ -132,9 +144,7 @@ class PythonTestsSettings(_Scorer):
     reference_field: FieldName | None = Field(
         default="canonical_solution", description="field with a right solution; finds items no response can solve"
     )
-    stop: tuple[Text, ...] = Field(
-        default=(), description="strings before which the response is cut before it is run"
-    )
+    stop: tuple[Text, ...] = Field(default=(), description="strings before which the response is cut before it is run")
     limits: SandboxLimits = Field(default=SandboxLimits(), description="what one program may use")
     repair_prompts: bool = Field(
         default=False,

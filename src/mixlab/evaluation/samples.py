@@ -59,9 +59,7 @@ def combine_samples(settings: ScorerSettings, scores: Iterable[Score]) -> list[S
     rows = []
     for name, samples in items.items():
         right, parsed = sum(one.score == 1 for one in samples), any(one.parsed for one in samples)
-        rows += [
-            SampleRow(name, f"pass@{k}", estimate_pass(len(samples), right, k), parsed) for k in settings.pass_at
-        ]
+        rows += [SampleRow(name, f"pass@{k}", estimate_pass(len(samples), right, k), parsed) for k in settings.pass_at]
         if majority:
             chosen = vote(samples)
             rows.append(SampleRow(name, f"maj@{len(samples)}", chosen.score if chosen else 0.0, chosen is not None))

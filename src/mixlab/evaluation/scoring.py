@@ -16,8 +16,8 @@ from mixlab.config.scorers import (
     WordChoiceSettings,
 )
 from mixlab.data.writing import write_json, write_line
-from mixlab.evaluation.scorers.exact_match import score_exact_match
 from mixlab.evaluation.samples import combine_samples, mean_of_measures
+from mixlab.evaluation.scorers.exact_match import score_exact_match
 from mixlab.evaluation.scorers.final_number import score_final_number
 from mixlab.evaluation.scorers.letter_choice import score_letter_choice
 from mixlab.evaluation.scorers.math_answer import score_math_answer
@@ -91,7 +91,7 @@ def write_scores(
                 write_line(stream, asdict(row))
     total = len(scored.scores)
     mean = sum(score.score for score in scored.scores) / total if total else None
-    index = {
+    index: dict[str, Any] = {
         "scorer": settings.scorer,
         "items": len({score.item for score in scored.scores}),
         "mean": mean,

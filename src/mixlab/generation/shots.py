@@ -37,7 +37,9 @@ def place_shots(
         chosen = [one for one in groups.get(group, []) if one.user != question][: shots.count]
         if len(chosen) < shots.count:
             where = f"{shots.by} {group}" if shots.by is not None else "examples"
-            problems[where] = Problem(f"has {len(chosen)} worked examples, but {shots.count} are to be shown", key=where)
+            problems[where] = Problem(
+                f"has {len(chosen)} worked examples, but {shots.count} are to be shown", key=where
+            )
         placed.append(settings.model_copy(update={"examples": (*settings.examples, *chosen)}))
     if problems:
         raise DataError([problems[where] for where in sorted(problems)])
@@ -58,6 +60,8 @@ def _build_example(settings: PromptSettings, item: Mapping[str, Any]) -> Example
     try:
         filled = settings.model_copy(update={"template": answer}).render(values)
     except KeyError as error:
-        raise DataError(f"example '{item['id']}': the answer's template names {error}, which it does not have") from None
+        raise DataError(
+            f"example '{item['id']}': the answer's template names {error}, which it does not have"
+        ) from None
     (question,) = render_turns(settings, item)
     return Example(user=question, assistant=filled)

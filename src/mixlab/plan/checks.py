@@ -173,7 +173,7 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
             yield (*path, "examples"), "the benchmark shows no examples from a source (`shots`); remove it"
         if declaration.judged:
             try:
-                study.judge.to_settings(declaration.language)
+                study.judge.to_settings(declaration.judge_language())
             except ValueError as error:
                 yield ("judge",), str(error)
 
@@ -206,7 +206,9 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [
-            name for name, one in declared.items() if effect.selects(one.measure, name, one.category, one.language)
+            name
+            for name, one in declared.items()
+            if any(effect.selects(measure, name, one.category, one.language) for measure in one.measures())
         ]
         if is_whole and not chosen:
             yield path, f"effect '{effect.name}' selects no benchmark of the study ({effect.filters()})"

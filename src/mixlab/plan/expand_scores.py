@@ -121,7 +121,7 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
         score = specs.ScoreSpec(scoring=declaration.scoring) if declaration.scoring is not None else None
         judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
         if declaration.judged:
-            judge = study.judge.to_settings(declaration.language)
+            judge = study.judge.to_settings(declaration.judge_language())
             judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in study.seeds.judge_run)
         for seed in study.seeds.generation_seed:
             generate = specs.GenerateSpec(

@@ -16,7 +16,9 @@ from mixlab.evaluation.scorers.answers import find_marked, first_line, fold_widt
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence
 from mixlab.generation.choices import LETTERS, find_right, list_options
 
-_WRAPPED = r"[\s\"'*_(\[{「『【$:]{0,8}(?:(?:option|choice|letter|選択肢|选项)[\s\"'*(\[:]{0,4})?(?:\\text\{|\\textbf\{)?"
+_WRAPPED = (
+    r"[\s\"'*_(\[{「『【$:]{0,8}(?:(?:option|choice|letter|選択肢|选项)[\s\"'*(\[:]{0,4})?(?:\\text\{|\\textbf\{)?"
+)
 _ENDED = r"(?=\s{0,4}(?:$|[\n.,;:!?)\]}」』】*_\"'$、。]))"
 # a letter ends where no other follows: not the C of Cats, not the B of B2; Japanese and Chinese put no space behind
 _WORD = r"(?![A-Za-z0-9'’\-])"

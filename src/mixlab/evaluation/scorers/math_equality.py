@@ -70,7 +70,9 @@ class _Process:
             )
             if self._ask(self._process, _PROBE, _START_SECONDS) != EQUAL:
                 self.stop()
-                raise UserError("mathematical answers cannot be compared: `math-verify` is missing; install mixlab anew")
+                raise UserError(
+                    "mathematical answers cannot be compared: `math-verify` is missing; install mixlab anew"
+                )
         return self._process
 
     def stop(self) -> None:
