@@ -48,6 +48,9 @@ ELSEWHERE = {
     "mixlab price --study demo --gpu a100": (
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
     ),
+    "mixlab check-benchmarks gsm8k mgsm_ja truthfulqa": (
+        "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"
+    ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(
@@ -131,7 +134,7 @@ def test_the_steps_of_readme_are_what_happens(copy: Path, tmp_path: Path) -> Non
 
 
 def test_readme_lists_every_mixlab_command_with_what_it_is_for() -> None:
-    rows = re.findall(r"^\| `mixlab (\w+)` \| (.+) \|$", README.read_text(encoding="utf-8"), re.M)
+    rows = re.findall(r"^\| `mixlab ([\w-]+)` \| (.+) \|$", README.read_text(encoding="utf-8"), re.M)
     assert dict(rows) == COMMANDS
 
 

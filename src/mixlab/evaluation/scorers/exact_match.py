@@ -1,8 +1,8 @@
 """Short answers compared as text.
 
 A record of the demo: {"id": "general_en/7", "question": "Where does Mira live?", "answer": "Lume"}; the response
-" lume." is right. `answer` may be a list, any of which is right: {"question": "who got the first nobel prize in physics", "answer":
-["Wilhelm Conrad Röntgen"]} of Natural Questions, whose answers are compared as SQuAD's are (`normalise: squad`).
+" lume." is right. `answer` may be a list, any of which is right. One of Natural Questions: {"question": "who got the
+first nobel prize in physics", "answer": ["Wilhelm Conrad Röntgen"]}; `normalise: squad` compares as SQuAD does.
 """
 
 import re
