@@ -195,6 +195,8 @@ filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources:
   math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}
+  facts: {kind: benchmark, licence: CC0-1.0, origin: {type: generator,
+    name: invented_world, size: 9, options: {language: en, category: general, world_seed: 5}}}
   held_out: {kind: instruction, language: en, category: math, licence: CC0-1.0, origin: {type: generator,
     name: invented_world, size: 9, options: {language: en, category: math, world_seed: 5}}}
 average: {delta_scale: 1/2}
@@ -210,6 +212,8 @@ base_models:
 ipt: {validation: *validation}
 sft: {validation: *validation}
 effects: []
+benchmarks:
+  mmlu: {data: facts, examples: facts}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 READ_MODEL = {"hub": {"id": "acme/model", "asked": "main", "revision": "a" * 40}}

@@ -114,7 +114,7 @@ class MathAnswerSettings(_Voting):
     answer_field: FieldName = Field(default="solution", description="field with the worked solution, its answer boxed")
     markers: tuple[Text, ...] = Field(
         default=("answer is", "answer:"),
-        description="where nothing is boxed, the rest of the line after the last of these is the answer, case aside",
+        description="where nothing is boxed, the formula or sentence after the last of these is the answer, case aside",
     )
     seconds: float = Field(default=5.0, gt=0, le=60, description="longest comparison; beyond it, answers differ")
 

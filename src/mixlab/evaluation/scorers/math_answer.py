@@ -4,18 +4,22 @@ A record of MATH, shortened: {"problem": "What is the sum of the roots of $x^2 -
 "type": "Algebra", "solution": "By Vieta's formulas the sum is $\\boxed{3}$."}; "\\boxed{\\frac{6}{2}}" and "The answer
 is $3$." are right.
 
-The answer is what the last \boxed or \fbox holds; without one, the rest of the line behind the last marker. Answers are
+The answer is what the last \boxed or \fbox holds; without one, what stands behind the last marker: a formula
+between $, else the rest of the sentence. Answers are
 equal as texts, or as mathematics (`math_equality`). What the majority counts are the texts.
 """
 
+import re
 from collections.abc import Sequence
 
 from mixlab.config.problems import DataError
 from mixlab.config.scorers import MathAnswerSettings
-from mixlab.evaluation.scorers.answers import find_balanced, find_marked
+from mixlab.evaluation.scorers.answers import find_balanced, find_marked, first_line
 from mixlab.evaluation.scorers.math_equality import EQUAL, MathEquality, normalise_latex
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 
+_FORMULA = re.compile(r"[^$]{0,40}\$([^$]{1,500})\$")
+_SENTENCE_END = re.compile(r"\.(?:\s|$)")
 BOXES = ("\\boxed", "\\fbox")
 
 
@@ -25,8 +29,10 @@ def extract_math(text: str, markers: Sequence[str] = ()) -> str | None:
     if boxed is not None and boxed.strip():
         return boxed.strip()
     for behind in find_marked(text, markers):
-        lines = behind.strip().splitlines()
-        if lines and (answer := lines[0].strip(" :*.$")):
+        line = first_line(behind)
+        formula = _FORMULA.match(line)
+        answer = formula[1] if formula else _SENTENCE_END.split(line, maxsplit=1)[0]
+        if answer := answer.strip(" :*.$"):
             return answer
     return None
 
