@@ -1,6 +1,6 @@
 """The process that compares mathematical answers, apart from everything else: what a model wrote may never end.
 
-Started as `python -I math_worker.py`; it knows nothing of mixlab. One line of JSON in, {"reference", "answer"}, both
+Started as `python -I -B math_worker.py`; it knows nothing of mixlab. One line of JSON in, {"reference", "answer"}, both
 LaTeX; one out, {"equal"}. The reader and comparer is the library Math-Verify, with its LaTeX grammar alone: its other
 reader (`ExprExtractionConfig`) hands text to sympy's `parse_expr`, which evaluates it as Python. The parent ends a
 process that takes too long; memory and files are the kernel's limits.
@@ -9,9 +9,11 @@ process that takes too long; memory and files are the kernel's limits.
 import json
 import logging
 import resource
+import signal
 import sys
 
 MEMORY_BYTES = 4 * 2**30
+_ORPHAN_SECONDS = 120
 
 
 def limit_process() -> None:
@@ -35,10 +37,13 @@ def serve() -> None:
 
     for line in sys.stdin:
         pair = json.loads(line)
+        # ends this process, whatever it is doing, where the parent is no more
+        signal.alarm(_ORPHAN_SECONDS)
         try:
             equal = verify(read(pair["reference"]), read(pair["answer"]), timeout_seconds=None)
         except (MemoryError, RecursionError):
             equal = False
+        signal.alarm(0)
         print(json.dumps({"equal": bool(equal)}), flush=True)  # noqa: T201 (the answer on the pipe)
 
 
