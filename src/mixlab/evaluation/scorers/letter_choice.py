@@ -4,8 +4,8 @@ A record of MMLU: {"question": "Find the degree of the extension Q(sqrt(2), sqrt
 "2", "6"], "answer": "1"}; the responses "B", "(B)", "The answer is (B)." and "答えはＢです" are right.
 
 In this order: the letter right behind the last marker that one follows; a letter that stands alone at the start of the
-first line; the one letter in parentheses, if all those in the response are the same. The letter of no option is no
-answer. The article A and the pronoun I are letters only where punctuation or the line's end follows.
+first line (`B.`, `B is right`); the one letter in parentheses, if all those in the response are the same. The letter of
+no option is no answer. The article A and the pronoun I are no letters of options: `the answer is A dog`.
 """
 
 import re
@@ -23,7 +23,13 @@ _ENDED = r"(?=\s{0,4}(?:$|[\n.,;:!?)\]}」』】*_\"'$、。]))"
 # a letter ends where no other follows: not the C of Cats, not the B of B2; Japanese and Chinese put no space behind
 _WORD = r"(?![A-Za-z0-9'’\-])"
 _MARKED = re.compile(rf"{_WRAPPED}(?:([A-Z]){_WORD}|([a-z]){_ENDED})")
-_ALONE = re.compile(rf"[\s\"'*_(\[{{「『【$]{{0,8}}(?:(?i:option|choice) {{0,4}}[(]?)?(?:\\text\{{)?([A-Za-z]){_ENDED}")
+_GOING_ON = r" {1,4}(?:is|because|since|as|and|but|so)\b"
+_ALONE = re.compile(
+    rf"[\s\"'*_(\[{{「『【$]{{0,8}}(?:(?i:option|choice) {{0,4}}[(]?)?(?:\\text\{{)?"
+    rf"(?:([A-Z])(?={_GOING_ON})|([A-Za-z]){_ENDED})"
+)
+_GOES_ON = re.compile(_GOING_ON)
+_NEXT_WORD = re.compile(r" {1,4}[A-Za-z]")
 _PARENTHESES = re.compile(r"\(([A-Z])\)")
 
 
@@ -34,14 +40,16 @@ def extract_letter(text: str, markers: Sequence[str]) -> str | None:
         if (found := _MARKED.match(behind)) and not _is_word(behind, found):
             return str(found[1] or found[2]).upper()
     if found := _ALONE.match(first_line(plain)):
-        return found[1].upper()
+        return str(found[1] or found[2]).upper()
     bracketed = set(_PARENTHESES.findall(plain))
     return bracketed.pop() if len(bracketed) == 1 else None
 
 
 def _is_word(text: str, found: re.Match[str]) -> bool:
     """Whether the letter is the article or the pronoun: `the answer is A dog`, `the answer is I think`."""
-    return found[1] in ("A", "I") and re.compile(r" {1,4}[A-Za-z]").match(text, found.end()) is not None
+    if found[1] not in ("A", "I") or _GOES_ON.match(text, found.end()):
+        return False
+    return _NEXT_WORD.match(text, found.end()) is not None
 
 
 def score_letter_choice(settings: LetterChoiceSettings, pairs: Sequence[Pair]) -> Scored:
