@@ -31,7 +31,7 @@ real: $(INSTALLED)
 	$(BIN)/mixlab lock python_stdlib --study real_small
 	$(BIN)/snakemake --profile local all --config study=real_small
 	$(BIN)/mixlab show real_small
-	$(BIN)/mixlab references real_small
+	$(BIN)/mixlab check-benchmarks --study real_small
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.sandbox import Program, Sandbox
 
 LIMITS = SandboxLimits(wall_seconds=60)

@@ -48,6 +48,9 @@ ELSEWHERE = {
     "mixlab price --study demo --gpu a100": (
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
     ),
+    "mixlab check-benchmarks gsm8k mgsm_ja truthfulqa": (
+        "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"
+    ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(
@@ -135,7 +138,7 @@ def test_the_steps_of_readme_are_what_happens(copy: Path, tmp_path: Path) -> Non
 
 
 def test_readme_lists_every_mixlab_command_with_what_it_is_for() -> None:
-    rows = re.findall(r"^\| `mixlab (\w+)` \| (.+) \|$", README.read_text(encoding="utf-8"), re.M)
+    rows = re.findall(r"^\| `mixlab ([\w-]+)` \| (.+) \|$", README.read_text(encoding="utf-8"), re.M)
     assert dict(rows) == COMMANDS
 
 
@@ -196,6 +199,8 @@ filters: [{type: length, tokenizer: bpe, min_tokens: 2}]
 contamination: {on_found: drop}
 sources:
   math_file: {filters: [{type: exact_duplicates, against: [raw_ja]}]}
+  facts: {kind: benchmark, licence: CC0-1.0, origin: {type: generator,
+    name: invented_world, size: 9, options: {language: en, category: general, world_seed: 5}}}
   held_out: {kind: instruction, language: en, category: math, licence: CC0-1.0, origin: {type: generator,
     name: invented_world, size: 9, options: {language: en, category: math, world_seed: 5}}}
 average: {delta_scale: 1/2}
@@ -211,6 +216,8 @@ base_models:
 ipt: {validation: *validation}
 sft: {validation: *validation}
 effects: []
+benchmarks:
+  mmlu: {data: facts, examples: facts}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 READ_MODEL = {"hub": {"id": "acme/model", "asked": "main", "revision": "a" * 40}}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from mixlab.analysis.cells import Cell, build_cells, write_cells, write_csv
 from mixlab.analysis.effects import Effect, build_effects, comparison_id, write_effects
 from mixlab.analysis.lineage import Ancestor, build_lineage
-from mixlab.analysis.tidy import SCHEMA
+from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import AggregateSettings, ModelEntry
 from mixlab.config.problems import DataError, Problem
@@ -61,7 +61,7 @@ def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Ta
             problems.append(Problem(message, key=entry.variant_key))
             continue
         path = scores[entry.position] / "scores.parquet"
-        table = pq.read_table(path, schema=SCHEMA)
+        table = pq.read_table(path, schema=SCHEMA.append(SAMPLE))
         for name in _IDENTITY:
             found = table[name].unique().to_pylist()
             if found != [getattr(entry, name)]:
@@ -70,7 +70,9 @@ def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Ta
         tables.append(table)
     if problems:
         raise DataError(problems)
-    return pa.concat_tables(tables)
+    gathered = pa.concat_tables(tables)
+    # no column of nothing where no item has several samples
+    return gathered.drop_columns(SAMPLE.name) if gathered[SAMPLE.name].null_count == len(gathered) else gathered
 
 
 def _order(entry: ModelEntry) -> tuple[str, str, list[int]]:

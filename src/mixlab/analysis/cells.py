@@ -25,8 +25,8 @@ ESTIMATES = ["mean", "se_seeds", "seed_level", "n_seeds", "se_items", "n_items"]
 class Cell:
     """One cell with the models it averages over.
 
-    `n_answers` counts rows (items x turns x generation seeds x judge runs x models); `n_unparsed` those among them
-    whose answer (accuracy: counted as wrong) or whose verdict (judge: left out) could not be read.
+    `n_answers` counts rows (items x turns x generation seeds x samples x judge runs x models); `n_unparsed` those
+    among them whose answer (accuracy: counted as wrong) or whose verdict (judge: left out) could not be read.
     """
 
     variant_key: str

@@ -8,7 +8,8 @@ Two standard errors are kept apart everywhere, because they answer different que
   run therefore say nothing about IPT, and `seed_level` tells so. One seed: not estimable, None.
 * **Over items**: how far the mean would move with other questions of the same kind. Accuracy: p' = (correct + 1) /
   (items + 2) and sqrt(p' (1 - p') / (items + 2)), the adjustment of Agresti & Caffo (2000, The American Statistician
-  54), never zero, so that 0 of 10 is not taken for certainty. Judge scores: sample standard deviation of the items'
+  54), never zero, so that 0 of 10 is not taken for certainty; so for pass@k and maj@k, and for means over several
+  samples of an item, whose true error is smaller. Judge scores: sample standard deviation of the items'
   means / sqrt(items); None with one item or when all items score the same. Answers of several seeds to one question
   are one item. Items of the two points of a comparison are taken as independent, though they are the same
   questions: this errs on the large side.
@@ -88,7 +89,7 @@ def item_error(measure: str, item_means: Sequence[float]) -> float | None:
     count = len(item_means)
     if count == 0:
         return None
-    if measure == "accuracy":
+    if measure != "judge_score":
         share = (math.fsum(item_means) + 1) / (count + 2)
         return math.sqrt(share * (1 - share) / (count + 2))
     error = _deviation(item_means) / math.sqrt(count) if count > 1 else 0.0

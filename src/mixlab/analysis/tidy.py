@@ -1,4 +1,4 @@
-"""Tidy scores of one model: one row per item, turn, generation seed and judge run.
+"""Tidy scores of one model: one row per item, turn, generation seed, sample and judge run.
 
 No pandas here: this runs once per model, and pyarrow alone starts 0.4 s sooner.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixlab.config.analysis import ModelScoresSettings, ScoredPart
+from mixlab.config.analysis import ModelScoresSettings, ScoredPart, find_range
 from mixlab.config.problems import DataError, Problem
 
 SCHEMA = pa.schema(
@@ -42,7 +42,9 @@ SCHEMA = pa.schema(
         ("verdict_id", pa.string()),
     ]
 )
-RANGES = {"accuracy": (0.0, 1.0), "judge_score": (1.0, 10.0)}
+SAMPLES = "samples.jsonl"
+SAMPLE = pa.field("sample", pa.int32())
+"""A further column, where items are answered several times: which of the samples, None for what they say together."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,14 @@ def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Se
 
     `parts` stand in the order of `settings.parts`. Rows come in that order, then in the order of the items. A judge's
     reply that could not be parsed has the score NaN; an answer that could not be read keeps the scorer's 0.
+    A part whose items have several samples has a row per sample, and under measures such as pass@10 a row per item.
     Raises DataError, with every problem at once, for a score outside its range, an item met twice, an empty file.
     """
     if len(parts) != len(settings.parts):
         raise DataError(f"scores: {len(settings.parts)} parts are declared but {len(parts)} folders were handed over")
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    sampled = any((place.folder / SAMPLES).is_file() or _is_sampled(place.folder) for place in parts)
+    schema = SCHEMA.append(SAMPLE) if sampled else SCHEMA
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     problems: list[Problem] = []
     cards = []
     constant = {**settings.model.model_dump(), "model_key": keys.model_key, "mixture_key": keys.mixture_key}
@@ -84,15 +89,25 @@ def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Se
             "judge": card.get("judge"),
             "generate_key": place.generate_key,
             "score_key": place.score_key,
+            "sample": None,
         }
         for row in _read_rows(part, place.folder, problems):
             for name, values in columns.items():
                 values.append(row[name] if name in row else shared[name])
     if problems:
         raise DataError(problems)
-    pq.write_table(pa.table(columns, schema=SCHEMA), out / "scores.parquet")
+    pq.write_table(pa.table(columns, schema=schema), out / "scores.parquet")
     text = json.dumps({"rows": len(columns["item"]), "parts": cards}, indent=1, sort_keys=True, ensure_ascii=False)
     (out / "index.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _is_sampled(folder: Path) -> bool:
+    """Whether a part has several scores of an item; what is wrong with its file is told when it is read."""
+    path = folder / "scores.jsonl"
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return '"sample"' in stream.readline()
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -113,10 +128,15 @@ def _describe_part(part: ScoredPart, card: dict[str, Any]) -> dict[str, Any]:
 
 def _read_rows(part: ScoredPart, folder: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
     """Yield what differs from row to row, noting every mistake with its file and line."""
+    name = "verdicts.jsonl" if part.measure == "judge_score" else "scores.jsonl"
+    yield from _read_file(part, folder / name, problems)
+    if (folder / SAMPLES).is_file():
+        yield from _read_file(part, folder / SAMPLES, problems)
+
+
+def _read_file(part: ScoredPart, path: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
     judged = part.measure == "judge_score"
-    path = folder / ("verdicts.jsonl" if judged else "scores.jsonl")
-    lowest, highest = RANGES[part.measure]
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int, int | None, str]] = set()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -127,13 +147,15 @@ def _read_rows(part: ScoredPart, folder: Path, problems: list[Problem]) -> Itera
             record = json.loads(line)
             item, turn = str(record["item"]), int(record["turn"]) if judged else 1
             score, parsed = record["score"], bool(record["parsed"])
+            measure, sample = str(record.get("measure", part.measure)), record.get("sample")
+            lowest, highest = find_range(measure)
         except (ValueError, KeyError, TypeError) as error:
             problems.append(Problem(f"not a score: {error!r}", file=str(path), line=number))
             continue
-        if (item, turn) in seen:
+        if (item, turn, sample, measure) in seen:
             message = f"item '{item}', turn {turn} is there twice; a score counts once, so remove one of them"
             problems.append(Problem(message, file=str(path), line=number))
-        seen.add((item, turn))
+        seen.add((item, turn, sample, measure))
         if score is None and not (judged and not parsed):
             problems.append(Problem(f"item '{item}': no score; only an unparsed verdict has none", str(path), number))
         elif score is not None and not lowest <= score <= highest:
@@ -145,6 +167,8 @@ def _read_rows(part: ScoredPart, folder: Path, problems: list[Problem]) -> Itera
             "score": math.nan if score is None else float(score),
             "parsed": parsed,
             "verdict_id": record.get("verdict_id"),
+            "measure": measure,
+            "sample": sample,
         }
     if not lines:
         problems.append(Problem(f"no item of '{part.benchmark}' in it", file=str(path)))

@@ -37,15 +37,15 @@ COMMANDS = {
     "adopt": "A checkpoint that was made elsewhere as an artifact of a study.",
     "import": "Megatron-LM's files of tokens as texts that a study can name.",
     "labels": "Category labels: their cost, and their agreement with people.",
-    "references": "Check scorers on the benchmarks' own reference solutions.",
+    "check-benchmarks": "Check scorers on the benchmarks' own reference solutions.",
     "schema": "What may be written in a study and in config.yaml.",
 }
 """Every command and what it is for; its code is `command` of `find_module(name)`."""
 
 
 def find_module(name: str) -> str:
-    """Name the module of a command: the command's name, with `_` behind it where Python keeps the word for itself."""
-    return f"{__name__}.{name}_" if keyword.iskeyword(name) else f"{__name__}.{name}"
+    """Name the module of a command: its name, `_` for `-`, with `_` behind where Python keeps the word for itself."""
+    return f"{__name__}.{name}_" if keyword.iskeyword(name) else f"{__name__}.{name.replace('-', '_')}"
 
 
 class Commands(click.Group):

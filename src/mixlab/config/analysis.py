@@ -12,12 +12,17 @@ from mixlab.config.report_data import DataShown
 
 Stage = Literal["before_sft", "after_sft"]
 Measure = Literal["accuracy", "judge_score"]
+"""What the rows of a benchmark are."""
+SelectedMeasure = Annotated[str, Field(pattern=r"^(accuracy|judge_score|(pass|maj)@[1-9][0-9]{0,3})$")]
+"""What can be averaged: those, and what several samples of each item say together, such as pass@10 and maj@8."""
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]*$")]
 Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 
-# Scores lie in [0, 1] (accuracy) or [1, 10] (judge), so no difference can be larger than this.
-LARGEST_DIFFERENCE: Mapping[str, int] = {"accuracy": 1, "judge_score": 9}
+
+def find_range(measure: str) -> tuple[float, float]:
+    """Return the lowest and the highest score: 1 to 10 of a judge, 0 to 1 of all other measures."""
+    return (1.0, 10.0) if measure == "judge_score" else (0.0, 1.0)
 
 
 class ModelIdentity(Settings):
@@ -76,7 +81,10 @@ class ModelScoresSettings(Settings):
 class Selection(Settings):
     """Which benchmarks a number averages over: all that pass every filter given, each with equal weight."""
 
-    measure: Measure = Field(default="accuracy", description="measures are never averaged together")
+    measure: SelectedMeasure = Field(
+        default="accuracy",
+        description="accuracy, judge_score, pass@K or maj@K; measures are never averaged together",
+    )
     benchmarks: tuple[Name, ...] = Field(default=(), description="empty: any")
     categories: tuple[Name, ...] = Field(default=(), description="empty: any")
     languages: tuple[Name, ...] = Field(default=(), description="empty: any")
@@ -118,11 +126,12 @@ class EffectSettings(Selection):
     def _can_be_met(self) -> "EffectSettings":
         if self.variant == self.against:
             raise ValueError(f"effect '{self.name}' compares '{self.variant}' with itself; name another in `against`")
-        largest = LARGEST_DIFFERENCE[self.measure]
+        lowest, highest = find_range(self.measure)
+        largest = highest - lowest
         if self.at_least > largest:
             raise ValueError(
                 f"effect '{self.name}': at_least {self.at_least} can never be met; "
-                f"a difference of {self.measure} is at most {largest}"
+                f"a difference of {self.measure} is at most {largest:g}"
             )
         return self
 

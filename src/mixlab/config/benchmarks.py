@@ -2,85 +2,19 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
-from mixlab.config.generation import FieldName, PromptSettings
+from mixlab.config.categories import BenchmarkLanguage, Category, Language
+from mixlab.config.generation import PromptSettings
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.sources import Category, Language
+from mixlab.config.scorers import LetterChoiceSettings, PythonTestsSettings, ScorerSettings
 from mixlab.config.validation import validate
 
 _DECLARED = Path(__file__).parent / "benchmarks_declared"
-
-_VERSION = Field(default=1, ge=1, description="raised by hand when this scorer's code changes a result")
-
-
-class ExactMatchSettings(Settings):
-    """Right when the response equals the reference after NFKC, casefold and trimming."""
-
-    scorer: Literal["exact_match"] = "exact_match"
-    version: int = _VERSION
-    answer_field: FieldName = Field(default="answer", description="field of the item with the reference answer")
-    take: Literal["whole", "first_line"] = Field(default="first_line", description="part of the response compared")
-    strip: str = Field(default=" .。、,!！\"'「」", description="characters trimmed from both ends, beside white space")
-
-
-class FinalNumberSettings(Settings):
-    """Right when the number the response ends in equals the reference's."""
-
-    scorer: Literal["final_number"] = "final_number"
-    version: int = _VERSION
-    answer_field: FieldName = Field(default="answer", description="field of the item with the reference answer")
-    markers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=("####",), description="the first number after the last of these is the answer"
-    )
-    fallback: Literal["last_number", "none"] = Field(
-        default="last_number", description="what counts where the response has no marker with a number"
-    )
-
-
-class SandboxLimits(Settings):
-    """What one tested program may use; beyond it, the program is stopped and has failed."""
-
-    wall_seconds: float = Field(default=10.0, gt=0, le=600, description="time from start to end")
-    cpu_seconds: int = Field(default=5, ge=1, le=600, description="processor time")
-    memory_bytes: int = Field(default=512 * 2**20, ge=64 * 2**20, description="address space of each process")
-    file_bytes: int = Field(default=2**20, ge=0, description="longest file, in a private /tmp of 16 MiB")
-    output_bytes: int = Field(default=64 * 2**10, ge=1, description="standard output and error together")
-    processes: int = Field(default=16, ge=1, le=1024, description="processes and threads at one time")
-
-
-class PythonTestsSettings(Settings):
-    """Right when the program made from the response passes the item's tests in the sandbox."""
-
-    scorer: Literal["python_tests"] = "python_tests"
-    version: int = _VERSION
-    form: Literal["completion", "program"] = Field(
-        default="completion", description="completion: continues prompt_field; program: stands alone"
-    )
-    prompt_field: FieldName = Field(default="prompt", description="field continued by a completion")
-    test_field: FieldName = Field(default="test", description="field with Python source that defines check(candidate)")
-    entry_point_field: FieldName = Field(default="entry_point", description="field with the tested function's name")
-    reference_field: FieldName | None = Field(
-        default="canonical_solution", description="field with a right solution; finds items no response can solve"
-    )
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(), description="strings before which the response is cut before it is run"
-    )
-    limits: SandboxLimits = Field(default=SandboxLimits(), description="what one program may use")
-    repair_prompts: bool = Field(
-        default=False,
-        description="insert the line break a published Python prompt lacks; off: prompts as published",
-    )
-
-
-ScorerSettings = Annotated[
-    ExactMatchSettings | FinalNumberSettings | PythonTestsSettings, Field(discriminator="scorer")
-]
-"""The scorers there are, told apart by `scorer`."""
 
 
 class BenchmarkDeclaration(Settings):
@@ -88,7 +22,7 @@ class BenchmarkDeclaration(Settings):
 
     version: int = Field(ge=1, description="raised by hand to ask every model again; enters the key of its responses")
     description: str = Field(min_length=1, description="one sentence for the report")
-    language: Language = Field(description="language of the questions")
+    language: BenchmarkLanguage = Field(description="language of the questions")
     category: Category = Field(description="column of the tables it fills")
     measure: Literal["accuracy", "judge_score"] = Field(description="what its numbers are")
     prompt: PromptSettings = Field(description="what decides the responses")
@@ -103,12 +37,40 @@ class BenchmarkDeclaration(Settings):
             raise ValueError("measure is judge_score exactly where judged is true, else accuracy")
         if self.judged and self.prompt.turns != "turns":
             raise ValueError("a judged benchmark reads its questions from the field `turns`; set prompt.turns: turns")
+        if self.judged and self.language == "zh":
+            raise ValueError("a judged benchmark is in en or ja, the languages of the judge's prompts")
         if isinstance(self.scoring, PythonTestsSettings):
             if self.scoring.repair_prompts != self.prompt.repair_prompts:
                 raise ValueError("repair_prompts must be the same in prompt and scoring: what is run is what was asked")
         elif self.prompt.repair_prompts:
             raise ValueError("repair_prompts in prompt has a meaning only with the scorer python_tests")
+        if isinstance(self.scoring, LetterChoiceSettings) and self.scoring.options != self.prompt.options:
+            raise ValueError("options must be the same in prompt and scoring: letters mean what was shown")
         return self
+
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> Self:
+        samples, scoring = self.prompt.samples, self.scoring
+        if self.judged and samples > 1:
+            raise ValueError("samples is for benchmarks that are scored; a judged one has generation_seed")
+        if scoring is not None and scoring.pass_at and scoring.pass_at[-1] > samples:
+            raise ValueError(f"pass_at {scoring.pass_at[-1]} needs as many samples of each item, got {samples}")
+        if getattr(scoring, "majority", False) and samples == 1:
+            raise ValueError("majority needs several samples of each item; raise samples")
+        return self
+
+    def judge_language(self) -> Language:
+        """Return the language of the judge's prompts; raises ValueError where there are none."""
+        if self.language == "zh":
+            raise ValueError("there is no judge for questions in zh")
+        return self.language
+
+    def measures(self) -> tuple[str, ...]:
+        """Name the measures its scores come under: its own, and those over several samples of an item."""
+        scoring = self.scoring
+        combined = [f"pass@{k}" for k in scoring.pass_at] if scoring is not None else []
+        voted = [f"maj@{self.prompt.samples}"] if getattr(scoring, "majority", False) else []
+        return (self.measure, *combined, *voted)
 
     def item_fields(self) -> frozenset[str]:
         """Return the fields each item must have, beside `id`, for prompting and scoring."""
@@ -116,20 +78,37 @@ class BenchmarkDeclaration(Settings):
         if scoring is None:
             return self.prompt.item_fields()
         if isinstance(scoring, PythonTestsSettings):
-            wanted = {scoring.test_field, scoring.entry_point_field}
-            wanted |= {scoring.prompt_field} if scoring.form == "completion" else set()
+            wanted = scoring.item_fields()
+        elif isinstance(scoring, LetterChoiceSettings):
+            wanted = scoring.options.item_fields()
         else:
-            wanted = {scoring.answer_field}
+            wanted = frozenset({scoring.answer_field})
         return self.prompt.item_fields() | wanted
 
-    def with_changes(self, *, limit: int | None = None, repair_prompts: bool | None = None) -> Self:
-        """Return a checked copy as a study asks for it: fewer items, or repaired Python prompts.
+    def with_changes(
+        self,
+        *,
+        limit: int | None = None,
+        repair_prompts: bool | None = None,
+        samples: int | None = None,
+        temperature: float | None = None,
+        pass_at: tuple[int, ...] | None = None,
+        majority: bool | None = None,
+    ) -> Self:
+        """Return a checked copy as a study asks for it: fewer items, several samples, repaired Python prompts.
 
         Raises ValidationError where the benchmark has no such option.
         """
         data = self.model_dump()
-        if limit is not None:
-            data["prompt"]["limit"] = limit
+        for name, value in (("limit", limit), ("samples", samples)):
+            if value is not None:
+                data["prompt"][name] = value
+        if temperature is not None:
+            data["prompt"]["sampling"]["temperature"] = temperature
+        for name, asked in (("pass_at", pass_at), ("majority", majority)):
+            if asked is not None:
+                # a judged benchmark has no scorer that could be asked, which the check below says
+                data["scoring"] = {**(data["scoring"] or {}), name: asked}
         if repair_prompts is not None:
             data["prompt"]["repair_prompts"] = repair_prompts
             if isinstance(self.scoring, PythonTestsSettings):

@@ -135,7 +135,15 @@ class Replace(Settings):
         return by
 
 
-Derived = Annotated[Choice | Strip | Join | Replace, Field(discriminator="type")]
+class Lookup(Settings):
+    """The text that a table gives for a field's value; a record with another value is malformed."""
+
+    type: Literal["lookup"]
+    field: str = Field(description="field whose value is looked up; a truth value is True or False")
+    texts: dict[str, str] = Field(min_length=1, description="value -> text, e.g. {'True': 'yes', 'False': 'no'}")
+
+
+Derived = Annotated[Choice | Strip | Join | Replace | Lookup, Field(discriminator="type")]
 
 
 class MessagesMapping(Settings):
@@ -171,7 +179,9 @@ class FieldMapping(Settings):
     user: Template | None = Field(None, description="instruction: user message")
     assistant: PlacedTemplate | None = Field(None, description="instruction: assistant message")
     messages: MessagesMapping | None = Field(None, description="instruction: a field with the whole dialogue")
-    id: PlacedTemplate | None = Field(None, description="benchmark: name of the item; record number when absent")
+    id: PlacedTemplate | None = Field(
+        None, description="benchmark: name of the item; absent: its number among the records of all files"
+    )
     item: dict[str, Template] = Field(
         default_factory=dict,
         description="benchmark: fields of an item; a template of one place keeps a list of texts a list",
@@ -225,7 +235,7 @@ def _places(template: str) -> list[tuple[str, ...]]:
     return [part[0] for part in parse_template(template) if not isinstance(part, str)]
 
 
-def _fields_of(rule: Choice | Strip | Join | Replace) -> list[str]:
+def _fields_of(rule: Choice | Strip | Join | Replace | Lookup) -> list[str]:
     if not isinstance(rule, Choice):
         return [rule.field]
     return [rule.index, *([rule.choices] if isinstance(rule.choices, str) else rule.choices)]

@@ -5,10 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 from mixlab.config.chat import ChatTemplate
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+OPTIONS = "options"
+"""The placeholder that lists the options of a choice."""
 
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """The name of a field of a benchmark item, as a template's placeholder writes it."""
@@ -47,6 +50,36 @@ class Example(Settings):
     assistant: str = Field(min_length=1, description="the answer wanted")
 
 
+class OptionsSettings(Settings):
+    """The options of a choice, which a prompt lists behind letters, and which of them are right."""
+
+    fields: tuple[FieldName, ...] = Field(
+        min_length=1, description="fields with the options in order; one field may hold a list of them"
+    )
+    answer_field: FieldName = Field(default="answer", description="field that says which options are right")
+    answer_as: Literal["letter", "index", "marks"] = Field(
+        default="letter",
+        description="letter: `B`; index: `1`, counted from 0; marks: a list with `1` for each right option, else `0`",
+    )
+    shuffle: bool = Field(
+        default=False, description="show each item's options in an order drawn from its id; off: as published"
+    )
+
+    def item_fields(self) -> frozenset[str]:
+        """Return the fields each item must have for its options to be listed and answers to be known."""
+        return frozenset((*self.fields, self.answer_field))
+
+
+class ShotSettings(Settings):
+    """Worked examples that are taken from items of a second source, which the study names as `examples`."""
+
+    count: int = Field(ge=1, le=64, description="examples before each question")
+    by: FieldName | None = Field(
+        default=None, description="examples are items with the same value here, e.g. `subject`; absent: any"
+    )
+    answer: str = Field(min_length=1, description="template of the answer; {letter} is that of the right option")
+
+
 class PromptSettings(Settings):
     """Everything about a benchmark that decides a model's responses to it."""
 
@@ -65,6 +98,28 @@ class PromptSettings(Settings):
         default=False,
         description="insert the line break a published Python prompt lacks; off: prompts as published",
     )
+
+    options: OptionsSettings | None = added(None, description="a choice: {options} in `template` lists them by letter")
+    shots: ShotSettings | None = added(None, description="examples from another source, behind those of `examples`")
+    samples: int = added(1, ge=1, le=1000, description="responses to each item, drawn independently")
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and self.sampling.temperature == 0:
+            raise ValueError(
+                f"samples is {self.samples}, but at temperature 0 (greedy) all would be equal; raise temperature"
+            )
+        if self.samples > 1 and self.turns is not None:
+            raise ValueError("samples is for items of one turn; a dialogue has generation_seed")
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_listed(self) -> Self:
+        if self.options is not None and OPTIONS not in _PLACEHOLDER.findall(self.template):
+            raise ValueError("options are declared, so template must contain {options}")
+        if self.options is not None and OPTIONS in self.options.item_fields():
+            raise ValueError("a field cannot be called `options`: {options} stands for the list")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -88,6 +143,10 @@ class PromptSettings(Settings):
     def item_fields(self) -> frozenset[str]:
         """Return the fields each item must have for its prompt to be rendered."""
         own = self.placeholders() - ({"turn"} if self.turns is not None else set())
+        if self.options is not None:
+            own = own - {OPTIONS} | frozenset(self.options.fields)
+        if self.shots is not None and self.shots.by is not None:
+            own = own | {self.shots.by}
         return own | ({self.turns} if self.turns is not None else set())
 
     def render(self, values: dict[str, str]) -> str:

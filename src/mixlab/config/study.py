@@ -115,6 +115,9 @@ class SeedAxes(Settings):
         return self
 
 
+_CHANGES = ("limit", "repair_prompts", "samples", "temperature", "pass_at", "majority")
+
+
 class BenchmarkUse(Settings):
     """A benchmark as this study uses it."""
 
@@ -122,6 +125,11 @@ class BenchmarkUse(Settings):
     uses: str | None = Field(default=None, description="name of the declaration; absent: the benchmark's own name")
     limit: int | None = Field(default=None, ge=1, description="the first so many items; absent: as declared")
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
+    examples: str | None = Field(default=None, description="name of the source of worked examples, for `shots`")
+    samples: int | None = Field(default=None, ge=1, description="responses to each item; absent: as declared")
+    temperature: float | None = Field(default=None, ge=0, le=5, description="of sampling; absent: as declared")
+    pass_at: tuple[int, ...] | None = Field(default=None, description="k of pass@k; absent: as declared")
+    majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
         """Return the declaration with this study's changes.
@@ -129,9 +137,12 @@ class BenchmarkUse(Settings):
         Raises ConfigError for an unknown declaration, ValueError for a change it has no room for.
         """
         declared = load_declaration(self.uses or name)
-        if self.limit is None and self.repair_prompts is None:
-            return declared
-        return declared.with_changes(limit=self.limit, repair_prompts=self.repair_prompts)
+        asked = {option: getattr(self, option) for option in _CHANGES if getattr(self, option) is not None}
+        return declared.with_changes(**asked) if asked else declared
+
+    def source_names(self) -> tuple[str, ...]:
+        """Name the sources it reads: its items, and its worked examples."""
+        return (self.data,) if self.examples is None else (self.data, self.examples)
 
 
 class TokensConfig(Settings):
@@ -246,7 +257,8 @@ class Study(Settings):
         mixed |= {name for validation in self.validations() for name in validation.sources}
         named = {part for name in mixed for part in expansion.get(name, (name,))}
         named |= {name for tokenizer in self.tokenizers.values() for name in tokenizer.source_names()}
-        used = {name.partition("/")[0] for name in named} | {use.data for use in self.benchmarks.values()}
+        used = {name.partition("/")[0] for name in named}
+        used |= {name for use in self.benchmarks.values() for name in use.source_names()}
         own = [one for name in used & set(self.sources) for one in self.sources[name].filters or ()]
         used |= {name for one in (*self.filters, *own) for name in getattr(one, "against", ())}
         return frozenset(used & set(self.sources))

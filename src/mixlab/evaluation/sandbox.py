@@ -28,9 +28,9 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from mixlab.config.benchmarks import SandboxLimits
 from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import UserError
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.checker import NO_ANSWER, PASSED
 from mixlab.evaluation.system_calls import FilterError, build_filter
 

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mixlab.config.generation import PromptSettings
+from mixlab.config.generation import OPTIONS, PromptSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.data.records import Message
 from mixlab.data.tokens.chat import render_prompt
+from mixlab.generation.choices import render_options
 
 _LOST_BREAK = re.compile(r"^(\"\"\"|\'\'\')(?=(?:def|class|import|from)\s)", re.MULTILINE)
 
@@ -52,7 +53,7 @@ def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]], sp
         seen.add(str(name))
         for field in sorted(settings.item_fields()):
             value = item.get(field)
-            is_list = field == settings.turns
+            is_list = field == settings.turns or (isinstance(value, list) and _is_listed(settings, field))
             texts = value if is_list else [value]
             if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
                 wanted = "a list of texts" if is_list else "a text"
@@ -63,9 +64,16 @@ def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]], sp
         raise DataError(problems)
 
 
+def _is_listed(settings: PromptSettings, field: str) -> bool:
+    """Whether a field may hold all options of a choice as a list."""
+    return settings.options is not None and settings.options.fields == (field,)
+
+
 def render_turns(settings: PromptSettings, item: Mapping[str, Any]) -> list[str]:
     """Render what the user says in each turn of `item`."""
-    values = {name: item[name] for name in settings.placeholders() if name != "turn" or settings.turns is None}
+    made = {OPTIONS: render_options(settings.options, item)} if settings.options is not None else {}
+    names = settings.placeholders() - set(made) - ({"turn"} if settings.turns is not None else set())
+    values = {name: item[name] for name in names} | made
     if settings.repair_prompts:
         values = {name: repair_python_prompt(value) for name, value in values.items()}
     if settings.turns is None:

@@ -142,11 +142,12 @@ def _check_sft(study: Study, read: StudyFile, lock: Mapping[str, LockedSource], 
 def _check_benchmarks(study: Study, read: StudyFile) -> Found:
     for name, use in study.benchmarks.items():
         path = ("benchmarks", name)
-        source = study.sources.get(use.data)
-        if use.data not in read.names("sources"):
-            yield (*path, "data"), unknown("source", use.data, read.names("sources"))
-        elif source is not None and source.kind != "benchmark":
-            yield (*path, "data"), f"'{use.data}' is a source of kind {source.kind}; a benchmark needs kind benchmark"
+        for field, named in zip(("data", "examples"), use.source_names(), strict=False):
+            source = study.sources.get(named)
+            if named not in read.names("sources"):
+                yield (*path, field), unknown("source", named, read.names("sources"))
+            elif source is not None and source.kind != "benchmark":
+                yield (*path, field), f"'{named}' is a source of kind {source.kind}; a benchmark needs kind benchmark"
         try:
             declaration = use.declaration(name)
         except ConfigError as error:
@@ -157,9 +158,14 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
             for message in render(error):
                 yield path, message
             continue
+        if declaration.prompt.shots is not None and use.examples is None:
+            count = declaration.prompt.shots.count
+            yield path, f"shows {count} worked examples before each question; name their source as `examples`"
+        elif declaration.prompt.shots is None and use.examples is not None:
+            yield (*path, "examples"), "the benchmark shows no examples from a source (`shots`); remove it"
         if declaration.judged:
             try:
-                study.judge.to_settings(declaration.language)
+                study.judge.to_settings(declaration.judge_language())
             except ValueError as error:
                 yield ("judge",), str(error)
 
@@ -192,7 +198,9 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [
-            name for name, one in declared.items() if effect.selects(one.measure, name, one.category, one.language)
+            name
+            for name, one in declared.items()
+            if any(effect.selects(measure, name, one.category, one.language) for measure in one.measures())
         ]
         if is_whole and not chosen:
             yield path, f"effect '{effect.name}' selects no benchmark of the study ({effect.filters()})"

@@ -26,7 +26,7 @@ def expand_study(
     data = DataExpansion(plan, name, study, lock)
     expansion = Expansion(plan, study, data)
     tested = list(expansion.models())
-    items = {use.data: data.source(use.data) for use in study.benchmarks.values()}
+    items = {name: data.source(name) for use in study.benchmarks.values() for name in use.source_names()}
     shown = show_data(data, expand_counts(data), assumptions)
     report = expand_scores(plan, name, study, tested, items, shown)
     plan.targets[name] = [report.key]

@@ -67,6 +67,7 @@ class _Asked:
     name: str
     declaration: BenchmarkDeclaration
     items: Node
+    examples: Node | None
     generate: specs.GenerateSpec
     generation_seed: int
     score: specs.ScoreSpec | None
@@ -120,7 +121,7 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
         score = specs.ScoreSpec(scoring=declaration.scoring) if declaration.scoring is not None else None
         judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
         if declaration.judged:
-            judge = study.judge.to_settings(declaration.language)
+            judge = study.judge.to_settings(declaration.judge_language())
             judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in study.seeds.judge_run)
         for seed in study.seeds.generation_seed:
             generate = specs.GenerateSpec(
@@ -129,7 +130,8 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
                 prompt=prompt,
                 generation_seed=study.shifted(seed),
             )
-            asked.append(_Asked(name, declaration, items[use.data], generate, seed, score, judges))
+            examples = items[use.examples] if use.examples is not None else None
+            asked.append(_Asked(name, declaration, items[use.data], examples, generate, seed, score, judges))
     return asked
 
 
@@ -139,6 +141,8 @@ def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, 
     for one in asked:
         where = f"{tested.where}/{one.name}/generation_seed {one.generation_seed}"
         parents = {"model": (tested.reference,), "tokenizer": (tested.tokenizer.key,), "items": (one.items.key,)}
+        if one.examples is not None:
+            parents["examples"] = (one.examples.key,)
         responses = plan.add(one.generate, parents, f"{where}/generate", group=group)
         below = {"responses": (responses.key,), "items": (one.items.key,)}
         if one.score is not None:

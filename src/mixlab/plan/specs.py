@@ -7,7 +7,6 @@ from mixlab.config.analysis import AggregateSettings, ModelScoresSettings, Repor
 from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings, added
 from mixlab.config.base_models import BaseModelSettings
-from mixlab.config.benchmarks import ScorerSettings
 from mixlab.config.counts import CountsSettings
 from mixlab.config.filters import ContaminationSettings, FilterSettings
 from mixlab.config.generation import EngineSettings, PromptSettings
@@ -16,6 +15,7 @@ from mixlab.config.judging import JudgeSettings
 from mixlab.config.labelling import LabelSettings
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.models import ModelSettings
+from mixlab.config.scorers import ScorerSettings
 from mixlab.config.sources import SourceSettings
 from mixlab.config.tokenizers import PackSettings, TokenizerChosen, TokenizeSettings, TokenizeShardSettings
 from mixlab.config.training import TrainSettings

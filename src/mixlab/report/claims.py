@@ -57,6 +57,8 @@ def _build_row(effect: EffectSettings, found: dict[str, str], keys: dict[str, st
     place = f"{STAGES[effect.stage]}, {effect.filters()}"
     if measure == "judge_score":
         place += f", judge score by {', '.join(numbers.judges()) or 'nobody'}"
+    elif measure != "accuracy":
+        place += f", {measure}"
     verdict = found.get("verdict", "missing")
     return [
         Shown(f"{effect.name} ({effect.variant} over {effect.against})", to_anchor("lineage", keys[effect.variant])),

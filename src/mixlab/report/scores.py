@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
-from mixlab.config.analysis import BenchmarkGroup
+from mixlab.config.analysis import BenchmarkGroup, find_range
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table
-from mixlab.report.text import ITEMS_ONLY, MEASURES, STAGES, render_estimate, render_plain, render_score, to_anchor
+from mixlab.report.text import (
+    ITEMS_ONLY,
+    STAGES,
+    describe_measure,
+    render_estimate,
+    render_plain,
+    render_score,
+    to_anchor,
+)
 
 LONG_HEADER = (
     "variant",
@@ -23,7 +31,6 @@ LONG_HEADER = (
     "n_items",
     "variant_key",
 )
-HIGHEST = {"accuracy": 1.0, "judge_score": 10.0}
 ERRORS = (
     f"± is the standard error over seeds; {ITEMS_ONLY} marks the standard error over items, printed where one seed "
     "leaves no error over seeds to estimate."
@@ -70,12 +77,12 @@ def build_cells_table(numbers: Numbers) -> Table:
 
 def _show_cell(label: str, cell: Cell) -> list[Shown]:
     found, measure = cell.estimate, cell.measure
-    judged = f"{MEASURES[measure]}, by {cell.judge or 'judge not named'}"
+    judged = f"{describe_measure(measure)}, by {cell.judge or 'judge not named'}"
     return [
         Shown(label),
         Shown(STAGES[cell.stage]),
         Shown(cell.benchmark),
-        Shown(judged if measure == "judge_score" else MEASURES[measure]),
+        Shown(judged if measure == "judge_score" else describe_measure(measure)),
         *(Shown(render_score(measure, value)) for value in (found.mean, found.se_seeds)),
         Shown(str(found.n_seeds)),
         Shown(render_score(measure, found.se_items)),
@@ -116,4 +123,4 @@ def _record(
 def _shade(measure: str, estimate: Estimate | None) -> float | None:
     if estimate is None or estimate.mean is None:
         return None
-    return round(estimate.mean / HIGHEST[measure], 3)
+    return round(estimate.mean / find_range(measure)[1], 3)

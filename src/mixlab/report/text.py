@@ -7,16 +7,20 @@ from mixlab.analysis.statistics import Estimate
 UNKNOWN = "–"
 BEFORE, AFTER = "before SFT", "after SFT"
 STAGES = {"before_sft": BEFORE, "after_sft": AFTER}
-MEASURES = {"accuracy": "accuracy, %", "judge_score": "judge score, 1 to 10"}
 # Marks an error that says nothing about seeds, because one seed cannot say anything about them.
 ITEMS_ONLY = "ⁱ"
+
+
+def describe_measure(measure: str) -> str:
+    """Name a measure with its unit."""
+    return "judge score, 1 to 10" if measure == "judge_score" else f"{measure}, %"
 
 
 def render_score(measure: str, value: float | None) -> str:
     """Render a mean or a difference: `53.1` (percent) or `6.25` (judge points)."""
     if value is None:
         return UNKNOWN
-    text = f"{value * 100:.1f}" if measure == "accuracy" else f"{value:.2f}"
+    text = f"{value * 100:.1f}" if measure != "judge_score" else f"{value:.2f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 

@@ -19,4 +19,6 @@ def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> None:
         ),
     )
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    write_responses(engine, spec.prompt, items, spec.generation_seed, out)
+    shown = "examples" in inputs.folders
+    examples = read_source(inputs.spec("examples"), inputs.one("examples"), inputs) if shown else ()
+    write_responses(engine, spec.prompt, items, spec.generation_seed, out, examples=examples)

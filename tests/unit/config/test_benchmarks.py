@@ -7,7 +7,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from mixlab.config.benchmarks import declared_benchmarks, load_declaration, read_declaration
+from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, load_declaration, read_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.generation import PromptSettings, SamplingSettings
 from mixlab.config.judging import JudgeConfig, JudgePrompts
@@ -138,3 +138,39 @@ def test_the_declarations_import_nothing_heavy():
     code = "import sys, mixlab.config.benchmarks, mixlab.config.judging; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", "pandas", "transformers", "tokenizers"} & set(loaded)
+
+
+def test_a_study_may_ask_for_samples_and_say_what_is_made_of_them():
+    changed = load_declaration("humaneval").with_changes(samples=10, temperature=0.8, pass_at=(1, 10))
+    assert (changed.prompt.samples, changed.prompt.sampling.temperature) == (10, 0.8)
+    assert changed.measures() == ("accuracy", "pass@1", "pass@10")
+    voted = load_declaration("gsm8k").with_changes(samples=8, temperature=0.7, majority=True)
+    assert voted.measures() == ("accuracy", "maj@8")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("humaneval", {"samples": 2, "temperature": 1.0, "majority": True}, "Extra inputs are not permitted"),
+        ("mt_bench_en", {"samples": 2, "temperature": 1.0}, "samples is for items of one turn"),
+        ("mt_bench_en", {"pass_at": (1,)}, "scoring"),
+        ("gsm8k", {"majority": True}, "majority needs several samples"),
+        ("gsm8k", {"samples": 4, "temperature": 1.0, "pass_at": (8,)}, "pass_at 8 needs as many samples"),
+    ],
+)
+def test_what_a_benchmark_cannot_be_asked_is_refused(name, changes, message):
+    with pytest.raises(ValidationError, match=message):
+        load_declaration(name).with_changes(**changes)
+
+
+def test_letters_mean_what_was_shown():
+    data = load_declaration("truthfulqa").model_dump()
+    data["scoring"]["options"]["shuffle"] = False
+    with pytest.raises(ValidationError, match="options must be the same in prompt and scoring"):
+        BenchmarkDeclaration.model_validate(data)
+
+
+def test_questions_in_chinese_have_no_judge():
+    data = load_declaration("mt_bench_en").model_dump() | {"language": "zh"}
+    with pytest.raises(ValidationError, match="a judged benchmark is in en or ja"):
+        BenchmarkDeclaration.model_validate(data)

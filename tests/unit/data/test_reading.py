@@ -213,3 +213,14 @@ def test_a_column_that_is_there_twice_is_named_and_nameless_ones_are_not(tmp_pat
         _read(_settings(files, origin={"format": "csv"}), files)
     files = [_file(tmp_path / "b.csv", b"q,a,,\n1,2,,\n")]
     assert len(_read(_settings(files, origin={"format": "csv"}), files)) == 1
+
+
+def test_items_without_an_id_are_numbered_through_all_files(tmp_path: Path) -> None:
+    files = [_file(tmp_path / name, f'{{"q": "{name} 1"}}\n{{"q": "{name} 2"}}\n'.encode()) for name in "abc"]
+    settings = _settings(
+        files, kind="benchmark", language=None, category=None, origin={"fields": {"item": {"q": "{q}"}}}
+    )
+    items = _read(settings, files)
+    assert [item["id"] for item in items] == ["1", "2", "3", "4", "5", "6"]
+    assert len({item["q"] for item in items}) == 6
+    assert _read(settings, files[::-1]) == items

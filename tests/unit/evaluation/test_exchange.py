@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.exchange import pack, unpack
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, Program, Sandbox
 

@@ -6,11 +6,14 @@ import shutil
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits, load_declaration
+from mixlab.config.benchmarks import load_declaration
 from mixlab.config.problems import DataError
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.reference import check_references
 from mixlab.evaluation.sandbox import Sandbox
+from mixlab.evaluation.scorers.python_tests import score_python_tests
 from mixlab.generation.prompts import render_turns
+from mixlab.generation.responses import Response
 
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
@@ -87,6 +90,41 @@ def test_mgsms_answers_are_all_right_and_plus_one_all_wrong(shared_data):
     ]
     check = check_references(load_declaration("mgsm_ja"), items)
     assert (check.items, check.reference_right, check.spoiled_right) == (250, 250, ())
+
+
+@pytest.mark.shared
+@needs_bubblewrap
+def test_mbpps_solutions_pass_with_the_set_up_code_behind_them_and_not_before(shared_data):
+    lines = [json.loads(line) for line in (shared_data / "benchmarks/mbpp/mbpp.jsonl").read_text().splitlines()]
+    chosen = [line for line in lines if line["task_id"] in (2, 11, 367, 800, 927)]
+    items = [line | {"id": str(line["task_id"]), "test_list": "\n".join(line["test_list"])} for line in chosen]
+    check = check_references(load_declaration("mbpp"), items, workers=2)
+    assert (check.reference_right, check.spoiled_right, check.holds) == (5, (), True)
+    before = [item | {"code": f"{item['test_setup_code']}\n{item['code']}", "test_setup_code": ""} for item in items]
+    assert check_references(load_declaration("mbpp"), before, workers=2).reference_wrong == ("367", "927")
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "import sys\nsys.exit(0)",
+        "import os\nos._exit(0)",
+        "raise SystemExit",
+        "def one():\n    return 2\nprint('passed')",
+        "one = 1",
+        "while True: pass",
+        "I cannot write this function.",
+    ],
+)
+def test_code_that_does_not_do_what_is_asked_passes_no_assert(code):
+    item = {"id": "a", "text": "?", "test_list": "assert one() == 1", "test_setup_code": "", "code": code}
+    settings = load_declaration("mbpp").scoring
+    limits = settings.limits.model_copy(update={"wall_seconds": 2.0, "cpu_seconds": 1})
+    pair = (item, Response("a", ["?"], responses=[code]))
+    (score,) = score_python_tests(settings.model_copy(update={"limits": limits}), [pair], 1).scores
+    assert score.score == 0
 
 
 def test_a_wrong_reference_is_found(tmp_path):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits
 from mixlab.config.problems import UserError
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation import sandbox as sandbox_module
 from mixlab.evaluation import system_calls
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK, LABEL_WEAKER, Program, Sandbox

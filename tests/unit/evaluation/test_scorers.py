@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from mixlab.config.benchmarks import ExactMatchSettings, FinalNumberSettings, PythonTestsSettings
 from mixlab.config.problems import DataError, UserError
+from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, PythonTestsSettings
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
 from mixlab.evaluation.scorers.final_number import extract_number, find_numbers
 from mixlab.evaluation.scorers.python_tests import cut_code

@@ -12,6 +12,7 @@ from mixlab.config.fields import (
     Derived,
     FieldMapping,
     Join,
+    Lookup,
     MessagesMapping,
     Replace,
     Select,
@@ -183,6 +184,8 @@ def derive(rule: Derived, row: Record) -> Any:
     value = element_at(row, tuple(rule.field.split(".")))
     if isinstance(rule, Join):
         return _joined(rule, value)
+    if isinstance(rule, Lookup):
+        return _looked_up(rule, value)
     text = _text(value, (rule.field,))
     if isinstance(rule, Replace):
         return re.sub(rule.pattern, rule.by, text)
@@ -218,6 +221,13 @@ def _joined(rule: Join, value: Any) -> str:
 
 def _flat(part: Any, field: str) -> Any:
     return ", ".join(_text(element, (field,)) for element in part) if isinstance(part, list) else part
+
+
+def _looked_up(rule: Lookup, value: Any) -> str:
+    found = _compared(value, (rule.field,))
+    if found not in rule.texts:
+        raise FieldFault(f"field `{rule.field}` is {found!r:.80}, not one of {', '.join(rule.texts)}")
+    return rule.texts[found]
 
 
 def _stripped(rule: Strip, text: str) -> str:

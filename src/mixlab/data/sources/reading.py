@@ -103,6 +103,8 @@ class RecordMaker:
         self._kind, self._origin, self._additions = settings.kind, settings.origin, additions
         self._on_unselected = on_unselected
         self._seen: set[str] = set()
+        self.passed = 0
+        """Records of the files before this one: an item without an id is named by its number among all."""
 
     def make(self, row: Row) -> tuple[str | None, Record | None]:
         """Why a row is no record, or the record; neither for one that is not selected."""
@@ -113,7 +115,7 @@ class RecordMaker:
             if origin.select is not None and not is_selected(origin.select, row.value):
                 self._on_unselected()
                 return None, None
-            record = build_record(self._kind, origin.fields, row.value, row.number)
+            record = build_record(self._kind, origin.fields, row.value, self.passed + row.number)
         except FieldFault as error:
             return str(error), None
         fault = find_fault(self._kind, record)
@@ -185,7 +187,9 @@ class _FileReading:
     def records(self, maker: RecordMaker, faults: Faults, limit: int | None) -> Iterator[Record]:
         if limit is not None and limit <= 0:
             return
+        last = 0
         for row in read_rows(self._path, self._origin, self._origin.fields.columns(self._origin.select)):
+            last = row.number
             fault, record = maker.make(row)
             if self._cutter is not None:
                 self._cutter.see(row, record is not None)
@@ -197,6 +201,7 @@ class _FileReading:
                 yield record
                 if self._records == limit:
                     return
+        maker.passed += last
 
     def card(self) -> FileCard:
         if self._cutter is None:

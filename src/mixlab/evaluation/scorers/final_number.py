@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from mixlab.config.benchmarks import FinalNumberSettings
 from mixlab.config.problems import DataError
+from mixlab.config.scorers import FinalNumberSettings
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 
 _UNITS = {"億": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3, "百": 10**2}
+LONGEST = 4290
+"""Digits of the longest number that is read: Python reads and writes integers of up to 4300."""
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _UNIT = "|".join(_UNITS)
 _PART = re.compile(rf"({_DIGITS})({_UNIT})?")
@@ -34,17 +36,23 @@ def _read_number(text: str) -> Fraction:
 
 
 def find_numbers(text: str) -> list[Fraction]:
-    """Return the numbers in `text` in order, full-width digits, thousands commas and 万, 億 understood."""
+    """Return the numbers in `text` in order, full-width digits, thousands commas and 万, 億 understood.
+
+    What has more digits than `LONGEST` is no number.
+    """
     plain = unicodedata.normalize("NFKC", text).replace("−", "-")
-    return [_read_number(found) for found in _NUMBER.findall(plain)]
+    return [_read_number(found) for found in _NUMBER.findall(plain) if sum(map(str.isdigit, found)) <= LONGEST]
 
 
 def extract_number(text: str, markers: Sequence[str], fallback: Literal["last_number", "none"]) -> Fraction | None:
     """Return the number a text gives as its answer, or None."""
     marked = [(at, marker) for marker in markers for at in _places(text, marker)]
+    end = len(text)
     for at, marker in sorted(marked, reverse=True):
-        if numbers := find_numbers(text[at + len(marker) :]):
+        # no number stands behind the next marker, else it would have been taken
+        if numbers := find_numbers(text[at + len(marker) : end]):
             return numbers[0]
+        end = at
     numbers = find_numbers(text) if fallback == "last_number" else []
     return numbers[-1] if numbers else None
 

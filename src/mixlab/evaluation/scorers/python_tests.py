@@ -1,9 +1,14 @@
-"""Code that must pass the item's tests: HumanEval, JHumanEval and the demo's one-line functions.
+"""Code that must pass the item's tests: HumanEval, JHumanEval, MBPP and the demo's one-line functions.
 
 A record of HumanEval, its docstring and tests shortened: {"task_id": "HumanEval/2", "prompt":
 "def truncate_number(number: float) -> float:\\n    'Given a positive floating point number, ...'\\n", "entry_point":
 "truncate_number", "canonical_solution": "    return number % 1.0\\n", "test":
 "def check(candidate):\\n    assert candidate(3.5) == 0.5\\n"}.
+
+A record of MBPP: {"task_id": 2, "text": "Write a function to find the similar elements from the given two tuple
+lists.", "code": "def similar_elements(...): ...", "test_list": ["assert similar_elements(...) == (4, 5)", ...],
+"test_setup_code": ""}: its tests are statements, run as they are against the response, behind the set-up code (`tests:
+asserts`), which in two items builds objects of a class that the response defines.
 
 form completion: prompt + response is the program; test + check(entry_point) is run against it in another process. form
 program: the response, or the first fenced block in it, without common indentation takes the place of prompt + response.
@@ -15,8 +20,8 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from mixlab.config.benchmarks import PythonTestsSettings
 from mixlab.config.machine import SandboxRequirement
+from mixlab.config.scorers import PythonTestsSettings
 from mixlab.evaluation.sandbox import Program, Sandbox
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 from mixlab.generation.prompts import is_python, repair_python_prompt
@@ -46,10 +51,14 @@ def build_start(settings: PythonTestsSettings, pair: Pair) -> str:
 def build_program(settings: PythonTestsSettings, pair: Pair, code: str) -> Program:
     """Return the program to be run and the tests that decide; what the prompt defines, the tests have of their own."""
     item = pair[0]
-    entry_point = read_text(item, settings.entry_point_field)
     test = read_text(item, settings.test_field)
     start = build_start(settings, pair)
-    return Program(f"{start}{code}\n", f"{test}\n\ncheck({entry_point})\n", given=start, entry_point=entry_point)
+    program = f"{start}{code}\n"
+    if settings.tests == "asserts":
+        setup = read_text(item, settings.setup_field) if settings.setup_field is not None else ""
+        return Program(program, f"{setup}\n\n{test}\n", given=start)
+    entry_point = read_text(item, settings.entry_point_field)
+    return Program(program, f"{test}\n\ncheck({entry_point})\n", given=start, entry_point=entry_point)
 
 
 def find_unsolvable(settings: PythonTestsSettings, pairs: Sequence[Pair]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a scorer says about one response."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixlab.config.problems import DataError
@@ -13,13 +13,24 @@ Pair = tuple[Mapping[str, Any], Response]
 
 @dataclass(frozen=True)
 class Score:
-    """A score in [0, 1]; `parsed` is False where the response held nothing that could be scored."""
+    """A score in [0, 1]; `parsed` is False where the response held nothing that could be scored.
+
+    `sample` counts from 0 where items are answered several times, else it is None and not written.
+    """
 
     item: str
     score: float
     parsed: bool
     extracted: str | None
     note: str | None
+    sample: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is written of it."""
+        card = asdict(self)
+        if self.sample is None:
+            del card["sample"]
+        return card
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, Outcome, Program, Sandbox
 
 LIMITS = SandboxLimits(wall_seconds=20, cpu_seconds=1, processes=8)

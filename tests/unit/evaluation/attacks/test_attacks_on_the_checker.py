@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.sandbox import Program
 
 WRONG, LEFT = "raised AssertionError", "left before its end"

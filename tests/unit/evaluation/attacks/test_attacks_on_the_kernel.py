@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixlab.config.benchmarks import SandboxLimits
+from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation import system_calls
 
 REFUSED, ABSENT = "raised PermissionError", "raised OSError"

@@ -1,0 +1,152 @@
+"""Whether two LaTeX answers are equal: as texts after normalising, else by Math-Verify in a process of its own."""
+
+import json
+import re
+import selectors
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from mixlab.config.problems import UserError
+
+_WORKER = Path(__file__).with_name("math_worker.py")
+_START_SECONDS = 120.0
+LONGEST = 500
+"""Characters of the longest answer that is read as mathematics."""
+EQUAL, DIFFERENT = "equal", "different"
+TOO_LONG = f"longer than {LONGEST} characters"
+_PROBE = ("1", "\\frac{2}{2}")
+
+_SPACING = re.compile(r"(?<!\\)\\[,;:! ]|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|[~\s]")
+_FRACTIONS = re.compile(r"\\[dt]frac(?![A-Za-z])")
+_UNITS = re.compile(r"\\(?:text|mbox|mathrm)\{([^{}]{0,80})\}$")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
+
+
+def normalise_latex(text: str) -> str:
+    r"""Return LaTeX without what changes no value: spacing, \left, \dfrac, $, degrees, %, a unit behind a number.
+
+    Thousands commas go where the whole text is one number: 1,234 is 1234, while (1,234) stays a pair.
+    """
+    plain = _SPACING.sub("", _FRACTIONS.sub(r"\\frac", text.strip().strip("$").rstrip(".")))
+    plain = plain.replace("\\$", "").replace("$", "").removesuffix("\\%").removesuffix("%")
+    plain = re.sub(r"\^(?:\{\\circ\}|\\circ)$", "", plain)
+    if (unit := _UNITS.search(plain)) and unit.start():
+        plain = plain[: unit.start()]
+    elif unit:
+        plain = unit[1]
+    if re.fullmatch(r"-?\d{1,3}(?:(?:,|\{,\})\d{3})+(?:\.\d+)?", plain):
+        plain = _THOUSANDS.sub("", plain)
+    return plain
+
+
+def name_other_bases(reference: str, answer: str) -> bool:
+    """Whether both are numbers with a base, `12_8`, and the bases differ; Math-Verify would leave them out."""
+    bases = [re.search(r"_\{?(\d{1,3})\}?$", text) for text in (reference, answer)]
+    return None not in bases and len({found[1] for found in bases if found}) == 2
+
+
+class _Process:
+    """One comparing process; started when it is first needed, and anew after it was ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-B", str(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+            if self._ask(self._process, _PROBE, _START_SECONDS) != EQUAL:
+                self.stop()
+                raise UserError(
+                    "mathematical answers cannot be compared: `math-verify` is missing; install mixlab anew"
+                )
+        return self._process
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process = None
+
+    def compare(self, pair: tuple[str, str], seconds: float) -> str:
+        """Compare two answers; one that takes too long or ends the process is different, and the word says so."""
+        word = self._ask(self._start(), pair, seconds)
+        if word not in (EQUAL, DIFFERENT):
+            self.stop()
+        return word
+
+    @staticmethod
+    def _ask(process: subprocess.Popen[bytes], pair: tuple[str, str], seconds: float) -> str:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the comparing process was started without pipes")
+        try:
+            process.stdin.write(json.dumps(dict(zip(("reference", "answer"), pair, strict=True))).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return "the comparison ended its process"
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                return f"not compared in {seconds:g} s"
+        line = process.stdout.readline()
+        if not line:
+            return "the comparison ended its process"
+        return EQUAL if json.loads(line)["equal"] else DIFFERENT
+
+
+class MathEquality:
+    """Compares answers with `workers` processes; a context manager. Equal pairs are compared once."""
+
+    def __init__(self, workers: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._processes = [_Process() for _ in range(max(1, workers))]
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
+        for process in self._processes:
+            self._idle.put(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.stop()
+
+    def compare_all(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
+        """Say of each pair (reference, answer) whether it is `EQUAL`, `DIFFERENT`, or why it was not compared."""
+        different = list(dict.fromkeys(pairs))
+        with ThreadPoolExecutor(len(self._processes)) as pool:
+            words = dict(zip(different, pool.map(self._compare, different), strict=True))
+        return [words[pair] for pair in pairs]
+
+    def _compare(self, pair: tuple[str, str]) -> str:
+        reference, answer = map(normalise_latex, pair)
+        if reference == answer:
+            return EQUAL
+        if not answer or name_other_bases(reference, answer):
+            return DIFFERENT
+        if max(len(reference), len(answer)) > LONGEST:
+            return TOO_LONG
+        process = self._idle.get()
+        try:
+            return process.compare((reference, answer), self._seconds)
+        finally:
+            self._idle.put(process)

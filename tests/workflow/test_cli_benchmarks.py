@@ -1,0 +1,89 @@
+"""`mixlab check-benchmarks`: what holds, what is not here, and how mistakes are told."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkouts import CONFIG, REPOSITORY, copy_checkout, run_python
+from click.testing import Result
+
+Invoke = Callable[..., Result]
+
+
+def declare(file: str) -> dict[str, object]:
+    fields = {"item": {"question": "{question}", "answer": "{answer}"}}
+    origin = {"type": "files", "root": "own", "paths": [file], "format": "jsonl", "fields": fields}
+    return {"kind": "benchmark", "licence": "MIT", "origin": origin}
+
+
+@pytest.fixture
+def registered(micro: Path) -> Path:
+    """A folder with a registry of three benchmarks: one that is right, one that is not here, one with a bad item."""
+    files = {"gsm8k": "sums.jsonl", "mgsm_ja": "nowhere.jsonl", "naturalquestions": "facts.jsonl"}
+    sources = {f"{name}_items": declare(file) for name, file in files.items()}
+    (micro / "studies/benchmarks").mkdir()
+    (micro / "studies/benchmarks/sources.yaml").write_text(json.dumps({"sources": sources}))
+    (micro / "config.yaml").write_text(f"{CONFIG}    own: own\n")
+    sums = [{"question": f"{n} + 1?", "answer": f"so #### {n + 1}"} for n in range(70)]
+    facts = [{"question": "where", "answer": ["Paris", "the city of Paris"]}, {"question": "who", "answer": ["The"]}]
+    (micro / "own").mkdir()
+    for name, items in (("sums", sums), ("facts", facts)):
+        (micro / f"own/{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    return micro
+
+
+def test_what_is_here_is_checked_and_what_is_not_is_named(registered: Path, invoke: Invoke) -> None:
+    done = invoke("check-benchmarks", "gsm8k", "mgsm_ja")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1].split() == ["gsm8k", "70", "70", "0", "0", "yes"]
+    assert "mgsm_ja was not checked" in done.stdout
+    assert "no file matches 'nowhere.jsonl'" in done.stdout
+    card = json.loads(invoke("check-benchmarks", "gsm8k", "mgsm_ja", "--json").stdout)
+    assert card["checked"]["gsm8k"]["holds"] is True
+    assert set(card["not_checked"]) == {"mgsm_ja"}
+
+
+def test_a_reference_that_no_response_can_equal_leaves_with_1(registered: Path, invoke: Invoke) -> None:
+    done = invoke("check-benchmarks")
+    assert done.exit_code == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("naturalquestions")]
+    assert line.split() == ["naturalquestions", "2", "1", "0", "0", "NO"]
+
+
+def test_nothing_to_check_and_an_unknown_name_leave_with_2(registered: Path, invoke: Invoke) -> None:
+    done = invoke("check-benchmarks", "mgsm_ja")
+    assert done.exit_code == 2
+    assert "no file matches" in done.stderr
+    done = invoke("check-benchmarks", "gsm8")
+    assert done.exit_code == 2
+    assert "did you mean 'gsm8k'" in done.stderr
+
+
+def test_a_studys_own_benchmarks_are_checked_those_that_are_generated_too(micro: Path, invoke: Invoke) -> None:
+    done = invoke("check-benchmarks", "--study", "micro")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1].split() == ["demo_math_en", "8", "8", "0", "0", "yes"]
+
+
+@pytest.mark.shared
+@pytest.mark.long
+def test_every_reference_solution_passes_and_every_spoiled_one_fails(tmp_path: Path, shared_data: Path) -> None:
+    root = copy_checkout(tmp_path / "copy")
+    shutil.copytree(REPOSITORY / "studies/benchmarks", root / "studies/benchmarks")
+    machine = f"{{data_roots: {{shared: {shared_data}}}, sandbox_workers: 2}}"
+    (root / "config.yaml").write_text(f"study: micro\nmachine: {machine}\n")
+    done = run_python(root, "-m", "mixlab.cli", "check-benchmarks", "--json", timeout=600)
+    assert done.returncode == 0, done.stderr
+    checked = json.loads(done.stdout)["checked"]
+    assert {name: (card["items"], card["reference_right"]) for name, card in checked.items()} == {
+        "boolq": (3270, 3270),
+        "gsm8k": (1319, 1319),
+        "humaneval": (164, 164),
+        "jhumaneval": (164, 163),
+        "jhumaneval, repaired": (164, 164),
+        "mbpp": (974, 974),
+        "mgsm_ja": (250, 250),
+    }
+    assert [name for name, card in checked.items() if card["spoiled_right"]] == []
