@@ -11,8 +11,8 @@ from mixlab.config.base import Settings
 from mixlab.config.base_models import LAYOUT, BaseModelConfig, Layout, ScratchModelConfig
 from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
+from mixlab.config.engines import HfEngineSettings, LocalEngineSettings
 from mixlab.config.filters import ContaminationConfig, FilterConfig
-from mixlab.config.generation import EngineSettings
 from mixlab.config.held_out import ValidationConfig
 from mixlab.config.judging import JudgeConfig
 from mixlab.config.labelling import LabellerConfig
@@ -181,7 +181,9 @@ class Study(Settings):
     average: AveragingSettings = Field(default_factory=AveragingSettings, description="averaging of the last snapshots")
     sft: SftConfig | None = Field(default=None, description="supervised fine-tuning; absent: none")
     seeds: SeedAxes = Field(default_factory=SeedAxes, description="repeat counters")
-    engine: EngineSettings = Field(default_factory=EngineSettings, description="what turns prompts into text")
+    engine: LocalEngineSettings = Field(
+        default_factory=HfEngineSettings, description="what turns prompts into text, for the models made here"
+    )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of judged benchmarks")
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")

@@ -29,6 +29,23 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(found)], True) if found else (text, False)
 
 
+def count_until_stop(written: Sequence[int], pad: int, stop: Sequence[str], decode: Callable[[list[int]], str]) -> int:
+    """Return after how many tokens the stop string in a row was whole; past it the row holds only padding.
+
+    The number of decodings grows with the logarithm of the padding.
+    """
+    fewest, most = len(written), len(written)
+    while fewest and written[fewest - 1] == pad:
+        fewest -= 1
+    while fewest < most:
+        middle = (fewest + most) // 2
+        if cut_at_stop(decode(list(written[:middle])), stop)[1]:
+            most = middle
+        else:
+            fewest = middle + 1
+    return most
+
+
 class SeededChoice(LogitsProcessor):
     """Turns scores into ones whose maximum is a sample (Gumbel-max), so that greedy search samples.
 

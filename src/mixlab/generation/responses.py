@@ -1,50 +1,85 @@
 """The responses of a model to one benchmark, as the stages below read them."""
 
-from collections.abc import Iterable
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
+from mixlab.generation.engine import LENGTH, STOP, TOO_LONG, Completion
 
 FILE = "responses.jsonl"
+
+_USUAL = (STOP, LENGTH, TOO_LONG)
 
 
 @dataclass
 class Response:
     """What was said about one item, turn by turn; all lists have one entry per turn.
 
-    `turn_prompts` is what the user says in each turn; `prompt_digests` are sha256 of the whole prompts the model saw.
+    `turn_prompts` is what the user says in each turn; `prompt_digests` are sha256 of the whole prompts, as text or, for
+    a server that wraps messages itself, as their canonical JSON. Tokens are None where a server does not count them.
     """
 
     item: str
     turn_prompts: list[str]
     prompt_digests: list[str] = field(default_factory=list)
     responses: list[str] = field(default_factory=list)
-    prompt_tokens: list[int] = field(default_factory=list)
-    response_tokens: list[int] = field(default_factory=list)
+    prompt_tokens: list[int | None] = field(default_factory=list)
+    response_tokens: list[int | None] = field(default_factory=list)
     finish_reasons: list[str] = field(default_factory=list)
+    cut_tokens: list[int] = field(default_factory=list)
+
+    def add(self, prompt: str, completion: Completion) -> None:
+        """Note what was answered in the next turn."""
+        self.prompt_digests.append(hashlib.sha256(prompt.encode()).hexdigest())
+        self.responses.append(completion.text)
+        self.prompt_tokens.append(completion.prompt_tokens)
+        self.response_tokens.append(completion.response_tokens)
+        self.finish_reasons.append(completion.finish_reason)
+        self.cut_tokens.append(completion.cut_tokens)
 
 
 def write_response_files(responses: Iterable[Response], out: Path) -> None:
-    """Write `responses.jsonl`, one line per item, and `index.json` with totals over all turns."""
+    """Write `responses.jsonl`, one line per item, and `index.json` with totals over all turns.
+
+    `prompts_cut` (prompts shown without their beginning), `uncounted` (turns of which a server did not say the tokens)
+    and `finish_reasons` (what servers say beside stop and length) are there where there is something to tell.
+    """
     listed = list(responses)
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
         for response in listed:
-            write_line(stream, asdict(response))
-    reasons = [reason for response in listed for reason in response.finish_reasons]
-    write_json(
-        out / "index.json",
-        {
-            "items": len(listed),
-            "truncated": reasons.count("length"),
-            "prompt_too_long": reasons.count("prompt_too_long"),
-            "prompt_tokens": sum(sum(response.prompt_tokens) for response in listed),
-            "response_tokens": sum(sum(response.response_tokens) for response in listed),
-        },
-    )
+            write_line(stream, _render(response))
+    write_json(out / "index.json", _build_index(listed))
+
+
+def _render(response: Response) -> dict[str, Any]:
+    line = asdict(response)
+    return line if any(response.cut_tokens) else {name: line[name] for name in line if name != "cut_tokens"}
+
+
+def _build_index(listed: Sequence[Response]) -> dict[str, Any]:
+    reasons = Counter(reason for response in listed for reason in response.finish_reasons)
+    prompt_tokens = [count for response in listed for count in response.prompt_tokens]
+    response_tokens = [count for response in listed for count in response.response_tokens]
+    told = {
+        "prompts_cut": sum(tokens > 0 for response in listed for tokens in response.cut_tokens),
+        "uncounted": sum(None in pair for pair in zip(prompt_tokens, response_tokens, strict=True)),
+        "finish_reasons": {name: count for name, count in sorted(reasons.items()) if name not in _USUAL},
+    }
+    return {
+        "items": len(listed),
+        "truncated": reasons[LENGTH],
+        "prompt_too_long": reasons[TOO_LONG],
+        "prompt_tokens": sum(filter(None, prompt_tokens)),
+        "response_tokens": sum(filter(None, response_tokens)),
+        **{name: value for name, value in told.items() if value},
+    }
 
 
 def read_responses(folder: Path) -> list[Response]:

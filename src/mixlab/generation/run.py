@@ -1,6 +1,5 @@
 """Asks a model every item of a benchmark, turn by turn."""
 
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.generation import PromptSettings
-from mixlab.generation.engine import Engine
+from mixlab.generation.decoding import build_row_seed
+from mixlab.generation.engine import Engine, Request
 from mixlab.generation.prompts import check_items, render_full_prompt, render_turns
 from mixlab.generation.responses import Response, write_response_files
 
@@ -35,10 +35,8 @@ def write_responses(
 def _ask_turn(engine: Engine, settings: PromptSettings, responses: list[Response], seed: int, turn: int) -> None:
     prompts = [render_full_prompt(settings, one.turn_prompts, one.responses) for one in responses]
     # each turn has a seed of its own, else a sampled second answer would repeat the first one's draws
-    completions = engine.generate(prompts, settings.sampling, seed * 1000 + turn, chat=settings.chat)
-    for response, prompt, completion in zip(responses, prompts, completions, strict=True):
-        response.prompt_digests.append(hashlib.sha256(prompt.encode()).hexdigest())
-        response.responses.append(completion.text)
-        response.prompt_tokens.append(completion.prompt_tokens)
-        response.response_tokens.append(completion.response_tokens)
-        response.finish_reasons.append(completion.finish_reason)
+    turn_seed = seed * 1000 + turn
+    requests = [Request(prompt, build_row_seed(turn_seed, at, prompt)) for at, prompt in enumerate(prompts)]
+    for finished in engine.generate(requests, settings.sampling, chat=settings.chat):
+        for position, completion in finished:
+            responses[position].add(prompts[position], completion)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mixlab.config.engines import HfEngineSettings
+from mixlab.generation.engine import Engine
 from mixlab.generation.hf import open_engine
 from mixlab.generation.run import write_responses
 from mixlab.plan.specs import GenerateSpec
@@ -11,12 +13,18 @@ from mixlab.stages.source import read_source
 
 def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> None:
     """Write a model's responses to a benchmark."""
-    model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
-    engine = inputs.session.once(
-        ("engine", model, tokenizer, spec.engine),
-        lambda: open_engine(
-            model, tokenizer, spec.engine, threads=inputs.threads, batch=inputs.machine.generation_batch
-        ),
-    )
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    write_responses(engine, spec.prompt, items, spec.generation_seed, out)
+    write_responses(_open(spec, inputs), spec.prompt, items, spec.generation_seed, out)
+
+
+def _open(spec: GenerateSpec, inputs: Inputs) -> Engine:
+    settings = spec.engine
+    if not isinstance(settings, HfEngineSettings):
+        raise TypeError(f"no engine {settings.engine} for a model folder")
+    model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
+    threads, batch = inputs.threads, inputs.machine.generation_batch
+    engine: Engine = inputs.session.once(
+        ("engine", model, tokenizer, settings),
+        lambda: open_engine(model, tokenizer, settings, threads=threads, batch=batch),
+    )
+    return engine

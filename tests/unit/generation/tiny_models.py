@@ -1,14 +1,17 @@
 """Tiny models made on the spot: one with random weights, and one that has learned what to reply to a few dialogues."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from mixlab.config.generation import SamplingSettings
 from mixlab.config.tokenizers import TokenizerSettings
 from mixlab.data.tokens.tokenizer import train_tokenizer
+from mixlab.generation.decoding import build_row_seed
+from mixlab.generation.engine import Engine, Request
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "吾輩は猫である。名前はまだ無い。", "def f(x): return x + 1"]
 PROMPT = {"system": "Sort.", "question": "<dialogue>{dialogue}</dialogue>"}
@@ -50,6 +53,13 @@ def build_chat(folder: Path, steps: int = 120) -> None:
         optimizer.step()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def continue_all(engine: Engine, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool) -> Any:
+    """Return the completions in the order of the prompts, seeded as the first turn of a benchmark seeds them."""
+    requests = [Request(prompt, build_row_seed(seed, at, prompt)) for at, prompt in enumerate(prompts)]
+    found = dict(one for finished in engine.generate(requests, sampling, chat=chat) for one in finished)
+    return [found.pop(at) for at in range(len(prompts))]
 
 
 def _train_tokenizer(texts: Iterable[str], vocab_size: int, folder: Path) -> Path:

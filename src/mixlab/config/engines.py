@@ -1,0 +1,56 @@
+"""The programs that turn prompts into text. What is set here decides responses; where and how fast does not."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mixlab.config.base import Settings
+from mixlab.config.endpoints import Extra
+
+
+class HfEngineSettings(Settings):
+    """Transformers' generate on a local model folder."""
+
+    engine: Literal["hf"] = Field(default="hf", description="hf: transformers' generate on a local model folder")
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
+
+
+class OpenaiEngineSettings(Settings):
+    """A model that somebody serves at an OpenAI-compatible endpoint, as it enters a key.
+
+    Which weights stand behind a name is the endpoint's affair; `revision` holds what is known of them.
+    """
+
+    engine: Literal["openai"] = Field(default="openai", description="openai: a model served elsewhere")
+    model: str = Field(min_length=1, max_length=400, description="name of the model, as the endpoint knows it")
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=400,
+        description="its weights: a commit, date or digest",
+    )
+    api: Literal["chat", "completions"] = Field(
+        default="chat",
+        description="chat: /chat/completions, in the endpoint's template; completions: /completions, for base models",
+    )
+    max_tokens_name: Annotated[str, Field(pattern="^max_(completion_)?tokens$")] = Field(
+        default="max_tokens", description="how this endpoint calls it: max_tokens or max_completion_tokens"
+    )
+    extra: Extra = Field(
+        default_factory=dict,
+        description="further fields of each request, e.g. reasoning_effort or chat_template_kwargs; never a key",
+    )
+
+
+def _is_hf_unless_said(value: Any) -> Any:
+    return {"engine": "hf", **value} if isinstance(value, Mapping) and "engine" not in value else value
+
+
+LocalEngineSettings = HfEngineSettings
+"""An engine for a folder of weights; without `engine` it is hf."""
+
+EngineSettings = Annotated[
+    HfEngineSettings | OpenaiEngineSettings, Field(discriminator="engine"), BeforeValidator(_is_hf_unless_said)
+]
+"""Any engine, as a spec of responses names it."""
