@@ -20,6 +20,7 @@ from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
+from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
 from mixlab.config.tokenizers import TokenizerConfig
@@ -183,6 +184,9 @@ class Study(Settings):
     seeds: SeedAxes = Field(default_factory=SeedAxes, description="repeat counters")
     engine: LocalEngineSettings = Field(
         default_factory=HfEngineSettings, description="what turns prompts into text, for the models made here"
+    )
+    served_models: dict[Label, ServedModelConfig] = Field(
+        default_factory=dict, description="models that somebody serves, evaluated beside the study's own, by name"
     )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of judged benchmarks")
