@@ -62,12 +62,12 @@ def test_twice_as_many_tokens_take_about_twice_as_long(open_constant):
     engine = open_constant("x", positions=4096)
     stop = SamplingSettings(max_new_tokens=1, stop=("never",))
     seconds = {}
-    for tokens in (400, 1600):
+    for tokens in (300, 1200):
         begun = time.process_time()
         (one,) = continue_all(engine, ["the dog"], stop.model_copy(update={"max_new_tokens": tokens}), 0, chat=False)
         seconds[tokens] = time.process_time() - begun
         assert one.text == "x" * tokens
-    assert seconds[1600] < 4 * 3 * seconds[400]
+    assert seconds[1200] < 4 * 3 * seconds[300]
 
 
 def test_the_end_of_a_stopped_row_is_found_with_few_decodings_of_100_000_tokens():
@@ -112,7 +112,7 @@ def test_a_prompt_that_is_cut_at_the_left_is_answered_as_its_end_would_be(open_t
     items = [{"id": "short", "q": "the dog"}, {"id": "long", "q": LONG}]
     write_responses(engine, PromptSettings(template="{q}", chat=False, sampling=cutting), items, 0, tmp_path)
     short, long = read_responses(tmp_path)
-    assert (short.cut_tokens, long.prompt_tokens) == ([0], [96 - 24])
+    assert (short.cut_tokens, long.prompt_tokens) == ([], [96 - 24])
     assert long.cut_tokens[0] > 0
     assert json.loads((tmp_path / "index.json").read_text())["prompts_cut"] == 1
     (kept,) = engine._encoder.encode([Request(LONG, 0)], cutting, chat=False)
@@ -145,7 +145,7 @@ def test_further_end_tokens_end_a_response_and_unknown_ones_are_refused(open_con
     ends = SamplingSettings(max_new_tokens=24, end_tokens=("<|user|>",))
     (one,) = continue_all(engine, ["the dog"], ends, 0, chat=False)
     assert (one.text, one.finish_reason, one.response_tokens) == ("", "stop", 1)
-    with pytest.raises(DataError, match="end_tokens: the tokenizer has no token '<.eot.>'"):
+    with pytest.raises(DataError, match=r"end_tokens: the tokenizer has no token '<.eot.>'"):
         continue_all(engine, ["x"], SamplingSettings(end_tokens=("<|eot|>",)), 0, chat=False)
 
 
@@ -175,14 +175,8 @@ def test_a_killed_benchmark_goes_on_with_the_batches_that_are_missing(open_tiny,
     assert whole == resumed
 
 
-def test_bfloat16_says_how_far_it_depends_on_the_batch_and_float32_that_it_does_not(open_tiny, tmp_path):
+def test_float32_is_measured_not_to_depend_on_the_batch(open_tiny, tmp_path):
     items = [{"id": str(number), "q": "the dog " * (number % 7 + 1) + str(number)} for number in range(16)]
     settings = PromptSettings(template="{q}", chat=False, sampling=GREEDY)
-    facts = {}
-    for dtype in ("float32", "bfloat16"):
-        facts[dtype] = write_responses(
-            open_tiny(16, dtype), settings, items, 0, tmp_path, Asking(measures_dependence=True)
-        )["batch_dependence"]
-    assert facts["float32"] == "0 of 8 responses differ within 24 tokens when generated alone"
-    assert facts["bfloat16"].endswith("of 8 responses differ within 24 tokens when generated alone")
-    assert not facts["bfloat16"].startswith("0 ")
+    facts = write_responses(open_tiny(16), settings, items, 0, tmp_path, Asking(measures_dependence=True))
+    assert facts == {"batch_dependence": "0 of 8 responses differ within 24 tokens when generated alone"}
