@@ -1,11 +1,13 @@
 """Models that somebody serves, in a study: what is planned for them, what is made, and what cannot be meant."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from checkouts import REPOSITORY
 from click.testing import Result
 from editing import STUDY, replace
 from scripted_server import Answer, serve
@@ -179,6 +181,15 @@ def test_what_cannot_be_meant_of_a_served_model_is_told(name: str, micro: Path, 
     assert told in result.stderr and f"{STUDY}:" in result.stderr
 
 
+def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> None:
+    served, machine = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/generation.md").read_text(), re.DOTALL)
+    with (micro / STUDY).open("a", encoding="utf-8") as stream:
+        stream.write(f"\n{served}")
+    (micro / "config.yaml").write_text(f"study: micro\n{machine}  data_roots:\n    micro: tests/data/micro\n")
+    assert "served" not in invoke("plan").stderr
+    assert len(find(build_plan(micro), "generate", "/large")) == 4
+
+
 def test_an_effect_may_compare_two_served_models(micro: Path, invoke: Invoke) -> None:
     serve_models(micro)
     replace(
@@ -207,3 +218,16 @@ def test_an_endpoint_that_the_machine_does_not_name_is_told(
         told[endpoint] = capsys.readouterr().err
     assert "the environment variable SERVED_KEY is not set" in told["local"]
     assert "machine.endpoints has no 'locl'; did you mean 'local'?" in told["locl"]
+
+
+def test_a_study_says_what_becomes_of_prompts_that_do_not_fit(micro: Path, invoke: Invoke) -> None:
+    use = "demo_math_en: {data: test_math_en}"
+    replace(STUDY, use, "demo_math_en: {data: test_math_en, long_prompts: truncate_left}")(micro)
+    policies = {
+        node.spec.prompt.sampling.long_prompts
+        for node in find(build_plan(micro), "generate", "demo_math_en")
+        if isinstance(node.spec, GenerateSpec)
+    }
+    assert policies == {"truncate_left"}
+    serve_models(micro)
+    assert "truncate_left needs a tokenizer, which a served model keeps to itself" in invoke("plan").stderr

@@ -123,6 +123,9 @@ class BenchmarkUse(Settings):
     uses: str | None = Field(default=None, description="name of the declaration; absent: the benchmark's own name")
     limit: int | None = Field(default=None, ge=1, description="the first so many items; absent: as declared")
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
+    long_prompts: Literal["skip", "refuse", "truncate_left"] | None = Field(
+        default=None, description="what becomes of prompts that do not fit, see SamplingSettings; absent: as declared"
+    )
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
         """Return the declaration with this study's changes.
@@ -130,6 +133,8 @@ class BenchmarkUse(Settings):
         Raises ConfigError for an unknown declaration, ValueError for a change it has no room for.
         """
         declared = load_declaration(self.uses or name)
+        if self.long_prompts is not None:
+            declared = declared.with_long_prompts(self.long_prompts)
         if self.limit is None and self.repair_prompts is None:
             return declared
         return declared.with_changes(limit=self.limit, repair_prompts=self.repair_prompts)
