@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.categories import BenchmarkLanguage, Category, Language
-from mixlab.config.generation import PromptSettings
+from mixlab.config.generation import LongPrompts, PromptSettings
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.scorers import LetterChoiceSettings, PythonTestsSettings, ScorerSettings
@@ -94,6 +94,7 @@ class BenchmarkDeclaration(Settings):
         temperature: float | None = None,
         pass_at: tuple[int, ...] | None = None,
         majority: bool | None = None,
+        long_prompts: LongPrompts | None = None,
     ) -> Self:
         """Return a checked copy as a study asks for it: fewer items, several samples, repaired Python prompts.
 
@@ -103,8 +104,9 @@ class BenchmarkDeclaration(Settings):
         for name, value in (("limit", limit), ("samples", samples)):
             if value is not None:
                 data["prompt"][name] = value
-        if temperature is not None:
-            data["prompt"]["sampling"]["temperature"] = temperature
+        for name, chosen in (("temperature", temperature), ("long_prompts", long_prompts)):
+            if chosen is not None:
+                data["prompt"]["sampling"][name] = chosen
         for name, asked in (("pass_at", pass_at), ("majority", majority)):
             if asked is not None:
                 # a judged benchmark has no scorer that could be asked, which the check below says

@@ -5,18 +5,54 @@ from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from mixlab.config.base import Settings
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _OWN_FIELDS = frozenset(
-    {"model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "stream", "n"}
+    {
+        "model",
+        "messages",
+        "prompt",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "seed",
+        "stop",
+        "stream",
+        "n",
+    }
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SECRETS = frozenset(
     {"key", "keys", "apikey", "token", "secret", "secrets", "password", "passwords", "authorization", "bearer"}
 )
+
+
+def _find_secrets(value: JsonValue) -> Iterator[str]:
+    """Yield the names, at any depth, that have a word for a secret: `apiKey` and `api_key`, not `keyword`."""
+    if isinstance(value, dict):
+        for name, held in value.items():
+            if _SECRETS & {word.lower() for word in _WORD.findall(name)}:
+                yield name
+            yield from _find_secrets(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _find_secrets(held)
+
+
+def _check_extra(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if own := sorted(_OWN_FIELDS & set(extra)):
+        raise ValueError(f"`extra` may not hold {', '.join(own)}: these have fields of their own or are fixed")
+    if secret := sorted(set(_find_secrets(extra))):
+        raise ValueError(f"`extra` holds {', '.join(secret)}: a key belongs into an environment variable")
+    return extra
+
+
+Extra = Annotated[dict[str, JsonValue], AfterValidator(_check_extra)]
+"""Further fields of a request: none that has a field of its own, and none that holds a secret."""
 
 
 class ChatModelSettings(Settings):
@@ -34,31 +70,10 @@ class ChatModelSettings(Settings):
     )
     seed: int | None = Field(default=0, ge=0, lt=2**31, description="seed of the first attempt; null: none is sent")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), max_length=4, description="stop strings")
-    extra: dict[str, JsonValue] = Field(
+    extra: Extra = Field(
         default_factory=dict,
         description="further fields of each request, e.g. reasoning_effort or chat_template_kwargs; never a key",
     )
-
-    @field_validator("extra")
-    @classmethod
-    def _extra_is_further(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if own := sorted(_OWN_FIELDS & set(extra)):
-            raise ValueError(f"`extra` may not hold {', '.join(own)}: these have fields of their own or are fixed")
-        if secret := sorted(set(_find_secrets(extra))):
-            raise ValueError(f"`extra` holds {', '.join(secret)}: a key belongs into an environment variable")
-        return extra
-
-
-def _find_secrets(value: JsonValue) -> Iterator[str]:
-    """Yield the names, at any depth, that have a word for a secret: `apiKey` and `api_key`, not `keyword`."""
-    if isinstance(value, dict):
-        for name, held in value.items():
-            if _SECRETS & {word.lower() for word in _WORD.findall(name)}:
-                yield name
-            yield from _find_secrets(held)
-    elif isinstance(value, list):
-        for held in value:
-            yield from _find_secrets(held)
 
 
 class EndpointSettings(Settings):

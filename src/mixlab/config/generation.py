@@ -1,4 +1,4 @@
-"""How a model is asked: engine, sampling, and the prompt of one benchmark. All of it decides the responses."""
+"""How a model is asked: sampling, and the prompt of one benchmark. All of it decides the responses."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -17,11 +17,8 @@ FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
 """The name of a field of a benchmark item, as a template's placeholder writes it."""
 
 
-class EngineSettings(Settings):
-    """The program that turns prompts into text, and the precision it computes in."""
-
-    engine: Literal["hf"] = Field(default="hf", description="hf: transformers' generate on a local model folder")
-    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
+LongPrompts = Literal["skip", "refuse", "truncate_left"]
+"""What becomes of a prompt that does not fit the model's positions."""
 
 
 class SamplingSettings(Settings):
@@ -32,6 +29,14 @@ class SamplingSettings(Settings):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="nucleus: smallest set with this probability")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="strings before which a response is cut, beside the end token"
+    )
+    end_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = added(
+        (), description="special tokens that end a response as the tokenizer's own end token does"
+    )
+    long_prompts: LongPrompts = added(
+        "skip",
+        description="a prompt that leaves no room for max_new_tokens: skip: an empty response, counted; refuse: an "
+        "error before anything is asked; truncate_left: the end of it is asked, counted",
     )
 
     @model_validator(mode="after")

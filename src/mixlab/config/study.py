@@ -11,8 +11,9 @@ from mixlab.config.base import Settings
 from mixlab.config.base_models import LAYOUT, BaseModelConfig, Layout, ScratchModelConfig
 from mixlab.config.benchmarks import BenchmarkDeclaration, load_declaration
 from mixlab.config.chat import ChatTemplate
+from mixlab.config.engines import HfEngineSettings, LocalEngineSettings
 from mixlab.config.filters import ContaminationConfig, FilterConfig
-from mixlab.config.generation import EngineSettings
+from mixlab.config.generation import LongPrompts
 from mixlab.config.held_out import ValidationConfig
 from mixlab.config.judging import JudgeConfig
 from mixlab.config.labelling import LabellerConfig
@@ -20,6 +21,7 @@ from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
+from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
 from mixlab.config.tokenizers import TokenizerConfig
@@ -115,7 +117,7 @@ class SeedAxes(Settings):
         return self
 
 
-_CHANGES = ("limit", "repair_prompts", "samples", "temperature", "pass_at", "majority")
+_CHANGES = ("limit", "repair_prompts", "samples", "temperature", "pass_at", "majority", "long_prompts")
 
 
 class BenchmarkUse(Settings):
@@ -130,6 +132,9 @@ class BenchmarkUse(Settings):
     temperature: float | None = Field(default=None, ge=0, le=5, description="of sampling; absent: as declared")
     pass_at: tuple[int, ...] | None = Field(default=None, description="k of pass@k; absent: as declared")
     majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
+    long_prompts: LongPrompts | None = Field(
+        default=None, description="what becomes of prompts that do not fit, see SamplingSettings; absent: as declared"
+    )
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
         """Return the declaration with this study's changes.
@@ -192,7 +197,12 @@ class Study(Settings):
     average: AveragingSettings = Field(default_factory=AveragingSettings, description="averaging of the last snapshots")
     sft: SftConfig | None = Field(default=None, description="supervised fine-tuning; absent: none")
     seeds: SeedAxes = Field(default_factory=SeedAxes, description="repeat counters")
-    engine: EngineSettings = Field(default_factory=EngineSettings, description="what turns prompts into text")
+    engine: LocalEngineSettings = Field(
+        default_factory=HfEngineSettings, description="what turns prompts into text, for the models made here"
+    )
+    served_models: dict[Label, ServedModelConfig] = Field(
+        default_factory=dict, description="models that somebody serves, evaluated beside the study's own, by name"
+    )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of judged benchmarks")
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")

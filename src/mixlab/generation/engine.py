@@ -1,12 +1,28 @@
-"""What every engine offers: prompts in, completions out, in the same order."""
+"""What every engine offers: requests in, completions out as they are finished."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from mixlab.config.generation import SamplingSettings
+from mixlab.data.records import Message
 
-FinishReason = Literal["stop", "length", "prompt_too_long"]
+STOP, LENGTH, TOO_LONG = "stop", "length", "prompt_too_long"
+REFUSED = "refused"
+"""An endpoint took requests but not this one."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt to be continued, and the seed of its own draws (63 bits).
+
+    `text` is the whole prompt. For a server that wraps messages in its own template it is their canonical JSON, and
+    `messages` are what is sent; engines with a tokenizer of ours are given no messages.
+    """
+
+    text: str
+    seed: int
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -14,14 +30,23 @@ class Completion:
     """A model's continuation of one prompt.
 
     `text` ends before the end token or the first stop string. `response_tokens` counts what the model wrote, its end
-    token included. `finish_reason`: stop (end token or stop string), length (cut at max_new_tokens), prompt_too_long
-    (prompt and max_new_tokens do not fit the model's positions: nothing was generated and `text` is empty).
+    token included; `prompt_tokens` what it was shown; None where a server does not say. `cut_tokens` were left out at
+    the beginning of the prompt, by `long_prompts: truncate_left`. `finish_reason`: stop (end token or stop string),
+    length (cut at max_new_tokens), prompt_too_long (prompt and max_new_tokens do not fit the model's positions:
+    nothing was generated and `text` is empty), refused (the same, by an endpoint), or what a server says.
     """
 
     text: str
-    prompt_tokens: int
-    response_tokens: int
-    finish_reason: FinishReason
+    prompt_tokens: int | None
+    response_tokens: int | None
+    finish_reason: str
+    cut_tokens: int = 0
+    note: str = ""
+    """What an endpoint said of a prompt that it refused; it is told and not stored."""
+
+
+Finished = list[tuple[int, Completion]]
+"""Completions, each with the position of its request."""
 
 
 class Engine(Protocol):
@@ -32,11 +57,16 @@ class Engine(Protocol):
         """The special tokens of the model's tokenizer, as they are written."""
         ...
 
-    def generate(
-        self, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool
-    ) -> list[Completion]:
-        """Continue each prompt; what one prompt gets depends on it, its position and `seed`, not on its neighbours.
+    def find_too_long(
+        self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
+    ) -> list[tuple[int, str]]:
+        """Return the position of each request that leaves no room for max_new_tokens, and how long it is, in words."""
+        ...
 
-        `chat`: special tokens written in a prompt are tokens; else they are text like any other.
+    def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
+        """Yield each request's completion once, in any order, as soon as it is there.
+
+        What one request gets depends on its text and its seed, not on its neighbours; temperature 0 is greedy and uses
+        no seed. `chat`: special tokens written in a prompt are tokens; else they are text like any other.
         """
         ...

@@ -6,12 +6,11 @@ it everything.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
@@ -21,11 +20,13 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from mixlab.config.generation import EngineSettings, SamplingSettings
-from mixlab.config.problems import DataError
-from mixlab.data.tokens.tokenizer import Vocabulary, load_tokenizer, read_vocabulary
-from mixlab.generation.decoding import SeededChoice, StopStrings, build_batches, build_row_seed, cut_at_stop
-from mixlab.generation.engine import Completion, FinishReason
+from mixlab.config.engines import HfEngineSettings
+from mixlab.config.generation import SamplingSettings
+from mixlab.generation.decoding import SeededChoice, StopStrings
+from mixlab.generation.encoding import Encoded, PromptEncoder
+from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request
+from mixlab.generation.prefixes import Prefix, compute_prefix
+from mixlab.generation.rows import build_batches, count_until_stop, cut_at_stop
 
 log = logging.getLogger(__name__)
 
@@ -35,52 +36,57 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class HfEngine:
     """A causal language model in memory; see `open_engine`."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, vocabulary: Vocabulary, batch: int) -> None:
+    def __init__(self, model: PreTrainedModel, encoder: PromptEncoder, batch: int, shares_prefixes: bool) -> None:
         self._model = model
-        self._tokenizer = tokenizer
+        self._encoder = encoder
         self._batch = batch
-        self._end = vocabulary.end_id
-        self._pad = vocabulary.pad_id
-        self.special_tokens = tuple(vocabulary.special_tokens)
+        self._shares_prefixes = shares_prefixes
+        self.special_tokens = encoder.special_tokens
 
-    def generate(
-        self, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool
-    ) -> list[Completion]:
-        """Continue each prompt; see `Engine.generate`. Greedy in float32 does not depend on the batch."""
-        self._tokenizer.encode_special_tokens = not chat
-        encoded = self._tokenizer.encode_batch_fast(list(prompts), add_special_tokens=False)
-        prompts_ids = [encoding.ids or [self._end] for encoding in encoded]
-        room = self._model.config.max_position_embeddings - sampling.max_new_tokens
-        completions = [Completion("", len(ids), 0, "prompt_too_long") for ids in prompts_ids]
-        fitting = [position for position, ids in enumerate(prompts_ids) if len(ids) <= room]
-        batches = build_batches([len(prompts_ids[position]) for position in fitting], self._batch)
+    def find_too_long(
+        self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
+    ) -> list[tuple[int, str]]:
+        """Name the requests that cannot be asked; see `Engine.find_too_long`."""
+        return self._encoder.find_too_long(requests, sampling, chat=chat)
+
+    def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
+        """Continue each prompt, a batch at a time; greedy in float32 does not depend on the batch."""
+        encoded = self._encoder.encode(requests, sampling, chat=chat)
+        ends = self._encoder.find_ends(sampling)
+        if refused := [(position, one.refuse()) for position, one in enumerate(encoded) if not one.fits]:
+            yield refused
+        fitting = [position for position, one in enumerate(encoded) if one.fits]
+        prefix = None
+        if self._shares_prefixes:
+            prefix = compute_prefix(self._model, [encoded[position].ids for position in fitting])
+        batches = build_batches([len(encoded[position].ids) for position in fitting], self._batch)
         for number, members in enumerate(batches, start=1):
             positions = [fitting[member] for member in members]
-            seeds = [build_row_seed(seed, position, prompts[position]) for position in positions]
-            rows = [prompts_ids[position] for position in positions]
-            for position, completion in zip(positions, self._generate_batch(rows, sampling, seeds), strict=True):
-                completions[position] = completion
+            seeds = [requests[position].seed for position in positions]
+            rows = [encoded[position] for position in positions]
+            yield list(zip(positions, self._generate_batch(rows, sampling, seeds, ends, prefix), strict=True))
             log.debug("generated batch %d of %d", number, len(batches))
-        return completions
 
     @torch.inference_mode()
     def _generate_batch(
-        self, rows: Sequence[list[int]], sampling: SamplingSettings, seeds: Sequence[int]
+        self,
+        rows: Sequence[Encoded],
+        sampling: SamplingSettings,
+        seeds: Sequence[int],
+        ends: Sequence[int],
+        prefix: Prefix | None,
     ) -> list[Completion]:
-        longest = max(len(row) for row in rows)
+        pad = self._encoder.pad_id
+        longest = max(len(row.ids) for row in rows)
         device = next(self._model.parameters()).device
-        ids_BT = torch.tensor([[self._pad] * (longest - len(row)) + row for row in rows], device=device)
-        mask_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+        ids_BT, mask_BT = _lay_out([row.ids for row in rows], longest, pad, prefix.tokens if prefix else 0, device)
         processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
         if sampling.temperature > 0:
             processors.append(SeededChoice(sampling.temperature, sampling.top_p, seeds))
         if sampling.stop:
-            criteria.append(StopStrings(sampling.stop, longest, self._decode))
+            criteria.append(StopStrings(sampling.stop, longest, self._encoder.decode))
         config = GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=False,
-            eos_token_id=self._end,
-            pad_token_id=self._pad,
+            max_new_tokens=sampling.max_new_tokens, do_sample=False, eos_token_id=list(ends), pad_token_id=pad
         )
         generate: Any = self._model.generate
         out_BT = generate(
@@ -89,33 +95,46 @@ class HfEngine:
             generation_config=config,
             logits_processor=processors,
             stopping_criteria=criteria,
+            **({"past_key_values": prefix.repeat(len(rows))} if prefix else {}),
         )
         answers = out_BT[:, longest:].tolist()
-        return [self._complete(row, answer, sampling) for row, answer in zip(rows, answers, strict=True)]
+        return [self._complete(row, answer, sampling, ends) for row, answer in zip(rows, answers, strict=True)]
 
-    def _complete(self, row: list[int], answer: list[int], sampling: SamplingSettings) -> Completion:
-        ended = self._end in answer
-        # past its end a row holds only padding; a model may also write the padding token itself, which ends nothing
-        written = answer[: answer.index(self._end) + 1] if ended else self._until_stop(answer, sampling.stop)
-        text, stopped = cut_at_stop(self._decode(written), sampling.stop)
-        reason: FinishReason = "stop" if ended or stopped else "length"
-        return Completion(text, len(row), len(written), reason)
+    def _complete(self, row: Encoded, answer: list[int], sampling: SamplingSettings, ends: Sequence[int]) -> Completion:
+        end = next((at for at, token in enumerate(answer) if token in ends), None)
+        written = answer if end is None else answer[:end]
+        text, stopped = cut_at_stop(self._encoder.decode(written), sampling.stop)
+        if stopped:
+            # past its stop string a row holds only padding, which may be the end token
+            count = count_until_stop(written, self._encoder.pad_id, sampling.stop, self._encoder.decode)
+        else:
+            count = len(answer) if end is None else end + 1
+        return Completion(text, len(row.ids), count, STOP if stopped or end is not None else LENGTH, row.cut_tokens)
 
-    def _until_stop(self, answer: list[int], stop: Sequence[str]) -> list[int]:
-        while stop and answer and answer[-1] == self._pad and cut_at_stop(self._decode(answer[:-1]), stop)[1]:
-            answer = answer[:-1]
-        return answer
 
-    def _decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(ids, skip_special_tokens=True)
+def _lay_out(
+    rows: Sequence[list[int]], longest: int, pad: int, shared: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and mask [B, T]; padding stands at the left, behind `shared` tokens that are computed already."""
+    gaps = [longest - len(row) for row in rows]
+    ids = [row[:shared] + [pad] * gap + row[shared:] for row, gap in zip(rows, gaps, strict=True)]
+    mask = [[1] * shared + [0] * gap + [1] * (longest - shared - gap) for gap in gaps]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 def open_engine(
-    model: Path, tokenizer: Path, settings: EngineSettings, *, threads: int, batch: int, device: str = "cpu"
+    model: Path,
+    tokenizer: Path,
+    settings: HfEngineSettings,
+    *,
+    threads: int,
+    batch: int,
+    device: str = "cpu",
+    shares_prefixes: bool = False,
 ) -> HfEngine:
     """Load a model folder (`config.json`, `model.safetensors`) and a tokenizer folder (`tokenizer.json`).
 
-    `threads`, `batch` and `device` are the machine's and change no greedy result in float32.
+    `threads`, `batch`, `device` and `shares_prefixes` are the machine's and change no greedy result in float32.
     Raises DataError when the tokenizer has more entries than the model has embeddings.
     """
     torch.set_num_threads(threads)
@@ -128,13 +147,8 @@ def open_engine(
         trust_remote_code=False,
         use_safetensors=True,
     )
-    words = load_tokenizer(tokenizer)
-    vocabulary, rows = read_vocabulary(tokenizer, words), loaded.config.vocab_size
-    if vocabulary.size > rows:
-        raise DataError(
-            f"the tokenizer has {vocabulary.size} entries but the model only {rows}: "
-            "generate with the tokenizer the model was trained with"
-        )
+    encoder = PromptEncoder(tokenizer, loaded.config.max_position_embeddings)
+    encoder.check_rows(loaded.config.vocab_size)
     module: torch.nn.Module = loaded
     module.to(device).eval()
-    return HfEngine(loaded, words, vocabulary, batch)
+    return HfEngine(loaded, encoder, batch, shares_prefixes)

@@ -8,8 +8,9 @@ from mixlab.config.averaging import AveragingSettings
 from mixlab.config.base import Settings, added
 from mixlab.config.base_models import BaseModelSettings
 from mixlab.config.counts import CountsSettings
+from mixlab.config.engines import EngineSettings
 from mixlab.config.filters import ContaminationSettings, FilterSettings
-from mixlab.config.generation import EngineSettings, PromptSettings
+from mixlab.config.generation import PromptSettings
 from mixlab.config.held_out import ValidationSettings
 from mixlab.config.judging import JudgeSettings
 from mixlab.config.labelling import LabelSettings

@@ -1,24 +1,66 @@
 """Host of stage generate: one engine serves all benchmarks of a model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from mixlab.generation.hf import open_engine
-from mixlab.generation.run import write_responses
+from mixlab.config.engines import HfEngineSettings, LocalEngineSettings, OpenaiEngineSettings
+from mixlab.config.problems import ConfigError
+from mixlab.generation.engine import Engine
+from mixlab.generation.run import Asking, write_responses
 from mixlab.plan.specs import GenerateSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
 
 
-def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> None:
-    """Write a model's responses to a benchmark."""
-    model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
-    engine = inputs.session.once(
-        ("engine", model, tokenizer, spec.engine),
-        lambda: open_engine(
-            model, tokenizer, spec.engine, threads=inputs.threads, batch=inputs.machine.generation_batch
-        ),
-    )
+def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
+    """Write a model's responses to a benchmark; what was shared or kept, and what depends on the batch, are facts."""
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
     shown = "examples" in inputs.folders
     examples = read_source(inputs.spec("examples"), inputs.one("examples"), inputs) if shown else ()
-    write_responses(engine, spec.prompt, items, spec.generation_seed, out, examples=examples)
+    if isinstance(spec.engine, OpenaiEngineSettings):
+        engine, asking = _open_served(spec.engine, inputs), Asking(inputs.resume)
+    else:
+        engine, asking = _open_local(spec.engine, inputs), _share(spec.engine, inputs)
+    return write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
+
+
+def _share(settings: LocalEngineSettings, inputs: Inputs) -> Asking:
+    """Let a model's benchmarks share greedy completions: they are the same for every generation_seed."""
+    name = ("greedy", inputs.one("model"), inputs.one("tokenizer"), settings)
+    return Asking(inputs.resume, inputs.session.once(name, dict), measures_dependence=settings.dtype != "float32")
+
+
+def _open_local(settings: LocalEngineSettings, inputs: Inputs) -> Engine:
+    model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
+    engine: Engine = inputs.session.once(
+        ("engine", model, tokenizer, settings), lambda: _load_hf(settings, model, tokenizer, inputs)
+    )
+    return engine
+
+
+def _load_hf(settings: HfEngineSettings, model: Path, tokenizer: Path, inputs: Inputs) -> Engine:
+    # torch and transformers take seconds to import, and a served model needs neither
+    import torch
+
+    from mixlab.generation.hf import open_engine
+
+    gpus = inputs.machine.resources("generate").gpus
+    if gpus and not torch.cuda.is_available():
+        raise ConfigError(f"machine.stages.generate.gpus: {gpus}, but no GPU can be used here; set it to 0, or mend it")
+    device = "cuda" if gpus else "cpu"
+    return open_engine(
+        model,
+        tokenizer,
+        settings,
+        threads=inputs.threads,
+        batch=inputs.machine.generation_batch,
+        device=device,
+        shares_prefixes=inputs.machine.share_prefixes,
+    )
+
+
+def _open_served(settings: OpenaiEngineSettings, inputs: Inputs) -> Engine:
+    from mixlab.generation.served import ServedEngine
+    from mixlab.stages.endpoints import open_endpoint
+
+    return ServedEngine(open_endpoint(settings.place, inputs), settings)

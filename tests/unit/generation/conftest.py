@@ -3,7 +3,7 @@
 import pytest
 from tiny_models import build_chat, build_random
 
-from mixlab.config.generation import EngineSettings
+from mixlab.config.engines import HfEngineSettings
 from mixlab.generation.hf import open_engine
 
 
@@ -28,6 +28,6 @@ def open_tiny(model_folders):
     """Open the tiny random model with a batch size."""
 
     def open_with(batch, dtype="float32"):
-        return open_engine(*model_folders, EngineSettings(dtype=dtype), threads=1, batch=batch)
+        return open_engine(*model_folders, HfEngineSettings(dtype=dtype), threads=1, batch=batch)
 
     return open_with

@@ -23,11 +23,14 @@ class Parrot:
     def __init__(self, special_tokens=("<|end|>", "<|user|>", "<|assistant|>")):
         self.prompts, self.seeds, self.special_tokens = [], [], special_tokens
 
-    def generate(self, prompts, sampling, seed, *, chat):
-        self.prompts += prompts
-        self.seeds.append(seed)
-        start = len(self.prompts) - len(prompts) + 1
-        return [Completion(f"answer {start + at}", 5, 2, "length") for at in range(len(prompts))]
+    def find_too_long(self, requests, sampling, *, chat):
+        return []
+
+    def generate(self, requests, sampling, *, chat):
+        for at, request in enumerate(requests):
+            self.prompts.append(request.text)
+            self.seeds.append(request.seed)
+            yield [(at, Completion(f"answer {len(self.prompts)}", 5, 2, "length"))]
 
 
 def test_the_models_own_first_answer_stands_in_the_second_turns_prompt(tmp_path):
@@ -43,7 +46,7 @@ def test_the_models_own_first_answer_stands_in_the_second_turns_prompt(tmp_path)
     first, second = read_responses(tmp_path)
     assert (first.responses, first.turn_prompts) == (["answer 1", "answer 3"], ["one?", "two?"])
     assert second.responses == ["answer 2"]
-    assert len(set(parrot.seeds)) == 2
+    assert len(set(parrot.seeds)) == 3
     totals = {"items": 2, "truncated": 3, "prompt_too_long": 0, "prompt_tokens": 15, "response_tokens": 6}
     assert json.loads((tmp_path / "index.json").read_text()) == totals
 
@@ -91,9 +94,9 @@ def test_an_item_is_compared_with_the_special_tokens_of_the_tokenizer_in_use(tmp
         write_responses(foreign, DIALOGUE, items, 0, tmp_path)
 
 
-def test_a_chat_prompt_without_the_studys_template_is_refused(tmp_path):
+def test_a_chat_prompt_without_the_studys_template_is_refused():
     with pytest.raises(ValueError, match="with_chat_template"):
-        write_responses(Parrot(), PromptSettings(template="{q}"), [{"id": "a", "q": "x"}], 0, tmp_path)
+        render_full_prompt(PromptSettings(template="{q}"), ["x"], [])
 
 
 def test_a_damaged_line_of_responses_is_named(tmp_path):

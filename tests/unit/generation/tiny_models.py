@@ -1,14 +1,18 @@
 """Tiny models made on the spot: one with random weights, and one that has learned what to reply to a few dialogues."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from mixlab.config.generation import SamplingSettings
 from mixlab.config.tokenizers import TokenizerSettings
 from mixlab.data.tokens.tokenizer import train_tokenizer
+from mixlab.generation.engine import Engine, Request
+from mixlab.generation.rows import build_row_seed
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "吾輩は猫である。名前はまだ無い。", "def f(x): return x + 1"]
 PROMPT = {"system": "Sort.", "question": "<dialogue>{dialogue}</dialogue>"}
@@ -31,6 +35,19 @@ def build_random(model: Path, tokenizer: Path) -> None:
     _build_llama(300, hidden_size=32, max_position_embeddings=96, initializer_range=0.4).save_pretrained(model)
 
 
+def build_constant(model: Path, tokenizer: Path, token: str, positions: int = 96) -> None:
+    """Save a Llama that writes `token` for ever, whatever it is asked."""
+    path = _train_tokenizer(TEXTS, 300, tokenizer)
+    llama = _build_llama(300, hidden_size=32, max_position_embeddings=positions)
+    with torch.no_grad():
+        for parameter in llama.parameters():
+            parameter.zero_()
+        llama.model.embed_tokens.weight.fill_(1.0)
+        llama.model.norm.weight.fill_(1.0)
+        llama.lm_head.weight[Tokenizer.from_file(str(path)).token_to_id(token)] = 1.0
+    llama.save_pretrained(model)
+
+
 def build_chat(folder: Path, steps: int = 120) -> None:
     """Train and save a model with its tokenizer and chat template; takes seconds on one core."""
     replies = {text: f"Category: {category}" for text, category in TAUGHT.items()} | {NO_ANSWER: "la la la"}
@@ -50,6 +67,13 @@ def build_chat(folder: Path, steps: int = 120) -> None:
         optimizer.step()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def continue_all(engine: Engine, prompts: Sequence[str], sampling: SamplingSettings, seed: int, *, chat: bool) -> Any:
+    """Return the completions in the order of the prompts, seeded as the first turn of a benchmark seeds them."""
+    requests = [Request(prompt, build_row_seed(seed, at, prompt)) for at, prompt in enumerate(prompts)]
+    found = dict(one for finished in engine.generate(requests, sampling, chat=chat) for one in finished)
+    return [found.pop(at) for at in range(len(prompts))]
 
 
 def _train_tokenizer(texts: Iterable[str], vocab_size: int, folder: Path) -> Path:
