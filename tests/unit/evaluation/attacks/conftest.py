@@ -16,7 +16,7 @@ import pytest
 from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, Outcome, Program, Sandbox
 
-LIMITS = SandboxLimits(wall_seconds=20, cpu_seconds=1, processes=8)
+LIMITS = SandboxLimits(wall_seconds=100, cpu_seconds=1, processes=8)
 TESTS = "def check(candidate):\n    assert candidate(6) == 42, 'the right answer is 42'\n\ncheck(answer)\n"
 WRONG = "\n\ndef answer(n):\n    return 0\n"
 
