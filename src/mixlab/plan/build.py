@@ -27,7 +27,7 @@ class Planned:
     config: MainConfig
     studies: Mapping[str, Study]
     files: Mapping[str, str]
-    """Digest of each locked source file -> its path here; place of a labeller -> endpoint's name, or model folder."""
+    """Digest of a locked source file -> its path here; place of a labeller or judge -> endpoint's name, model folder."""
 
 
 def split_names(names: str) -> list[str]:
@@ -89,4 +89,6 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     files = dict(locate_files(used.values(), config.machine, root))
     for labeller in labellers:
         files |= labeller.locate(config.machine, root)
+    for study in studies.values():
+        files |= study.judge.locate()
     return Planned(plan, config, studies, files)
