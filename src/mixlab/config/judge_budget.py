@@ -36,9 +36,7 @@ class JudgePrice(Settings):
 
 def _openai(model: str, prompt: float, response: float) -> tuple[str, JudgePrice]:
     source = f"https://openrouter.ai/openai/{model}, which states OpenAI's own price; caching would make it less"
-    return model, JudgePrice(
-        prompt_per_million=prompt, response_per_million=response, date="2026-11-21", source=source
-    )
+    return model, JudgePrice(prompt_per_million=prompt, response_per_million=response, date="2026-11-21", source=source)
 
 
 PRICES: Mapping[str, JudgePrice] = dict(

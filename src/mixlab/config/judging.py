@@ -93,9 +93,7 @@ class RuleJudgeSettings(_Judge):
 
 class _ModelJudge(_Judge, ChatModelSettings):
     engine: Literal["openai"] = Field(description="openai: a model behind an OpenAI-compatible endpoint")
-    max_tokens: int = Field(
-        default=2048, ge=1, le=1_000_000, description="longest reply, in tokens, thinking included"
-    )
+    max_tokens: int = Field(default=2048, ge=1, le=1_000_000, description="longest reply, in tokens, thinking included")
     seed: int | None = Field(
         default=0,
         ge=0,

@@ -70,9 +70,7 @@ class ReplyStore:
                 self._connection.execute(f"PRAGMA user_version={self.FORMAT}")
         if found not in (0, self.FORMAT):
             self._connection.close()
-            raise DataError(
-                f"{path}: a {self.WHAT} of format {found}, this program knows {self.FORMAT}; update mixlab"
-            )
+            raise DataError(f"{path}: a {self.WHAT} of format {found}, this program knows {self.FORMAT}; update mixlab")
 
     def __enter__(self) -> Self:
         return self

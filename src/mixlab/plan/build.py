@@ -27,7 +27,7 @@ class Planned:
     config: MainConfig
     studies: Mapping[str, Study]
     files: Mapping[str, str]
-    """Digest of a locked source file -> its path here; place of a labeller or judge -> endpoint's name, model folder."""
+    """Digest of a locked source file -> its path here; place of a labeller or judge -> endpoint's name, or folder."""
 
 
 def split_names(names: str) -> list[str]:

@@ -12,7 +12,8 @@ from mixlab.config.problems import DataError
 from mixlab.data.records import Record
 from mixlab.data.replies import REFUSED as REFUSED
 from mixlab.data.replies import UNANSWERED as UNANSWERED
-from mixlab.data.replies import WITHHELD, Reply
+from mixlab.data.replies import WITHHELD
+from mixlab.data.replies import Reply as Reply
 
 OMITTED = "\n[…]\n"
 """Stands where the middle of a long dialogue is not shown."""
