@@ -25,6 +25,7 @@ class Answer:
     body: bytes | None = None
     delay_seconds: float = 0.0
     drop: bool = False
+    cut_bytes: int = 0
 
     def render(self) -> bytes:
         if self.body is not None:
@@ -79,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        found = QUESTION.search(request["messages"][-1]["content"])
+        found = QUESTION.search("\n".join(message["content"] for message in request["messages"]))
         question = found[1] if found else ""
         server = self.server
         with server.lock:
@@ -108,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) - answer.cut_bytes])
+        self.close_connection = self.close_connection or answer.cut_bytes > 0
 
 
 @contextmanager

@@ -182,7 +182,6 @@ class _Round:
     async def _is_granted(self, request: Request, call: Call) -> bool:
         """Whether a try may be made; where not, the question is noted as what it is then."""
         while self.outcome.failure is None:
-            was_idle = self._books.outstanding == 0
             try:
                 grant = await self._books.grant(call)
             except UserError as error:
@@ -196,7 +195,7 @@ class _Round:
                 self._elsewhere.append(request)
                 return False
             # what is under way may cost less than it could have
-            if self._is_spent or (was_idle and self._books.outstanding == 0):
+            if self._is_spent or grant is Grant.SPENT:
                 self._is_spent = True
                 self.outcome.over_budget.append(request.question)
                 return False

@@ -17,13 +17,15 @@ class Books:
         self._wanted: list[tuple[Call, asyncio.Future[Grant]]] = []
         self._something = asyncio.Event()
         self._is_closing = False
-        self.outstanding = 0
-        """Granted tries that have not ended."""
+        self._outstanding = 0
         self.failure: UserError | None = None
         """Why nothing more can be committed."""
 
     async def grant(self, call: Call) -> Grant:
-        """Ask whether a call may be made; it is counted when the answer is GO. Raises what the store raises."""
+        """Ask whether a call may be made; it is counted when the answer is GO. Raises what the store raises.
+
+        SPENT is final: where money may come back from what is under way, the answer is LATER.
+        """
         if self.failure is not None:
             raise self.failure
         future: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
@@ -33,7 +35,7 @@ class Books:
 
     def end(self, ended: Ended) -> None:
         """Say how a granted try ended; committed with what comes next."""
-        self.outstanding -= 1
+        self._outstanding -= 1
         self._ended.append(ended)
         self._something.set()
 
@@ -52,6 +54,7 @@ class Books:
             wanted, self._wanted = self._wanted, []
             if not ended and not wanted:
                 continue
+            was_idle = self._outstanding == 0
             try:
                 grants: Sequence[Grant] = await loop.run_in_executor(
                     self._thread, self._store.exchange, self._account, ended, [call for call, _ in wanted]
@@ -59,9 +62,11 @@ class Books:
             except UserError as error:
                 self._fail(error, [future for _, future in wanted])
                 return
-            self.outstanding += sum(grant is Grant.GO for grant in grants)
+            going = sum(grant is Grant.GO for grant in grants)
+            self._outstanding += going
+            is_final = was_idle and not going
             for (_, future), grant in zip(wanted, grants, strict=True):
-                future.set_result(grant)
+                future.set_result(Grant.LATER if grant is Grant.SPENT and not is_final else grant)
 
     def _fail(self, error: UserError, waiting: Sequence["asyncio.Future[Grant]"]) -> None:
         self.failure = error

@@ -47,12 +47,13 @@ class Call:
 
 
 class Grant(Enum):
-    """What the store says to a wish to ask: go on; it is answered; another process is asking; a cap is reached."""
+    """What is said to a wish to ask: go on; it is answered; another process is asking; a cap is reached, for now."""
 
     GO = "go"
     ANSWERED = "answered"
     ELSEWHERE = "elsewhere"
     SPENT = "spent"
+    LATER = "later"
 
 
 @dataclass(frozen=True)
