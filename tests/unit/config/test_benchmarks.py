@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mixlab.config.benchmarks import declared_benchmarks, load_declaration, read_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.generation import PromptSettings, SamplingSettings
-from mixlab.config.judging import RuleJudgeConfig, JudgePrompts
+from mixlab.config.judging import JudgePrompts, RuleJudgeConfig
 from mixlab.config.problems import ConfigError
 
 CODE = {

@@ -124,7 +124,7 @@ def test_a_request_that_is_refused_is_not_repeated_and_counts_as_unparsed(start:
 
 def test_where_all_is_refused_the_request_is_doubted_and_no_refusal_is_kept(start: Start) -> None:
     lab = start(lambda question, count: Answer("no such field", status=422))
-    with pytest.raises(DataError, match="all of the first 5 questions were refused.*no such field"):
+    with pytest.raises(DataError, match=r"all of the first 5 questions were refused.*no such field"):
         lab.judge(5)
     lab.server.script = by_rule
     assert len(lab.judge(5)) == 5
@@ -133,7 +133,7 @@ def test_where_all_is_refused_the_request_is_doubted_and_no_refusal_is_kept(star
 def test_a_judge_that_never_rates_is_an_error_and_costs_once(start: Start) -> None:
     lab = start(lambda question, count: Answer("Very nice!"))
     for _ in range(2):
-        with pytest.raises(DataError, match="none of 20 replies holds a rating.*Very nice!"):
+        with pytest.raises(DataError, match=r"none of 20 replies holds a rating.*Very nice!"):
             lab.judge(20, attempts=1)
     assert lab.server.asked.total() == 20
 
@@ -163,7 +163,7 @@ def test_what_decides_a_reply_is_in_its_name_and_what_does_not_is_not(start: Sta
     base = lab.judge(1)[0]["verdict_id"]
     assert lab.judge(1, attempts=7, reference_categories=None)[0]["verdict_id"] == base
     changes: tuple[dict[str, Any], ...] = (
-        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"reasoning_effort": "low"}}
+        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"effort": "low"}}
     )  # fmt: skip
     names = {lab.judge(1, **change)[0]["verdict_id"] for change in changes}
     assert len(names | {base}) == len(changes) + 1
@@ -196,7 +196,7 @@ def test_references_are_shown_by_category(start: Start) -> None:
     shown = {"reference" in request["messages"][1]["content"] for request in lab.server.requests}
     texts = sorted("reference 0" in str(request) for request in lab.server.requests)
     assert (shown, texts) == ({True, False}, [False, True])
-    with pytest.raises(DataError, match="item 'x' has no `category`"):
+    with pytest.raises(DataError, match=r"item 'x' has no `category`"):
         lab.judge([{"id": "x", "turns": ["dialogue 1"], "reference": ["r"]}], reference_categories=["math"])
 
 
@@ -231,7 +231,7 @@ def test_an_endpoint_that_is_gone_stops_the_run_and_is_named(start: Start) -> No
         return by_rule(question, count) if lab.server.asked.total() <= 10 else Answer(status=503)
 
     lab = start(script, endpoint={"max_retries": 2})
-    with pytest.raises(EndpointError, match="endpoint 'local' .*gone: .* tries in a row failed.*left undone"):
+    with pytest.raises(EndpointError, match=r"endpoint 'local' .*gone: .* tries in a row failed.*left undone"):
         lab.judge(500)
     # what was under way, and then one by one
     assert lab.server.asked.total() <= 10 + 20 + 8 + 3
@@ -253,7 +253,7 @@ def test_an_endpoint_that_comes_back_is_asked_on(start: Start) -> None:
 
 def test_one_question_that_never_comes_through_is_listed_when_all_others_are_answered(start: Start) -> None:
     lab = start(lambda question, count: Answer(status=500) if question == "3" else by_rule(question, count))
-    with pytest.raises(DataError, match="1 of 30 verdicts are left undone.*no answer after 4 tries: HTTP 500"):
+    with pytest.raises(DataError, match=r"1 of 30 verdicts are left undone.*no answer after 4 tries: HTTP 500"):
         lab.judge(30)
     assert [(one["item"], one["turn"]) for one in lab.undone()] == [("3", 1)]
     assert lab.spent().calls == lab.server.asked.total() == 33
@@ -261,7 +261,7 @@ def test_one_question_that_never_comes_through_is_listed_when_all_others_are_ans
 
 def test_a_cap_of_calls_is_met_exactly_and_what_is_left_is_listed(start: Start) -> None:
     lab = start(by_rule, budget=JudgeBudget(max_calls=30))
-    with pytest.raises(DataError, match="20 of 50 verdicts are left undone.*20 would go over the budget"):
+    with pytest.raises(DataError, match=r"20 of 50 verdicts are left undone.*20 would go over the budget"):
         lab.judge(50)
     assert lab.server.asked.total() == lab.spent().calls == 30
     assert Counter(one["why"] for one in lab.undone()) == {"over the budget": 20}
@@ -272,7 +272,7 @@ def test_a_cap_of_calls_is_met_exactly_and_what_is_left_is_listed(start: Start) 
 
 def test_retries_count_as_calls(start: Start) -> None:
     lab = start(lambda question, count: Answer(status=500), budget=JudgeBudget(max_calls=7))
-    with pytest.raises(DataError, match="left undone"):
+    with pytest.raises(DataError, match=r"left undone"):
         lab.judge(5)
     assert lab.server.asked.total() == lab.spent().calls == 7
 
@@ -288,7 +288,7 @@ def test_another_study_has_a_budget_of_its_own(start: Start) -> None:
 def test_a_cap_of_money_is_never_exceeded_and_used_as_far_as_replies_say_what_they_cost(start: Start) -> None:
     """Prompts have some 700 bytes, so a call may cost 0.7 + 0.5; the server says that it took 10 and 3 tokens: 0.04."""
     lab = start(by_rule, budget=JudgeBudget(max_cost=2.5), price=PRICE)
-    with pytest.raises(DataError, match="would go over the budget"):
+    with pytest.raises(DataError, match=r"would go over the budget"):
         lab.judge(100)
     spent, one = lab.spent(), PRICE.cost_pico(10, 3)
     assert spent.cost_pico == spent.replies * one

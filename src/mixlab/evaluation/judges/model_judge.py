@@ -189,8 +189,8 @@ def _check_any(settings: ModelJudgeSettings, verdicts: Sequence[ModelVerdict]) -
     shown = said if len(said) <= _SHOWN_CHARACTERS else said[: _SHOWN_CHARACTERS - 1] + "…"
     raise DataError(
         f"{settings.label}: none of {len(verdicts)} replies holds a rating, so that this model rates nothing. The "
-        f"last, which ended by '{verdicts[-1].finish_reason}': {shown!r}; raise judge.max_tokens where replies are cut off, "
-        "mend judge.prompts, or name another model; replies are kept and the same is not asked again"
+        f"last, which ended by '{verdicts[-1].finish_reason}': {shown!r}; raise judge.max_tokens where replies are cut "
+        "off, mend judge.prompts, or name another model; replies are kept and the same is not asked again"
     )
 
 
