@@ -37,7 +37,7 @@ class Answer:
 
 
 Script = Callable[[str, int], Answer]
-"""From the number in `dialogue <number>` of a question, and which request about it this is from 1 on, to an answer."""
+"""From the last number in `dialogue <number>` of a question, and which request about it this is, to an answer."""
 
 
 class ScriptedServer(ThreadingHTTPServer):
@@ -80,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        found = QUESTION.search("\n".join(message["content"] for message in request["messages"]))
-        question = found[1] if found else ""
+        found = QUESTION.findall("\n".join(message["content"] for message in request["messages"]))
+        question = found[-1] if found else ""
         server = self.server
         with server.lock:
             server.asked[question] += 1

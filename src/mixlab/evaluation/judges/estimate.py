@@ -73,7 +73,7 @@ def estimate_items(settings: ModelJudgeSettings, items: Iterable[Mapping[str, An
     work = JudgeWork(is_exact=False)
     for item in items:
         turns = len(read_texts(item, "turns"))
-        prompts = list(render_prompts(settings, (item, Response(str(item["id"]), [], [""] * turns))))
+        prompts = list(render_prompts(settings, (item, Response(str(item["id"]), [], responses=[""] * turns))))
         tokens = sum(estimate_text_tokens(one.system) + estimate_text_tokens(one.prompt) for one in prompts)
         # turn t shows t responses
         shown = answer_tokens * turns * (turns + 1) // 2
