@@ -48,6 +48,10 @@ ELSEWHERE = {
     "mixlab price --study demo --gpu a100": (
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
     ),
+    **dict.fromkeys(
+        ("mixlab judge cost --study micro", "mixlab judge spent"),
+        "tests/house/test_docs_judging.py::test_the_document_shows_what_the_micro_study_would_cost",
+    ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(
