@@ -146,6 +146,8 @@ def test_every_mixlab_command_named_in_a_text_has_the_options_it_is_given() -> N
         for span in [*re.findall(r"`mixlab ([^`\n]+)`", text), *re.findall(r"^\$ mixlab (.+)$", text, re.M)]:
             name, *words = span.split()
             command = mixlab.get_command(click.Context(mixlab), name) if name in COMMANDS else None
+            if isinstance(command, click.Group) and words and words[0] in command.commands:
+                command = command.commands[words[0]]
             known = {option for one in command.params for option in one.opts} | {"--help"} if command else set()
             if name not in ("--help", "COMMAND") and (
                 command is None or any(word.split("=")[0] not in known for word in words if word.startswith("--"))
