@@ -99,8 +99,8 @@ def group_cells(cells: Iterable[Cell], selection: Selection) -> GroupEstimate | 
     judges = sorted({cell.judge or "a judge not named" for cell in chosen if cell.measure == "judge_score"})
     if len(judges) > 1:
         raise DataError(
-            f"scores by {' and '.join(judges)} are never averaged: they stand on different scales; select benchmarks of "
-            f"one judge ({', '.join(f'{cell.benchmark} by {cell.judge}' for cell in chosen)})"
+            f"scores by {' and '.join(judges)} are never averaged: they stand on different scales; select benchmarks "
+            f"of one judge ({', '.join(f'{cell.benchmark} by {cell.judge}' for cell in chosen)})"
         )
     by_model: dict[tuple[int | None, ...], list[float]] = {}
     for cell in chosen:

@@ -23,7 +23,7 @@ def test_the_rate_is_near_the_ideal_one(tmp_path: Path) -> None:
     assert (share >= 0.85, again) == (True, 0), share
 
 
-@pytest.mark.parametrize(("items", "kills"), [(300, 2), pytest.param(10_000, 10, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("items", "kills"), [(300, 1), pytest.param(10_000, 10, marks=pytest.mark.long)])
 def test_killed_runs_repeat_at_most_what_was_under_way(tmp_path: Path, items: int, kills: int) -> None:
     calls, most = judging.measure_kills(tmp_path, items, kills)
     assert items <= calls <= most

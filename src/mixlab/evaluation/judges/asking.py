@@ -254,9 +254,9 @@ class _Round:
         # a reply that does not say what it took counts as the most it can have taken
         if price is not None and reply.prompt_tokens and (reply.response_tokens or not reply.text):
             cost = price.cost_pico(reply.prompt_tokens, reply.response_tokens)
-        self._journal.note_reply(call.name, reply, cost)
         self._books.end(Ended(call, cost, reply))
         self._asker.has_answered = True
+        self._journal.note_reply(call.name, reply, cost)
 
     def _refuse(self, call: Call, reply: Reply) -> None:
         """Keep a refusal once anything was answered: until then the request's form may be wrong."""
@@ -272,11 +272,11 @@ class _Round:
             self.outcome.failure = self._build_doubt()
         for call, reply in self._refused:
             kept = reply if self._asker.has_answered else None
+            self._books.end(Ended(call, 0, kept))
             if kept is not None:
                 self._journal.note_reply(call.name, kept, 0)
             else:
                 self.outcome.unasked.append(call.question)
-            self._books.end(Ended(call, 0, kept))
         self._refused.clear()
 
     def _build_doubt(self) -> DataError:

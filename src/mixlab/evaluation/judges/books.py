@@ -18,16 +18,20 @@ class Books:
         self._something = asyncio.Event()
         self._is_closing = False
         self._outstanding = 0
-        self.failure: UserError | None = None
+        self._broken: Exception | None = None
+
+    @property
+    def failure(self) -> UserError | None:
         """Why nothing more can be committed."""
+        return self._broken if isinstance(self._broken, UserError) else None
 
     async def grant(self, call: Call) -> Grant:
         """Ask whether a call may be made; it is counted when the answer is GO. Raises what the store raises.
 
         SPENT is final: where money may come back from what is under way, the answer is LATER.
         """
-        if self.failure is not None:
-            raise self.failure
+        if self._broken is not None:
+            raise self._broken
         future: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         self._wanted.append((call, future))
         self._something.set()
@@ -59,8 +63,11 @@ class Books:
                 grants: Sequence[Grant] = await loop.run_in_executor(
                     self._thread, self._store.exchange, self._account, ended, [call for call, _ in wanted]
                 )
-            except UserError as error:
-                self._fail(error, [future for _, future in wanted])
+            except Exception as error:
+                # nobody may wait for a commit that never comes
+                self._break(error, [future for _, future in wanted])
+                if not isinstance(error, UserError):
+                    raise
                 return
             going = sum(grant is Grant.GO for grant in grants)
             self._outstanding += going
@@ -68,8 +75,8 @@ class Books:
             for (_, future), grant in zip(wanted, grants, strict=True):
                 future.set_result(Grant.LATER if grant is Grant.SPENT and not is_final else grant)
 
-    def _fail(self, error: UserError, waiting: Sequence["asyncio.Future[Grant]"]) -> None:
-        self.failure = error
+    def _break(self, error: Exception, waiting: Sequence["asyncio.Future[Grant]"]) -> None:
+        self._broken = error
         for future in (*waiting, *(future for _, future in self._wanted)):
             future.set_exception(error)
         self._wanted = []

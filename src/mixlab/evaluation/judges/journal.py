@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mixlab.config.problems import DataError
 from mixlab.data.replies import Reply
 
 Name = tuple[bytes, int]
@@ -48,8 +49,11 @@ class Journal:
     def _write(self, line: dict[str, object]) -> None:
         text = json.dumps(line, ensure_ascii=True) + "\n"
         data = text.encode()
-        while data:
-            data = data[os.write(self._file, data) :]
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise DataError(f"{self._path}: {error.strerror}; what is committed is kept, run again") from None
 
 
 @dataclass
