@@ -1,4 +1,4 @@
-"""A study's judge: a rule unless a model is named; what decides a verdict enters the key, where it is asked does not."""
+"""A study's judge: a rule unless a model is named; what decides a verdict enters the key, its endpoint does not."""
 
 from pathlib import Path
 from typing import Any

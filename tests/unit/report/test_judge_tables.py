@@ -68,7 +68,7 @@ def test_each_judge_has_a_table_of_its_own_under_its_name() -> None:
 
 def test_no_mean_is_over_scores_by_two_judges() -> None:
     both = (cell("demo", RULE_LABEL, 4.0), cell("talk", MODEL, 7.0))
-    with pytest.raises(DataError, match="are never averaged.*demo by rule judge .*, talk by gpt-4o"):
+    with pytest.raises(DataError, match=r"are never averaged.*demo by rule judge .*, talk by gpt-4o"):
         group_cells(both, Selection(measure="judge_score"))
     mixed = BenchmarkGroup(label="talk", measure="judge_score")
     with pytest.raises(DataError, match="are never averaged"):
