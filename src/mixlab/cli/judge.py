@@ -11,6 +11,7 @@ from mixlab.artifacts.store import Draft, Store
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
 from mixlab.config.judge_budget import PICO, JudgingSettings
 from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.studies import load_main_config
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
@@ -91,7 +92,7 @@ def spent(as_json: bool) -> None:
     A call that got no reply counts with the highest cost it can have had.
     """
     root = open_store().root
-    judging = build_plan(root, check_files=False).config.machine.judging
+    judging = load_main_config(root).machine.judging
     rows = []
     if (root / STORE).exists():
         with VerdictStore(root / STORE) as store:
