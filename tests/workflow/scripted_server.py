@@ -26,6 +26,7 @@ class Answer:
     delay_seconds: float = 0.0
     drop: bool = False
     counts: bool = True
+    cut_bytes: int = 0
 
     def render(self) -> bytes:
         if self.body is not None:
@@ -38,7 +39,7 @@ class Answer:
 
 
 Script = Callable[[str, int], Answer]
-"""From the number in `dialogue <number>` of a question, and which request about it this is from 1 on, to an answer."""
+"""From the last number in `dialogue <number>` of a question, and which request about it this is, to an answer."""
 
 
 class ScriptedServer(ThreadingHTTPServer):
@@ -82,8 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         is_plain = self.path.endswith("/v1/completions")
-        found = QUESTION.search(request["prompt"] if is_plain else request["messages"][-1]["content"])
-        question = found[1] if found else ""
+        said = request["prompt"] if is_plain else "\n".join(message["content"] for message in request["messages"])
+        found = QUESTION.findall(said)
+        question = found[-1] if found else ""
         server = self.server
         with server.lock:
             server.asked[question] += 1
@@ -111,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) - answer.cut_bytes])
+        self.close_connection = self.close_connection or answer.cut_bytes > 0
 
 
 @contextmanager

@@ -91,11 +91,17 @@ def group_cells(cells: Iterable[Cell], selection: Selection) -> GroupEstimate | 
     """Average the cells of ONE variant and stage that `selection` selects, each benchmark with equal weight.
 
     The mean of each model over the benchmarks comes first, then the error over seeds of those means. None when
-    nothing is selected.
+    nothing is selected. Raises DataError for scores by different judges.
     """
     chosen = [cell for cell in cells if selection.selects(cell.measure, cell.benchmark, cell.category, cell.language)]
     if not chosen:
         return None
+    judges = sorted({cell.judge or "a judge not named" for cell in chosen if cell.measure == "judge_score"})
+    if len(judges) > 1:
+        raise DataError(
+            f"scores by {' and '.join(judges)} are never averaged: they stand on different scales; select benchmarks "
+            f"of one judge ({', '.join(f'{cell.benchmark} by {cell.judge}' for cell in chosen)})"
+        )
     by_model: dict[tuple[int | None, ...], list[float]] = {}
     for cell in chosen:
         for one in cell.replicates:

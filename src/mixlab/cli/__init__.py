@@ -37,6 +37,7 @@ COMMANDS = {
     "adopt": "A checkpoint that was made elsewhere as an artifact of a study.",
     "import": "Megatron-LM's files of tokens as texts that a study can name.",
     "labels": "Category labels: their cost, and their agreement with people.",
+    "judge": "Model judges: what they would cost, and what they have cost.",
     "check-benchmarks": "Check scorers on the benchmarks' own reference solutions.",
     "schema": "What may be written in a study and in config.yaml.",
 }

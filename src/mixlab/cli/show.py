@@ -57,7 +57,11 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
     for row in _read_table(folder, "judge"):
         where = f"{row['variant']}, {row['stage'].replace('_', ' ')}, {row['group']}"
         error = row["se_seeds"] or row["se_items"]
-        click.echo(f"{where}: {float(row['mean']):.2f}{f' ± {float(error):.2f}' if error else ''} by {row['judge']}")
+        mean = f"{float(row['mean']):.2f}{f' ± {float(error):.2f}' if error else ''}" if row["mean"] else "no rating"
+        click.echo(f"{where}: {mean} by {row['judge']}")
+    if runs := _read_table(folder, "judge_runs"):
+        read, verdicts = (sum(int(row[name]) for row in runs) for name in ("n_read", "n_verdicts"))
+        click.echo(f"judge: {read} of {verdicts} verdicts could be read; the others are left out of the means")
     for row in _read_table(folder, "effects"):
         difference, error = (
             f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error")

@@ -89,6 +89,9 @@ class EndpointSettings(Settings):
         default=6, ge=0, le=100, description="further tries after 429, 5xx, a lost connection or an unreadable reply"
     )
     requests_per_minute: float | None = Field(default=None, gt=0, description="never send faster; absent: no limit")
+    tokens_per_minute: float | None = Field(
+        default=None, gt=0, description="never ask for more, prompts and replies together; absent: no limit"
+    )
 
     # both messages leave the value out: what is pasted into the wrong place may be a secret
     @field_validator("api_key_env")

@@ -1,12 +1,15 @@
 """The judge: who rates, by which prompts and rule. All of it decides the verdicts."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from mixlab.config.base import Settings
+from mixlab.artifacts.keys import build_digest, canonical_json
+from mixlab.config.base import Settings, added
+from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError
 from mixlab.config.sources import LANGUAGES, Language
@@ -14,8 +17,8 @@ from mixlab.config.validation import validate
 
 _PROMPTS = Path(__file__).parent / "judge_prompts"
 
-JUDGE_LABELS = {"rule": "rule judge (not a language model)"}
-"""What every output calls the judge of an engine."""
+RULE_LABEL = "rule judge (not a language model)"
+"""What every output calls the judge without a model."""
 
 _SECTIONS = {
     "exchange": {"question", "answer"},
@@ -65,8 +68,16 @@ class RuleSettings(Settings):
     language_penalty: int = Field(default=3, ge=0, le=9, description="points lost for the wrong language")
 
 
-class JudgeSettings(Settings):
-    """A judge for benchmarks of one language, as it enters a spec."""
+class _Judge(Settings):
+    reference_categories: tuple[str, ...] | None = added(
+        None,
+        description="the reference is shown for items of these categories alone (FastChat: math, reasoning, coding); "
+        "absent: for every item that has one",
+    )
+
+
+class RuleJudgeSettings(_Judge):
+    """The rule judge for benchmarks of one language, as it enters a spec."""
 
     version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
     engine: Literal["rule"] = Field(default="rule", description="rule: a stated rule, not a language model")
@@ -77,7 +88,62 @@ class JudgeSettings(Settings):
     @property
     def label(self) -> str:
         """The judge's name in every output."""
-        return JUDGE_LABELS[self.engine]
+        return RULE_LABEL
+
+
+class _ModelJudge(_Judge, ChatModelSettings):
+    engine: Literal["openai"] = Field(description="openai: a model behind an OpenAI-compatible endpoint")
+    max_tokens: int = Field(default=2048, ge=1, le=1_000_000, description="longest reply, in tokens, thinking included")
+    seed: int | None = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="judge run r sends seed + r, each further attempt 1,000 more; null: none is sent",
+    )
+    attempts: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="times an answer is judged until a rating can be read; from the second on the judge is shown its "
+        "reply and reminded of the form",
+    )
+
+    def asked(self) -> dict[str, JsonValue]:
+        """Return the model and how it is sampled: with the messages and the judge run, this names a verdict."""
+        return {name: self.model_dump(mode="json")[name] for name in ChatModelSettings.model_fields}
+
+    @property
+    def place(self) -> str:
+        """The name by which a job finds the endpoint, in the plan file's table of places."""
+        return f"judge/{build_digest(canonical_json(self.asked()).encode())[:16]}"
+
+
+class ModelJudgeSettings(_ModelJudge):
+    """A language model as the judge of benchmarks of one language, as it enters a spec."""
+
+    version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
+    language: Language = Field(description="language of the benchmark")
+    prompts: JudgePrompts = Field(description="the texts the judge reads")
+    reminder: str = Field(min_length=1, description="what the judge is told when no rating could be read")
+
+    @property
+    def label(self) -> str:
+        """The judge's name in every output, with how it was sampled."""
+        told = [
+            f"{name} {'unstated' if value is None else f'{value:g}'}"
+            for name, value in (("temperature", self.temperature), ("seed", self.seed))
+        ]
+        return f"{self.model} ({', '.join(told)})"
+
+
+def _is_rule_unless_said(value: Any) -> Any:
+    return {"engine": "rule", **value} if isinstance(value, Mapping) and "engine" not in value else value
+
+
+JudgeSettings = Annotated[
+    RuleJudgeSettings | ModelJudgeSettings, Field(discriminator="engine"), BeforeValidator(_is_rule_unless_said)
+]
+"""A judge as it enters a spec."""
 
 
 @cache
@@ -89,12 +155,34 @@ def load_judge_prompts(language: Language) -> JudgePrompts:
     return prompts
 
 
+@cache
+def load_reminders() -> "Reminders":
+    """Read our own reminders."""
+    reminders, problems = validate(Reminders, load_document(_PROMPTS / "reminders.yaml"))
+    if problems or reminders is None:
+        raise ConfigError(problems)
+    return reminders
+
+
+class Reminders(Settings):
+    """What a judge is told when no rating could be read in its reply, by language."""
+
+    en: str = Field(min_length=1, description="in English")
+    ja: str = Field(min_length=1, description="in Japanese")
+
+
 def _default_prompts() -> dict[Language, JudgePrompts]:
     return {language: load_judge_prompts(language) for language in LANGUAGES}
 
 
-class JudgeConfig(Settings):
-    """A study's judge, for all languages."""
+def _choose_prompts(prompts: Mapping[Language, JudgePrompts], language: Language) -> JudgePrompts:
+    if language not in prompts:
+        raise ValueError(f"judge.prompts has no prompts for '{language}'; add them or leave judge.prompts out")
+    return prompts[language]
+
+
+class RuleJudgeConfig(_Judge):
+    """A study's judge, for all languages: a stated rule."""
 
     engine: Literal["rule"] = Field(default="rule", description="rule: a stated rule, not a language model")
     prompts: dict[Language, JudgePrompts] = Field(
@@ -102,11 +190,48 @@ class JudgeConfig(Settings):
     )
     rule: RuleSettings = Field(default=RuleSettings(), description="the rule judge's rule")
 
-    def to_settings(self, language: Language) -> JudgeSettings:
+    def to_settings(self, language: Language) -> RuleJudgeSettings:
         """Return what decides the verdicts on benchmarks of `language`, so that another language's prompt does not.
 
         Raises ValueError where no prompts are given for `language`.
         """
-        if language not in self.prompts:
-            raise ValueError(f"judge.prompts has no prompts for '{language}'; add them or leave judge.prompts out")
-        return JudgeSettings(engine=self.engine, language=language, prompts=self.prompts[language], rule=self.rule)
+        prompts = _choose_prompts(self.prompts, language)
+        return RuleJudgeSettings(
+            language=language, prompts=prompts, rule=self.rule, reference_categories=self.reference_categories
+        )
+
+    def locate(self) -> dict[str, str]:
+        """Map the judge's place to the name of its endpoint: a rule has none."""
+        return {}
+
+
+class ModelJudgeConfig(_ModelJudge):
+    """A study's judge, for all languages: a language model behind an endpoint."""
+
+    endpoint: str = Field(
+        min_length=1, description="name of an endpoint of the machine settings; it does not enter the key"
+    )
+    prompts: dict[Language, JudgePrompts] = Field(
+        default_factory=_default_prompts, description="prompts by language; absent: our own"
+    )
+    reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
+
+    def to_settings(self, language: Language) -> ModelJudgeSettings:
+        """Return what decides the verdicts on benchmarks of `language`; where the model is reached does not.
+
+        Raises ValueError where no prompts are given for `language`.
+        """
+        shared = {name: getattr(self, name) for name in _ModelJudge.model_fields}
+        prompts = _choose_prompts(self.prompts, language)
+        reminder: str = getattr(self.reminders, language)
+        return ModelJudgeSettings(language=language, prompts=prompts, reminder=reminder, **shared)
+
+    def locate(self) -> dict[str, str]:
+        """Map the judge's place to the name of its endpoint; verdicts that are there already need none."""
+        return {self.place: self.endpoint}
+
+
+JudgeConfig = Annotated[
+    RuleJudgeConfig | ModelJudgeConfig, Field(discriminator="engine"), BeforeValidator(_is_rule_unless_said)
+]
+"""A study's judge; without `engine` it is the rule."""

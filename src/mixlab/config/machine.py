@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
+from mixlab.config.judge_budget import JudgingSettings
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
@@ -72,6 +73,9 @@ class MachineSettings(Settings):
     )
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="name of an endpoint -> how this machine reaches it"
+    )
+    judging: JudgingSettings = Field(
+        default_factory=JudgingSettings, description="what model judges may cost: caps and prices"
     )
     pricing: PricingSettings = Field(
         default_factory=PricingSettings, description="what `mixlab price` assumes of GPUs and of their use"

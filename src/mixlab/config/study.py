@@ -15,7 +15,7 @@ from mixlab.config.engines import HfEngineSettings, LocalEngineSettings
 from mixlab.config.filters import ContaminationConfig, FilterConfig
 from mixlab.config.generation import LongPrompts
 from mixlab.config.held_out import ValidationConfig
-from mixlab.config.judging import JudgeConfig
+from mixlab.config.judging import JudgeConfig, RuleJudgeConfig
 from mixlab.config.labelling import LabellerConfig
 from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
@@ -204,7 +204,7 @@ class Study(Settings):
         default_factory=dict, description="models that somebody serves, evaluated beside the study's own, by name"
     )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
-    judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of judged benchmarks")
+    judge: JudgeConfig = Field(default_factory=RuleJudgeConfig, description="the judge of judged benchmarks")
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
-from mixlab.config.judging import JudgeSettings
+from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
@@ -41,21 +41,38 @@ class Verdict:
     verdict_id: str
 
 
-def build_verdict_id(settings: JudgeSettings, prompt_digest: str, run: int) -> str:
-    """Return the name of a verdict: a digest of what decides it, so that it can be stored and looked up."""
-    named = {"judge": settings.model_dump(mode="json"), "prompt": prompt_digest, "run": run}
+def build_verdict_id(settings: RuleJudgeSettings, prompt_digest: str, run: int) -> str:
+    """Return the name of a rule's verdict: a digest of what decides it; which reference is shown, the prompt says."""
+    judge = settings.model_dump(mode="json", exclude={"reference_categories"})
+    named = {"judge": judge, "prompt": prompt_digest, "run": run}
     return hashlib.sha256(canonical_json(named).encode()).hexdigest()
 
 
-def open_judge(settings: JudgeSettings) -> Judge:
+def open_judge(settings: RuleJudgeSettings) -> Judge:
     """Return the judge that `settings` name."""
     return RuleJudge(settings.rule, settings.language)
 
 
-def _judge_pair(settings: JudgeSettings, judge: Judge, pair: Pair, run: int) -> Iterator[Verdict]:
+@dataclass(frozen=True)
+class JudgePrompt:
+    """What a judge reads about one turn of one item."""
+
+    item: str
+    turn: int
+    system: str
+    prompt: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of what is read."""
+        return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()
+
+
+def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
+    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
     item, response = pair
     questions = read_texts(item, "turns")
-    references = read_texts(item, "reference") if item.get("reference") else []
+    references = read_texts(item, "reference") if item.get("reference") and _is_shown(settings, item) else []
     if len(response.responses) != len(questions) or len(references) not in (0, len(questions)):
         raise DataError(
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
@@ -64,15 +81,33 @@ def _judge_pair(settings: JudgeSettings, judge: Judge, pair: Pair, run: int) -> 
     for turn in range(1, len(questions) + 1):
         reference = (references[turn - 1] or None) if references else None
         prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
-        digest = hashlib.sha256(canonical_json([settings.prompts.system, prompt]).encode()).hexdigest()
-        reply = judge.reply(settings.prompts.system, prompt)
+        yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
+
+
+def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:
+    """Whether the settings let the reference of an item be shown."""
+    categories = settings.reference_categories
+    if categories is None:
+        return True
+    category = item.get("category")
+    if not isinstance(category, str):
+        raise DataError(
+            f"item '{item.get('id')}' has no `category`, but judge.reference_categories goes by it; map the field in "
+            "the source, or leave reference_categories out"
+        )
+    return category in categories
+
+
+def _judge_pair(settings: RuleJudgeSettings, judge: Judge, pair: Pair, run: int) -> Iterator[Verdict]:
+    for one in render_prompts(settings, pair):
+        reply = judge.reply(one.system, one.prompt)
         score = parse_rating(reply)
-        verdict_id = build_verdict_id(settings, digest, run)
-        yield Verdict(response.item, turn, score, score is not None, reply, digest, verdict_id)
+        verdict_id = build_verdict_id(settings, one.digest, run)
+        yield Verdict(one.item, one.turn, score, score is not None, reply, one.digest, verdict_id)
 
 
 def write_verdicts(
-    settings: JudgeSettings,
+    settings: RuleJudgeSettings,
     items: Iterable[Mapping[str, Any]],
     responses: Path,
     run: int,
@@ -80,7 +115,7 @@ def write_verdicts(
     *,
     judge: Judge | None = None,
 ) -> None:
-    """Write `verdicts.jsonl`, one line per item and turn, and `index.json`.
+    """Write the rule judge's `verdicts.jsonl`, one line per item and turn, and `index.json`.
 
     Items hold `turns` and may hold `reference`, a list with one for each turn. `judge` replaces the one that `settings`
     name, for tests. The mean is over the replies that hold a rating; the others are counted. Raises DataError naming

@@ -3,17 +3,17 @@
 On urllib3, which is pinned here anyway. What a server says is shown cut short and without the key.
 """
 
+import email.utils
 import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import urllib3
-from urllib3.util.retry import Retry
 
 from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError, UserError, did_you_mean
@@ -28,7 +28,7 @@ LONGEST_PAUSE_SECONDS = 3600.0
 LARGEST_REPLY_BYTES = 16 * 2**20
 """The longest reply that settings can ask for has a million tokens, some 5 MB of text."""
 
-_CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _REFUSED = frozenset({400, 413, 422})
@@ -47,11 +47,17 @@ class UnansweredError(UserError):
 
 
 @dataclass(frozen=True)
-class _Fault:
-    """Why one try failed, and how long the endpoint asks to wait."""
+class Fault:
+    """Why one try failed, and how long the endpoint asks to wait.
+
+    `is_free`: the endpoint said that it did not answer, so that nothing is billed; else it may have worked all the
+    same. `is_down`: it speaks for an endpoint that is gone, not for one that is busy.
+    """
 
     message: str
     wait_seconds: float = 0.0
+    is_free: bool = False
+    is_down: bool = True
 
 
 class ChatClient:
@@ -68,14 +74,15 @@ class ChatClient:
         self.endpoint = endpoint
         self._where = f"endpoint '{name}' ({endpoint.url})"
         self._key = key
-        self._pacer = Pacer(endpoint.requests_per_minute)
-        self._backoff_seconds = backoff_seconds
+        self.where, self.backoff_seconds = self._where, backoff_seconds
+        self.headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self.pacer = Pacer(endpoint.requests_per_minute, endpoint.tokens_per_minute)
         self._jitter = random.Random()
         self._pool = urllib3.PoolManager(
             maxsize=endpoint.concurrency,
             block=True,
             retries=False,
-            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+            headers=self.headers,
         )
 
     def chat(
@@ -92,15 +99,17 @@ class ChatClient:
         tries = self.endpoint.max_retries + 1
         last = ""
         for tried in range(1, tries + 1):
-            self._pacer.wait(stop)
+            estimated = estimate_tokens(body, settings.max_tokens)
+            self.pacer.wait(stop, estimated)
             found = self._try(body, settings.model, is_plain=isinstance(messages, str))
             if isinstance(found, ChatReply):
+                self.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
                 return found
             last = found.message
             log.debug("%s: try %d: %s", self._where, tried, last)
-            self._pacer.hold(found.wait_seconds)
+            self.pacer.hold(found.wait_seconds)
             if tried < tries:
-                stop.wait(found.wait_seconds + build_backoff(tried, self._backoff_seconds, self._jitter))
+                stop.wait(found.wait_seconds + build_backoff(tried, self.backoff_seconds, self._jitter))
         raise UnansweredError(f"{self._where}: no answer after {tries} {'try' if tries == 1 else 'tries'}: {last}")
 
     def list_models(self) -> list[str]:
@@ -117,20 +126,31 @@ class ChatClient:
         self._check_key(status)
         return read_models(body) if status == 200 else []
 
-    def _try(self, body: bytes, model: str, *, is_plain: bool) -> ChatReply | _Fault:
+    def _try(self, body: bytes, model: str, *, is_plain: bool) -> ChatReply | Fault:
         try:
             status, headers, reply = self._send("POST", "/completions" if is_plain else "/chat/completions", body)
         except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-            return _Fault(_describe(error))
+            return Fault(_describe(error))
+        return self.read_answer(status, headers, reply, model, is_plain=is_plain)
+
+    def read_answer(
+        self, status: int, headers: Mapping[str, str], reply: bytes, model: str, *, is_plain: bool = False
+    ) -> ChatReply | Fault:
+        """Say what an answer to a request is: a reply without the key in it, or a fault after which to try again.
+
+        Raises EndpointError and RefusedError as `chat` does.
+        """
         self._check_key(status)
         if status == 200:
             try:
-                return read_reply(reply, is_plain=is_plain)
+                found = read_reply(reply, is_plain=is_plain)
             except ValueError as error:
-                return _Fault(str(error))
+                return Fault(str(error))
+            # a server that repeats what it was sent must not bring the key into a file
+            return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"
         if status in _TRANSIENT or status >= 500:
-            return _Fault(said, self._read_pause(headers))
+            return Fault(said, self._read_pause(headers), is_free=True, is_down=status >= 500)
         if status in _REFUSED:
             raise RefusedError(f"{self._where}: {said}")
         raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
@@ -139,7 +159,7 @@ class ChatClient:
         """Send one request and read its reply whole, within the timeout and a bound on its size."""
         limit = self.endpoint.timeout_seconds
         deadline = time.monotonic() + limit
-        timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, limit), read=limit)
+        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, limit), read=limit)
         response = self._pool.request(
             method, self.endpoint.url + path, body=body, timeout=timeout, redirect=False, preload_content=False
         )
@@ -165,13 +185,8 @@ class ChatClient:
             cure = f"does not accept the key in ${variable}" if variable else "wants a key: set its api_key_env"
             raise EndpointError(f"{self._where}: HTTP {status}: {cure}")
 
-    def _read_pause(self, headers: Any) -> float:
-        """Read Retry-After, in seconds or as a date; what cannot be read asks for nothing."""
-        value = headers.get("Retry-After")
-        try:
-            seconds = Retry(0).parse_retry_after(value) if value else 0.0
-        except (urllib3.exceptions.HTTPError, ValueError, OverflowError):
-            return 0.0
+    def _read_pause(self, headers: Mapping[str, str]) -> float:
+        seconds = read_pause(headers)
         if seconds > LONGEST_PAUSE_SECONDS:
             raise EndpointError(f"{self._where}: asks to wait for more than an hour; run again later")
         return seconds
@@ -183,11 +198,33 @@ class ChatClient:
         return f"; is '{model}' one of its models, and the url right (it mostly ends in /v1)?{hint}{known}"
 
     def _quote(self, reply: bytes) -> str:
-        text = read_error(reply)
-        if self._key:
-            text = text.replace(self._key, "(hidden)")
-        text = " ".join(text.split())
+        text = " ".join(self._hide_key(read_error(reply)).split())
         return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+    def _hide_key(self, text: str) -> str:
+        return text.replace(self._key, "(hidden)") if self._key else text
+
+
+def read_pause(headers: Mapping[str, str]) -> float:
+    """Read Retry-After, in seconds or as a date; what cannot be read asks for nothing.
+
+    A date is compared with the server's own clock where it says what that shows: ours may be wrong, or jump.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit() and len(value) < 10:
+        return float(value)
+    try:
+        then = email.utils.parsedate_to_datetime(value).timestamp()
+        said = headers.get("Date")
+        now = email.utils.parsedate_to_datetime(said).timestamp() if said else time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return max(0.0, then - now)
+
+
+def estimate_tokens(body: bytes, max_tokens: int) -> int:
+    """Estimate the tokens of a request and its reply before it is sent: a third of its bytes, and a reply of 256."""
+    return len(body) // 3 + min(max_tokens, 256)
 
 
 def build_request(messages: Sequence[Message] | str, settings: ChatModelSettings) -> dict[str, Any]:

@@ -21,26 +21,43 @@ def build_backoff(tried: int, first_seconds: float, jitter: random.Random) -> fl
 
 
 class Pacer:
-    """Spaces requests evenly at `requests_per_minute`, and holds all of them when the endpoint asks for a pause."""
+    """Spaces requests evenly by their number and tokens, and holds all of them when the endpoint asks for a pause.
 
-    def __init__(self, requests_per_minute: float | None) -> None:
+    Tokens are estimated before a request and corrected by what its reply says, so that the limit holds over time.
+    """
+
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None = None) -> None:
         self._spacing = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._token_seconds = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
         self._lock = threading.Lock()
         self._next = 0.0
+        self._next_by_tokens = 0.0
 
     def hold(self, seconds: float) -> None:
         """Let no request start before `seconds` from now; 0 holds nothing."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
-    def wait(self, stop: threading.Event) -> None:
+    def claim(self, tokens: int = 0) -> float:
+        """Let a request of so many tokens start now and return 0, or return the seconds to wait and ask again."""
+        with self._lock:
+            now = time.monotonic()
+            delay = max(self._next, self._next_by_tokens) - now
+            if delay > 0:
+                return delay
+            self._next = max(self._next, now) + self._spacing
+            self._next_by_tokens = max(self._next_by_tokens, now) + tokens * self._token_seconds
+            return 0.0
+
+    def correct(self, estimated_tokens: int, tokens: int) -> None:
+        """Count what a request took in place of what was estimated when it started."""
+        with self._lock:
+            base = self._next_by_tokens if tokens < estimated_tokens else max(self._next_by_tokens, time.monotonic())
+            self._next_by_tokens = base + (tokens - estimated_tokens) * self._token_seconds
+
+    def wait(self, stop: threading.Event, tokens: int = 0) -> None:
         """Block until a request may start; raises Stopped once `stop` is set."""
-        while True:
-            with self._lock:
-                delay = self._next - time.monotonic()
-                if delay <= 0:
-                    self._next = max(self._next, time.monotonic()) + self._spacing
-                    break
+        while (delay := self.claim(tokens)) > 0:
             if stop.wait(delay):
                 break
         if stop.is_set():

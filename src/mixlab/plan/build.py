@@ -28,8 +28,8 @@ class Planned:
     config: MainConfig
     studies: Mapping[str, Study]
     files: Mapping[str, str]
-    """Digest of a locked source file -> its path here; place of a labeller -> endpoint's name, or model folder; place
-    of a served model -> endpoint's name."""
+    """Digest of a locked source file -> its path here; place of a labeller or judge -> endpoint's name, or
+    folder; place of a served model -> endpoint's name."""
     facts: Mapping[ModelFiles | HubModel, ModelFacts]
     """Sizes of base models that are read, as far as the lock notes them."""
 
@@ -93,7 +93,8 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     files = dict(locate_files(used.values(), config.machine, root))
     for labeller in labellers:
         files |= labeller.locate(config.machine, root)
-    for served in (one for study in studies.values() for one in study.served_models.values()):
-        files[served.to_engine().place] = served.endpoint
+    for study in studies.values():
+        files |= study.judge.locate()
+        files |= {served.to_engine().place: served.endpoint for served in study.served_models.values()}
     facts = {origin: one for study in studies.values() for origin, one in list_facts(study, lock).items()}
     return Planned(plan, config, studies, files, facts)

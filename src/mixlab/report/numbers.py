@@ -7,11 +7,13 @@ from typing import Any
 
 from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
+from mixlab.analysis.judge_runs import JudgeRun, read_judge_runs
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
 
 STAGE_ORDER = ("before_sft", "after_sft", "served")
+UNNAMED_JUDGE = "judge not named"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Numbers:
     certificates: dict[str, dict[str, Any]]
     lineage: dict[str, Any]
     source_names: dict[str, tuple[str, ...]]
+    judge_runs: tuple[JudgeRun, ...] = ()
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
@@ -49,9 +52,12 @@ class Numbers:
         found = {cell.stage for cell in self.cells if cell.variant_key == variant_key}
         return [stage for stage in self.stages() if stage in found or not found]
 
-    def judges(self) -> list[str]:
-        """The names of the judges, as they are to be printed wherever their scores are."""
-        return sorted({cell.judge or "judge not named" for cell in self.cells if cell.measure == "judge_score"})
+    def judges(self, selection: Selection | None = None) -> list[str]:
+        """The names of the judges, as they are to be printed wherever their scores are; of a group, or of all."""
+        rated = [cell for cell in self.cells if cell.measure == "judge_score"]
+        if selection is not None:
+            rated = [one for one in rated if selection.selects(one.measure, one.benchmark, one.category, one.language)]
+        return sorted({cell.judge or UNNAMED_JUDGE for cell in rated})
 
     def label(self, variant_key: str) -> str:
         """The label of a variant; several labels of one point are joined."""
@@ -75,6 +81,7 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         },
         lineage=lineage,
         source_names={mixture.key: mixture.sources for mixture in settings.data.mixtures} if settings.data else {},
+        judge_runs=tuple(read_judge_runs(aggregate)),
     )
 
 

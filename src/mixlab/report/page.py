@@ -16,6 +16,7 @@ from mixlab.report.claims import build_effects_table, summarise_effects
 from mixlab.report.data import load_data_figures
 from mixlab.report.data_sections import build_data_sections
 from mixlab.report.figures import draw_effects, draw_scores
+from mixlab.report.judges import build_judge_runs_table, build_judge_tables
 from mixlab.report.markdown import render_markdown
 from mixlab.report.mixtures import build_certificate_tables, build_mixture_table
 from mixlab.report.numbers import Numbers, load_numbers
@@ -25,7 +26,7 @@ from mixlab.report.provenance import (
     build_unsolvable_table,
 )
 from mixlab.report.rendering import render_template
-from mixlab.report.scores import build_cells_table, build_judge_table, build_main_table
+from mixlab.report.scores import build_cells_table, build_main_table
 from mixlab.report.tables import Section, Table
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def build_sections(
             _keep([draw_effects(settings, numbers)]),
             effects,
         ),
-        Section("judge", "Judge", tables=_keep([build_judge_table(numbers)])),
+        Section("judge", "Judge", tables=[*build_judge_tables(numbers), *_keep([build_judge_runs_table(numbers)])]),
         Section("unsolvable", "Unsolvable items", tables=_keep([build_unsolvable_table(numbers)])),
         Section("mixtures", "Mixtures", requested, tables=mixtures),
         *data,

@@ -1,4 +1,4 @@
-"""Tables of scores: the main one by group of benchmarks, the judge's, and every cell."""
+"""Tables of scores: the main one by group of benchmarks, and every cell."""
 
 from collections.abc import Sequence
 
@@ -43,19 +43,7 @@ def build_main_table(numbers: Numbers) -> Table:
     note = f"Each benchmark of a group has equal weight. {ERRORS}"
     if any(group.measure == "judge_score" for group in numbers.groups):
         note += f" Judge scores are by {judges}."
-    return _build_wide(numbers, "main", "Accuracy by group of benchmarks, %", numbers.groups, note)
-
-
-def build_judge_table(numbers: Numbers) -> Table | None:
-    """Judge scores by benchmark, under the name of who judged; None when nothing was judged."""
-    judged = sorted({cell.benchmark for cell in numbers.cells if cell.measure == "judge_score"})
-    if not judged:
-        return None
-    groups = [BenchmarkGroup(label=name, measure="judge_score", benchmarks=(name,)) for name in judged]
-    title = f"Scores from 1 to 10 by: {', '.join(numbers.judges())}"
-    unparsed = sum(cell.n_unparsed for cell in numbers.cells if cell.measure == "judge_score")
-    note = f"{ERRORS} {unparsed} verdicts could not be read and are left out."
-    return _build_wide(numbers, "judge", title, groups, note)
+    return build_wide(numbers, "main", "Accuracy by group of benchmarks, %", numbers.groups, note)
 
 
 def build_cells_table(numbers: Numbers) -> Table:
@@ -92,7 +80,7 @@ def _show_cell(label: str, cell: Cell) -> list[Shown]:
     ]
 
 
-def _build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
+def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
     """Two rows per variant, before and after SFT, or one where it was scored at one alone; a column per group."""
     columns = [Column("Variant"), Column("Stage"), *(Column(group.label, "number") for group in groups)]
     rows, records = [], []
@@ -103,7 +91,7 @@ def _build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[Benchm
             for group in groups:
                 found = numbers.estimate(variant.variant_key, stage, group)
                 row.append(Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found)))
-                judge = ", ".join(numbers.judges()) if group.measure == "judge_score" else None
+                judge = ", ".join(numbers.judges(group)) if group.measure == "judge_score" else None
                 record = _record(variant.label, stage, group.label, group.measure, judge, found)
                 records.append([*record, variant.variant_key])
             rows.append(row)

@@ -1,14 +1,72 @@
-"""Host of stage judge."""
+"""Host of stage judge: a rule rates in this process, a model by way of an endpoint and the store of verdicts."""
 
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.problems import ConfigError
 from mixlab.evaluation.judging import write_verdicts
 from mixlab.plan.specs import JudgeSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
 
+if TYPE_CHECKING:
+    from mixlab.evaluation.judges.asking import Asker
+    from mixlab.evaluation.judges.store import VerdictStore
 
-def run(spec: JudgeSpec, inputs: Inputs, out: Path) -> None:
+STORE = Path("stores") / "judge.sqlite"
+"""Below the working folder: every verdict of every model judge, and what was spent; git-ignored."""
+
+
+def run(spec: JudgeSpec, inputs: Inputs, out: Path) -> Mapping[str, str] | None:
     """Rate a model's responses, turn by turn."""
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
+    if isinstance(spec.judge, ModelJudgeSettings):
+        return _ask_model(spec.judge, spec.judge_run, items, inputs, out)
     write_verdicts(spec.judge, items, inputs.one("responses"), spec.judge_run, out)
+    return None
+
+
+def find_study(labels: Iterable[str], studies: Iterable[str]) -> str:
+    """Return the study that pays for a node: of those that want it, the first in its labels."""
+    label = next(iter(labels))
+    return max((name for name in studies if label.startswith(f"{name}/")), key=len, default=label.partition("/")[0])
+
+
+def _ask_model(
+    judge: ModelJudgeSettings, judge_run: int, items: Iterable[Mapping[str, Any]], inputs: Inputs, out: Path
+) -> Mapping[str, str]:
+    # an event loop and an HTTP client take a moment to import, and a rule needs neither
+    from mixlab.evaluation.judges.model_judge import describe_spent, write_model_verdicts
+    from mixlab.evaluation.judges.store import VerdictStore
+
+    study = find_study(inputs.node.labels, inputs.plan.targets)
+    with ExitStack() as stack:
+        store = stack.enter_context(VerdictStore(STORE))
+        write_model_verdicts(
+            judge,
+            items,
+            inputs.one("responses"),
+            judge_run,
+            out,
+            store=store,
+            open_asker=lambda: stack.enter_context(_open_asker(judge, study, store, inputs)),
+            work=inputs.resume,
+        )
+        told = describe_spent(store, study, judge.model, inputs.machine.judging.currency)
+    return {"judged": told}
+
+
+def _open_asker(judge: ModelJudgeSettings, study: str, store: "VerdictStore", inputs: Inputs) -> "Asker":
+    """Open who is asked; raises ConfigError where this machine does not say where, or what a capped call costs."""
+    from mixlab.evaluation.judges.asking import Asker
+    from mixlab.evaluation.judges.store import Account
+    from mixlab.stages.endpoints import open_endpoint
+
+    settings = inputs.machine.judging
+    budget, price = settings.budget_of(study), settings.price_of(judge.model)
+    if budget.max_cost is not None and price is None:
+        raise ConfigError(f"machine.judging: max_cost is set, but {settings.explain_unpriced(judge.model)}")
+    return Asker(open_endpoint(judge.place, inputs), store, Account(study, judge.model, budget), price)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, load_declaration, read_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.generation import PromptSettings, SamplingSettings
-from mixlab.config.judging import JudgeConfig, JudgePrompts
+from mixlab.config.judging import JudgePrompts, RuleJudgeConfig
 from mixlab.config.problems import ConfigError
 
 CODE = {
@@ -119,7 +119,7 @@ def test_braces_that_name_no_field_stay_as_they_are():
 
 
 def test_another_languages_judge_prompt_does_not_enter_a_judges_settings():
-    config = JudgeConfig()
+    config = RuleJudgeConfig()
     changed = config.prompts["ja"].model_copy(update={"system": "別の指示"})
     edited = config.model_copy(update={"prompts": {**config.prompts, "ja": changed}})
     assert edited.to_settings("en") == config.to_settings("en")
@@ -127,7 +127,7 @@ def test_another_languages_judge_prompt_does_not_enter_a_judges_settings():
 
 
 def test_a_judge_prompt_without_a_marked_answer_is_refused():
-    prompts = JudgeConfig().prompts["en"].model_dump()
+    prompts = RuleJudgeConfig().prompts["en"].model_dump()
     with pytest.raises(ValidationError, match=r"first must contain \{answer\}"):
         JudgePrompts.model_validate(prompts | {"first": "<question>\n{question}\n</question>"})
     with pytest.raises(ValidationError, match=r"first must set \{answer\} between <answer> and </answer>"):

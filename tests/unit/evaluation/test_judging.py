@@ -4,20 +4,20 @@ import json
 
 import pytest
 
-from mixlab.config.judging import JudgeConfig, RuleSettings
+from mixlab.config.judging import RuleJudgeConfig, RuleSettings
 from mixlab.config.problems import DataError
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
 from mixlab.evaluation.judging import write_verdicts
 from mixlab.evaluation.rule_judge import RuleJudge, is_in_language, read_section
 from mixlab.generation.responses import Response, write_response_files
 
-ENGLISH = JudgeConfig().to_settings("en")
+ENGLISH = RuleJudgeConfig().to_settings("en")
 ITEM = {"id": "a", "turns": ["Where is Lume?", "And who lives there?"]}
 REFERENCE = {"reference": ["It lies by the sea.", "Mira lives there."]}
 
 
 def rate(answer, reference=None, *, language="en", **rule):
-    settings = JudgeConfig(rule=RuleSettings(**rule)).to_settings(language)
+    settings = RuleJudgeConfig(rule=RuleSettings(**rule)).to_settings(language)
     prompt = render_judge_prompt(settings.prompts, ["Question?"], [answer], reference)
     return parse_rating(RuleJudge(settings.rule, language).reply(settings.prompts.system, prompt))
 
@@ -125,7 +125,7 @@ def test_a_verdict_is_named_by_settings_prompt_and_run(tmp_path):
     base, _ = judge(tmp_path, items, answers)
     again, _ = judge(tmp_path, items, answers)
     other_run, _ = judge(tmp_path, items, answers, run=1)
-    other_rule = JudgeConfig(rule=RuleSettings(language_penalty=1)).to_settings("en")
+    other_rule = RuleJudgeConfig(rule=RuleSettings(language_penalty=1)).to_settings("en")
     changed, _ = judge(tmp_path, items, answers, settings=other_rule)
     other_answer, _ = judge(tmp_path, items, {"a": ["z", "y"]})
     assert base == again

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from mixlab.config.analysis import BenchmarkGroup
+from mixlab.report.judges import build_judge_tables
 from mixlab.report.numbers import load_numbers
 from mixlab.report.page import write_report
-from mixlab.report.scores import build_judge_table, build_main_table
+from mixlab.report.scores import build_main_table
 from mixlab.report.terminal import render_main_table
 
 JUDGE = "rule judge (not a language model)"
@@ -163,7 +164,8 @@ def test_a_point_that_is_scored_after_sft_alone_has_one_row_and_no_empty_one(set
     numbers = load_numbers(settings, aggregate)
     key = numbers.variants[0].variant_key
     fewer = tuple(cell for cell in numbers.cells if (cell.variant_key, cell.stage) != (key, "before_sft"))
-    tables = [build(replace(numbers, cells=fewer)) for build in (build_main_table, build_judge_table)]
+    left = replace(numbers, cells=fewer)
+    tables = [build_main_table(left), *build_judge_tables(left)]
     stages = [{(record[-1], record[1]) for record in table.records} for table in tables]
     assert stages == [{(key, "after_sft"), ("bb22", "before_sft"), ("bb22", "after_sft")}] * 2
     assert all(record[5] is not None for table in tables for record in table.records)

@@ -10,23 +10,16 @@ from mixlab.config.categories import CATEGORIES
 from mixlab.config.labelling import DIALOGUE, LabelSettings, ShownSettings
 from mixlab.config.problems import DataError
 from mixlab.data.records import Record
+from mixlab.data.replies import REFUSED as REFUSED
+from mixlab.data.replies import UNANSWERED as UNANSWERED
+from mixlab.data.replies import WITHHELD
+from mixlab.data.replies import Reply as Reply
 
 OMITTED = "\n[…]\n"
 """Stands where the middle of a long dialogue is not shown."""
 
-REFUSED, UNANSWERED = "refused", "unanswered"
-"""Finish reasons of questions without an answer: the endpoint would not take it; no try came through."""
-
 _CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "model_context_window_exceeded", "incomplete"})
 """What servers call a reply that is not whole: OpenAI, Anthropic, TGI, Mistral."""
-_NO_ANSWER = frozenset(
-    {REFUSED, UNANSWERED, "content_filter", "safety", "refusal", "recitation", "blocklist", "prohibited_content"}
-    | {"tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort", "cancelled"}
-    | {"insufficient_system_resource"}
-)
-"""What servers call a reply that is none: withheld, a call of a tool, broken off. Any other end is that of an answer:
-stop, eos, eos_token, end_turn, stop_sequence and whatever is in use next."""
-
 _MARK = re.compile(r"<(/?dialogue)>", re.IGNORECASE)
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -47,16 +40,6 @@ class Question:
     system: str
     text: str
     attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back for a question; `finish_reason` says why it ended, or why there is none."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int = 0
-    response_tokens: int = 0
 
 
 def render_dialogue(shown: ShownSettings, record: Record) -> str:
@@ -117,7 +100,7 @@ def parse_reply(reply: Reply) -> int | None:
         return None
     # models whose chat template opens the thought reply with its end alone
     lines = [line for line in text.rpartition("</think>")[2].splitlines() if line.strip()]
-    if not lines or reason in _NO_ANSWER:
+    if not lines or reason in WITHHELD:
         return None
     found = _ANSWER.fullmatch(lines[0 if reason in _CUT else -1])
     categories: list[str] = [*CATEGORIES]

@@ -1,0 +1,1 @@
+"""Language models as judges: what was ever asked of them, what it cost, and asking for the rest."""

@@ -1,0 +1,99 @@
+"""A study's judge: a rule unless a model is named; what decides a verdict enters the key, its endpoint does not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from mixlab.config.judging import JudgeConfig, ModelJudgeConfig, RuleJudgeConfig
+from mixlab.config.loading import load_document
+from mixlab.config.study import Study
+from mixlab.config.validation import validate
+from mixlab.plan.canonical import render_spec
+from mixlab.plan.specs import JudgeSpec
+
+MODEL = {"engine": "openai", "model": "gpt-4o-2024-08-06", "endpoint": "openai"}
+
+
+def read(given: dict[str, Any]) -> Any:
+    return TypeAdapter(JudgeConfig).validate_python(given)
+
+
+def key_text(given: dict[str, Any], language: Any = "en") -> str:
+    return render_spec(JudgeSpec(judge=read(given).to_settings(language), judge_run=1))
+
+
+def test_without_an_engine_the_judge_is_the_rule() -> None:
+    assert isinstance(read({}), RuleJudgeConfig)
+    assert isinstance(read({"rule": {"same_number": 0.5}}), RuleJudgeConfig)
+    assert isinstance(read(MODEL), ModelJudgeConfig)
+
+
+def test_the_spec_of_a_rule_is_as_it_was_before_there_were_models() -> None:
+    text = key_text({})
+    assert '"engine":"rule"' in text
+    for name in ("reference_categories", "temperature", "attempts", "reminder"):
+        assert f'"{name}"' not in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "gpt-4o-2024-11-20"},
+        {"temperature": 0.7},
+        {"seed": 5},
+        {"max_tokens": 100},
+        {"attempts": 5},
+        {"reference_categories": ["math"]},
+        {"extra": {"reasoning_effort": "low"}},
+        {"reminders": {"en": "Only the rating.", "ja": "評点だけを。"}},
+    ],
+)
+def test_what_decides_a_verdict_enters_the_key(change: dict[str, Any]) -> None:
+    assert key_text(MODEL | change) != key_text(MODEL)
+
+
+def test_where_it_is_asked_and_the_other_languages_reminder_do_not() -> None:
+    assert key_text(MODEL | {"endpoint": "elsewhere"}) == key_text(MODEL)
+    ours = read(MODEL).reminders
+    assert key_text(MODEL | {"reminders": {"en": ours.en, "ja": "別の文"}}) == key_text(MODEL)
+
+
+def test_the_place_of_a_judge_leads_to_its_endpoint_in_every_language() -> None:
+    judge = read(MODEL)
+    assert judge.locate() == {judge.to_settings("en").place: "openai"}
+    assert judge.to_settings("ja").place == judge.place
+    assert read({}).locate() == {}
+
+
+def test_the_label_says_how_it_was_sampled() -> None:
+    assert read(MODEL).to_settings("en").label == "gpt-4o-2024-08-06 (temperature 0, seed 0)"
+    plain = read(MODEL | {"temperature": None, "seed": None}).to_settings("en")
+    assert plain.label == "gpt-4o-2024-08-06 (temperature unstated, seed unstated)"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({**MODEL, "endpoint": ""}, "endpoint"),
+        ({"engine": "openai", "model": "m"}, "endpoint"),
+        ({**MODEL, "attempts": 0}, "attempts"),
+        ({**MODEL, "rule": {}}, "rule"),
+        ({"engine": "rule", "model": "m"}, "model"),
+        ({**MODEL, "extra": {"api_key": "x"}}, "environment variable"),
+    ],
+)
+def test_mistakes_are_told(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        read(given)
+
+
+def test_a_mistake_in_a_study_is_told_once_with_its_line(tmp_path: Path) -> None:
+    text = Path(__file__).parents[3].joinpath("studies/micro.yaml").read_text("utf-8")
+    path = tmp_path / "micro.yaml"
+    path.write_text(f"{text}\njudge:\n  engine: opnai\n  model: gpt-4o\n", "utf-8")
+    _, problems = validate(Study, load_document(path))
+    (problem,) = [one for one in problems if one.key.startswith("judge")]
+    assert (problem.key, problem.line) == ("judge.engine", len(text.splitlines()) + 3)
+    assert "did you mean 'openai'" in problem.message
