@@ -13,6 +13,7 @@ from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
+from mixlab.config.vllm import VllmSettings
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -61,6 +62,7 @@ class MachineSettings(Settings):
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="name of an endpoint -> how this machine reaches it"
     )
+    vllm: VllmSettings = Field(default_factory=VllmSettings, description="how this machine runs the engine vllm")
     pricing: PricingSettings = Field(
         default_factory=PricingSettings, description="what `mixlab price` assumes of GPUs and of their use"
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixlab.config.engines import HfEngineSettings
+from mixlab.config.engines import HfEngineSettings, VllmEngineSettings
 from mixlab.generation.engine import Engine
 from mixlab.generation.hf import open_engine
 from mixlab.generation.run import write_responses
@@ -19,6 +19,8 @@ def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> None:
 
 def _open(spec: GenerateSpec, inputs: Inputs) -> Engine:
     settings = spec.engine
+    if isinstance(settings, VllmEngineSettings):
+        return _open_vllm(settings, inputs)
     if not isinstance(settings, HfEngineSettings):
         raise TypeError(f"no engine {settings.engine} for a model folder")
     model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
@@ -26,5 +28,18 @@ def _open(spec: GenerateSpec, inputs: Inputs) -> Engine:
     engine: Engine = inputs.session.once(
         ("engine", model, tokenizer, settings),
         lambda: open_engine(model, tokenizer, settings, threads=threads, batch=batch),
+    )
+    return engine
+
+
+def _open_vllm(settings: VllmEngineSettings, inputs: Inputs) -> Engine:
+    from mixlab.generation.vllm.engine import open_engine as open_vllm
+
+    model, tokenizer, machine = inputs.one("model"), inputs.one("tokenizer"), inputs.machine
+    gpus = machine.resources("generate").gpus
+    engine: Engine = inputs.session.only(
+        "vllm",
+        (model, tokenizer, settings),
+        lambda: open_vllm(model, tokenizer, settings, machine.vllm, threads=inputs.threads, gpus=gpus),
     )
     return engine
