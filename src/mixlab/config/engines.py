@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import Extra
 
@@ -44,10 +45,24 @@ class OpenaiEngineSettings(Settings):
     max_tokens_name: Annotated[str, Field(pattern="^max_(completion_)?tokens$")] = Field(
         default="max_tokens", description="how this endpoint calls it: max_tokens or max_completion_tokens"
     )
+    sends: tuple[Literal["temperature", "top_p", "seed", "stop"], ...] = Field(
+        default=("temperature", "top_p", "seed", "stop"),
+        description="settings of sampling that a request holds; leave out what the endpoint does not take",
+    )
     extra: Extra = Field(
         default_factory=dict,
         description="further fields of each request, e.g. reasoning_effort or chat_template_kwargs; never a key",
     )
+
+    @property
+    def place(self) -> str:
+        """The name by which a job finds its endpoint's name, in the plan file's table of places."""
+        return f"served/{self.digest}"
+
+    @property
+    def digest(self) -> str:
+        """Identity of the model as it is served and asked: 16 hex digits."""
+        return build_digest(canonical_json(self.model_dump(mode="json")).encode())[:16]
 
 
 def _is_hf_unless_said(value: Any) -> Any:

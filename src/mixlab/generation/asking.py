@@ -16,7 +16,7 @@ from mixlab.generation.replies import ChatReply
 UNANSWERED_IN_A_ROW = 20
 """After so many requests in a row without an answer, the endpoint counts as gone."""
 
-Request = tuple[Sequence[Message], ChatModelSettings]
+Request = tuple[Sequence[Message] | str, ChatModelSettings]
 
 
 def ask_all(client: ChatClient, requests: Iterable[Request]) -> Iterator[list[tuple[int, ChatReply]]]:

@@ -45,7 +45,12 @@ class PromptEncoder:
             )
 
     def encode(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> list[Encoded]:
-        """Encode prompts in their order; an empty one is shown as an end token."""
+        """Encode prompts in their order; an empty one is shown as an end token.
+
+        Raises ValueError for messages: they are for a server with a template of its own.
+        """
+        if any(request.messages for request in requests):
+            raise ValueError("messages without a chat template; use PromptSettings.with_chat_template")
         self._tokenizer.encode_special_tokens = not chat
         texts = [request.text for request in requests]
         rows = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)

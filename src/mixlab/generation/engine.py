@@ -8,6 +8,8 @@ from mixlab.config.generation import SamplingSettings
 from mixlab.data.records import Message
 
 STOP, LENGTH, TOO_LONG = "stop", "length", "prompt_too_long"
+REFUSED = "refused"
+"""An endpoint took requests but not this one."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Completion:
     token included; `prompt_tokens` what it was shown; None where a server does not say. `cut_tokens` were left out at
     the beginning of the prompt, by `long_prompts: truncate_left`. `finish_reason`: stop (end token or stop string),
     length (cut at max_new_tokens), prompt_too_long (prompt and max_new_tokens do not fit the model's positions:
-    nothing was generated and `text` is empty), or what a server says.
+    nothing was generated and `text` is empty), refused (the same, by an endpoint), or what a server says.
     """
 
     text: str
@@ -39,6 +41,8 @@ class Completion:
     response_tokens: int | None
     finish_reason: str
     cut_tokens: int = 0
+    note: str = ""
+    """What an endpoint said of a prompt that it refused; it is told and not stored."""
 
 
 Finished = list[tuple[int, Completion]]

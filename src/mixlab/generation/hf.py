@@ -22,9 +22,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from mixlab.config.engines import HfEngineSettings
 from mixlab.config.generation import SamplingSettings
-from mixlab.generation.decoding import SeededChoice, StopStrings, build_batches, count_until_stop, cut_at_stop
+from mixlab.generation.decoding import SeededChoice, StopStrings
 from mixlab.generation.encoding import Encoded, PromptEncoder
 from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request
+from mixlab.generation.rows import build_batches, count_until_stop, cut_at_stop
 
 log = logging.getLogger(__name__)
 

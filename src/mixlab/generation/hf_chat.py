@@ -15,8 +15,9 @@ from transformers.utils.logging import disable_progress_bar
 from mixlab.config.problems import DataError
 from mixlab.data.labels.questions import REFUSED
 from mixlab.data.records import Message
-from mixlab.generation.decoding import SeededChoice, build_batches
+from mixlab.generation.decoding import SeededChoice
 from mixlab.generation.replies import ChatReply
+from mixlab.generation.rows import build_batches
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

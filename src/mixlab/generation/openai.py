@@ -79,10 +79,11 @@ class ChatClient:
         )
 
     def chat(
-        self, messages: Sequence[Message], settings: ChatModelSettings, stop: threading.Event | None = None
+        self, messages: Sequence[Message] | str, settings: ChatModelSettings, stop: threading.Event | None = None
     ) -> ChatReply:
         """Return the reply to `messages`, trying again as the endpoint's settings say; `stop` ends the waiting.
 
+        A text is continued as it is, by /completions, which servers of base models have.
         Raises EndpointError where no request can succeed (unknown model or address, key not accepted), RefusedError,
         UnansweredError, and Stopped once `stop` is set.
         """
@@ -92,7 +93,7 @@ class ChatClient:
         last = ""
         for tried in range(1, tries + 1):
             self._pacer.wait(stop)
-            found = self._try(body, settings.model)
+            found = self._try(body, settings.model, is_plain=isinstance(messages, str))
             if isinstance(found, ChatReply):
                 return found
             last = found.message
@@ -116,15 +117,15 @@ class ChatClient:
         self._check_key(status)
         return read_models(body) if status == 200 else []
 
-    def _try(self, body: bytes, model: str) -> ChatReply | _Fault:
+    def _try(self, body: bytes, model: str, *, is_plain: bool) -> ChatReply | _Fault:
         try:
-            status, headers, reply = self._send("POST", "/chat/completions", body)
+            status, headers, reply = self._send("POST", "/completions" if is_plain else "/chat/completions", body)
         except (urllib3.exceptions.HTTPError, TimeoutError) as error:
             return _Fault(_describe(error))
         self._check_key(status)
         if status == 200:
             try:
-                return read_reply(reply)
+                return read_reply(reply, is_plain=is_plain)
             except ValueError as error:
                 return _Fault(str(error))
         said = f"HTTP {status}: {self._quote(reply)}"
@@ -189,7 +190,7 @@ class ChatClient:
         return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def build_request(messages: Sequence[Message], settings: ChatModelSettings) -> dict[str, Any]:
+def build_request(messages: Sequence[Message] | str, settings: ChatModelSettings) -> dict[str, Any]:
     """Build the body of a request: what `settings` leave null is not sent, so that the endpoint's default holds."""
     optional = {
         "temperature": settings.temperature,
@@ -198,7 +199,8 @@ def build_request(messages: Sequence[Message], settings: ChatModelSettings) -> d
         "stop": list(settings.stop) or None,
     }
     given = {name: value for name, value in optional.items() if value is not None}
-    body = {"model": settings.model, "messages": list(messages), settings.max_tokens_name: settings.max_tokens}
+    prompt = {"prompt": messages} if isinstance(messages, str) else {"messages": list(messages)}
+    body = {"model": settings.model, **prompt, settings.max_tokens_name: settings.max_tokens}
     return {**body, "stream": False, **given, **settings.extra}
 
 

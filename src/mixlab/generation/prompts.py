@@ -83,6 +83,11 @@ def render_full_prompt(settings: PromptSettings, turns: Sequence[str], answers: 
         return settings.example_separator.join([*shown, turns[0]])
     if settings.chat_template is None:
         raise ValueError("chat is true but chat_template is not filled in; use PromptSettings.with_chat_template")
+    return render_prompt(build_dialogue(settings, turns, answers), settings.chat_template)
+
+
+def build_dialogue(settings: PromptSettings, turns: Sequence[str], answers: Sequence[str]) -> list[Message]:
+    """Return the messages up to the turn after `answers`: system, examples, what was said so far, and the new turn."""
     messages: list[Message] = []
     if settings.system is not None:
         messages.append({"role": "system", "content": settings.system})
@@ -93,4 +98,4 @@ def render_full_prompt(settings: PromptSettings, turns: Sequence[str], answers: 
         messages.append({"role": "user", "content": turn})
         messages.append({"role": "assistant", "content": answer})
     messages.append({"role": "user", "content": turns[len(answers)]})
-    return render_prompt(messages, settings.chat_template)
+    return messages

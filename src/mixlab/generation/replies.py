@@ -26,13 +26,16 @@ def parse_body(body: bytes) -> Any:
         raise ValueError(f"the reply is no JSON ({len(body)} bytes)") from None
 
 
-def read_reply(body: bytes) -> ChatReply:
-    """Read a reply; text and token counts may be missing. Raises ValueError saying what else is wrong with it."""
+def read_reply(body: bytes, *, is_plain: bool = False) -> ChatReply:
+    """Read a reply; text and token counts may be missing. Raises ValueError saying what else is wrong with it.
+
+    `is_plain`: it is of /completions, which has a text and no message.
+    """
     reply = parse_body(body)
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise ValueError("the reply has no choices")
-    message = choices[0].get("message")
+    message = {"content": choices[0].get("text")} if is_plain else choices[0].get("message")
     if not isinstance(message, dict):
         raise ValueError("the reply's choice has no message")
     reason, usage = choices[0].get("finish_reason"), reply.get("usage")

@@ -1,6 +1,5 @@
 """The responses of a model to one benchmark, as the stages below read them."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.generation.engine import LENGTH, STOP, TOO_LONG, Completion
+from mixlab.generation.journal import digest_prompt
 
 FILE = "responses.jsonl"
 
@@ -37,7 +37,7 @@ class Response:
 
     def add(self, prompt: str, completion: Completion) -> None:
         """Note what was answered in the next turn."""
-        self.prompt_digests.append(hashlib.sha256(prompt.encode()).hexdigest())
+        self.prompt_digests.append(digest_prompt(prompt))
         self.responses.append(completion.text)
         self.prompt_tokens.append(completion.prompt_tokens)
         self.response_tokens.append(completion.response_tokens)
@@ -48,8 +48,9 @@ class Response:
 def write_response_files(responses: Iterable[Response], out: Path) -> None:
     """Write `responses.jsonl`, one line per item, and `index.json` with totals over all turns.
 
-    `prompts_cut` (prompts shown without their beginning), `uncounted` (turns of which a server did not say the tokens)
-    and `finish_reasons` (what servers say beside stop and length) are there where there is something to tell.
+    Where there is something to tell it also has `blank` (responses without a visible character), `prompts_cut` (prompts
+    shown without their beginning), `uncounted` (turns of which a server did not say the tokens) and `finish_reasons`
+    (what servers say beside stop and length).
     """
     listed = list(responses)
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
@@ -68,6 +69,7 @@ def _build_index(listed: Sequence[Response]) -> dict[str, Any]:
     prompt_tokens = [count for response in listed for count in response.prompt_tokens]
     response_tokens = [count for response in listed for count in response.response_tokens]
     told = {
+        "blank": sum(not text.strip() for response in listed for text in response.responses),
         "prompts_cut": sum(tokens > 0 for response in listed for tokens in response.cut_tokens),
         "uncounted": sum(None in pair for pair in zip(prompt_tokens, response_tokens, strict=True)),
         "finish_reasons": {name: count for name, count in sorted(reasons.items()) if name not in _USUAL},

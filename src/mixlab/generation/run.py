@@ -1,24 +1,46 @@
 """Asks a model every item of a benchmark, turn by turn."""
 
+import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mixlab.config.generation import PromptSettings
-from mixlab.generation.decoding import build_row_seed
-from mixlab.generation.engine import Engine, Request
-from mixlab.generation.prompts import check_items, render_full_prompt, render_turns
+from mixlab.config.problems import DataError, Problem
+from mixlab.generation.answers import Answers, Greedy
+from mixlab.generation.engine import REFUSED, Engine, Request
+from mixlab.generation.journal import Journal
+from mixlab.generation.prompts import build_dialogue, check_items, render_full_prompt, render_turns
 from mixlab.generation.responses import Response, write_response_files
+from mixlab.generation.rows import build_row_seed
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How this machine asks: what outlives a kill, what equal prompts share, what is measured. It changes no response.
+
+    `work`: folder for what is finished, kept between attempts; None: nothing is kept. The others: see `Answers`.
+    """
+
+    work: Path | None = None
+    greedy: Greedy | None = None
+    measures_dependence: bool = False
+
+
 def write_responses(
-    engine: Engine, settings: PromptSettings, items: Iterable[Mapping[str, Any]], seed: int, out: Path
-) -> None:
-    """Write `responses.jsonl` and `index.json` for the first `settings.limit` items, in their order.
+    engine: Engine,
+    settings: PromptSettings,
+    items: Iterable[Mapping[str, Any]],
+    seed: int,
+    out: Path,
+    asking: Asking = Asking(),
+) -> Mapping[str, str]:
+    """Write `responses.jsonl` and `index.json` for the first `settings.limit` items, in their order; return facts.
 
     All items are asked their first turn, then all their second with the model's own first answer in the prompt.
     Raises DataError naming every item that cannot be asked.
@@ -26,17 +48,45 @@ def write_responses(
     asked = list(islice(items, settings.limit))
     check_items(settings, asked, engine.special_tokens)
     responses = [Response(item["id"], render_turns(settings, item)) for item in asked]
+    journal = Journal(asking.work)
+    answers = Answers(engine, settings.sampling, settings.chat, journal, asking.greedy, asking.measures_dependence)
     for turn in range(max((len(response.turn_prompts) for response in responses), default=0)):
-        _ask_turn(engine, settings, [one for one in responses if len(one.turn_prompts) > turn], seed, turn)
+        _ask_turn(answers, settings, [one for one in responses if len(one.turn_prompts) > turn], seed, turn)
     write_response_files(responses, out)
     log.info("generated %d responses", sum(len(response.responses) for response in responses))
+    return answers.facts()
 
 
-def _ask_turn(engine: Engine, settings: PromptSettings, responses: list[Response], seed: int, turn: int) -> None:
-    prompts = [render_full_prompt(settings, one.turn_prompts, one.responses) for one in responses]
+def _ask_turn(answers: Answers, settings: PromptSettings, responses: list[Response], seed: int, turn: int) -> None:
     # each turn has a seed of its own, else a sampled second answer would repeat the first one's draws
     turn_seed = seed * 1000 + turn
-    requests = [Request(prompt, build_row_seed(turn_seed, at, prompt)) for at, prompt in enumerate(prompts)]
-    for finished in engine.generate(requests, settings.sampling, chat=settings.chat):
-        for position, completion in finished:
-            responses[position].add(prompts[position], completion)
+    requests = [_build_request(settings, one, turn_seed, at) for at, one in enumerate(responses)]
+    refuses = settings.sampling.long_prompts == "refuse"
+    if refuses:
+        found = answers.engine.find_too_long(requests, settings.sampling, chat=settings.chat)
+        _refuse_long(responses, turn, found)
+    completions = answers.find(requests, f"turn {turn + 1}")
+    if refuses:
+        told = "the endpoint refused it"
+        _refuse_long(
+            responses, turn, [(at, told) for at, one in enumerate(completions) if one.finish_reason == REFUSED]
+        )
+    for response, request, completion in zip(responses, requests, completions, strict=True):
+        response.add(request.text, completion)
+
+
+def _build_request(settings: PromptSettings, response: Response, seed: int, position: int) -> Request:
+    """Build the prompt of a response's next turn; without a chat template of ours the messages themselves are sent."""
+    if settings.chat and settings.chat_template is None:
+        messages = tuple(build_dialogue(settings, response.turn_prompts, response.responses))
+        text = json.dumps(messages, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    else:
+        messages, text = (), render_full_prompt(settings, response.turn_prompts, response.responses)
+    return Request(text, build_row_seed(seed, position, text), messages)
+
+
+def _refuse_long(responses: Sequence[Response], turn: int, found: Iterable[tuple[int, str]]) -> None:
+    cure = "lower max_new_tokens, take a model with more positions, or set long_prompts: skip or truncate_left"
+    problems = [Problem(f"{told}; {cure}", key=f"item {responses[at].item}, turn {turn + 1}") for at, told in found]
+    if problems:
+        raise DataError(problems)

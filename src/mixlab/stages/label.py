@@ -1,11 +1,10 @@
-"""Host of stage label: an endpoint is reached, a model opened once, and keys come from the environment here alone."""
+"""Host of stage label: an endpoint is reached, or a model opened once."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from mixlab.config.labelling import HfLabelEngine, LabelSettings, OpenaiLabelEngine
-from mixlab.config.problems import ConfigError, did_you_mean
+from mixlab.config.problems import ConfigError
 from mixlab.data.labels.asking import Ask
 from mixlab.data.labels.labelling import label_records
 from mixlab.data.sources.source import count_records
@@ -36,20 +35,9 @@ def open_labeller(settings: LabelSettings, inputs: Inputs) -> Ask | None:
 
 def _open_endpoint(settings: LabelSettings, engine: OpenaiLabelEngine, inputs: Inputs) -> Ask:
     from mixlab.generation.labellers import ask_endpoint
-    from mixlab.generation.openai import ChatClient
+    from mixlab.stages.endpoints import open_endpoint
 
-    name, known = inputs.files.get(settings.place, ""), inputs.machine.endpoints
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise ConfigError(f"{inputs.node.label}: machine.endpoints has no '{name}'{hint}; add it to config.yaml")
-    endpoint = known[name]
-    key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
-    if endpoint.api_key_env and key is None:
-        raise ConfigError(f"endpoint '{name}': the environment variable {endpoint.api_key_env} is not set")
-    client = inputs.session.once(("endpoint", name), lambda: ChatClient(name, endpoint, key))
-    # one request that costs nothing, so that a server that is down is told at once and not after all retries
-    client.list_models()
-    return ask_endpoint(client, engine)
+    return ask_endpoint(open_endpoint(settings.place, inputs), engine)
 
 
 def _open_model(engine: HfLabelEngine, inputs: Inputs) -> Ask:

@@ -11,8 +11,8 @@ from mixlab.config.generation import SamplingSettings
 from mixlab.config.problems import DataError
 from mixlab.config.tokenizers import TokenizerSettings
 from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
-from mixlab.generation.decoding import build_batches
 from mixlab.generation.hf import open_engine
+from mixlab.generation.rows import build_batches
 
 PROMPTS = ["the quick", "猫である", "def f(x):", "", "<|user|>a<|assistant|>", "over the lazy dog " * 3, "x", "the dog"]
 GREEDY = SamplingSettings(max_new_tokens=24)

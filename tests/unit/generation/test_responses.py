@@ -94,9 +94,9 @@ def test_an_item_is_compared_with_the_special_tokens_of_the_tokenizer_in_use(tmp
         write_responses(foreign, DIALOGUE, items, 0, tmp_path)
 
 
-def test_a_chat_prompt_without_the_studys_template_is_refused(tmp_path):
+def test_a_chat_prompt_without_the_studys_template_is_refused():
     with pytest.raises(ValueError, match="with_chat_template"):
-        write_responses(Parrot(), PromptSettings(template="{q}"), [{"id": "a", "q": "x"}], 0, tmp_path)
+        render_full_prompt(PromptSettings(template="{q}"), ["x"], [])
 
 
 def test_a_damaged_line_of_responses_is_named(tmp_path):

@@ -94,13 +94,13 @@ def test_want_of_memory_is_told_from_other_failures(error: Exception, is_memory:
     assert worker.fail(error)["is_memory"] is is_memory
 
 
-def test_a_caller_that_takes_only_a_part_ends_the_child(script: Script) -> None:
-    process = WorkerProcess(script(HELLO, {"finished": [[0, [5], "stop"]]}), 1)
-    finished = process.generate([[1], [2]], {}, None)
-    next(finished)
-    assert is_running(process)
-    finished.close()
-    assert not is_running(process)
+def test_what_a_caller_does_not_take_is_passed_over_by_the_next(script: Script) -> None:
+    lines = [{"finished": [[0, [5], "stop"]]}, {"said": {}}, {"finished": [[0, [7], "stop"]]}, {"said": {}}]
+    answers = "\n".join(json.dumps(one) for one in lines[:2]), "\n".join(json.dumps(one) for one in lines[2:])
+    end = "".join(f"sys.stdin.readline()\nprint({answer!r}, flush=True)\n" for answer in answers)
+    process = WorkerProcess(script(HELLO, end=end), 1)
+    assert next(process.generate([[1]], {}, None)) == [[0, [5], "stop"]]
+    assert list(process.generate([[2]], {}, None)) == [[[0, [7], "stop"]]]
 
 
 def test_a_child_that_is_forgotten_is_ended(script: Script) -> None:

@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from mixlab.config.generation import SamplingSettings
 from mixlab.config.tokenizers import TokenizerSettings
 from mixlab.data.tokens.tokenizer import train_tokenizer
-from mixlab.generation.decoding import build_row_seed
 from mixlab.generation.engine import Engine, Request
+from mixlab.generation.rows import build_row_seed
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "吾輩は猫である。名前はまだ無い。", "def f(x): return x + 1"]
 PROMPT = {"system": "Sort.", "question": "<dialogue>{dialogue}</dialogue>"}

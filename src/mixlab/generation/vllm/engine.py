@@ -21,9 +21,9 @@ from mixlab.config.problems import DataError
 from mixlab.config.vllm import VllmSettings
 from mixlab.data.tokens.tokenizer import TOKENIZER_FILE
 from mixlab.data.writing import write_json
-from mixlab.generation.decoding import cut_at_stop
 from mixlab.generation.encoding import Encoded, PromptEncoder
 from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request
+from mixlab.generation.rows import cut_at_stop
 from mixlab.generation.vllm.process import WorkerProcess
 
 log = logging.getLogger(__name__)

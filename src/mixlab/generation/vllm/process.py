@@ -69,6 +69,7 @@ class WorkerProcess:
             ) from None
         assert self._process.stdin is not None and self._process.stdout is not None and self._process.stderr is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
+        self._owes = False
         self._said = _Said(self._process.stderr)
         self.close = weakref.finalize(self, _end, self._process, self._said)
         hello = self._listen(f"{python} cannot import it", "install it there, or name another Python in ")["said"]
@@ -82,16 +83,18 @@ class WorkerProcess:
     def generate(
         self, prompts: list[list[int]], sampling: Mapping[str, Any], seeds: list[int] | None
     ) -> Iterator[list[worker.Finished]]:
-        """Continue prompts of token ids; see `worker.Model.generate`. Who does not take all of it ends the child."""
-        is_done = False
-        try:
-            self._send({"generate": {"prompts": prompts, "sampling": sampling, "seeds": seeds}})
-            while "finished" in (answer := self._listen("generation failed", "see ")):
-                yield answer["finished"]
-            is_done = True
-        finally:
-            if not is_done:
-                self.close()
+        """Continue prompts of token ids; see `worker.Model.generate`."""
+        self._settle()
+        self._send({"generate": {"prompts": prompts, "sampling": sampling, "seeds": seeds}})
+        self._owes = True
+        while "finished" in (answer := self._listen("generation failed", "see ")):
+            yield answer["finished"]
+        self._owes = False
+
+    def _settle(self) -> None:
+        """Pass over what a caller of `generate` did not take."""
+        while self._owes:
+            self._owes = "finished" in self._listen("generation failed", "see ")
 
     def _send(self, request: Mapping[str, Any]) -> None:
         # a child that is gone is noticed, with its last words, when its answer is awaited
