@@ -94,8 +94,8 @@ def test_text_counts_and_finish_reasons_are_those_of_transformers(
 
 
 def test_the_end_token_ends_a_sampled_response_and_is_counted_but_not_shown(engine: VllmEngine) -> None:
-    wild = SamplingSettings(max_new_tokens=24, temperature=5.0)
-    completions = continue_all(engine, [f"the {number}" for number in range(60)], wild, 0, chat=True)
+    wild = SamplingSettings(max_new_tokens=24, temperature=2.0)
+    completions = continue_all(engine, [f"the {number}" for number in range(200)], wild, 0, chat=True)
     ended = [one for one in completions if one.finish_reason == "stop"]
     assert ended and all(one.response_tokens <= 24 and "<|end|>" not in one.text for one in ended)
     assert any(one.response_tokens < 24 for one in ended)

@@ -103,7 +103,7 @@ class WorkerProcess:
             self._requests.flush()
 
     def _listen(self, trouble: str, cure: str) -> dict[str, Any]:
-        line = self._replies.readline()
+        line = "" if self._replies.closed else self._replies.readline()
         if not line.endswith("\n"):
             self.close()
             raise DataError(f"vllm: {trouble}: {_describe_end(self._process.returncode)}{self._said.render()}")
