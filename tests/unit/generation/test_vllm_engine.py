@@ -21,7 +21,7 @@ from mixlab.generation.vllm.engine import VllmEngine
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("vllm")]
 
 PROMPTS = [*TEXTS, "", "<|user|>a<|assistant|>", "over the lazy dog " * 3, "x", "the quick brown fox " * 80]
-WORDS = "the quick brown fox jumps over a lazy dog while 吾輩 は 猫 である return x + 1 def f ( )".split()
+WORDS = [*TEXTS[0].split(), "吾輩", "は", "猫", "である", *TEXTS[2].split(), "while", "a", "cat", "f"]
 GREEDY = SamplingSettings(max_new_tokens=64)
 SAMPLED = SamplingSettings(max_new_tokens=24, temperature=1.0, top_p=0.9)
 
@@ -60,7 +60,7 @@ def find_smallest_gap(folders: Folders, prompts: list[str], answers: list[str]) 
 def test_64_greedy_responses_of_64_tokens_equal_those_of_transformers(
     engine: VllmEngine, hf: Engine, folders: Folders
 ) -> None:
-    prompts = [" ".join(WORDS[at * (1 + number // 2) % 20] for at in range(2 + number % 20)) for number in range(64)]
+    prompts = [" ".join(WORDS[at * (1 + number // 2) % len(WORDS)] for at in range(2 + number % 20)) for number in range(64)]
     ours = continue_all(engine, prompts, GREEDY, 0, chat=True)
     theirs = continue_all(hf, prompts, GREEDY, 0, chat=True)
     # a random model may end early: so many tokens are compared

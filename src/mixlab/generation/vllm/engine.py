@@ -95,7 +95,7 @@ class VllmEngine:
 
 
 def _render(sampling: SamplingSettings, ends: Sequence[int]) -> dict[str, Any]:
-    """Arguments of `vllm.SamplingParams`: a response ends as our tokenizer and settings say, whatever a model's file."""
+    """Arguments of `vllm.SamplingParams`: a response ends as our tokenizer and settings say."""
     return {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
