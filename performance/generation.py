@@ -1,10 +1,10 @@
 """How fast a model is asked: our engine vllm, vLLM's own offline use and our engine hf, on the same prompts.
 
-Each round starts every contestant in a process of its own, one after the other, and asks it `--repeats` sets of prompts,
-each with another beginning, so that no cache of prefixes holds them; the first set of a process only warms it up. Timed
-is the way from prompts as text to responses as text; the start of a process, with its model, is told beside it. vLLM's
-own use is a program of its environment that knows nothing of ours: `LLM.generate` on text with its defaults, given the
-same model, dtype, KV cache and compilation.
+Each round starts every contestant in a process of its own, one after the other, and asks it `--repeats` sets of
+prompts, each with another beginning, so that no cache of prefixes holds them; the first set of a process only warms it
+up. Timed is the way from prompts as text to responses as text; the start of a process, with its model, is told beside
+it. vLLM's own use is a program of its environment that knows nothing of ours: `LLM.generate` on text with its defaults,
+given the same model, dtype, KV cache and compilation.
 
     make vllm
     python performance/generation.py [--prompts 256] [--new-tokens 64] [--rounds 3] [--repeats 5] [--threads 2]
@@ -35,7 +35,21 @@ from mixlab.config.vllm import VllmSettings
 from mixlab.generation.engine import Engine, Request
 
 CONTESTANTS = ("ours", "vllm", "hf")
-WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "answers", "every", "question", "asked", "here")
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "lazy",
+    "dog",
+    "answers",
+    "every",
+    "question",
+    "asked",
+    "here",
+)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

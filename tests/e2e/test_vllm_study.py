@@ -37,7 +37,11 @@ sources:
   test_reasoning_en:
     kind: benchmark
     licence: CC0-1.0
-    origin: {type: generator, name: invented_world, size: 4, options: {language: en, category: reasoning, world_seed: 3}}
+    origin:
+      type: generator
+      name: invented_world
+      size: 4
+      options: {language: en, category: reasoning, world_seed: 3}
 # vLLM's attention on a CPU has no heads of fewer than 32 numbers
 base_models: {tiny: {model: {heads: 1}}}
 variants: {math heavy 数学: null}

@@ -60,7 +60,9 @@ def find_smallest_gap(folders: Folders, prompts: list[str], answers: list[str]) 
 def test_64_greedy_responses_of_64_tokens_equal_those_of_transformers(
     engine: VllmEngine, hf: Engine, folders: Folders
 ) -> None:
-    prompts = [" ".join(WORDS[at * (1 + number // 2) % len(WORDS)] for at in range(2 + number % 20)) for number in range(64)]
+    prompts = [
+        " ".join(WORDS[at * (1 + number // 2) % len(WORDS)] for at in range(2 + number % 20)) for number in range(64)
+    ]
     ours = continue_all(engine, prompts, GREEDY, 0, chat=True)
     theirs = continue_all(hf, prompts, GREEDY, 0, chat=True)
     # a random model may end early: so many tokens are compared

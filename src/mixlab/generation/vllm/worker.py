@@ -87,7 +87,7 @@ class Model:
 
 
 def check_head_size(model: str, platform: Any) -> None:
-    """Raise ValueError where vLLM's attention on a CPU cannot do the model's heads; it would fail at the first prompt."""
+    """Raise ValueError where vLLM's attention on a CPU has no heads of this size: it would fail at the first prompt."""
     if platform.device_type != "cpu":
         return
     from transformers import AutoConfig
