@@ -25,6 +25,7 @@ class Answer:
     body: bytes | None = None
     delay_seconds: float = 0.0
     drop: bool = False
+    counts: bool = True
 
     def render(self) -> bytes:
         if self.body is not None:
@@ -32,7 +33,8 @@ class Answer:
         if self.status != 200:
             return json.dumps({"error": {"message": self.text}}).encode()
         choice = {"message": {"role": "assistant", "content": self.text}, "finish_reason": self.finish_reason}
-        return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 3}}).encode()
+        usage = {"usage": {"prompt_tokens": 10, "completion_tokens": 3}} if self.counts else {}
+        return json.dumps({"choices": [{**choice, "text": self.text}], **usage}).encode()
 
 
 Script = Callable[[str, int], Answer]
@@ -79,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        found = QUESTION.search(request["messages"][-1]["content"])
+        is_plain = self.path.endswith("/v1/completions")
+        found = QUESTION.search(request["prompt"] if is_plain else request["messages"][-1]["content"])
         question = found[1] if found else ""
         server = self.server
         with server.lock:

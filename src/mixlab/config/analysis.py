@@ -10,7 +10,7 @@ from mixlab.config.exact import Weight
 from mixlab.config.problems import did_you_mean
 from mixlab.config.report_data import DataShown
 
-Stage = Literal["before_sft", "after_sft"]
+Stage = Literal["before_sft", "after_sft", "served"]
 Measure = Literal["accuracy", "judge_score"]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]*$")]
 Name = Annotated[str, Field(min_length=1)]
@@ -23,7 +23,7 @@ LARGEST_DIFFERENCE: Mapping[str, int] = {"accuracy": 1, "judge_score": 9}
 class ModelIdentity(Settings):
     """Which model a row of scores belongs to: the point of the study and the seeds that made it."""
 
-    stage: Stage = Field(description="before or after supervised fine-tuning")
+    stage: Stage = Field(description="before or after supervised fine-tuning, or served elsewhere")
     variant_key: Key = Field(description="identity of the point of the study, the same for all its seeds")
     base_model_key: Key = Field(description="key of the model before IPT")
     mixture_seed: Seed | None = Field(default=None, description="None: the model saw no mixture")
@@ -111,7 +111,7 @@ class EffectSettings(Selection):
     name: Name = Field(description="the claim, in words; a label, it changes no number")
     variant: Name = Field(description="label of the variant claimed to be better")
     against: Name = Field(description="label of the variant it is compared with")
-    stage: Stage = Field(description="compared before or after SFT")
+    stage: Stage = Field(description="compared before or after SFT; served: two served models")
     at_least: Weight = Field(description="smallest difference claimed: 0.3, 30 % or 3/10 of accuracy; judge: points")
 
     @model_validator(mode="after")

@@ -32,6 +32,12 @@ class Overrides(Settings):
 
 class _BaseModel(Settings):
     tokenizer: str = Field(description="name of its tokenizer")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="strings before which responses of its descendants are cut, beside each benchmark's"
+    )
+    end_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="special tokens that end their responses as the tokenizer's end token does"
+    )
     overrides: Overrides | None = Field(
         default=None, description="what of ipt, average, sft and the variants is different for this base model"
     )

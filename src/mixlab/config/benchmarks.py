@@ -122,6 +122,12 @@ class BenchmarkDeclaration(Settings):
             wanted = {scoring.answer_field}
         return self.prompt.item_fields() | wanted
 
+    def with_long_prompts(self, policy: str) -> Self:
+        """Return a checked copy with another policy for prompts that do not fit."""
+        data = self.model_dump()
+        data["prompt"]["sampling"]["long_prompts"] = policy
+        return type(self).model_validate(data)
+
     def with_changes(self, *, limit: int | None = None, repair_prompts: bool | None = None) -> Self:
         """Return a checked copy as a study asks for it: fewer items, or repaired Python prompts.
 

@@ -24,13 +24,12 @@ class VllmEngineSettings(Settings):
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
 
 
-class OpenaiEngineSettings(Settings):
-    """A model that somebody serves at an OpenAI-compatible endpoint, as it enters a key.
+class ServedSettings(Settings):
+    """A model that somebody serves at an OpenAI-compatible endpoint.
 
     Which weights stand behind a name is the endpoint's affair; `revision` holds what is known of them.
     """
 
-    engine: Literal["openai"] = Field(default="openai", description="openai: a model served elsewhere")
     model: str = Field(min_length=1, max_length=400, description="name of the model, as the endpoint knows it")
     revision: str | None = Field(
         default=None,
@@ -40,7 +39,8 @@ class OpenaiEngineSettings(Settings):
     )
     api: Literal["chat", "completions"] = Field(
         default="chat",
-        description="chat: /chat/completions, in the endpoint's template; completions: /completions, for base models",
+        description="chat: /chat/completions, in the endpoint's template, where plain text is one user message; "
+        "completions: /completions, for base models",
     )
     max_tokens_name: Annotated[str, Field(pattern="^max_(completion_)?tokens$")] = Field(
         default="max_tokens", description="how this endpoint calls it: max_tokens or max_completion_tokens"
@@ -53,6 +53,12 @@ class OpenaiEngineSettings(Settings):
         default_factory=dict,
         description="further fields of each request, e.g. reasoning_effort or chat_template_kwargs; never a key",
     )
+
+
+class OpenaiEngineSettings(ServedSettings):
+    """A model served elsewhere, as it enters a key."""
+
+    engine: Literal["openai"] = Field(default="openai", description="openai: a model served elsewhere")
 
     @property
     def place(self) -> str:

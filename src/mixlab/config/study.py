@@ -20,6 +20,7 @@ from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
+from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
 from mixlab.config.tokenizers import TokenizerConfig
@@ -122,6 +123,9 @@ class BenchmarkUse(Settings):
     uses: str | None = Field(default=None, description="name of the declaration; absent: the benchmark's own name")
     limit: int | None = Field(default=None, ge=1, description="the first so many items; absent: as declared")
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
+    long_prompts: Literal["skip", "refuse", "truncate_left"] | None = Field(
+        default=None, description="what becomes of prompts that do not fit, see SamplingSettings; absent: as declared"
+    )
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
         """Return the declaration with this study's changes.
@@ -129,6 +133,8 @@ class BenchmarkUse(Settings):
         Raises ConfigError for an unknown declaration, ValueError for a change it has no room for.
         """
         declared = load_declaration(self.uses or name)
+        if self.long_prompts is not None:
+            declared = declared.with_long_prompts(self.long_prompts)
         if self.limit is None and self.repair_prompts is None:
             return declared
         return declared.with_changes(limit=self.limit, repair_prompts=self.repair_prompts)
@@ -183,6 +189,9 @@ class Study(Settings):
     seeds: SeedAxes = Field(default_factory=SeedAxes, description="repeat counters")
     engine: LocalEngineSettings = Field(
         default_factory=HfEngineSettings, description="what turns prompts into text, for the models made here"
+    )
+    served_models: dict[Label, ServedModelConfig] = Field(
+        default_factory=dict, description="models that somebody serves, evaluated beside the study's own, by name"
     )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of judged benchmarks")

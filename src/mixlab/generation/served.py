@@ -58,7 +58,9 @@ class ServedEngine:
             )
 
     def _say(self, request: Request) -> Sequence[Message] | str:
-        return list(request.messages) if self._settings.api == "chat" else request.text
+        if self._settings.api == "completions":
+            return request.text
+        return list(request.messages) or [{"role": "user", "content": request.text}]
 
     def _build_settings(self, request: Request, sampling: SamplingSettings) -> ChatModelSettings:
         settings, sends = self._settings, self._settings.sends

@@ -27,7 +27,8 @@ class Planned:
     config: MainConfig
     studies: Mapping[str, Study]
     files: Mapping[str, str]
-    """Digest of each locked source file -> its path here; place of a labeller -> endpoint's name, or model folder."""
+    """Digest of a locked source file -> its path here; place of a labeller -> endpoint's name, or model folder; place
+    of a served model -> endpoint's name."""
 
 
 def split_names(names: str) -> list[str]:
@@ -89,4 +90,6 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     files = dict(locate_files(used.values(), config.machine, root))
     for labeller in labellers:
         files |= labeller.locate(config.machine, root)
+    for served in (one for study in studies.values() for one in study.served_models.values()):
+        files[served.to_engine().place] = served.endpoint
     return Planned(plan, config, studies, files)

@@ -22,6 +22,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
+from mixlab.plan.checks_served import check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.checks_validation import check_validation
@@ -58,12 +59,16 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             lambda: check_validation(study, read, lock),
             ("sources", "pools", "base_models", "variants", "ipt", "sft"),
         ),
-        (lambda: _check_order(study, read), ("report", "variants")),
+        (lambda: check_served_models(study, read), ("served_models", "variants", "sft", "benchmarks")),
+        (lambda: _check_order(study, read), ("report", "variants", "served_models")),
         (lambda: _check_training(study, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),
         (lambda: _check_sft(study, read, models), ("sft", "base_models", "sources", "seeds")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
-        (lambda: _check_effects(study, read), ("effects", "variants", "base_models", "benchmarks", "sft")),
+        (
+            lambda: _check_effects(study, read),
+            ("effects", "variants", "base_models", "benchmarks", "sft", "served_models"),
+        ),
         (lambda: _check_names(study), ("effects", "report")),
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))
@@ -116,8 +121,8 @@ def _check_variants(study: Study, read: StudyFile) -> Found:
 
 def _check_order(study: Study, read: StudyFile) -> Found:
     for position, label in enumerate(study.report.order):
-        if label not in read.names("variants"):
-            yield ("report", "order", position), unknown("variant", label, read.names("variants"))
+        if label not in (known := [*read.names("variants"), *read.names("served_models")]):
+            yield ("report", "order", position), unknown("variant", label, known)
 
 
 def _check_training(study: Study, models: Sequence[str]) -> Found:
@@ -193,10 +198,11 @@ def _check_effects(study: Study, read: StudyFile) -> Found:
         path = ("effects", position)
         for field in ("variant", "against"):
             label = getattr(effect, field)
-            if label not in (*points, *tuned):
+            if label not in (*points, *tuned, *study.served_models) and effect.stage != "served":
                 yield (*path, field), unknown("variant", label, [*points, *tuned])
             elif label in tuned and effect.stage == "before_sft":
                 yield (*path, "stage"), f"'{label}' is a way of fine-tuning, so it has no score before it"
+        yield from check_served_effect(effect, path, study)
         if effect.stage == "after_sft" and study.sft is None:
             yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         chosen = [

@@ -14,9 +14,10 @@ from mixlab.plan.base_model_lock import BASE_MODEL, settle_base_model
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.expand_data import DataExpansion
 from mixlab.plan.expand_report import expand_counts, show_data
-from mixlab.plan.expand_scores import Tested, expand_scores
+from mixlab.plan.expand_scores import expand_scores
 from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.sources_lock import LockedSource
+from mixlab.plan.tested import Manner, Served, Tested
 
 
 def expand_study(
@@ -25,7 +26,7 @@ def expand_study(
     """Add a study's nodes to the plan and its final report to the plan's targets."""
     data = DataExpansion(plan, name, study, lock)
     expansion = Expansion(plan, study, data)
-    tested = list(expansion.models())
+    tested: list[Tested | Served] = [*expansion.models(), *expansion.served_models()]
     items = {use.data: data.source(use.data) for use in study.benchmarks.values()}
     shown = show_data(data, expand_counts(data), assumptions)
     report = expand_scores(plan, name, study, tested, items, shown)
@@ -91,6 +92,16 @@ class Expansion:
             for base_name in variant.base_models or tuple(self.study.base_models):
                 yield from self._models_of(label, base_name)
 
+    def served_models(self) -> Iterator[Served]:
+        """Name every model that somebody serves to be evaluated; there is nothing to be made of it."""
+        for name, config in self.study.served_models.items():
+            yield Served(name, config, self.data.label(name), {})
+
+    def _manner(self, base_name: str) -> Manner:
+        base = self.study.base_models[base_name]
+        chat = self.study.chat_of(base.tokenizer)
+        return Manner(engine=self.study.engine, chat=chat, stop=base.stop, end_tokens=base.end_tokens)
+
     def _models_of(self, label: str, base_name: str) -> Iterator[Tested]:
         seen = self.study.seen_by(base_name)
         variant, seeds = seen.variants[label], self.study.seeds
@@ -131,7 +142,7 @@ class Expansion:
             ipt_seed=ipt_seed,
             sft_seed=None,
             where=self.data.label(where, f"ipt_seed {ipt_seed}", "average"),
-            chat=self.study.chat_of(tokenizer),
+            manner=self._manner(base_name),
         )
 
     def _averaged(self, run: "Run", seed: int, where: str) -> Node:

@@ -14,50 +14,11 @@ from mixlab.config.analysis import (
     build_comparisons,
 )
 from mixlab.config.benchmarks import BenchmarkDeclaration
-from mixlab.config.chat import ChatTemplate
 from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A model to be evaluated: the point of the study it stands for and the seeds that made it.
-
-    `where` is what this study calls the model; another study may have named the same one first. `member` is the
-    folder within the artifact where the model is not at its root.
-    """
-
-    model: Node
-    tokenizer: Node
-    mixture: Node
-    variant_key: str
-    base_model_key: str
-    mixture_seed: int
-    ipt_seed: int
-    sft_seed: int | None
-    where: str
-    chat: ChatTemplate
-    point: str = ""
-    description: str = ""
-    member: str = ""
-
-    @property
-    def reference(self) -> str:
-        """The model as a parent: `key`, or `key:member`."""
-        return f"{self.model.key}:{self.member}" if self.member else self.model.key
-
-    def identity(self) -> ModelIdentity:
-        """Return the columns of every score of this model."""
-        return ModelIdentity(
-            stage="before_sft" if self.sft_seed is None else "after_sft",
-            variant_key=self.variant_key,
-            base_model_key=self.base_model_key,
-            mixture_seed=self.mixture_seed,
-            ipt_seed=self.ipt_seed,
-            sft_seed=self.sft_seed,
-        )
+from mixlab.plan.tested import Manner, Served, Tested
 
 
 @dataclass(frozen=True)
@@ -74,14 +35,15 @@ class _Asked:
 
 
 def expand_scores(
-    plan: Plan, name: str, study: Study, tested: Sequence[Tested], items: Mapping[str, Node], data: DataShown
+    plan: Plan, name: str, study: Study, tested: Sequence[Tested | Served], items: Mapping[str, Node], data: DataShown
 ) -> Node:
     """Add evaluation, tables and report of a study's models; return the report, which shows `data` beside them."""
-    asked = {model.chat: _list_asked(study, items, model.chat) for model in tested}
+    manners = {repr(model.manner): model.manner for model in tested}
+    asked = {name: _list_asked(study, items, manner) for name, manner in manners.items()}
     parts = _list_parts(next(iter(asked.values())))
     tables: dict[str, tuple[ModelIdentity, Node]] = {}
     for model in tested:
-        node = _expand_model(plan, asked[model.chat], parts, model)
+        node = _expand_model(plan, asked[repr(model.manner)], parts, model)
         tables.setdefault(node.key, (model.identity(), node))
     keys = sorted(tables)
     points = {model.point: model.variant_key for model in tested}
@@ -89,7 +51,7 @@ def expand_scores(
         models=tuple(ModelEntry(position=position, **tables[key][0].model_dump()) for position, key in enumerate(keys)),
         comparisons=build_comparisons(study.effects, points),
     )
-    mixtures = sorted({model.mixture.key for model in tested})
+    mixtures = sorted({key for model in tested for key in model.mixture_keys})
     gathered = plan.add(
         specs.AggregateSpec(aggregate=aggregate),
         {"scores": tuple(keys), "mixtures": tuple(mixtures)},
@@ -112,11 +74,11 @@ def expand_scores(
     return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,), **shown}, f"{name}/report")
 
 
-def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> list[_Asked]:
+def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list[_Asked]:
     asked = []
     for name, use in sorted(study.benchmarks.items()):
         declaration = use.declaration(name)
-        prompt = declaration.prompt.with_chat_template(chat)
+        prompt = manner.ask(declaration.prompt)
         score = specs.ScoreSpec(scoring=declaration.scoring) if declaration.scoring is not None else None
         judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
         if declaration.judged:
@@ -125,7 +87,7 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
         for seed in study.seeds.generation_seed:
             generate = specs.GenerateSpec(
                 benchmark_version=declaration.version,
-                engine=study.engine,
+                engine=manner.engine,
                 prompt=prompt,
                 generation_seed=study.shifted(seed),
             )
@@ -133,12 +95,12 @@ def _list_asked(study: Study, items: Mapping[str, Node], chat: ChatTemplate) -> 
     return asked
 
 
-def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, ...], tested: Tested) -> Node:
+def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, ...], tested: Tested | Served) -> Node:
     results: list[str] = []
     group = tested.reference
     for one in asked:
         where = f"{tested.where}/{one.name}/generation_seed {one.generation_seed}"
-        parents = {"model": (tested.reference,), "tokenizer": (tested.tokenizer.key,), "items": (one.items.key,)}
+        parents = {**tested.parents, "items": (one.items.key,)}
         responses = plan.add(one.generate, parents, f"{where}/generate", group=group)
         below = {"responses": (responses.key,), "items": (one.items.key,)}
         if one.score is not None:

@@ -62,7 +62,7 @@ def draw_scores(numbers: Numbers) -> Figure | None:
         panels: list[Axes] = list(canvas.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
         for panel, group in zip(panels, groups, strict=False):
             panel.set_title(_legible([group.label])[0])
-            for stage, filled, shift in (("before_sft", False, -0.14), ("after_sft", True, 0.14)):
+            for stage, filled, shift in (("before_sft", False, -0.14), ("after_sft", True, 0.14), ("served", True, 0)):
                 for place, variant in enumerate(numbers.variants):
                     found = numbers.estimate(variant.variant_key, stage, group)
                     if found and found.mean is not None:
@@ -75,6 +75,7 @@ def draw_scores(numbers: Numbers) -> Figure | None:
             panel.set_visible(False)
         _add_legend(canvas)
         title = "Accuracy in percent, with standard errors as in the table: before SFT open, after SFT filled"
+        title += ", served models filled" if "served" in numbers.stages() else ""
         return _render(canvas, "scores", title)
 
 

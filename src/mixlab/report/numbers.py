@@ -11,7 +11,7 @@ from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
 
-STAGE_ORDER = ("before_sft", "after_sft")
+STAGE_ORDER = ("before_sft", "after_sft", "served")
 
 
 @dataclass(frozen=True)

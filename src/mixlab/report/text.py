@@ -6,7 +6,7 @@ from mixlab.analysis.statistics import Estimate
 
 UNKNOWN = "–"
 BEFORE, AFTER = "before SFT", "after SFT"
-STAGES = {"before_sft": BEFORE, "after_sft": AFTER}
+STAGES = {"before_sft": BEFORE, "after_sft": AFTER, "served": "served"}
 MEASURES = {"accuracy": "accuracy, %", "judge_score": "judge score, 1 to 10"}
 # Marks an error that says nothing about seeds, because one seed cannot say anything about them.
 ITEMS_ONLY = "ⁱ"

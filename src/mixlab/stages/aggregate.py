@@ -4,10 +4,11 @@ from pathlib import Path
 
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.lineage import Ancestor
+from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.sources import FilesOrigin
 from mixlab.plan.graph import Node
 from mixlab.plan.lineage import find_ancestors
-from mixlab.plan.specs import AggregateSpec, SourceSpec
+from mixlab.plan.specs import AggregateSpec, GenerateSpec, SourceSpec
 from mixlab.plan.trainers import trainer_of
 from mixlab.stages.job import Inputs
 
@@ -25,6 +26,8 @@ def _describe(node: Node) -> Ancestor:
     facts: tuple[tuple[str, str], ...] = ()
     if isinstance(node.spec, SourceSpec) and isinstance(node.spec.source.origin, FilesOrigin):
         facts = tuple(("digest", digest) for digest in node.spec.source.origin.digests)
+    elif isinstance(node.spec, GenerateSpec) and isinstance(node.spec.engine, OpenaiEngineSettings):
+        facts = (("served model", node.spec.engine.model), ("revision", node.spec.engine.revision or "not stated"))
     elif (trainer := trainer_of(node.spec)) is not None:
         facts = (("trainer", trainer.title),)
     return Ancestor(node.stage, pairs, facts)

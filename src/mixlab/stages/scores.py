@@ -16,9 +16,11 @@ def run(spec: ScoresSpec, inputs: Inputs, out: Path) -> None:
     model = ""
     for key, folder in zip(inputs.node.parents["results"], inputs.all("results"), strict=True):
         (responses,) = plan.nodes[key].parents["responses"]
-        (model,) = plan.nodes[responses].parents["model"]
+        # a served model has no artifact: what is known of it stands for it
+        (model,) = plan.nodes[responses].parents.get("model", (spec.scores.model.variant_key,))
         parts.append(PartFolder(folder, score_key=key, generate_key=responses))
-    write_model_scores(spec.scores, ModelKeys(model, find_mixture(plan, model)), parts, out)
+    mixture = None if spec.scores.model.stage == "served" else find_mixture(plan, model)
+    write_model_scores(spec.scores, ModelKeys(model, mixture), parts, out)
 
 
 def find_mixture(plan: Plan, model: str) -> str | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mixlab.config.generation import SamplingSettings
@@ -32,6 +33,19 @@ def build_random(model: Path, tokenizer: Path) -> None:
     """Save a random Llama of 96 positions, wild enough for lively answers, and a tokenizer for it."""
     _train_tokenizer(TEXTS, 300, tokenizer)
     _build_llama(300, hidden_size=32, max_position_embeddings=96, initializer_range=0.4).save_pretrained(model)
+
+
+def build_constant(model: Path, tokenizer: Path, token: str, positions: int = 96) -> None:
+    """Save a Llama that writes `token` for ever, whatever it is asked."""
+    path = _train_tokenizer(TEXTS, 300, tokenizer)
+    llama = _build_llama(300, hidden_size=32, max_position_embeddings=positions)
+    with torch.no_grad():
+        for parameter in llama.parameters():
+            parameter.zero_()
+        llama.model.embed_tokens.weight.fill_(1.0)
+        llama.model.norm.weight.fill_(1.0)
+        llama.lm_head.weight[Tokenizer.from_file(str(path)).token_to_id(token)] = 1.0
+    llama.save_pretrained(model)
 
 
 def build_chat(folder: Path, steps: int = 120) -> None:
