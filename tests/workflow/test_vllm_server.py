@@ -145,7 +145,7 @@ def test_a_vllm_server_is_asked_and_judges_and_its_verdicts_need_it_no_more(
         ("judge_score", 1): 8,
         ("judge_score", 2): 8,
     }
-    assert {row["value"] for row in rows if row["measure"] == "judge_score"} == {7}
+    assert {row["score"] for row in rows if row["measure"] == "judge_score"} == {7}
 
     # the server is gone: what it said is kept, and nothing is asked again
     verdicts = {key: (store.open("judge", key) / "verdicts.jsonl").read_bytes() for key in keys["judge"]}
