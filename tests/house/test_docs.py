@@ -78,6 +78,15 @@ ELSEWHERE = {
     "sbatch --nodes=2 --mem=100G --time=1440 profiles/slurm/train.sbatch ipt work/plans/PLAN.jsonl KEY": (
         "tests/e2e/test_slurm_training.py::test_a_script_of_ones_own_goes_back_into_the_queue_and_on"
     ),
+    "make vllm": (
+        "tests/house/test_docs_engines.py::test_make_vllm_installs_what_the_constraints_file_of_the_repository_pins"
+    ),
+    "python performance/generation.py --prompts 64 --hidden 128 --layers 2": (
+        "tests/house/test_docs_engines.py::test_the_three_ways_to_ask_a_model_are_measured"
+    ),
+    ".venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --model MODEL --served-model-name NAME": (
+        "tests/workflow/test_vllm_server.py::test_a_vllm_server_is_asked_and_judges_and_its_verdicts_need_it_no_more"
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

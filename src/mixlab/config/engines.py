@@ -17,6 +17,13 @@ class HfEngineSettings(Settings):
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
 
 
+class VllmEngineSettings(Settings):
+    """vLLM on a local model folder; where it lives and what it takes of the machine is in `machine.vllm`."""
+
+    engine: Literal["vllm"] = Field(default="vllm", description="vllm: vLLM, in its own environment, on a model folder")
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
+
+
 class ServedSettings(Settings):
     """A model that somebody serves at an OpenAI-compatible endpoint.
 
@@ -68,10 +75,14 @@ def _is_hf_unless_said(value: Any) -> Any:
     return {"engine": "hf", **value} if isinstance(value, Mapping) and "engine" not in value else value
 
 
-LocalEngineSettings = HfEngineSettings
+LocalEngineSettings = Annotated[
+    HfEngineSettings | VllmEngineSettings, Field(discriminator="engine"), BeforeValidator(_is_hf_unless_said)
+]
 """An engine for a folder of weights; without `engine` it is hf."""
 
 EngineSettings = Annotated[
-    HfEngineSettings | OpenaiEngineSettings, Field(discriminator="engine"), BeforeValidator(_is_hf_unless_said)
+    HfEngineSettings | VllmEngineSettings | OpenaiEngineSettings,
+    Field(discriminator="engine"),
+    BeforeValidator(_is_hf_unless_said),
 ]
 """Any engine, as a spec of responses names it."""

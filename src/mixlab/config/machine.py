@@ -14,6 +14,7 @@ from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
+from mixlab.config.vllm import VllmSettings
 
 SYSCONFIG = "sysconfig:"
 """Prefix of a data root that Python's own installation names, such as `sysconfig:stdlib`."""
@@ -77,6 +78,7 @@ class MachineSettings(Settings):
     judging: JudgingSettings = Field(
         default_factory=JudgingSettings, description="what model judges may cost: caps and prices"
     )
+    vllm: VllmSettings = Field(default_factory=VllmSettings, description="how this machine runs the engine vllm")
     pricing: PricingSettings = Field(
         default_factory=PricingSettings, description="what `mixlab price` assumes of GPUs and of their use"
     )

@@ -33,6 +33,7 @@ class PromptEncoder:
         self._positions = positions
         vocabulary = read_vocabulary(tokenizer, self._tokenizer)
         self.size, self.end_id, self.pad_id = vocabulary.size, vocabulary.end_id, vocabulary.pad_id
+        self.end_token, self.pad_token = vocabulary.end_token, vocabulary.pad_token
         self.special_tokens = tuple(vocabulary.special_tokens)
 
     def check_rows(self, rows: int) -> None:

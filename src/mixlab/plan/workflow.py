@@ -17,6 +17,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
+from mixlab.plan.engines import require_engines
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.stages import STAGES
@@ -213,6 +214,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     clear_links(root)
     # before any job: a pointer whose data nobody has would otherwise fail in the middle of a run
     require_trainers(flow.plan, flow.machine, flow.demand.run)
+    require_engines(flow.plan, flow.machine, flow.demand.run, root)
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mixlab.config.engines import HfEngineSettings, LocalEngineSettings, OpenaiEngineSettings
+from mixlab.config.engines import HfEngineSettings, LocalEngineSettings, OpenaiEngineSettings, VllmEngineSettings
 from mixlab.config.problems import ConfigError
 from mixlab.generation.engine import Engine
 from mixlab.generation.run import Asking, write_responses
@@ -11,17 +12,25 @@ from mixlab.plan.specs import GenerateSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
 
+if TYPE_CHECKING:
+    from mixlab.generation.vllm.engine import VllmEngine
+
 
 def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Write a model's responses to a benchmark; what was shared or kept, and what depends on the batch, are facts."""
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
     shown = "examples" in inputs.folders
     examples = read_source(inputs.spec("examples"), inputs.one("examples"), inputs) if shown else ()
+    facts: Mapping[str, str] = {}
     if isinstance(spec.engine, OpenaiEngineSettings):
         engine, asking = _open_served(spec.engine, inputs), Asking(inputs.resume)
+    elif isinstance(spec.engine, VllmEngineSettings):
+        vllm = _open_vllm(spec.engine, inputs)
+        engine, asking, facts = vllm, _share(spec.engine, inputs), vllm.facts
     else:
-        engine, asking = _open_local(spec.engine, inputs), _share(spec.engine, inputs)
-    return write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
+        engine, asking = _open_hf(spec.engine, inputs), _share(spec.engine, inputs)
+    told = write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
+    return {**facts, **told}
 
 
 def _share(settings: LocalEngineSettings, inputs: Inputs) -> Asking:
@@ -30,7 +39,7 @@ def _share(settings: LocalEngineSettings, inputs: Inputs) -> Asking:
     return Asking(inputs.resume, inputs.session.once(name, dict), measures_dependence=settings.dtype != "float32")
 
 
-def _open_local(settings: LocalEngineSettings, inputs: Inputs) -> Engine:
+def _open_hf(settings: HfEngineSettings, inputs: Inputs) -> Engine:
     model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
     engine: Engine = inputs.session.once(
         ("engine", model, tokenizer, settings), lambda: _load_hf(settings, model, tokenizer, inputs)
@@ -64,3 +73,16 @@ def _open_served(settings: OpenaiEngineSettings, inputs: Inputs) -> Engine:
     from mixlab.stages.endpoints import open_endpoint
 
     return ServedEngine(open_endpoint(settings.place, inputs), settings)
+
+
+def _open_vllm(settings: VllmEngineSettings, inputs: Inputs) -> "VllmEngine":
+    from mixlab.generation.vllm.engine import open_engine
+
+    model, tokenizer, machine = inputs.one("model"), inputs.one("tokenizer"), inputs.machine
+    gpus = machine.resources("generate").gpus
+    engine: VllmEngine = inputs.session.only(
+        "vllm",
+        (model, tokenizer, settings),
+        lambda: open_engine(model, tokenizer, settings, machine.vllm, threads=inputs.threads, gpus=gpus),
+    )
+    return engine

@@ -24,6 +24,12 @@ class Session:
             self.kept[name] = make()
         return self.kept[name]
 
+    def only(self, kind: str, name: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """As `once`, for what takes the machine for itself: what was made under another name is closed first."""
+        for other in [one for one in self.kept if one[0] == kind and one != (kind, *name)]:
+            self.kept.pop(other).close()
+        return self.once((kind, *name), make)
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -1,0 +1,1 @@
+"""The engine `vllm`: a child process of another environment, spoken to over pipes."""

@@ -1,0 +1,23 @@
+"""What the engines that a study names need of this machine, looked at before any job."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mixlab.config.engines import VllmEngineSettings
+from mixlab.config.machine import MachineSettings
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.studies import CONFIG
+from mixlab.plan.graph import Plan
+from mixlab.plan.specs import GenerateSpec
+
+
+def require_engines(plan: Plan, machine: MachineSettings, keys: Iterable[str], root: Path) -> None:
+    """Raise ConfigError where the runs of `keys` need vLLM and no Python stands where `machine.vllm` says."""
+    needed = [
+        node
+        for node in (plan.nodes[key] for key in keys)
+        if isinstance(node.spec, GenerateSpec) and isinstance(node.spec.engine, VllmEngineSettings)
+    ]
+    if needed and not (root / machine.vllm.python).is_file():
+        message = f"no file {machine.vllm.python}: install vLLM with `make vllm`, or name the Python that has it"
+        raise ConfigError(Problem(f"{message}; needed by '{needed[0].label}'", CONFIG, key="machine.vllm.python"))
