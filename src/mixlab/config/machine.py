@@ -48,6 +48,10 @@ class MachineSettings(Settings):
     )
     micro_batch_windows: int = Field(default=8, ge=1, description="windows in one forward pass of training")
     generation_batch: int = Field(default=512, ge=1, description="prompts in one batch of generation")
+    share_prefixes: bool = Field(
+        default=False,
+        description="engine hf: compute what all prompts of a benchmark begin with once; sums differ in last bits",
+    )
     kernels: KernelSettings = Field(default_factory=KernelSettings, description="how training computes a model")
     checkpoint_seconds: float = Field(default=60.0, gt=0, description="seconds between two resume states of training")
     sandbox_workers: int = Field(default=1, ge=1, description="programs scored at a time by one job")

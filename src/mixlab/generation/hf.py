@@ -25,6 +25,7 @@ from mixlab.config.generation import SamplingSettings
 from mixlab.generation.decoding import SeededChoice, StopStrings
 from mixlab.generation.encoding import Encoded, PromptEncoder
 from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request
+from mixlab.generation.prefixes import Prefix, compute_prefix
 from mixlab.generation.rows import build_batches, count_until_stop, cut_at_stop
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,11 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class HfEngine:
     """A causal language model in memory; see `open_engine`."""
 
-    def __init__(self, model: PreTrainedModel, encoder: PromptEncoder, batch: int) -> None:
+    def __init__(self, model: PreTrainedModel, encoder: PromptEncoder, batch: int, shares_prefixes: bool) -> None:
         self._model = model
         self._encoder = encoder
         self._batch = batch
+        self._shares_prefixes = shares_prefixes
         self.special_tokens = encoder.special_tokens
 
     def find_too_long(
@@ -54,23 +56,30 @@ class HfEngine:
         if refused := [(position, one.refuse()) for position, one in enumerate(encoded) if not one.fits]:
             yield refused
         fitting = [position for position, one in enumerate(encoded) if one.fits]
+        prefix = None
+        if self._shares_prefixes:
+            prefix = compute_prefix(self._model, [encoded[position].ids for position in fitting])
         batches = build_batches([len(encoded[position].ids) for position in fitting], self._batch)
         for number, members in enumerate(batches, start=1):
             positions = [fitting[member] for member in members]
             seeds = [requests[position].seed for position in positions]
             rows = [encoded[position] for position in positions]
-            yield list(zip(positions, self._generate_batch(rows, sampling, seeds, ends), strict=True))
+            yield list(zip(positions, self._generate_batch(rows, sampling, seeds, ends, prefix), strict=True))
             log.debug("generated batch %d of %d", number, len(batches))
 
     @torch.inference_mode()
     def _generate_batch(
-        self, rows: Sequence[Encoded], sampling: SamplingSettings, seeds: Sequence[int], ends: Sequence[int]
+        self,
+        rows: Sequence[Encoded],
+        sampling: SamplingSettings,
+        seeds: Sequence[int],
+        ends: Sequence[int],
+        prefix: Prefix | None,
     ) -> list[Completion]:
         pad = self._encoder.pad_id
         longest = max(len(row.ids) for row in rows)
         device = next(self._model.parameters()).device
-        ids_BT = torch.tensor([[pad] * (longest - len(row.ids)) + row.ids for row in rows], device=device)
-        mask_BT = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in rows], device=device)
+        ids_BT, mask_BT = _lay_out([row.ids for row in rows], longest, pad, prefix.tokens if prefix else 0, device)
         processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
         if sampling.temperature > 0:
             processors.append(SeededChoice(sampling.temperature, sampling.top_p, seeds))
@@ -86,6 +95,7 @@ class HfEngine:
             generation_config=config,
             logits_processor=processors,
             stopping_criteria=criteria,
+            **({"past_key_values": prefix.repeat(len(rows))} if prefix else {}),
         )
         answers = out_BT[:, longest:].tolist()
         return [self._complete(row, answer, sampling, ends) for row, answer in zip(rows, answers, strict=True)]
@@ -102,12 +112,29 @@ class HfEngine:
         return Completion(text, len(row.ids), count, STOP if stopped or end is not None else LENGTH, row.cut_tokens)
 
 
+def _lay_out(
+    rows: Sequence[list[int]], longest: int, pad: int, shared: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and mask [B, T]; padding stands at the left, behind `shared` tokens that are computed already."""
+    gaps = [longest - len(row) for row in rows]
+    ids = [row[:shared] + [pad] * gap + row[shared:] for row, gap in zip(rows, gaps, strict=True)]
+    mask = [[1] * shared + [0] * gap + [1] * (longest - shared - gap) for gap in gaps]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
 def open_engine(
-    model: Path, tokenizer: Path, settings: HfEngineSettings, *, threads: int, batch: int, device: str = "cpu"
+    model: Path,
+    tokenizer: Path,
+    settings: HfEngineSettings,
+    *,
+    threads: int,
+    batch: int,
+    device: str = "cpu",
+    shares_prefixes: bool = False,
 ) -> HfEngine:
     """Load a model folder (`config.json`, `model.safetensors`) and a tokenizer folder (`tokenizer.json`).
 
-    `threads`, `batch` and `device` are the machine's and change no greedy result in float32.
+    `threads`, `batch`, `device` and `shares_prefixes` are the machine's and change no greedy result in float32.
     Raises DataError when the tokenizer has more entries than the model has embeddings.
     """
     torch.set_num_threads(threads)
@@ -124,4 +151,4 @@ def open_engine(
     encoder.check_rows(loaded.config.vocab_size)
     module: torch.nn.Module = loaded
     module.to(device).eval()
-    return HfEngine(loaded, encoder, batch)
+    return HfEngine(loaded, encoder, batch, shares_prefixes)

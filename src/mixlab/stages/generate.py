@@ -54,8 +54,15 @@ def _load_hf(settings: HfEngineSettings, model: Path, tokenizer: Path, inputs: I
     if gpus and not torch.cuda.is_available():
         raise ConfigError(f"machine.stages.generate.gpus: {gpus}, but no GPU can be used here; set it to 0, or mend it")
     device = "cuda" if gpus else "cpu"
-    batch = inputs.machine.generation_batch
-    return open_engine(model, tokenizer, settings, threads=inputs.threads, batch=batch, device=device)
+    return open_engine(
+        model,
+        tokenizer,
+        settings,
+        threads=inputs.threads,
+        batch=inputs.machine.generation_batch,
+        device=device,
+        shares_prefixes=inputs.machine.share_prefixes,
+    )
 
 
 def _open_served(settings: OpenaiEngineSettings, inputs: Inputs) -> Engine:
