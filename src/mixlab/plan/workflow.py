@@ -210,7 +210,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     text = render_plan(planned.plan, planned.config.machine, planned.files)
     path = write_plan(store, text).relative_to(root)
     environment[PLAN_VARIABLE] = str(path)
-    flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path)
+    flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path, is_main=is_main)
     clear_links(root)
     # before any job: a pointer whose data nobody has would otherwise fail in the middle of a run
     require_trainers(flow.plan, flow.machine, flow.demand.run)

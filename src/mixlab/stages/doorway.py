@@ -69,21 +69,23 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
         node = planned.plan.nodes.get(key)
         if node is None or node.stage != stage:
             raise ArtifactError(f"{stage} {key}: not in {plan_path}")
-        make_artifact(run, planned, node, store, session)
+        ended_by = make_artifact(run, planned, node, store, session)
+        if ended_by is not None and key != keys[-1]:
+            signal.raise_signal(ended_by)
 
 
-def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> None:
-    """Make one artifact under its lock, or find it whole already."""
+def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
+    """Make one artifact under its lock, or find it whole already; return the signal that came while it was published."""
     started = time.perf_counter()
     with store.writing(node.stage, node.key) as draft:
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
-            return
+            return None
         inputs = open_inputs(planned, node, store, draft, session)
         facts = run(node.spec, inputs, draft.out)
         parents = {role: list(references) for role, references in node.parents.items()}
         # provenance first: a kill between the two must not leave an artifact that nobody made
-        with _not_ending():
+        with _not_ending() as received:
             manifest = draft.publish(
                 to_plain(node.spec),
                 parents,
@@ -91,17 +93,23 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
+    return received[0] if received else None
 
 
 @contextmanager
-def _not_ending() -> Iterator[None]:
-    """Publish what is made though Slurm's signal comes now, minutes before the end; else it were made again."""
+def _not_ending() -> Iterator[list[int]]:
+    """Publish what is made though Slurm's signal comes now, minutes before the end; else it were made again.
+
+    Yields the list of the signals that came.
+    """
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    numbers = (signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, lambda came, frame: received.append(came)) for number in numbers}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from mixlab.config.problems import DataError
-from mixlab.training.launching.failures import has_failed, write_failure
+from mixlab.training.launching.failures import find_first_failure, has_failed, write_failure
 from mixlab.training.launching.job import RankJob, read_job
 from mixlab.training.launching.processes import (
     Children,
@@ -37,9 +37,12 @@ def run_node(path: Path, job: RankJob, node: int, address: str, port: int) -> li
 
 def main(path: Path) -> None:
     """Meet the other machines where the first says, and run this one's ranks; Slurm says which one this is."""
-    job = read_job(path)
-    node, nodes = int(os.environ["SLURM_NODEID"]), int(os.environ["SLURM_NNODES"])
+    node = int(os.environ["SLURM_NODEID"])
+    first_rank = 0
     try:
+        job = read_job(path)
+        first_rank = node * job.launch.processes_per_node
+        nodes = int(os.environ["SLURM_NNODES"])
         if nodes != job.launch.nodes:
             raise DataError(
                 f"launch: {job.launch.nodes} nodes asked for, but this step of Slurm has {nodes}; "
@@ -48,13 +51,17 @@ def main(path: Path) -> None:
         address, port = _meet(path.parent / _MEETING_FILE, node)
         codes = run_node(path, job, node, address, port)
         ignore_endings()
-        check_killed(codes, f" on {os.environ.get('SLURMD_NODENAME', socket.gethostname())}")
+        first = find_first_failure(path.parent)
+        if first is None or not first.has_cause:
+            check_killed(codes, f" on {os.environ.get('SLURMD_NODENAME', socket.gethostname())}")
         if not find_ending(codes) and not has_failed(path.parent):
             check_codes(codes)
-    except (DataError, RuntimeError) as error:
+    except Exception as error:
         # the other nodes hear of it by this file: their ranks wait for those here
-        write_failure(path.parent, node * job.launch.processes_per_node, error)
-        sys.exit(2)
+        write_failure(path.parent, first_rank, error)
+        if isinstance(error, (DataError, RuntimeError)):
+            sys.exit(2)
+        raise
     sys.exit(find_ending(codes) or max((128 - code if code < 0 else code for code in codes), default=0))
 
 

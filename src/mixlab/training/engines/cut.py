@@ -23,7 +23,13 @@ class Cut:
         self._rank, self._ranks = place.rank, place.ranks
         self._dtype = torch.bfloat16 if "bf16" in config else torch.float32
         # An empty module: DeepSpeed's own linear layer, which keeps no whole weight, comes with one alone.
-        self._init = deepspeed.zero.Init(module=nn.Module(), config_dict_or_path=dict(config), dtype=self._dtype)
+        self._init = deepspeed.zero.Init(
+            module=nn.Module(),
+            config_dict_or_path=dict(config),
+            dtype=self._dtype,
+            # one that a model cut before in this process has left (hpZ): DeepSpeed makes it once only
+            zero_param_parallel_group=deepspeed.utils.groups._get_zero_param_intra_parallel_group(),
+        )
         self.masters: dict[Tensor, Tensor] = {}
 
     def __call__(self, weight: Tensor, values: Tensor) -> None:

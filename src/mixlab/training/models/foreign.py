@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -31,6 +32,11 @@ _KERNEL = "mixlab_documents"
 _PLAN = "mixlab_attention"
 _CHANGES_ATTENTION = ("softcap", "s_aux", "attention_chunk_size", "position_bias")
 """Arguments by which families ask for attention that is not plain causal softmax."""
+_UNUSABLE = (
+    *(OSError, ValueError, RuntimeError, ImportError, KeyError, AttributeError, ArithmeticError),
+    StrictDataclassError,
+)
+"""What transformers raises for a folder that it cannot open."""
 _SAME = 1e-3
 """Largest difference of a document's logits in company and alone, relative to the largest logit."""
 
@@ -217,7 +223,7 @@ def _open(folder: Path, config: dict[str, Any]) -> Any:
             use_safetensors=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, AttributeError) as error:
+    except _UNUSABLE as error:
         raise _refuse(folder, family, f"cannot be opened by transformers ({error})") from error
     if not model._supports_attention_backend:
         raise _refuse(folder, family, "has attention of its own that cannot be told of documents")

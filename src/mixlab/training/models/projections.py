@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 
 from mixlab.config.model_facts import PROJECTIONS
@@ -35,6 +36,8 @@ def find_projections(config: Mapping[str, Any]) -> dict[str, int] | None:
         settings = AutoConfig.for_model(str(config.get("model_type")), **stated)
         with torch.device("meta"):
             model = auto.from_config(settings, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, RuntimeError, ImportError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, RuntimeError, ImportError, LookupError, AttributeError, ArithmeticError):
+        return None
+    except StrictDataclassError:  # a plain Exception: a value in config.json that the family does not take
         return None
     return measure_projections(model)

@@ -30,7 +30,11 @@ class PlacedFile:
             end += count_bytes(form)
         with naming(path):
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-            self._write(header, 0)
+            try:
+                self._write(header, 0)
+            except OSError:
+                os.close(self._descriptor)
+                raise
 
     def __enter__(self) -> "PlacedFile":
         return self
