@@ -75,7 +75,7 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
 
 
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
-    """Make one artifact under its lock, or find it whole already; return the signal that came while it was published."""
+    """Make one artifact under its lock, or find it whole already; return the signal that came while publishing."""
     started = time.perf_counter()
     with store.writing(node.stage, node.key) as draft:
         if draft is None:

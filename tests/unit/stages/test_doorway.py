@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from labs import DIGEST, SNAPSHOTS, Lab, bug, build_lab, mistake, write_spec
@@ -18,6 +20,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import DataError
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
+from mixlab.stages import doorway
 from mixlab.stages.job import Inputs
 
 
@@ -102,6 +105,33 @@ def test_nothing_is_published_on_failure_and_what_was_kept_for_resuming_is_there
     lab.make(write_spec, node)
     assert [file.path for file in read_manifest(lab.store.folder(*node.name)).files] == ["spec.json"]
     assert not (lab.store.work / "average" / node.key).exists()
+
+
+def test_a_signal_while_one_is_published_ends_the_job_before_the_next_and_not_after_the_last(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = lab.averages
+    came: list[int] = []
+    write = doorway.write_provenance
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+
+    def write_signalled(*given: Any, **named: Any) -> None:
+        write(*given, **named)
+        signal.raise_signal(signal.SIGTERM)
+
+    try:
+        lab.make(write_spec, first)
+        monkeypatch.setattr(doorway, "write_provenance", write_signalled)
+        lab.make(write_spec, second)
+        assert (came, lab.is_made(second)) == ([], True)
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+        lab.store.folder(*second.name).rename(lab.store.root / "elsewhere")
+        with pytest.raises(SystemExit) as caught:
+            lab.make(write_spec, second, third)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == 143
+    assert (lab.is_made(second), lab.is_made(third)) == (True, False)
 
 
 def test_the_second_ones_failure_keeps_the_first_and_a_rerun_makes_what_is_missing(lab: Lab) -> None:

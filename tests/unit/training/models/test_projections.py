@@ -47,6 +47,18 @@ def test_projections_of_other_families_are_those_that_transformers_builds(
     assert find_projections({"model_type": family, **SIZES, "pad_token_id": 0, "head_dim": 8}) == widths
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"model_type": "opt", "dropout": "0.1"},
+        {"model_type": "gpt_neox", "intermediate_size": "x"},
+        {"model_type": "gpt_neox", "hidden_size": 16, "num_attention_heads": 0},
+    ],
+)
+def test_a_config_that_its_family_does_not_take_has_no_projections_and_no_traceback(stated: dict[str, Any]) -> None:
+    assert find_projections(stated) is None
+
+
 def test_the_lock_notes_projections_where_no_formula_says_them_and_runs_no_code(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for config, projections in (
