@@ -20,16 +20,19 @@ ITEM = {"id": "a", "subject": "sums", "question": "1 + 1?", "choices": ["1", "2"
 
 
 class Recorder:
-    """Says the seed and the place of each prompt, and remembers the prompts."""
+    """Says the seed of each prompt, and remembers the prompts."""
 
     special_tokens = ("<|end|>", "<|user|>", "<|assistant|>")
 
     def __init__(self):
         self.prompts = []
 
-    def generate(self, prompts, sampling, seed, *, chat):
-        self.prompts += prompts
-        return [Completion(f"{seed}/{at}/{prompt}", 5, 2, "stop") for at, prompt in enumerate(prompts)]
+    def find_too_long(self, requests, sampling, *, chat):
+        return []
+
+    def generate(self, requests, sampling, *, chat):
+        self.prompts += [request.text for request in requests]
+        yield [(at, Completion(f"{one.seed}/{one.text}", 5, 2, "stop")) for at, one in enumerate(requests)]
 
 
 def test_options_stand_behind_letters_and_the_reference_is_a_letter_however_it_is_published():

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from training_fakes import FakeWindow, FakeWindows, child_environment, settings, small_model
 
@@ -17,8 +16,8 @@ from mixlab.config.problems import DataError
 from mixlab.config.tracking import TrackingSettings
 from mixlab.training import run
 from mixlab.training.loop import Loop
-from mixlab.training.models import storage
 from mixlab.training.run import train
+from mixlab.training.tensors import placing
 from mixlab.training.watching.log import TrainingLog
 from mixlab.training.watching.watch import Watching
 
@@ -279,10 +278,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
 
 
 def test_a_full_disk_is_an_os_error_that_names_the_file_and_leaves_no_state_behind(tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, "save_file", fail)
+    monkeypatch.setattr(placing.os, "pwrite", fail)
     with pytest.raises(OSError, match=r"No space left on device: .*model\.safetensors") as caught:
         run_training(tmp_path, save_every_steps=1)
     assert caught.value.errno == errno.ENOSPC
