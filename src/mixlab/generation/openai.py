@@ -31,6 +31,8 @@ LARGEST_REPLY_BYTES = 16 * 2**20
 CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 409, 425, 429})
+_UNBILLED = frozenset({425, 429, 503})
+"""Turned away before any work; behind a gateway's 502, 504 or 524 the model may have answered, and been billed."""
 _REFUSED = frozenset({400, 413, 422})
 
 
@@ -150,7 +152,7 @@ class ChatClient:
             return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"
         if status in _TRANSIENT or status >= 500:
-            return Fault(said, self._read_pause(headers), is_free=True, is_down=status >= 500)
+            return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
         if status in _REFUSED:
             raise RefusedError(f"{self._where}: {said}")
         raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
