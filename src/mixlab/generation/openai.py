@@ -41,7 +41,14 @@ class EndpointError(UserError):
 
 
 class RefusedError(UserError):
-    """The endpoint takes requests but not this one: too long, or against its rules."""
+    """The endpoint takes requests but not this one: too long, or against its rules.
+
+    `said` is what the server said, without the endpoint's name and address: fit for an artifact.
+    """
+
+    def __init__(self, where: str, said: str) -> None:
+        super().__init__(f"{where}: {said}")
+        self.said = said
 
 
 class UnansweredError(UserError):
@@ -154,7 +161,7 @@ class ChatClient:
         if status in _TRANSIENT or status >= 500:
             return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
         if status in _REFUSED:
-            raise RefusedError(f"{self._where}: {said}")
+            raise RefusedError(self._where, said)
         raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, Any, bytes]:

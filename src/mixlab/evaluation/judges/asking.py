@@ -221,7 +221,7 @@ class _Round:
                 found = await self._chat.send(body, request.model)
             except RefusedError as error:
                 self._breaker.succeed()
-                self._refuse(call, Reply(str(error), REFUSED))
+                self._refuse(call, Reply(error.said, REFUSED))
                 return None
             except EndpointError:
                 self._books.end(Ended(call, 0))
