@@ -147,10 +147,13 @@ def test_what_decides_a_reply_is_in_its_name_and_what_does_not_is_not(start: Sta
     base = lab.judge(1)[0]["verdict_id"]
     assert lab.judge(1, attempts=7, reference_categories=None)[0]["verdict_id"] == base
     changes: tuple[dict[str, Any], ...] = (
-        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"effort": "low"}}
+        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"effort": "low"}},
+        {"revision": "2026-11-01"}, {"revision": "2026-11-02"},
     )  # fmt: skip
     names = {lab.judge(1, **change)[0]["verdict_id"] for change in changes}
     assert len(names | {base}) == len(changes) + 1
+    assert lab.index()["asked"]["revision"] == "2026-11-02"
+    assert not any("revision" in request for request in lab.server.requests)
 
 
 def test_the_name_of_a_verdict_is_pinned(start: Start) -> None:
