@@ -105,3 +105,17 @@ def test_snakemake_refuses_a_config_key_that_is_not_study(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "did you mean 'study'?" in done.stderr
     assert not (root / "work").exists()
+
+
+@pytest.mark.parametrize("command", [("plan",), ("judge", "cost"), ("judge", "spent")], ids=" ".join)
+def test_a_budget_of_no_study_is_told(command: tuple[str, ...], micro: Path, invoke: Invoke) -> None:
+    """It would cap nothing: the study would spend by the caps of all the others."""
+    config = micro / "config.yaml"
+    budgets = "  judging:\n    budgets: {micro: {max_calls: 5}, micr: {max_calls: 5}}\n"
+    config.write_text(f"study: micro\nmachine:\n{budgets}")
+    result = invoke(*command)
+    assert result.exit_code == 2
+    assert "config.yaml: machine.judging.budgets.micr: no study is named 'micr'; did you mean 'micro'?" in result.stderr
+    assert result.stderr.count("\n") == 1
+    config.write_text(f"study: micro\nmachine:\n{budgets.replace(', micr: {max_calls: 5}', '')}")
+    assert invoke(*command).exit_code == 0

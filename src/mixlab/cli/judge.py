@@ -11,13 +11,14 @@ from mixlab.artifacts.store import Draft, Store
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
 from mixlab.config.judge_budget import PICO, JudgingSettings
 from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.problems import ConfigError
 from mixlab.config.studies import load_main_config
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
 from mixlab.evaluation.scoring import pair_responses
 from mixlab.generation.responses import read_responses
-from mixlab.plan.build import Planned, build_plan
+from mixlab.plan.build import Planned, build_plan, check_budgets
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node
 from mixlab.plan.planfile import PlanFile
@@ -92,7 +93,10 @@ def spent(as_json: bool) -> None:
     A call that got no reply counts with the highest cost it can have had.
     """
     root = open_store().root
-    judging = load_main_config(root).machine.judging
+    config = load_main_config(root)
+    if problems := check_budgets(config, root):
+        raise ConfigError(problems)
+    judging = config.machine.judging
     rows = []
     if (root / STORE).exists():
         with VerdictStore(root / STORE) as store:

@@ -93,6 +93,12 @@ class RuleJudgeSettings(_Judge):
 
 class _ModelJudge(_Judge, ChatModelSettings):
     engine: Literal["openai"] = Field(description="openai: a model behind an OpenAI-compatible endpoint")
+    revision: str | None = added(
+        None,
+        min_length=1,
+        max_length=400,
+        description="its weights: a commit, date or digest; another one asks for verdicts of its own",
+    )
     max_tokens: int = Field(default=2048, ge=1, le=1_000_000, description="longest reply, in tokens, thinking included")
     seed: int | None = Field(
         default=0,
@@ -110,7 +116,8 @@ class _ModelJudge(_Judge, ChatModelSettings):
 
     def asked(self) -> dict[str, JsonValue]:
         """Return the model and how it is sampled: with the messages and the judge run, this names a verdict."""
-        return {name: self.model_dump(mode="json")[name] for name in ChatModelSettings.model_fields}
+        asked = {name: self.model_dump(mode="json")[name] for name in ChatModelSettings.model_fields}
+        return asked if self.revision is None else {**asked, "revision": self.revision}
 
     @property
     def place(self) -> str:
@@ -129,7 +136,8 @@ class ModelJudgeSettings(_ModelJudge):
     @property
     def label(self) -> str:
         """The judge's name in every output, with how it was sampled."""
-        told = [
+        told = [f"revision {self.revision}"] if self.revision is not None else []
+        told += [
             f"{name} {'unstated' if value is None else f'{value:g}'}"
             for name, value in (("temperature", self.temperature), ("seed", self.seed))
         ]

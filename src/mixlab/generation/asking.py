@@ -61,7 +61,7 @@ def _collect(future: "Future[ChatReply]") -> ChatReply | EndpointError | None:
     try:
         return future.result()
     except RefusedError as error:
-        return ChatReply(str(error), REFUSED)
+        return ChatReply(error.said, REFUSED)
     except UnansweredError as error:
         return ChatReply(str(error), UNANSWERED)
     except EndpointError as error:

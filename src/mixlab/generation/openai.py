@@ -31,6 +31,8 @@ LARGEST_REPLY_BYTES = 16 * 2**20
 CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 409, 425, 429})
+_UNBILLED = frozenset({425, 429, 503})
+"""Turned away before any work; behind a gateway's 502, 504 or 524 the model may have answered, and been billed."""
 _REFUSED = frozenset({400, 413, 422})
 
 
@@ -39,7 +41,14 @@ class EndpointError(UserError):
 
 
 class RefusedError(UserError):
-    """The endpoint takes requests but not this one: too long, or against its rules."""
+    """The endpoint takes requests but not this one: too long, or against its rules.
+
+    `said` is what the server said, without the endpoint's name and address: fit for an artifact.
+    """
+
+    def __init__(self, where: str, said: str) -> None:
+        super().__init__(f"{where}: {said}")
+        self.said = said
 
 
 class UnansweredError(UserError):
@@ -150,9 +159,9 @@ class ChatClient:
             return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"
         if status in _TRANSIENT or status >= 500:
-            return Fault(said, self._read_pause(headers), is_free=True, is_down=status >= 500)
+            return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
         if status in _REFUSED:
-            raise RefusedError(f"{self._where}: {said}")
+            raise RefusedError(self._where, said)
         raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, Any, bytes]:

@@ -10,7 +10,7 @@ from mixlab.config.machine import MainConfig
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.config.studies import CONFIG, load_main_config, read_study
+from mixlab.config.studies import CONFIG, list_studies, load_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
@@ -48,6 +48,22 @@ def check_stages(config: MainConfig) -> list[Problem]:
     ]
 
 
+def check_budgets(config: MainConfig, root: Path) -> list[Problem]:
+    """Return a problem for each study that `machine.judging.budgets` names and the working folder does not have."""
+    studies = list_studies(root)
+    known = ", ".join(studies) or "none"
+    address = "machine.judging.budgets"
+    return [
+        Problem(
+            f"no study is named '{name}'{did_you_mean(name, studies)} (studies: {known})",
+            CONFIG,
+            key=f"{address}.{name}",
+        )
+        for name in config.machine.judging.budgets
+        if name not in studies
+    ]
+
+
 def list_locked(study: Study) -> list[str]:
     """Name what a study takes from `sources.lock`: sources not generated, tokenizers and base models not trained."""
     used = study.used_sources()
@@ -68,7 +84,7 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     lock = read_lock(root)
     studies: dict[str, Study] = {}
     plan = Plan()
-    problems = check_stages(config)
+    problems = [*check_stages(config), *check_budgets(config, root)]
     used: dict[str, LockedSource] = {}
     chosen = list(names) or split_names(config.study)
     if not chosen:

@@ -41,6 +41,7 @@ def test_the_spec_of_a_rule_is_as_it_was_before_there_were_models() -> None:
     "change",
     [
         {"model": "gpt-4o-2024-11-20"},
+        {"revision": "2026-11-01"},
         {"temperature": 0.7},
         {"seed": 5},
         {"max_tokens": 100},
@@ -71,6 +72,14 @@ def test_the_label_says_how_it_was_sampled() -> None:
     assert read(MODEL).to_settings("en").label == "gpt-4o-2024-08-06 (temperature 0, seed 0)"
     plain = read(MODEL | {"temperature": None, "seed": None}).to_settings("en")
     assert plain.label == "gpt-4o-2024-08-06 (temperature unstated, seed unstated)"
+    dated = read(MODEL | {"revision": "sha256:12ab"}).to_settings("en")
+    assert dated.label == "gpt-4o-2024-08-06 (revision sha256:12ab, temperature 0, seed 0)"
+
+
+def test_without_a_revision_key_and_place_are_as_before_there_was_one() -> None:
+    assert "revision" not in key_text(MODEL)
+    assert read(MODEL).place == "judge/56b5a933b87f96ac"
+    assert read(MODEL | {"revision": "a"}).place != read(MODEL).place
 
 
 @pytest.mark.parametrize(

@@ -114,22 +114,6 @@ def test_more_attempts_ask_for_no_more_than_the_further_ones(start: Start) -> No
     assert (lab.judge(1, attempts=3)[0]["score"], lab.server.asked["0"]) == (5, 3)
 
 
-def test_a_request_that_is_refused_is_not_repeated_and_counts_as_unparsed(start: Start) -> None:
-    lab = start(lambda question, count: Answer("too long", status=400) if question == "1" else rating(5))
-    verdicts = lab.judge(3)
-    assert [one["score"] for one in verdicts] == [5, None, 5]
-    assert (verdicts[1]["finish_reason"], lab.server.asked["1"]) == ("refused", 1)
-    assert lab.index()["unparsed_finish_reasons"] == {"refused": 1}
-
-
-def test_where_all_is_refused_the_request_is_doubted_and_no_refusal_is_kept(start: Start) -> None:
-    lab = start(lambda question, count: Answer("no such field", status=422))
-    with pytest.raises(DataError, match=r"all of the first 5 questions were refused.*no such field"):
-        lab.judge(5)
-    lab.server.script = by_rule
-    assert len(lab.judge(5)) == 5
-
-
 def test_a_judge_that_never_rates_is_an_error_and_costs_once(start: Start) -> None:
     lab = start(lambda question, count: Answer("Very nice!"))
     for _ in range(2):
@@ -163,10 +147,13 @@ def test_what_decides_a_reply_is_in_its_name_and_what_does_not_is_not(start: Sta
     base = lab.judge(1)[0]["verdict_id"]
     assert lab.judge(1, attempts=7, reference_categories=None)[0]["verdict_id"] == base
     changes: tuple[dict[str, Any], ...] = (
-        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"effort": "low"}}
+        {"model": "other"}, {"temperature": 0.5}, {"seed": 9}, {"max_tokens": 51}, {"extra": {"effort": "low"}},
+        {"revision": "2026-11-01"}, {"revision": "2026-11-02"},
     )  # fmt: skip
     names = {lab.judge(1, **change)[0]["verdict_id"] for change in changes}
     assert len(names | {base}) == len(changes) + 1
+    assert lab.index()["asked"]["revision"] == "2026-11-02"
+    assert not any("revision" in request for request in lab.server.requests)
 
 
 def test_the_name_of_a_verdict_is_pinned(start: Start) -> None:

@@ -1,5 +1,7 @@
 """The store of verdicts: claims, what was spent, and what becomes of a process that is gone."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -76,6 +78,54 @@ def test_a_journal_that_ends_in_half_a_line_is_read_up_to_there(tmp_path: Path) 
     with VerdictStore(path) as store:
         assert spend(store) == (2, 1, 140)
         assert list(store.read([call(1).question, call(2).question])) == [call(1).question]
+
+
+def test_a_broken_line_amid_a_journal_is_skipped_and_told_and_gives_nothing_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "judge.sqlite"
+    killed = VerdictStore(path)
+    killed.exchange(account(), [], [call(1), call(2), call(3)])
+    for number in (1, 2):
+        killed.journal().note_sent(call(number).name)
+    killed.journal().note_reply(call(1).name, REPLY, 40)
+    die(killed)
+    (journal,) = (tmp_path / "judge.journals").iterdir()
+    first, second, third = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(first + second[:20] + b"\n" + b'{"reply": "00", "attempt": 1}\n' + b"\0" * 9 + b"\n" + third)
+    with VerdictStore(path) as store:
+        assert "3 of 5 lines cannot be read, the first is line 2" in caplog.text
+        assert spend(store) == (3, 1, 240)
+        assert store.exchange(account(), [], [call(1), call(2)]) == [Grant.ANSWERED, Grant.GO]
+    assert list((tmp_path / "judge.journals").iterdir()) == []
+
+
+def test_a_line_that_a_full_disk_cut_short_does_not_swallow_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "judge.sqlite"
+    write, is_full = os.write, False
+
+    def write_some(file: int, data: bytes) -> int:
+        nonlocal is_full
+        if is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        is_full = True
+        return write(file, data[:20])
+
+    with VerdictStore(path) as store:
+        store.exchange(account(), [], [call(1), call(2)])
+        journal = store.journal()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write_some)
+            with pytest.raises(DataError, match="No space left on device"):
+                journal.note_reply(call(2).name, REPLY, 40)
+        journal.note_sent(call(1).name)
+        journal.note_reply(call(1).name, REPLY, 40)
+    assert "1 of 3 lines cannot be read" in caplog.text
+    with VerdictStore(path) as store:
+        assert list(store.read([call(1).question, call(2).question])) == [call(1).question]
+        assert spend(store) == (2, 1, 140)
 
 
 def test_a_journal_that_was_lost_gives_nothing_back(tmp_path: Path) -> None:

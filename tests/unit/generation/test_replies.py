@@ -8,9 +8,10 @@ import pytest
 from scripted_server import Answer, serve
 from test_openai_client import ask, open_client
 
+from mixlab.config.endpoints import EndpointSettings
 from mixlab.data.labels.questions import Reply
 from mixlab.data.labels.store import LabelStore
-from mixlab.generation.openai import EndpointError, RefusedError
+from mixlab.generation.openai import ChatClient, EndpointError, Fault, RefusedError
 from mixlab.generation.replies import ChatReply, read_error, read_models, read_reply
 
 DEEP = b"[" * 200_000
@@ -33,6 +34,13 @@ def test_a_fault_that_is_told_in_a_deep_body_is_told(status: int, fault: type[Ex
     deep = Answer(body=DEEP, status=status)
     with serve(lambda question, count: deep) as server, pytest.raises(fault, match=rf"HTTP {status}: \["):
         ask(open_client(server))
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 524])
+def test_only_what_was_turned_away_before_any_work_is_free(status: int) -> None:
+    client = ChatClient("local", EndpointSettings(url="http://127.0.0.1:1/v1"), None)
+    fault = client.read_answer(status, {}, b"", "tiny")
+    assert isinstance(fault, Fault) and fault.is_free == (status in (425, 429, 503))
 
 
 @pytest.mark.parametrize("count", [99999999999999999999999, -1, 1.5, "7", True, None, [1]])

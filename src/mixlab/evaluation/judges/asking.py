@@ -221,7 +221,7 @@ class _Round:
                 found = await self._chat.send(body, request.model)
             except RefusedError as error:
                 self._breaker.succeed()
-                self._refuse(call, Reply(str(error), REFUSED))
+                self._refuse(call, Reply(error.said, REFUSED))
                 return None
             except EndpointError:
                 self._books.end(Ended(call, 0))
@@ -259,11 +259,18 @@ class _Round:
         self._journal.note_reply(call.name, reply, cost)
 
     def _refuse(self, call: Call, reply: Reply) -> None:
-        """Keep a refusal once anything was answered: until then the request's form may be wrong."""
-        self._refused.append((call, reply))
+        """Keep a refusal once anything was answered: until then the request's form may be wrong.
+
+        It is settled at once all the same: calls of this process and of others wait for what is under way.
+        """
         if self._asker.has_answered:
+            self._books.end(Ended(call, 0, reply))
+            self._journal.note_reply(call.name, reply, 0)
             self.end_refusals()
-        elif len(self._refused) >= _REFUSALS_BEFORE_DOUBT:
+            return
+        self._books.end(Ended(call, 0))
+        self._refused.append((call, reply))
+        if len(self._refused) >= _REFUSALS_BEFORE_DOUBT:
             self.outcome.failure = self.outcome.failure or self._build_doubt()
 
     def end_refusals(self) -> None:
@@ -271,10 +278,8 @@ class _Round:
         if self._refused and not self._asker.has_answered and self.outcome.failure is None:
             self.outcome.failure = self._build_doubt()
         for call, reply in self._refused:
-            kept = reply if self._asker.has_answered else None
-            self._books.end(Ended(call, 0, kept))
-            if kept is not None:
-                self._journal.note_reply(call.name, kept, 0)
+            if self._asker.has_answered:
+                self._books.keep(call, reply)
             else:
                 self.outcome.unasked.append(call.question)
         self._refused.clear()

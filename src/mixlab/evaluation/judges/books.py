@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from mixlab.config.problems import UserError
+from mixlab.data.replies import Reply
 from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore
 
 
@@ -41,6 +43,11 @@ class Books:
         """Say how a granted try ended; committed with what comes next."""
         self._outstanding -= 1
         self._ended.append(ended)
+        self._something.set()
+
+    def keep(self, call: Call, reply: Reply) -> None:
+        """Keep the reply to a try that `end` was told of without one; it was free, and its claim may be another's."""
+        self._ended.append(Ended(replace(call, worst_pico=0), 0, reply, is_last=False))
         self._something.set()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ the file's lock with the process, so that another one knows who is gone, without
 
 import fcntl
 import json
+import logging
 import os
 import uuid
 from collections import Counter
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from mixlab.config.problems import DataError
 from mixlab.data.replies import Reply
+
+log = logging.getLogger(__name__)
 
 Name = tuple[bytes, int]
 """A question and the number of the attempt at it."""
@@ -25,6 +28,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.owner = uuid.uuid4().hex
+        self._is_torn = False
         self._path = folder / f"{self.owner}.jsonl"
         fresh = folder / f"{self.owner}.new"
         self._file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -48,11 +52,14 @@ class Journal:
 
     def _write(self, line: dict[str, object]) -> None:
         text = json.dumps(line, ensure_ascii=True) + "\n"
-        data = text.encode()
+        # what a full disk cut short must not swallow the line after it
+        data = ("\n" + text if self._is_torn else text).encode()
         try:
             while data:
                 data = data[os.write(self._file, data) :]
+            self._is_torn = False
         except OSError as error:
+            self._is_torn = True
             raise DataError(f"{self._path}: {error.strerror}; what is committed is kept, run again") from None
 
 
@@ -64,7 +71,7 @@ class Left:
     sent: Counter[Name] = field(default_factory=Counter)
     replies: dict[Name, tuple[Reply, int]] = field(default_factory=dict)
     is_lost: bool = False
-    """Whether the journal is not there any more: what it granted itself counts as sent."""
+    """Whether the journal, or a line of it, cannot be read any more: what it granted itself counts as sent."""
 
     @property
     def owner(self) -> str:
@@ -78,7 +85,10 @@ def list_owners(folder: Path) -> list[str]:
 
 
 def read_left(folder: Path, owner: str) -> Left | None:
-    """Read the journal of a process that is gone; None while it lives. A half-written last line was no reply yet."""
+    """Read the journal of a process that is gone; None while it lives. A half-written last line was no reply yet.
+
+    Any other line that cannot be read, as a full disk or a crash of the machine leaves it, is skipped with a warning.
+    """
     left = Left(folder / f"{owner}.jsonl")
     try:
         with left.path.open("rb") as file:
@@ -90,11 +100,29 @@ def read_left(folder: Path, owner: str) -> Left | None:
     except FileNotFoundError:
         left.is_lost = True
         return left
-    for line in lines:
+    broken = [number for number, line in enumerate(lines, start=1) if line and not _take_line(left, line)]
+    if broken:
+        left.is_lost = True
+        log.warning(
+            "%s: %d of %d lines cannot be read, the first is line %d; they are skipped, and every request that this "
+            "run was granted and got no reply to counts as sent",
+            left.path,
+            len(broken),
+            len(lines),
+            broken[0],
+        )
+    return left
+
+
+def _take_line(left: Left, line: bytes) -> bool:
+    """Take a line in; False where it cannot be read."""
+    try:
         card = json.loads(line)
         if "sent" in card:
-            left.sent[(bytes.fromhex(card["sent"]), card["attempt"])] += 1
+            left.sent[(bytes.fromhex(card["sent"]), int(card["attempt"]))] += 1
         else:
             reply = Reply(card["text"], card["finish_reason"], card["prompt_tokens"], card["response_tokens"])
-            left.replies[(bytes.fromhex(card["reply"]), card["attempt"])] = reply, card["cost"]
-    return left
+            left.replies[(bytes.fromhex(card["reply"]), int(card["attempt"]))] = reply, int(card["cost"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True

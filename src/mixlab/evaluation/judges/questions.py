@@ -29,7 +29,8 @@ def build_judge_request(
     """Build the request of the attempt after `earlier` ones in which no rating could be read.
 
     Its name is sha256 over the request's own fields (model, messages, sampling), the judge run and the attempt: what
-    else is in a study's settings does not matter, so that studies share verdicts.
+    else is in a study's settings does not matter, so that studies share verdicts. A stated revision of the model is in
+    the name too, though not in the request.
     """
     attempt = len(earlier) + 1
     fields = {name: getattr(settings, name) for name in ChatModelSettings.model_fields}
@@ -37,8 +38,10 @@ def build_judge_request(
         fields["seed"] = (settings.seed + run + SEED_STEP * (attempt - 1)) % 2**31
     sampled = ChatModelSettings(**fields)
     body = build_request(build_messages(settings, read, earlier), sampled)
-    named = canonical_json({"request": body, "judge_run": run, "attempt": attempt})
-    return Request(hashlib.sha256(named.encode()).digest(), attempt, body, settings.max_tokens)
+    named = {"request": body, "judge_run": run, "attempt": attempt}
+    if settings.revision is not None:
+        named["revision"] = settings.revision
+    return Request(hashlib.sha256(canonical_json(named).encode()).digest(), attempt, body, settings.max_tokens)
 
 
 def build_messages(settings: ModelJudgeSettings, read: "JudgePrompt", earlier: Sequence[Reply]) -> list[Message]:
