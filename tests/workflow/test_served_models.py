@@ -13,6 +13,7 @@ from editing import STUDY, replace
 from scripted_server import Answer, serve
 
 from mixlab.artifacts.store import Store
+from mixlab.config.problems import ConfigError
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.graph import Node
 from mixlab.plan.planfile import render_plan, write_plan
@@ -167,6 +168,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "    stage: served\n",
         "'even' is no served model (there are: base, big",
     ),
+    "one model at two endpoints": (
+        "  base:\n",
+        "  big again: {endpoint: elsewhere, model: tiny, revision: 2024-08-06}\n  base:\n",
+        "served_models['big again'].endpoint: is the same model, asked in the same manner, as 'big chat' at endpoint",
+    ),
     "an order of unknown names": ("study_seed: 0\n", "report: {order: [bas]}\n", "did you mean 'base'?"),
 }
 
@@ -179,6 +185,18 @@ def test_what_cannot_be_meant_of_a_served_model_is_told(name: str, micro: Path, 
     result = invoke("plan")
     assert result.exit_code == 2
     assert told in result.stderr and f"{STUDY}:" in result.stderr
+
+
+def test_one_model_at_the_endpoints_of_two_studies_is_told_apart_by_its_revision(micro: Path) -> None:
+    serve_models(micro)
+    other = micro / "studies/other.yaml"
+    text = "extends: micro.yaml\nserved_models: {big chat: {endpoint: elsewhere}}\n"
+    other.write_text(text, encoding="utf-8")
+    for names in (["micro", "other"], ["other", "micro"]):
+        with pytest.raises(ConfigError, match=r"'big chat' of study '.*set `revision` to tell them apart"):
+            build_plan(micro, names)
+    other.write_text(text.replace("elsewhere", "elsewhere, revision: 2024-11-20"), encoding="utf-8")
+    assert set(build_plan(micro, ["micro", "other"]).files.values()) >= {"elsewhere", "local"}
 
 
 def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> None:
