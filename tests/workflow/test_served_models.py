@@ -208,6 +208,16 @@ def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> 
     assert len(find(build_plan(micro), "generate", "/large")) == 4
 
 
+def test_a_chat_model_is_not_asked_to_continue_code_and_a_base_model_is(micro: Path, invoke: Invoke) -> None:
+    serve_models(micro)
+    # the invented world stands in for the data: nothing is asked here
+    replace(STUDY, "  demo_math_en: {data: test_math_en}\n", "  humaneval: {data: test_math_en}\n")(micro)
+    told = "api chat of 'big chat' answers as a message: write api: completions there"
+    assert f"benchmarks.humaneval: the head of a function is to be continued, which {told}" in invoke("plan").stderr
+    replace(STUDY, "    revision: 2024-08-06\n", "    api: completions\n    revision: 2024-08-06\n")(micro)
+    assert "head of a function" not in invoke("plan").stderr
+
+
 def test_an_effect_may_compare_two_served_models(micro: Path, invoke: Invoke) -> None:
     serve_models(micro)
     replace(

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from mixlab.config.analysis import EffectSettings
+from mixlab.config.benchmarks import BenchmarkDeclaration
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.scorers import PythonTestsSettings
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
 from mixlab.plan.checks_data import Found, Path
@@ -22,12 +24,19 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
             yield ("served_models", name), f"a variant's point is called '{name}' too; call the served model otherwise"
     if not study.served_models:
         return
+    chats = ", ".join(f"'{name}'" for name, served in study.served_models.items() if served.api == "chat")
     for name, use in study.benchmarks.items():
         try:
-            sampling = use.declaration(name).prompt.sampling
+            declaration = use.declaration(name)
         except (ConfigError, ValueError):
             continue
-        path = ("benchmarks", name)
+        path, sampling = ("benchmarks", name), declaration.prompt.sampling
+        if chats and _continues_code(declaration):
+            yield (
+                path,
+                f"the head of a function is to be continued, which api chat of {chats} answers as a message: write "
+                "api: completions there, or leave out the benchmark",
+            )
         if sampling.temperature > _HOTTEST:
             yield (
                 path,
@@ -36,6 +45,11 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
         if sampling.long_prompts == "truncate_left":
             message = "long_prompts: truncate_left needs a tokenizer, which a served model keeps to itself"
             yield path, f"{message}; write skip or refuse, or leave served_models out"
+
+
+def _continues_code(declaration: BenchmarkDeclaration) -> bool:
+    scoring = declaration.scoring
+    return not declaration.prompt.chat and isinstance(scoring, PythonTestsSettings) and scoring.form == "completion"
 
 
 def check_served_endpoints(reads: Mapping[str, StudyFile]) -> list[Problem]:
