@@ -13,6 +13,7 @@ from editing import STUDY, replace
 from scripted_server import Answer, serve
 
 from mixlab.artifacts.store import Store
+from mixlab.config.problems import ConfigError
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.graph import Node
 from mixlab.plan.planfile import render_plan, write_plan
@@ -167,6 +168,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "    stage: served\n",
         "'even' is no served model (there are: base, big",
     ),
+    "one model at two endpoints": (
+        "  base:\n",
+        "  big again: {endpoint: elsewhere, model: tiny, revision: 2024-08-06}\n  base:\n",
+        "served_models['big again'].endpoint: is the same model, asked in the same manner, as 'big chat' at endpoint",
+    ),
     "an order of unknown names": ("study_seed: 0\n", "report: {order: [bas]}\n", "did you mean 'base'?"),
 }
 
@@ -181,6 +187,18 @@ def test_what_cannot_be_meant_of_a_served_model_is_told(name: str, micro: Path, 
     assert told in result.stderr and f"{STUDY}:" in result.stderr
 
 
+def test_one_model_at_the_endpoints_of_two_studies_is_told_apart_by_its_revision(micro: Path) -> None:
+    serve_models(micro)
+    other = micro / "studies/other.yaml"
+    text = "extends: micro.yaml\nserved_models: {big chat: {endpoint: elsewhere}}\n"
+    other.write_text(text, encoding="utf-8")
+    for names in (["micro", "other"], ["other", "micro"]):
+        with pytest.raises(ConfigError, match=r"'big chat' of study '.*set `revision` to tell them apart"):
+            build_plan(micro, names)
+    other.write_text(text.replace("elsewhere", "elsewhere, revision: 2024-11-20"), encoding="utf-8")
+    assert set(build_plan(micro, ["micro", "other"]).files.values()) >= {"elsewhere", "local"}
+
+
 def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> None:
     served, machine = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/generation.md").read_text(), re.DOTALL)
     with (micro / STUDY).open("a", encoding="utf-8") as stream:
@@ -188,6 +206,16 @@ def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> 
     (micro / "config.yaml").write_text(f"study: micro\n{machine}  data_roots:\n    micro: tests/data/micro\n")
     assert "served" not in invoke("plan").stderr
     assert len(find(build_plan(micro), "generate", "/large")) == 4
+
+
+def test_a_chat_model_is_not_asked_to_continue_code_and_a_base_model_is(micro: Path, invoke: Invoke) -> None:
+    serve_models(micro)
+    # the invented world stands in for the data: nothing is asked here
+    replace(STUDY, "  demo_math_en: {data: test_math_en}\n", "  humaneval: {data: test_math_en}\n")(micro)
+    told = "api chat of 'big chat' answers as a message: write api: completions there"
+    assert f"benchmarks.humaneval: the head of a function is to be continued, which {told}" in invoke("plan").stderr
+    replace(STUDY, "    revision: 2024-08-06\n", "    api: completions\n    revision: 2024-08-06\n")(micro)
+    assert "head of a function" not in invoke("plan").stderr
 
 
 def test_an_effect_may_compare_two_served_models(micro: Path, invoke: Invoke) -> None:

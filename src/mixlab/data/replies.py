@@ -17,10 +17,12 @@ from mixlab.config.problems import DataError
 REFUSED, UNANSWERED = "refused", "unanswered"
 """Finish reasons of questions without an answer: the endpoint would not take it; no try came through."""
 
+BROKEN_OFF = frozenset({"error", "abort", "cancelled", "insufficient_system_resource"})
+"""What servers call a reply that a failure of theirs ended, with HTTP status 200 all the same."""
+
 WITHHELD = frozenset(
     {REFUSED, UNANSWERED, "content_filter", "safety", "refusal", "recitation", "blocklist", "prohibited_content"}
-    | {"tool_calls", "function_call", "tool_use", "pause_turn", "error", "abort", "cancelled"}
-    | {"insufficient_system_resource"}
+    | {"tool_calls", "function_call", "tool_use", "pause_turn", *BROKEN_OFF}
 )
 """What servers call a reply that is none: withheld, a call of a tool, broken off. Any other end is that of an answer:
 stop, eos, eos_token, end_turn, stop_sequence and whatever is in use next."""

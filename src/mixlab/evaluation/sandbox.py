@@ -46,6 +46,9 @@ _START += "del sys.path[0]; serve()"
 # an even one and its checker the next
 _FIRST_UID, _UIDS = 61_200, 4_000
 _PATIENCE_SECONDS = 10.0
+_LONGEST_TRIAL_SECONDS = 60.0
+_SLOW = frozenset({"limit wall_seconds", "limit cpu_seconds"})
+"""How a trial ends on a machine that is too slow for it, whatever protects it."""
 
 log = logging.getLogger(__name__)
 
@@ -199,9 +202,17 @@ class _Warden:
 
     def explain(self) -> str:
         """Return what the command itself says of why it does not work here."""
-        ended = subprocess.run(
-            self._command, stdin=subprocess.DEVNULL, capture_output=True, env={}, cwd="/", timeout=60
-        )
+        try:
+            ended = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env={},
+                cwd="/",
+                timeout=_LONGEST_TRIAL_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it did not end within {_LONGEST_TRIAL_SECONDS:g} s"
         return ended.stderr.decode(errors="replace").strip()[-300:] or f"it ended with status {ended.returncode}"
 
 
@@ -219,7 +230,10 @@ class _Protection:
 
 
 def _find_protection(uid: int, *, allow_bubblewrap: bool = True) -> tuple[_Protection, _Warden]:
-    """Return the strongest protection that works here, and the first warden of it: it has run a program as a trial."""
+    """Return the strongest protection that works here, and the first warden of it: it has run a program as a trial.
+
+    Raises UserError where the trial runs out of time: a slow machine is no reason for less protection.
+    """
     obstacles, instructions = [], b""
     try:
         instructions = build_filter()
@@ -239,12 +253,26 @@ def _find_protection(uid: int, *, allow_bubblewrap: bool = True) -> tuple[_Prote
         if command and (loaded or label != LABEL_BUBBLEWRAP) and not (label == LABEL_FALLBACK and _is_only_roots()):
             found = _Protection(label, command, loaded, tuple(obstacles))
             first = found.make(uid)
-            if (word := first.run(Program("import math"), SandboxLimits())) == PASSED:
+            if (word := _try_out(first)) == PASSED:
                 return found, first
             first.stop()
+            if word in _SLOW:
+                raise UserError(
+                    f"the sandbox ({label}) did not run a trial program within {_LONGEST_TRIAL_SECONDS:g} s ({word}): "
+                    "the machine is overloaded; score when it is less busy, or lower machine.sandbox_workers"
+                )
             obstacles.append(f"{label}: {word}; {first.explain()}")
     bared = _Protection(LABEL_FALLBACK, bare, b"", tuple(obstacles))
     return bared, bared.make(uid)
+
+
+def _try_out(warden: _Warden) -> str:
+    """Run a trial program, where it fails once more with more time; returns how it ended."""
+    trial = Program("import math")
+    if (word := warden.run(trial, SandboxLimits())) == PASSED:
+        return word
+    seconds = _LONGEST_TRIAL_SECONDS
+    return warden.run(trial, SandboxLimits(wall_seconds=seconds, cpu_seconds=int(seconds)))
 
 
 class Sandbox:

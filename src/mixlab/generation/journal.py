@@ -22,11 +22,13 @@ class Journal:
     `holds_answers`: some of those were no refusals.
 
     What a kill left of a last line is cut off. A work folder belongs to one key, so that model, prompts and sampling
-    are the same; without a folder nothing outlives the process.
+    are the same; without a folder nothing outlives the process. `keeps_refusals: False` where a refusal fails the job:
+    it is asked again by the next attempt, whose endpoint may be mended.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, keeps_refusals: bool = True) -> None:
         self._path = folder / FILE if folder is not None else None
+        self._keeps_refusals = keeps_refusals
         self._found: dict[tuple[str, int], Completion] = {}
         if self._path is not None and self._path.is_file():
             self._read(self._path)
@@ -43,7 +45,7 @@ class Journal:
         self._found.update(named)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8", newline="\n") as stream:
-                for (prompt, seed), completion in named:
+                for (prompt, seed), completion in filter(self._is_lasting, named):
                     entry = {"prompt": prompt, "seed": seed, **asdict(completion)}
                     del entry["note"]
                     write_line(stream, entry)
@@ -56,9 +58,13 @@ class Journal:
                 entry = _parse(line)
                 if entry is None:
                     break
-                self._found[entry[0]] = entry[1]
+                if self._is_lasting(entry):
+                    self._found[entry[0]] = entry[1]
                 whole += len(line)
             stream.truncate(whole)
+
+    def _is_lasting(self, entry: tuple[tuple[str, int], Completion]) -> bool:
+        return self._keeps_refusals or entry[1].finish_reason != REFUSED
 
 
 def digest_prompt(text: str) -> str:

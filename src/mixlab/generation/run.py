@@ -56,7 +56,7 @@ def write_responses(
     settings_of = {item["id"]: own for item, own in zip(asked, placed, strict=True)}
     samples = [None] if settings.samples == 1 else list(range(settings.samples))
     responses = [Response(one["id"], render_turns(settings, one), sample=at) for at in samples for one in asked]
-    journal = Journal(asking.work)
+    journal = Journal(asking.work, keeps_refusals=settings.sampling.long_prompts != "refuse")
     answers = Answers(engine, settings.sampling, settings.chat, journal, asking.greedy, asking.measures_dependence)
     for turn in range(max((len(response.turn_prompts) for response in responses), default=0)):
         _ask_turn(answers, settings_of, [one for one in responses if len(one.turn_prompts) > turn], seed, turn)

@@ -10,8 +10,8 @@ from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.generation import SamplingSettings
 from mixlab.config.problems import DataError
-from mixlab.data.labels.questions import UNANSWERED
 from mixlab.data.records import Message
+from mixlab.data.replies import BROKEN_OFF, UNANSWERED
 from mixlab.generation.asking import ask_all
 from mixlab.generation.engine import REFUSED, STOP, Completion, Finished, Request
 from mixlab.generation.openai import ChatClient
@@ -20,6 +20,8 @@ from mixlab.generation.rows import cut_at_stop
 
 MOST_STOPS = 4
 """So many stop strings are sent: the reference API takes no more."""
+ROUNDS = 3
+"""So often a request whose replies are broken off is asked, each time behind all others."""
 _SEEDS = 2**31
 
 
@@ -41,16 +43,25 @@ class ServedEngine:
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
         """Ask several at a time and yield what is answered or refused as it comes; what was yielded stands.
 
+        A reply that the endpoint broke off is none: it is asked for again as long as a round mends some of them.
         Raises DataError at the end with the number of requests that no try got answered, and EndpointError where the
         endpoint cannot be used.
         """
-        asked = ((self._say(request), self._build_settings(request, sampling)) for request in requests)
         unanswered: list[ChatReply] = []
-        for arrived in ask_all(self._client, asked):
-            unanswered += [reply for _, reply in arrived if reply.finish_reason == UNANSWERED]
-            replies = [(position, reply) for position, reply in arrived if reply.finish_reason != UNANSWERED]
-            if replies:
-                yield [(position, _complete(reply, sampling)) for position, reply in replies]
+        left = list(range(len(requests)))
+        for _ in range(ROUNDS):
+            broken: dict[int, ChatReply] = {}
+            asked = ((self._say(requests[at]), self._build_settings(requests[at], sampling)) for at in left)
+            for arrived in ask_all(self._client, asked):
+                placed = [(left[at], reply) for at, reply in arrived]
+                unanswered += [reply for _, reply in placed if reply.finish_reason == UNANSWERED]
+                broken |= {at: _tell_broken(reply) for at, reply in placed if _is_broken(reply)}
+                if finished := [(at, _complete(reply, sampling)) for at, reply in placed if not _is_lost(reply)]:
+                    yield finished
+            if not broken or len(broken) == len(left):
+                break
+            left = sorted(broken)
+        unanswered += broken.values()
         if unanswered:
             raise DataError(
                 f"{self._settings.model}: {len(unanswered)} of {len(requests)} prompts got no answer; the last: "
@@ -76,6 +87,18 @@ class ServedEngine:
             stop=sampling.stop[:MOST_STOPS] if "stop" in sends else (),
             extra=settings.extra,
         )
+
+
+def _is_broken(reply: ChatReply) -> bool:
+    return reply.finish_reason.lower() in BROKEN_OFF
+
+
+def _is_lost(reply: ChatReply) -> bool:
+    return reply.finish_reason == UNANSWERED or _is_broken(reply)
+
+
+def _tell_broken(reply: ChatReply) -> ChatReply:
+    return ChatReply(f"the endpoint broke its reply off (finish_reason {reply.finish_reason})", UNANSWERED)
 
 
 def _complete(reply: ChatReply, sampling: SamplingSettings) -> Completion:

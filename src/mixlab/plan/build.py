@@ -10,10 +10,11 @@ from mixlab.config.machine import MainConfig
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.config.studies import CONFIG, list_studies, load_main_config, read_study
+from mixlab.config.studies import CONFIG, StudyFile, list_studies, load_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
+from mixlab.plan.checks_served import check_served_endpoints
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
 from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
@@ -83,6 +84,7 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
     config = load_main_config(root)
     lock = read_lock(root)
     studies: dict[str, Study] = {}
+    reads: dict[str, StudyFile] = {}
     plan = Plan()
     problems = [*check_stages(config), *check_budgets(config, root)]
     used: dict[str, LockedSource] = {}
@@ -97,10 +99,11 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
             continue
         found = [*read.problems, *check_study(read, lock)]
         problems += found
-        studies[name] = read.study
+        studies[name], reads[name] = read.study, read
         if not found:
             expand_study(plan, name, read.study, lock, read.assumptions)
             used.update({source: lock[source] for source in list_locked(read.study)})
+    problems += check_served_endpoints(reads)
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:

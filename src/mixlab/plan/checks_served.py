@@ -1,7 +1,12 @@
 """What the served models of a study cannot mean."""
 
+from collections.abc import Mapping
+
 from mixlab.config.analysis import EffectSettings
-from mixlab.config.problems import ConfigError
+from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.loading import problem_at
+from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.scorers import PythonTestsSettings
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
 from mixlab.plan.checks_data import Found, Path
@@ -19,12 +24,19 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
             yield ("served_models", name), f"a variant's point is called '{name}' too; call the served model otherwise"
     if not study.served_models:
         return
+    chats = ", ".join(f"'{name}'" for name, served in study.served_models.items() if served.api == "chat")
     for name, use in study.benchmarks.items():
         try:
-            sampling = use.declaration(name).prompt.sampling
+            declaration = use.declaration(name)
         except (ConfigError, ValueError):
             continue
-        path = ("benchmarks", name)
+        path, sampling = ("benchmarks", name), declaration.prompt.sampling
+        if chats and _continues_code(declaration):
+            yield (
+                path,
+                f"the head of a function is to be continued, which api chat of {chats} answers as a message: write "
+                "api: completions there, or leave out the benchmark",
+            )
         if sampling.temperature > _HOTTEST:
             yield (
                 path,
@@ -33,6 +45,31 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
         if sampling.long_prompts == "truncate_left":
             message = "long_prompts: truncate_left needs a tokenizer, which a served model keeps to itself"
             yield path, f"{message}; write skip or refuse, or leave served_models out"
+
+
+def _continues_code(declaration: BenchmarkDeclaration) -> bool:
+    scoring = declaration.scoring
+    return not declaration.prompt.chat and isinstance(scoring, PythonTestsSettings) and scoring.form == "completion"
+
+
+def check_served_endpoints(reads: Mapping[str, StudyFile]) -> list[Problem]:
+    """Return a problem for each served model of studies planned together that equals another of another endpoint.
+
+    Where a model is served is in no key, so the two would share the answers of one endpoint.
+    """
+    first: dict[str, tuple[str, str, str]] = {}
+    problems = []
+    for label, read in reads.items():
+        for name, served in read.study.served_models.items():
+            study, other, endpoint = first.setdefault(served.to_engine().place, (label, name, served.endpoint))
+            if endpoint != served.endpoint:
+                where = "" if study == label else f" of study '{study}'"
+                message = (
+                    f"is the same model, asked in the same manner, as '{other}'{where} at endpoint '{endpoint}', so "
+                    "both would be one; set `revision` to tell them apart, or name one endpoint"
+                )
+                problems.append(problem_at(read.document, ("served_models", name, "endpoint"), message))
+    return problems
 
 
 def check_served_effect(effect: EffectSettings, path: Path, study: Study) -> Found:

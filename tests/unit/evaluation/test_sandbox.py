@@ -246,3 +246,36 @@ def test_an_ordinary_users_sandbox_holds_as_well(tmp_path):
                 assert reason(ordinary, "import os; assert os.listdir('/tmp') == []") == "passed"
         finally:
             shutil.rmtree(root)
+
+
+def slow_down(monkeypatch, words):
+    """Let trials end as `words` say, one after another, and then as they do."""
+    limits, run = [], sandbox_module._Warden.run
+
+    def run_slowly(self, program, asked):
+        limits.append(asked.wall_seconds)
+        return words.pop(0) if words else run(self, program, asked)
+
+    monkeypatch.setattr(sandbox_module._Warden, "run", run_slowly)
+    return limits
+
+
+@pytest.mark.parametrize("word", ["limit wall_seconds", "sandbox did not answer"])
+def test_a_slow_trial_is_run_once_more_with_more_time(word, monkeypatch):
+    limits = slow_down(monkeypatch, [word])
+    with Sandbox(1) as made:
+        assert made.label == LABEL_BUBBLEWRAP
+    assert limits == [10, 60]
+
+
+def test_a_machine_that_is_too_slow_for_a_trial_gets_no_weaker_protection(monkeypatch):
+    limits = slow_down(monkeypatch, ["limit wall_seconds"] * 9)
+    with pytest.raises(UserError, match=r"did not run a trial program within 60 s.*overloaded"):
+        Sandbox(1)
+    assert limits == [10, 60]
+
+
+def test_a_command_that_hangs_is_told(monkeypatch):
+    monkeypatch.setattr(sandbox_module, "_LONGEST_TRIAL_SECONDS", 0.2)
+    hanging = [sys.executable, "-c", "import time; time.sleep(60)"]
+    assert sandbox_module._Warden(hanging, b"", alone=True, uid=61_200).explain() == "it did not end within 0.2 s"

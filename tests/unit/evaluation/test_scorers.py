@@ -8,8 +8,9 @@ from fractions import Fraction
 
 import pytest
 
+from mixlab.config.generation import OptionsSettings
 from mixlab.config.problems import DataError, UserError
-from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, PythonTestsSettings
+from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, LetterChoiceSettings, PythonTestsSettings
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
 from mixlab.evaluation.scorers.final_number import extract_number, find_numbers
 from mixlab.evaluation.scorers.python_tests import cut_code
@@ -40,6 +41,30 @@ def score(tmp_path, settings, items, answers):
     write_scores(settings, items, respond(tmp_path / "responses", answers), tmp_path, workers=2)
     lines = (tmp_path / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     return {line["item"]: line for line in map(json.loads, lines)}, json.loads((tmp_path / "index.json").read_text())
+
+
+THOUGHTS = {
+    "right": ("<think>Maybe the answer is B? No.</think>C", 1.0, "C"),
+    "end alone": ("Maybe the answer is B? No.\n</think>\n\nC", 1.0, "C"),
+    "wrong": ("<think>The answer is C.</think>The answer is B", 0.0, "B"),
+    "never ended": ("<think>The answer is C.", 0.0, None),
+}
+
+
+def test_thoughts_are_no_answer_to_any_scorer(tmp_path):
+    options = OptionsSettings(fields=("a", "b", "c"))
+    settings = LetterChoiceSettings(options=options)
+    items = [{"id": name, "a": "x", "b": "y", "c": "z", "answer": "C"} for name in THOUGHTS]
+    lines, _ = score(tmp_path, settings, items, {name: text for name, (text, *_) in THOUGHTS.items()})
+    assert {name: (one["score"], one["extracted"]) for name, one in lines.items()} == {
+        name: (right, letter) for name, (_, right, letter) in THOUGHTS.items()
+    }
+    answers = {"add": "<think>return a - b</think>\n\n    return a + b\n"}
+    assert score(tmp_path, PythonTestsSettings(), [ADD], answers)[0]["add"]["score"] == 1
+    item = {"id": "n", "answer": "5"}
+    assert score(tmp_path, FinalNumberSettings(), [item], {"n": "<think>#### 7</think>5"})[0]["n"]["score"] == 1
+    item["answer"] = "Lume"
+    assert score(tmp_path, ExactMatchSettings(), [item], {"n": "<think>Oslo</think>\nLume."})[0]["n"]["score"] == 1
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import pytest
 
 from mixlab.config.generation import PromptSettings, SamplingSettings
 from mixlab.config.problems import DataError
-from mixlab.generation.engine import REFUSED, Completion
-from mixlab.generation.journal import FILE
+from mixlab.generation.engine import REFUSED, Completion, Request
+from mixlab.generation.journal import FILE, Journal
 from mixlab.generation.progress import Progress
 from mixlab.generation.responses import read_responses
+from mixlab.generation.rows import build_row_seed
 from mixlab.generation.run import Asking, write_responses
 
 GREEDY = PromptSettings(template="Q: {question}", chat=False)
@@ -164,6 +165,24 @@ def test_single_refusals_are_recorded_and_not_asked_again(tmp_path):
     only = Refusing(lambda request: True)
     write(only, GREEDY, [*ITEMS, {"id": "new", "question": "new"}], tmp_path / "more", work=work)
     assert only.asked == ["Q: new"]
+
+
+def test_refusals_that_fail_the_job_are_asked_again_and_answers_are_not(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    sampling = SamplingSettings(long_prompts="refuse")
+    settings = GREEDY.model_copy(update={"sampling": sampling})
+    refusing = Refusing(lambda request: request.text in ("Q: q0", "Q: q5"))
+    with pytest.raises(DataError, match="the endpoint refused it"):
+        write(refusing, settings, ITEMS, tmp_path / "out", work=work)
+    # as a program that kept refusals left it
+    refused = Request("Q: q5", build_row_seed(7000, 5, "Q: q5"))
+    Journal(work).add([(refused, Completion("", None, 0, REFUSED))])
+    assert Journal(work).find(refused) is not None
+    mended = Scripted()
+    write(mended, settings, ITEMS, tmp_path / "again", work=work)
+    assert sorted(mended.asked) == ["Q: q0", "Q: q5"]
+    assert json.loads((tmp_path / "again/index.json").read_text())["items"] == len(ITEMS)
 
 
 def test_how_many_responses_depend_on_the_batch_is_measured_where_asked(tmp_path):

@@ -141,6 +141,31 @@ def test_what_stays_unanswered_fails_the_job_and_is_all_that_is_asked_again(tmp_
     assert len(read_responses(tmp_path / "again")) == 30
 
 
+def test_a_reply_that_was_broken_off_is_asked_for_again(tmp_path: Path) -> None:
+    broken = {"3": "error", "17": "abort", "20": "insufficient_system_resource", "21": "Cancelled"}
+
+    def script(question: str, count: int) -> Answer:
+        return Answer("half of", broken[question]) if count == 1 and question in broken else Answer(f"reply {question}")
+
+    with serve(script) as server:
+        generate(build_engine(server.url), tmp_path / "out", 30)
+        assert server.asked.total() == 30 + len(broken)
+    assert [one.responses for one in read_responses(tmp_path / "out")] == [[f"reply {at}"] for at in range(30)]
+
+
+def test_what_is_broken_off_every_time_fails_the_job_and_is_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    broken = {"3", "17"}
+    with serve(lambda question, count: Answer("half", "abort") if question in broken else Answer()) as server:
+        with pytest.raises(DataError, match=r"tiny: 2 of 30 prompts got no answer.*broke its reply off.*reason abort"):
+            generate(build_engine(server.url), tmp_path / "out", 30, tmp_path / "work")
+        assert server.asked.total() == 30 + 2
+        broken.clear()
+        generate(build_engine(server.url), tmp_path / "again", 30, tmp_path / "work")
+        assert server.asked.total() == 30 + 2 + 2
+    assert {one.finish_reasons[0] for one in read_responses(tmp_path / "again")} == {"stop"}
+
+
 def test_a_key_that_expires_half_way_costs_no_answer_and_is_nowhere_to_be_read(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     served: list[str] = []

@@ -5,14 +5,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mixlab.config.engines import VllmEngineSettings
+from mixlab.config.generation import SamplingSettings
 from mixlab.config.problems import DataError
 from mixlab.config.vllm import VllmSettings
+from mixlab.generation.encoding import PromptEncoder
+from mixlab.generation.engine import Request
 from mixlab.generation.vllm import worker
-from mixlab.generation.vllm.engine import build_arguments, open_engine
+from mixlab.generation.vllm.engine import VllmEngine, build_arguments, open_engine
 from mixlab.generation.vllm.process import WorkerProcess
 
 HELLO = {"said": {"version": "0.1", "device": "cpu", "gpus": 0}}
@@ -132,3 +136,14 @@ def test_the_end_of_its_input_ends_a_child_soon(script: Script) -> None:
     process.close()
     assert time.monotonic() - started < 5
     assert not is_running(process)
+
+
+def test_a_response_that_was_broken_off_is_no_answer(model_folders: tuple[Path, Path]) -> None:
+    rows: list[tuple[int, list[int], str]] = []
+    process = SimpleNamespace(version="0.1", device="cpu", generate=lambda *given: iter([[row] for row in rows]))
+    engine = VllmEngine(process, PromptEncoder(model_folders[1], 96), None)  # type: ignore[arg-type]
+    rows += [(0, [5], "length"), (1, [5], "abort")]
+    found = engine.generate([Request("a", 1), Request("b", 2)], SamplingSettings(max_new_tokens=1), chat=False)
+    assert next(found)[0][1].finish_reason == "length"
+    with pytest.raises(DataError, match=r"broken off.*finish reason 'abort'"):
+        next(found)

@@ -14,6 +14,7 @@ from mixlab.data.replies import REFUSED as REFUSED
 from mixlab.data.replies import UNANSWERED as UNANSWERED
 from mixlab.data.replies import WITHHELD
 from mixlab.data.replies import Reply as Reply
+from mixlab.data.thoughts import cut_thoughts
 
 OMITTED = "\n[…]\n"
 """Stands where the middle of a long dialogue is not shown."""
@@ -22,7 +23,6 @@ _CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "model_c
 """What servers call a reply that is not whole: OpenAI, Anthropic, TGI, Mistral."""
 _MARK = re.compile(r"<(/?dialogue)>", re.IGNORECASE)
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _ANSWER = re.compile(
     r"""[\s>*_`"'\[({<「『【-]*                                              # a list's dash, marks of emphasis, quotes
         (?:(?:category|answer|label|カテゴリー?|分類|答え)[\s*_`"']*[:：は][\s*_`"'\[({<「『【]*)?
@@ -95,7 +95,7 @@ def parse_reply(reply: Reply) -> int | None:
     Thoughts between <think> and </think> are no answer, nor is a reply that was withheld, broken off or calls a tool.
     """
     reason = reply.finish_reason.lower()
-    text = unicodedata.normalize("NFKC", _THOUGHT.sub("", reply.text))
+    text = unicodedata.normalize("NFKC", cut_thoughts(reply.text))
     if "<think>" in text:
         return None
     # models whose chat template opens the thought reply with its end alone

@@ -1,7 +1,6 @@
 """What a model judge is asked about a turn, attempt by attempt, and how its reply is read."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.judging import ModelJudgeSettings
 from mixlab.data.records import Message
 from mixlab.data.replies import REFUSED, WITHHELD, Reply
+from mixlab.data.thoughts import strip_thoughts
 from mixlab.evaluation.judge_prompts import parse_rating
 from mixlab.evaluation.judges.asking import Request
 from mixlab.generation.openai import build_request
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SEED_STEP = 1_000
 """What a further attempt adds to the seed, so that no judge run sends the seed of another's."""
-
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def build_judge_request(
@@ -64,9 +62,8 @@ def read_rating(reply: Reply) -> float | None:
     """Return the rating in a reply, or None: never a guess; thoughts are none, nor is a reply that was withheld."""
     if reply.finish_reason.lower() in WITHHELD:
         return None
-    text = _THOUGHT.sub("", reply.text)
-    # models whose chat template opens the thought reply with its end alone
-    return None if "<think>" in text else parse_rating(text.rpartition("</think>")[2])
+    text = strip_thoughts(reply.text)
+    return None if text is None else parse_rating(text)
 
 
 def is_open(settings: ModelJudgeSettings, replies: Sequence[Reply]) -> bool:

@@ -76,6 +76,11 @@ class VllmEngine:
     def _complete(
         self, row: Encoded, answer: list[int], reason: str, sampling: SamplingSettings, ends: Sequence[int]
     ) -> Completion:
+        if reason not in (STOP, LENGTH):
+            raise DataError(
+                f"vllm: a response was broken off (finish reason {reason!r}, after {len(answer)} tokens); run again: "
+                "answers of earlier requests are kept"
+            )
         end = next((at for at, token in enumerate(answer) if token in ends), None)
         written = answer if end is None else answer[:end]
         text, stopped = cut_at_stop(self._encoder.decode(written), sampling.stop)
@@ -83,7 +88,7 @@ class VllmEngine:
         if stopped:
             counts = range(len(written) + 1)
             count = bisect_left(counts, True, key=lambda tokens: self._holds_stop(written[:tokens], sampling.stop))
-        is_cut = not stopped and end is None and reason == "length"
+        is_cut = not stopped and end is None and reason == LENGTH
         return Completion(text, len(row.ids), count, LENGTH if is_cut else STOP, row.cut_tokens)
 
     def _holds_stop(self, written: list[int], stop: Sequence[str]) -> bool:
