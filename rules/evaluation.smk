@@ -16,7 +16,7 @@ rule generate:
     resources:
         mem_mb=flow.memory_mib("generate"),
         runtime=flow.minutes("generate"),
-        gpu=flow.gpus("generate"),
+        gpu=flow.engine_gpus("generate"),
     params:
         command=flow.group_command(RUN, "generate"),
     shell:

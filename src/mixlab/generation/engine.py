@@ -6,10 +6,9 @@ from typing import Protocol
 
 from mixlab.config.generation import SamplingSettings
 from mixlab.data.records import Message
+from mixlab.data.replies import REFUSED as REFUSED
 
 STOP, LENGTH, TOO_LONG = "stop", "length", "prompt_too_long"
-REFUSED = "refused"
-"""An endpoint took requests but not this one."""
 
 
 @dataclass(frozen=True)

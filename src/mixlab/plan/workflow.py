@@ -13,6 +13,7 @@ from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
+from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import build_plan, split_names
@@ -20,6 +21,7 @@ from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.engines import require_engines
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
+from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
 from mixlab.plan.trainers import require_trainers
 
@@ -167,6 +169,16 @@ class Flow:
     def gpus(self, stage: str) -> int:
         """GPUs of one job of a stage."""
         return self.machine.resources(stage).gpus
+
+    def engine_gpus(self, stage: str) -> Callable[[Any], int]:
+        """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
+
+        def count_gpus(wildcards: Any) -> int:
+            spec = self._node(stage, wildcards.key).spec
+            is_served = isinstance(spec, GenerateSpec) and isinstance(spec.engine, OpenaiEngineSettings)
+            return 0 if is_served else self.gpus(stage)
+
+        return count_gpus
 
     def training_resources(self, stage: str) -> dict[str, int | str]:
         """What one training job asks for, on one machine or several, as Snakemake's executor for Slurm knows it.

@@ -211,6 +211,16 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
         assert got == tuple(getattr(expected, name) for name in ("threads", "memory_mib", "runtime_minutes", "gpus"))
 
 
+def test_a_model_that_is_served_needs_no_gpu_here(root: Path) -> None:
+    served = "extends: micro.yaml\nserved_models: {big: {endpoint: local, model: tiny}}\n"
+    (root / "studies/served.yaml").write_text(served, encoding="utf-8")
+    plan = build_plan(root, ["served"]).plan
+    machine = MachineSettings(stages={"generate": StageResources(gpus=2)})
+    count = Flow(Store(Path()), plan, build_flow(plan).states, machine, PLAN_FILE).engine_gpus("generate")
+    asked = {("/big/" in node.label, count(SimpleNamespace(key=node.key))) for node in plan.by_stage("generate")}
+    assert asked == {(True, 0), (False, 2)}
+
+
 def test_a_training_is_started_again_by_the_process_that_submits_alone(plan: Plan) -> None:
     machine, states = MachineSettings(stages={"ipt": StageResources(retries=5)}), build_flow(plan).states
     flows = [Flow(Store(Path()), plan, states, machine, PLAN_FILE, is_main=is_main) for is_main in (True, False)]
