@@ -302,7 +302,7 @@ def test_requests_and_tokens_per_minute_are_kept(start: Start) -> None:
     lab.root.mkdir()
     began = time.monotonic()
     lab.judge(21)
-    assert 0.3 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 0.3
 
 
 def test_the_clock_may_jump(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

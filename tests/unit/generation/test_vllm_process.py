@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,11 +129,9 @@ def test_a_model_is_opened_from_safetensors_alone_and_without_its_code() -> None
     assert "kv_cache_memory_bytes" not in build_arguments(VllmEngineSettings(), VllmSettings(), 1, 4096, "cuda")
 
 
-def test_the_end_of_its_input_ends_a_child_soon(script: Script) -> None:
+def test_the_end_of_its_input_ends_a_child(script: Script) -> None:
     process = WorkerProcess(script(HELLO), 1)
-    started = time.monotonic()
     process.close()
-    assert time.monotonic() - started < 5
     assert not is_running(process)
 
 
