@@ -3,7 +3,7 @@
 Each figure is of a process of its own: user and system time, children included, or wall time. From each the same
 process's time without the texts (bare) or with a few short records (ours, peers) is taken away: the start-up. Ours
 reads and verifies JSON lines from disk, checks the records and writes a whole token store; bare has its texts in
-memory and writes nothing. Measured alternately; medians are printed.
+memory and writes nothing. Measured alternately; a ratio is the median of the ratios of neighbours in time.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from mixlab.data.tokens.tokenize import write_token_store
 from mixlab.data.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 CORPORA = ("en", "ja", "code", "chat_en", "chat_ja")
+TABLES = ("bare", "workers", "peers")
 PEERS = ("datatrove", "datasets", "litdata")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--vocab", type=int, default=32000, help="entries of the tokenizer that is trained first")
     parser.add_argument("--workers", type=int, default=2, help="processes of the second measurement; 1: leave it out")
     parser.add_argument("--corpora", default=",".join(CORPORA))
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="what to measure; absent: all")
     parser.add_argument("--backend", default="hf", help="hf, or kitoken where it is installed")
     parser.add_argument("--peers", metavar="PYTHON", help="interpreter that has datatrove, datasets or litdata")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -68,14 +70,17 @@ def compare_all(options: argparse.Namespace, folder: Path) -> None:
         write_source(folder / name, records, options.megabytes)
         shortest = sorted(records, key=lambda record: len(json.dumps(record)))
         write_source(folder / f"{name}-start", shortest[: 2 * options.workers], 0)
-    print(f"{'text':8} {'MB':>5} {'bare CPU s':>10} {'ours CPU s':>10} {'bare/ours':>9}   {'MB/CPU s':>8}")
-    for name, (origin, _) in texts.items():
-        print_ratio(folder, name, origin, options)
-    if options.workers > 1:
-        print(f"\n{'text':8} {'1 wall s':>9} {options.workers:2} wall s {'faster':>7} {'CPU':>6}")
+    if "bare" in options.tables:
+        print(f"{'text':8} {'MB':>5} {'bare CPU s':>10} {'ours CPU s':>10} {'bare/ours':>9}   {'MB/CPU s':>8}")
+        for name, (origin, _) in texts.items():
+            print_ratio(folder, name, origin, options)
+    if "workers" in options.tables and options.workers > 1:
+        ends = f"{'faster':>7} {'lowest':>6} {'highest':>7} {'CPU':>6}"
+        print(f"\n{'text':8} {'1 wall s':>9} {options.workers:2} wall s {ends}")
         for name in names:
             print_speedup(folder, name, options)
-    print_peers(folder, names[0], options)
+    if "peers" in options.tables:
+        print_peers(folder, names[0], options)
 
 
 def write_source(folder: Path, records: list[dict[str, Any]], megabytes: float) -> None:
@@ -188,7 +193,9 @@ def print_speedup(folder: Path, name: str, options: argparse.Namespace) -> None:
     (one_cpu, one), (cpu, several) = (
         tuple(statistics.median(run[place] for run in measured) for place in (0, 1)) for measured in runs.values()
     )
-    print(f"{name:8} {one:9.2f} {several:9.2f} {one / several:7.2f} {cpu / one_cpu:6.2f}", flush=True)
+    faster = sorted(alone[1] / together[1] for alone, together in zip(*runs.values(), strict=True))
+    spread = f"{statistics.median(faster):7.2f} {faster[0]:6.2f} {faster[-1]:7.2f}"
+    print(f"{name:8} {one:9.2f} {several:9.2f} {spread} {cpu / one_cpu:6.2f}", flush=True)
 
 
 def print_peers(folder: Path, name: str, options: argparse.Namespace) -> None:
