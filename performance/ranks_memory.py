@@ -6,7 +6,7 @@
 Memory is a process's own (RssAnon, looked up every 5 ms), less that of the same run of a tiny model: what libraries
 take. It is told in MB and in models: 1.0 is the float32 weights of the whole model. A rank's share is what it must
 hold of weights, Adam's two means and gradients. The limit is the share, a piece of a model that DeepSpeed keeps zeros
-in, and some of the largest weight: 2 while the model is made, 6 while it is written (two are in hand then; the rest is
+in, and some of the largest weight: 2 while the model is made, 8 while it is written (two are in hand then; the rest is
 what a step leaves behind, which is as much for any number of ranks). The step has no limit: it holds what DeepSpeed's
 buckets let it hold, and activations.
 """
@@ -42,7 +42,7 @@ BUCKETS = {
     "stage3_max_reuse_distance": 0,
     "stage3_param_persistence_threshold": 0,
 }
-LARGEST = {"start": 2, "step": None, "state": 6, "snapshot": 6}
+LARGEST = {"start": 2, "step": None, "state": 8, "snapshot": 8}
 """Phases, and how many of the largest weight a rank may hold beside its pieces."""
 
 
