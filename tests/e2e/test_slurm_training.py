@@ -137,10 +137,14 @@ def test_slurm_does_not_hide_how_ranks_on_two_nodes_ended(cluster: Cluster, warn
     program = [sys.executable, str(STAGES_TESTS[0] / "ranks_lab.py"), str(tmp_path / "job.json")]
     log, resume = tmp_path / "job.log", tmp_path / "resume"
 
+    def list_states() -> set[str]:
+        return {path.name for path in resume.glob("state-*[0-9]")}
+
     def start() -> tuple[str, psutil.Process, list[psutil.Process]]:
-        before = {path.name for path in resume.glob("state-*")}
+        before = list_states()
         job = cluster.submit(tmp_path, env, "--ntasks-per-node=1", "--wrap", f"exec {shlex.join(program)}")
-        wait_for(lambda: {path.name for path in resume.glob("state-*[0-9]")} > before or cluster.is_over(job), PATIENCE)
+        # a state that is not there yet; older ones may be pruned meanwhile
+        wait_for(lambda: not list_states() <= before or cluster.is_over(job), PATIENCE)
         wait_for(lambda: len(find_ranks(tmp_path)) == 2 or cluster.is_over(job), 30)
         (parent,) = (one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == program)
         return job, parent, find_ranks(tmp_path)
