@@ -117,7 +117,16 @@ class SeedAxes(Settings):
         return self
 
 
-_CHANGES = ("limit", "repair_prompts", "samples", "temperature", "pass_at", "majority", "long_prompts")
+_CHANGES = (
+    "limit",
+    "repair_prompts",
+    "samples",
+    "temperature",
+    "pass_at",
+    "majority",
+    "long_prompts",
+    "max_new_tokens",
+)
 
 
 class BenchmarkUse(Settings):
@@ -134,6 +143,9 @@ class BenchmarkUse(Settings):
     majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
     long_prompts: LongPrompts | None = Field(
         default=None, description="what becomes of prompts that do not fit, see SamplingSettings; absent: as declared"
+    )
+    max_new_tokens: int | None = Field(
+        default=None, ge=1, le=32_768, description="longest response, thinking included, in tokens; absent: as declared"
     )
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
