@@ -52,7 +52,8 @@ def command(names: Sequence[str], studies: Sequence[str], as_json: bool) -> None
     study's limit. Leaves with 1 when a scorer is wrong, and with 2 when nothing could be checked.
 
     As many programs run at a time as machine.sandbox_workers of config.yaml says, but no more than this process has
-    processors, and than there is free memory for at the limit of one program (512 MiB unless a benchmark says otherwise).
+    processors, and than there is free memory for at the limit of one program, 512 MiB unless a benchmark declares
+    another.
     """
     root = open_store().root
     machine = load_main_config(root).machine

@@ -59,10 +59,7 @@ class MachineSettings(Settings):
     kernels: KernelSettings = Field(default_factory=KernelSettings, description="how training computes a model")
     checkpoint_seconds: float = Field(default=60.0, gt=0, description="seconds between two resume states of training")
     sandbox_workers: int = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="programs scored at a time, at most stages.score.threads; check-benchmarks: at most processors",
+        default=1, ge=1, le=1024, description="programs scored at a time, at most stages.score.threads"
     )
     sandbox_require: SandboxRequirement = Field(
         default="any",
