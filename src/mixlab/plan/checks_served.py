@@ -13,6 +13,23 @@ _HOTTEST = 2.0
 """The highest temperature that the reference API takes."""
 
 
+_MADE = ("base_models", "variants", "ipt")
+"""Sections that make models together, or not at all."""
+
+
+def check_evaluated(read: StudyFile) -> Found:
+    """Look whether a study evaluates anything: models that it makes, with all that makes them, or served ones."""
+    data = read.document.data
+    given = [section for section in _MADE if data.get(section)]
+    if not given and not read.study.served_models:
+        yield (), "nothing is evaluated: give base_models, variants and ipt, which make models, or served_models"
+    for section in _MADE:
+        if given and section not in given:
+            yield (section,), f"missing; {', '.join(given)} make no model without it; give it, or served_models alone"
+    if data.get("sft") and "variants" not in given:
+        yield ("sft",), "there are no variants to be tuned; give base_models, variants and ipt, or remove sft"
+
+
 def check_served_models(study: Study, read: StudyFile) -> Found:
     """Look whether served models have names of their own, and can be asked the study's benchmarks."""
     points = {*read.names("variants"), *list_tuned(study, read)}
