@@ -73,9 +73,7 @@ def test_a_study_of_served_models_alone_goes_from_its_file_to_its_report(
 MISTAKES = {
     "nothing": (
         "title: Nothing\nbenchmarks: {demo_math_en: {data: sums}}\n",
-        (
-            "alone.yaml:1: nothing is evaluated: give base_models, variants and ipt, which make models, or served_models",
-        ),
+        ("alone.yaml:1: nothing is evaluated: give base_models, variants and ipt, which make models, or",),
     ),
     "variants without what makes them": (
         "variants: {even: {sources: [sums], budget: {tokens: 10}}}\n",
