@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from editing import STUDY
+from editing import STUDY, replace
 
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
@@ -58,7 +58,7 @@ def test_every_endpoint_that_is_asked_and_not_named_is_told_with_file_line_and_k
     )
     # what would run is shown all the same
     assert "generate" in result.stdout and "would run" in result.stdout
-    with pytest.raises(ConfigError, match=r"judge\.endpoint(.|\n)*served_models\.big\.endpoint"):
+    with pytest.raises(ConfigError, match=r"served_models\.big\.endpoint(.|\n)*judge\.endpoint"):
         open_workflow(micro, {}, True, {})
 
 
@@ -112,6 +112,14 @@ def test_what_a_machine_lacks_is_told_at_once_engine_and_endpoint(micro: Path) -
     assert [problem.key for problem in caught.value.problems] == ["machine.vllm.python", "judge.endpoint"]
 
 
+def declare(root: Path, text: str) -> None:
+    """Add labellers to those of the study, or another section behind it."""
+    if text.startswith("  "):
+        replace(STUDY, "labellers:\n", f"labellers:\n{text}")(root)
+    else:
+        write(root, text)
+
+
 LABELLER = "{engine: {type: openai, model: tiny}, endpoint: %s}"
 
 
@@ -125,7 +133,7 @@ LABELLER = "{engine: {type: openai, model: tiny}, endpoint: %s}"
             r"'micro' at endpoint 'judges', so both would be one; set `revision` to tell them apart, or name one",
         ),
         (
-            f"\nlabellers: {{one: {LABELLER % 'judges'}}}\n",
+            f"  one: {LABELLER % 'judges'}\n",
             "labellers: {one: {endpoint: others}}\n",
             r"other\.yaml:\d+: labellers\.one\.endpoint: is the same model, .* as labeller 'one' of study 'micro' at",
         ),
@@ -134,7 +142,7 @@ LABELLER = "{engine: {type: openai, model: tiny}, endpoint: %s}"
 def test_one_model_at_the_endpoints_of_two_studies_is_refused_with_both_named(
     here: str, there: str, told: str, micro: Path
 ) -> None:
-    write(micro, here)
+    declare(micro, here)
     (micro / "studies/other.yaml").write_text(f"extends: micro.yaml\n{there}", encoding="utf-8")
     for name in ("micro", "other"):
         assert build_plan(micro, [name], check_files=False).studies
@@ -143,6 +151,6 @@ def test_one_model_at_the_endpoints_of_two_studies_is_refused_with_both_named(
 
 
 def test_two_labellers_of_one_study_that_are_one_model_are_at_one_endpoint(micro: Path) -> None:
-    write(micro, f"\nlabellers:\n  one: {LABELLER % 'judges'}\n  two: {LABELLER % 'others'}\n")
+    declare(micro, f"  one: {LABELLER % 'judges'}\n  two: {LABELLER % 'others'}\n")
     with pytest.raises(ConfigError, match=r"labellers\.two\.endpoint: .*as labeller 'one' at endpoint 'judges'"):
         build_plan(micro, check_files=False)

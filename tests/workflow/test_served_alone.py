@@ -62,7 +62,7 @@ def test_a_study_of_served_models_alone_goes_from_its_file_to_its_report(
         rows = list(csv.DictReader(stream))
     assert Counter((row["stage"], row["benchmark"]) for row in rows) == {
         ("served", "demo_math_en"): 2 * 8,
-        ("served", "demo_dialogue_en"): 2 * 4,
+        ("served", "demo_dialogue_en"): 2 * 4 * 2,
     }
     for arguments in (["plan", "alone"], ["price", "--study", "alone"], ["certificate", "alone"]):
         assert invoke(*arguments).exit_code == 0

@@ -31,7 +31,7 @@ def test_a_judge_reads_the_answer_of_each_turn_without_the_thoughts_before_it() 
 def test_verdicts_of_answers_without_thoughts_have_the_names_they_always_had() -> None:
     (prompt,) = render_prompts(build_settings(), ({"id": "a", "turns": ["q"]}, Response("a", ["q"], responses=["A 1"])))
     name = build_judge_request(build_settings(), prompt, 1, []).question.hex()
-    assert name == "PINNED"
+    assert name == "e51e6c0efaf4b38aea62c241b72a7f1d87315042bee76e516753f80184183fec"
 
 
 def test_an_answer_behind_a_thought_shares_the_verdict_of_the_answer_alone(tmp_path: Path) -> None:
