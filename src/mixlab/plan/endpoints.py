@@ -66,7 +66,7 @@ def _find_unknown(planned: Planned, asking: Mapping[str, Node]) -> Iterator[Prob
 def _find_unpriced(planned: Planned, nodes: Iterable[Node]) -> Iterator[Problem]:
     """Yield a problem for each cap in money under which a model without a price would be asked."""
     judging = planned.config.machine.judging
-    found = {}
+    found: dict[tuple[str, str], Node] = {}
     for node in nodes:
         judge = find_judge(node.spec)
         if judge is not None:

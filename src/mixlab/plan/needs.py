@@ -1,6 +1,6 @@
 """What the runs of a plan need of this machine, all of it looked at before the first."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from mixlab.config.problems import ConfigError, Problem
@@ -15,13 +15,14 @@ def require_machine(planned: Planned, keys: Collection[str], root: Path, environ
     problems: list[Problem] = []
     warnings: list[str] = []
     machine = planned.config.machine
-    for require in (
+    checks: tuple[Callable[[], None], ...] = (
         lambda: require_trainers(planned.plan, machine, keys),
         lambda: require_engines(planned.plan, machine, keys, root),
         lambda: warnings.extend(require_endpoints(planned, keys, environment)),
-    ):
+    )
+    for check in checks:
         try:
-            require()
+            check()
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -107,7 +107,14 @@ class VerdictStore(ReplyStore):
         """Take in what this process's journal holds and was not committed, and drop its claims."""
         if self._own is not None:
             own, self._own = self._own, None
-            own.close(is_kept=True)
+            # a claim is there exactly while what became of it is not committed
+            is_kept = True
+            try:
+                with self._explained():
+                    query = "SELECT EXISTS (SELECT 1 FROM claims WHERE owner = ?)"
+                    is_kept = self._connection.execute(query, (own.owner,)).fetchone() != (0,)
+            finally:
+                own.close(is_kept=is_kept)
             self._take_in_all()
 
     def exchange(self, account: Account, ended: Sequence[Ended], wanted: Sequence[Call]) -> list[Grant]:
