@@ -4,10 +4,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkouts import CONFIG, REPOSITORY, copy_checkout, run_python
 from click.testing import Result
+
+from mixlab.cli import _workers, check_benchmarks
 
 Invoke = Callable[..., Result]
 
@@ -65,6 +68,34 @@ def test_a_studys_own_benchmarks_are_checked_those_that_are_generated_too(micro:
     done = invoke("check-benchmarks", "--study", "micro")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[1].split() == ["demo_math_en", "8", "8", "0", "0", "yes"]
+
+
+@pytest.mark.parametrize(("processors", "free_mib", "workers"), [(8, 64_000, 8), (64, 2_200, 4), (64, 100, 1)])
+def test_no_more_programs_run_at_a_time_than_processors_and_memory_allow(
+    processors: int,
+    free_mib: int,
+    workers: int,
+    registered: Path,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = registered / "meminfo"
+    memory.write_text(f"MemTotal: 1 kB\nMemAvailable:   {free_mib * 1024} kB\nBuffers: 5 kB\n")
+    monkeypatch.setattr(_workers, "MEMORY", memory)
+    monkeypatch.setattr(_workers.os, "sched_getaffinity", lambda process: range(processors))
+    (registered / "config.yaml").write_text(f"{CONFIG}    own: own\n  sandbox_workers: 1000\n")
+    given = []
+    checked = check_benchmarks.check_references
+
+    def check(*arguments: Any, workers: int, **named: Any) -> Any:
+        given.append(workers)
+        return checked(*arguments, workers=1, **named)
+
+    monkeypatch.setattr(check_benchmarks, "check_references", check)
+    assert invoke("check-benchmarks", "gsm8k").exit_code == 0
+    assert given == [workers]
+    told = " ".join(invoke("check-benchmarks", "--help").stdout.split())
+    assert "no more than this process has processors, and than there is free memory" in told
 
 
 @pytest.mark.shared

@@ -200,7 +200,7 @@ def test_one_model_at_the_endpoints_of_two_studies_is_told_apart_by_its_revision
 
 
 def test_the_document_shows_what_can_be_planned(micro: Path, invoke: Invoke) -> None:
-    served, machine = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/generation.md").read_text(), re.DOTALL)
+    served, machine, _ = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/generation.md").read_text(), re.DOTALL)
     with (micro / STUDY).open("a", encoding="utf-8") as stream:
         stream.write(f"\n{served}")
     (micro / "config.yaml").write_text(f"study: micro\n{machine}  data_roots:\n    micro: tests/data/micro\n")

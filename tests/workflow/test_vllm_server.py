@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-import urllib3
 from editing import STUDY
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -90,10 +90,9 @@ def serve(python: Path, folder: Path, log: Path) -> Iterator[str]:
             stderr=stream,
             env={**os.environ, **own, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"},
         )
-    pool = urllib3.PoolManager(retries=False, timeout=5.0)
     try:
         end = time.monotonic() + 600
-        while not _is_up(pool, f"http://127.0.0.1:{port}/health"):
+        while not _is_up(f"http://127.0.0.1:{port}/health"):
             assert server.poll() is None, log.read_text()[-4000:]
             assert time.monotonic() < end, log.read_text()[-4000:]
             time.sleep(1)
@@ -107,11 +106,12 @@ def serve(python: Path, folder: Path, log: Path) -> Iterator[str]:
             server.wait()
 
 
-def _is_up(pool: urllib3.PoolManager, url: str) -> bool:
+def _is_up(url: str) -> bool:
     try:
-        return pool.request("GET", url).status == 200
-    except urllib3.exceptions.HTTPError:
+        urllib.request.urlopen(url, timeout=5.0).close()
+    except OSError:
         return False
+    return True
 
 
 def test_a_vllm_server_is_asked_and_judges_and_its_verdicts_need_it_no_more(

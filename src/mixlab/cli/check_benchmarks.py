@@ -9,11 +9,12 @@ import click
 from tqdm import tqdm
 
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
+from mixlab.cli._workers import bound_workers
 from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, load_declaration
 from mixlab.config.machine import MachineSettings
 from mixlab.config.origins import GeneratorOrigin
 from mixlab.config.problems import ConfigError, DataError, Problem, did_you_mean
-from mixlab.config.scorers import PythonTestsSettings
+from mixlab.config.scorers import PythonTestsSettings, SandboxLimits
 from mixlab.config.sources import FilesConfig, SourceConfig
 from mixlab.config.studies import STUDIES, load_main_config, load_registry, load_study
 from mixlab.data.records import Record
@@ -49,6 +50,10 @@ def command(names: Sequence[str], studies: Sequence[str], as_json: bool) -> None
     Without --study the benchmarks of studies/benchmarks/sources.yaml are checked, where their files are found below
     the data roots; with it those of the study, from the files that are locked. All items are taken, whatever the
     study's limit. Leaves with 1 when a scorer is wrong, and with 2 when nothing could be checked.
+
+    As many programs run at a time as machine.sandbox_workers of config.yaml says, but no more than this process has
+    processors, and than there is free memory for at the limit of one program, 512 MiB unless a benchmark declares
+    another.
     """
     root = open_store().root
     machine = load_main_config(root).machine
@@ -131,13 +136,19 @@ def _check(asked: Asked, items: Sequence[Record], machine: MachineSettings) -> I
             check = check_references(
                 declaration,
                 items,
-                workers=machine.sandbox_workers,
+                workers=_count_workers(declaration, machine),
                 require=machine.sandbox_require,
                 on_items=bar.update,
             )
         yield name, check
         if not check.unsolvable:
             return
+
+
+def _count_workers(declaration: BenchmarkDeclaration, machine: MachineSettings) -> int:
+    scoring = declaration.scoring
+    limits = scoring.limits if isinstance(scoring, PythonTestsSettings) else SandboxLimits()
+    return bound_workers(machine.sandbox_workers, limits.memory_bytes)
 
 
 def _repair(declaration: BenchmarkDeclaration) -> BenchmarkDeclaration | None:

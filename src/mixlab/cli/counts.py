@@ -6,6 +6,7 @@ from mixlab.analysis.cells import read_csv
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.cli._common import example, json_option, open_store, print_json
 from mixlab.cli._data import read_shown
+from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.report.data import DataFigures
 from mixlab.report.data_tables import build_counts_sections
@@ -21,6 +22,8 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
     plan = build_plan(store.root, studies, check_files=False).plan
     found = {}
     for name, shown in read_shown(plan).items():
+        if not shown.mixtures:
+            raise ConfigError(f"study '{name}' trains no model, so that no token store is counted")
         if shown.counts is None or not store.is_complete("counts", shown.counts):
             raise ArtifactError(
                 f"study '{name}' has no counts yet; run `snakemake --profile local stage_counts --config study={name}`"

@@ -20,13 +20,13 @@ from mixlab.evaluation.scoring import pair_responses
 from mixlab.generation.responses import read_responses
 from mixlab.plan.build import Planned, build_plan, check_budgets
 from mixlab.plan.demand import build_demand
-from mixlab.plan.graph import Node
+from mixlab.plan.graph import Node, find_study
 from mixlab.plan.planfile import PlanFile
 from mixlab.plan.specs import GenerateSpec, JudgeSpec
 from mixlab.plan.stages import STAGES
 from mixlab.stages.doorway import open_inputs
 from mixlab.stages.job import Inputs, Session
-from mixlab.stages.judge import STORE, find_study
+from mixlab.stages.judge import STORE
 from mixlab.stages.source import read_source
 
 _COST = ("study", "judge", "verdicts", "to ask", "prompt tokens", "reply tokens, at most", "cost, at most")

@@ -1,5 +1,6 @@
 """`mixlab plan`: what exists, what would run and what would be fetched, counted by stage."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from mixlab.cli._common import (
 )
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import Demand, build_demand
+from mixlab.plan.endpoints import require_endpoints
 from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
 
@@ -34,16 +36,19 @@ def command(studies: Sequence[str], keys: bool, as_json: bool) -> None:
 
     Without STUDY: the studies that config.yaml names. An artifact counts as complete when it is here, else as tracked
     when it can be fetched, else as discarded when it was dropped on purpose. `run` and `fetch` are what
-    `snakemake all` would do now.
+    `snakemake all` would do now. Leaves with 2 where config.yaml lacks an endpoint, or the price of a judge under a cap
+    in money, that what would run needs; a key that is not in the environment is a warning.
     """
     store = open_store()
-    plan = build_plan(store.root, studies).plan
-    states = read_states(store, STAGES)
+    planned = build_plan(store.root, studies)
+    plan, states = planned.plan, read_states(store, STAGES)
     demand = build_demand(plan, states, [key for wanted in plan.targets.values() for key in wanted])
     if as_json:
         print_json(_describe(plan, states, demand))
     else:
         _print(plan, states, demand, keys)
+    for warning in require_endpoints(planned, demand.run, os.environ):
+        click.echo(f"mixlab: {warning}", err=True)
 
 
 def count_stages(plan: Plan, states: States, demand: Demand) -> dict[str, Counter[str]]:

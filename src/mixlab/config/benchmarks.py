@@ -95,8 +95,9 @@ class BenchmarkDeclaration(Settings):
         pass_at: tuple[int, ...] | None = None,
         majority: bool | None = None,
         long_prompts: LongPrompts | None = None,
+        max_new_tokens: int | None = None,
     ) -> Self:
-        """Return a checked copy as a study asks for it: fewer items, several samples, repaired Python prompts.
+        """Return a checked copy as a study asks for it: fewer items, several samples, longer responses.
 
         Raises ValidationError where the benchmark has no such option.
         """
@@ -104,9 +105,8 @@ class BenchmarkDeclaration(Settings):
         for name, value in (("limit", limit), ("samples", samples)):
             if value is not None:
                 data["prompt"][name] = value
-        for name, chosen in (("temperature", temperature), ("long_prompts", long_prompts)):
-            if chosen is not None:
-                data["prompt"]["sampling"][name] = chosen
+        sampling = {"temperature": temperature, "long_prompts": long_prompts, "max_new_tokens": max_new_tokens}
+        data["prompt"]["sampling"] |= {name: chosen for name, chosen in sampling.items() if chosen is not None}
         for name, asked in (("pass_at", pass_at), ("majority", majority)):
             if asked is not None:
                 # a judged benchmark has no scorer that could be asked, which the check below says

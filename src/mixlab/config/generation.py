@@ -119,6 +119,12 @@ class PromptSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _examples_have_one_turn(self) -> Self:
+        if self.shots is not None and self.turns is not None:
+            raise ValueError("shots shows items of one turn as worked examples; remove shots or turns")
+        return self
+
+    @model_validator(mode="after")
     def _options_are_listed(self) -> Self:
         if self.options is not None and OPTIONS not in _PLACEHOLDER.findall(self.template):
             raise ValueError("options are declared, so template must contain {options}")

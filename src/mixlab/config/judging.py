@@ -128,7 +128,7 @@ class _ModelJudge(_Judge, ChatModelSettings):
 class ModelJudgeSettings(_ModelJudge):
     """A language model as the judge of benchmarks of one language, as it enters a spec."""
 
-    version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
+    version: int = Field(default=2, ge=1, description="raised by hand when the judge's code changes a verdict")
     language: Language = Field(description="language of the benchmark")
     prompts: JudgePrompts = Field(description="the texts the judge reads")
     reminder: str = Field(min_length=1, description="what the judge is told when no rating could be read")

@@ -34,8 +34,13 @@ STUDY_TYPES: Mapping[str, Any] = {**_types_of(Study), DEFAULTS: VariantConfig}
 
 def load_main_config(root: Path) -> MainConfig:
     """Read `config.yaml` of a working folder; raises ConfigError with every problem."""
+    return read_main_config(root)[0]
+
+
+def read_main_config(root: Path) -> tuple[MainConfig, Document]:
+    """Read `config.yaml`, and where each of its values stands; raises ConfigError with every problem."""
     document = load_document(_relative(root / CONFIG))
-    return _validated(MainConfig, document)
+    return _validated(MainConfig, document), document
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,16 @@ class SeedAxes(Settings):
         return self
 
 
-_CHANGES = ("limit", "repair_prompts", "samples", "temperature", "pass_at", "majority", "long_prompts")
+_CHANGES = (
+    "limit",
+    "repair_prompts",
+    "samples",
+    "temperature",
+    "pass_at",
+    "majority",
+    "long_prompts",
+    "max_new_tokens",
+)
 
 
 class BenchmarkUse(Settings):
@@ -134,6 +143,9 @@ class BenchmarkUse(Settings):
     majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
     long_prompts: LongPrompts | None = Field(
         default=None, description="what becomes of prompts that do not fit, see SamplingSettings; absent: as declared"
+    )
+    max_new_tokens: int | None = Field(
+        default=None, ge=1, le=32_768, description="longest response, thinking included, in tokens; absent: as declared"
     )
 
     def declaration(self, name: str) -> BenchmarkDeclaration:
@@ -184,16 +196,22 @@ class Study(Settings):
     )
     licences: LicencePolicy | None = Field(default=None, description="licences that are allowed; absent: any")
     tokens: TokensConfig = Field(default_factory=TokensConfig, description="token stores")
-    tokenizers: dict[Label, TokenizerConfig] = Field(min_length=1, description="tokenizers, by name")
+    tokenizers: dict[Label, TokenizerConfig] = Field(
+        default_factory=dict, description="tokenizers, by name; models that are made here need one"
+    )
     chat: ChatTemplate = Field(default_factory=ChatTemplate, description="chat template of the study's models")
     architectures: dict[Label, ModelSettings] = Field(
         default_factory=dict, description="models from scratch that base models may name as `architecture`, by name"
     )
-    base_models: dict[Label, BaseModelConfig] = Field(min_length=1, description="models before IPT, by name")
-    variants: dict[Label, VariantConfig] = Field(
-        min_length=1, description="points of the study, by label; each takes what it leaves out from variant_defaults"
+    base_models: dict[Label, BaseModelConfig] = Field(
+        default_factory=dict, description="models before IPT, by name; absent: served_models alone are evaluated"
     )
-    ipt: IptConfig = Field(description="instruction pre-training")
+    variants: dict[Label, VariantConfig] = Field(
+        default_factory=dict,
+        description="points of the study, by label; each takes what it leaves out from variant_defaults; base_models, "
+        "variants and ipt stand together or not at all",
+    )
+    ipt: IptConfig | None = Field(default=None, description="instruction pre-training")
     average: AveragingSettings = Field(default_factory=AveragingSettings, description="averaging of the last snapshots")
     sft: SftConfig | None = Field(default=None, description="supervised fine-tuning; absent: none")
     seeds: SeedAxes = Field(default_factory=SeedAxes, description="repeat counters")
@@ -221,6 +239,12 @@ class Study(Settings):
     def expansion(self) -> dict[str, tuple[str, ...]]:
         """Return what each name of a source, part or pool stands for: names of parts, each once, sorted."""
         return expand_names(self.sources, self.pools)
+
+    def require_ipt(self) -> IptConfig:
+        """Return `ipt`; raises ValueError where the study makes no models, and has none."""
+        if self.ipt is None:
+            raise ValueError("the study has no ipt: it makes no models")
+        return self.ipt
 
     def architecture_of(self, base_model: str) -> ModelSettings | None:
         """Return the architecture of a base model; None for one that is read, or names an architecture not there."""
@@ -283,7 +307,7 @@ class Study(Settings):
         """Every validation of the study, as its base models see it."""
         found = [model.validation for model in self._from_scratch()]
         for view in (self, *(self.seen_by(name) for name in self.base_models)):
-            found += [view.ipt.validation, view.sft.validation if view.sft is not None else None]
+            found += [part.validation for part in (view.ipt, view.sft) if part is not None]
         return [one for one in found if one is not None]
 
     def _mixtures(self) -> list[MixtureConfig]:

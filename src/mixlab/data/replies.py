@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from mixlab.config.problems import DataError
 
@@ -33,6 +33,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS replies (
     prompt_tokens INTEGER NOT NULL, response_tokens INTEGER NOT NULL, PRIMARY KEY (question, attempt)
 ) WITHOUT ROWID"""
 _READ_QUESTIONS = 500
+_WRITTEN_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,19 @@ class ReplyStore:
             )
             for question, attempt, one in replies
         ]
-        self._connection.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._run("INSERT OR IGNORE INTO replies VALUES {}", rows)
+
+    def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run a statement for many rows, whose places stand for `{}` in it.
+
+        Each step of SQLite lets another thread have the interpreter, which may keep it for 5 ms: so few steps are
+        taken, and not one for each row.
+        """
+        for start in range(0, len(rows), _WRITTEN_ROWS):
+            some = rows[start : start + _WRITTEN_ROWS]
+            row = f"({','.join('?' * len(some[0]))})"
+            places, values = ",".join([row] * len(some)), [value for one in some for value in one]
+            self._connection.execute(statement.format(places), values)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -117,18 +130,17 @@ class ReplyStore:
     def read(self, questions: Sequence[bytes]) -> dict[bytes, list[Reply]]:
         """Return the replies to those of `questions` that were asked, in the order of their attempts."""
         found: dict[bytes, list[Reply]] = {}
+        columns = "question, attempt, reply, finish_reason, prompt_tokens, response_tokens"
         with self._explained():
-            for start in range(0, len(questions), _READ_QUESTIONS):
-                some = questions[start : start + _READ_QUESTIONS]
-                places = ",".join("?" * len(some))
-                rows = self._connection.execute(
-                    "SELECT question, reply, finish_reason, prompt_tokens, response_tokens FROM replies "
-                    f"WHERE question IN ({places}) ORDER BY question, attempt",
-                    some,
-                )
-                for question, *reply in rows:
-                    found.setdefault(question, []).append(Reply(*reply))
+            for question, _, *reply in sorted(self._select(f"SELECT {columns} FROM replies", questions)):
+                found.setdefault(question, []).append(Reply(*reply))
         return found
+
+    def _select(self, statement: str, questions: Sequence[bytes]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table that are about some of `questions`."""
+        for start in range(0, len(questions), _READ_QUESTIONS):
+            some = questions[start : start + _READ_QUESTIONS]
+            yield from self._connection.execute(f"{statement} WHERE question IN ({','.join('?' * len(some))})", some)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mixlab.artifacts.keys import canonical_json
 from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
+from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
 from mixlab.evaluation.rule_judge import RuleJudge
@@ -69,7 +70,10 @@ class JudgePrompt:
 
 
 def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
-    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
+    """Render what a judge reads about each turn of an item: answers without the thoughts before them.
+
+    Raises DataError naming an item that does not fit.
+    """
     item, response = pair
     questions = read_texts(item, "turns")
     references = read_texts(item, "reference") if item.get("reference") and _is_shown(settings, item) else []
@@ -78,9 +82,10 @@ def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
+    answers = [read_answer(said) for said in response.responses]
     for turn in range(1, len(questions) + 1):
         reference = (references[turn - 1] or None) if references else None
-        prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
+        prompt = render_judge_prompt(settings.prompts, questions[:turn], answers[:turn], reference)
         yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
 
 

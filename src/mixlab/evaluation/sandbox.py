@@ -14,14 +14,13 @@ import json
 import logging
 import os
 import secrets
-import selectors
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,6 +31,7 @@ from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import UserError
 from mixlab.config.scorers import SandboxLimits
 from mixlab.evaluation.checker import NO_ANSWER, PASSED
+from mixlab.evaluation.helper import Helper
 from mixlab.evaluation.system_calls import FilterError, build_filter
 
 LABEL_BUBBLEWRAP = "bubblewrap with seccomp"
@@ -146,55 +146,23 @@ class _Warden:
     """One running warden; started again when it stops answering or may not serve a second program."""
 
     def __init__(self, command: Sequence[str], instructions: bytes, *, alone: bool, uid: int) -> None:
-        self._command = (*command, base64.b64encode(instructions).decode())
+        self._helper = Helper((*command, base64.b64encode(instructions).decode()))
         self._alone = alone
         self._uid = uid
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-        return self._process
 
     def stop(self) -> None:
         """End the warden and all it started."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    with suppress(BrokenPipeError):
-                        stream.close()
-            self._process = None
+        self._helper.stop()
 
     def run(self, program: Program, limits: SandboxLimits) -> str:
         """Run one program; returns how it ended."""
-        process = self._start()
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the warden was started without pipes")
         content = json.dumps(asdict(program)).encode()
         order = {"limits": limits.model_dump(), "uid": self._uid, "alone": self._alone, "size": len(content)}
-        try:
-            process.stdin.write(json.dumps(order).encode() + b"\n" + content)
-            process.stdin.flush()
-        except BrokenPipeError:
-            self.stop()
-            return NO_ANSWER
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            answered = selector.select(limits.wall_seconds + _PATIENCE_SECONDS)
-        line = process.stdout.readline() if answered else b""
+        data = json.dumps(order).encode() + b"\n" + content
+        line = self._helper.ask(data, limits.wall_seconds + _PATIENCE_SECONDS)
         if not line:
             self.stop()
-            return NO_ANSWER if answered else "limit wall_seconds"
+            return "limit wall_seconds" if line is None else NO_ANSWER
         result = json.loads(line)
         if not (self._alone and result["isolated"]):
             self.stop()
@@ -204,7 +172,7 @@ class _Warden:
         """Return what the command itself says of why it does not work here."""
         try:
             ended = subprocess.run(
-                self._command,
+                self._helper.command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 env={},

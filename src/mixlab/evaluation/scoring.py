@@ -1,7 +1,6 @@
 """Scores the responses of one model to one benchmark."""
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from mixlab.config.scorers import (
     ScorerSettings,
     WordChoiceSettings,
 )
-from mixlab.data.thoughts import strip_thoughts
+from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.samples import combine_samples, mean_of_measures
 from mixlab.evaluation.scorers.exact_match import score_exact_match
@@ -28,8 +27,6 @@ from mixlab.evaluation.scorers.python_tests import score_python_tests
 from mixlab.evaluation.scorers.score import Pair, Scored
 from mixlab.evaluation.scorers.word_choice import score_word_choice
 from mixlab.generation.responses import Response, read_responses
-
-_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +61,7 @@ def score_pairs(
 
 def _without_thoughts(response: Response) -> Response:
     """The response with the answer alone in its last turn: empty where a thought never ended."""
-    said = response.responses[-1]
-    answer = strip_thoughts(said)
-    if answer == said:
-        return response
-    # blank lines behind a thought are of the thought; the indent of code that follows is not
-    return replace(response, responses=[*response.responses[:-1], _BLANK_LINES.sub("", answer or "")])
+    return replace(response, responses=[*response.responses[:-1], read_answer(response.responses[-1])])
 
 
 def _score(settings: ScorerSettings, pairs: Sequence[Pair], workers: int, require: SandboxRequirement) -> Scored:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from mixlab.config.generation import SamplingSettings
 from mixlab.config.problems import DataError
 from mixlab.data.tokens.tokenizer import load_tokenizer, read_vocabulary
-from mixlab.generation.engine import TOO_LONG, Completion, Request
+from mixlab.generation.engine import TOO_LONG, Completion, Finished, Request
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class PromptEncoder:
         texts = [request.text for request in requests]
         rows = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [self._fit(row.ids or [self.end_id], sampling) for row in rows]
+
+    def encode_fitting(
+        self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
+    ) -> tuple[dict[int, Encoded], Finished]:
+        """Encode prompts; return those that can be asked by position, and what stands for the responses to others."""
+        encoded = dict(enumerate(self.encode(requests, sampling, chat=chat)))
+        refused = [(at, one.refuse()) for at, one in encoded.items() if not one.fits]
+        return {at: one for at, one in encoded.items() if one.fits}, refused
 
     def _fit(self, ids: list[int], sampling: SamplingSettings) -> Encoded:
         room = self._positions - sampling.max_new_tokens

@@ -51,11 +51,11 @@ class HfEngine:
 
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
         """Continue each prompt, a batch at a time; greedy in float32 does not depend on the batch."""
-        encoded = self._encoder.encode(requests, sampling, chat=chat)
+        encoded, refused = self._encoder.encode_fitting(requests, sampling, chat=chat)
         ends = self._encoder.find_ends(sampling)
-        if refused := [(position, one.refuse()) for position, one in enumerate(encoded) if not one.fits]:
+        if refused:
             yield refused
-        fitting = [position for position, one in enumerate(encoded) if one.fits]
+        fitting = list(encoded)
         prefix = None
         if self._shares_prefixes:
             prefix = compute_prefix(self._model, [encoded[position].ids for position in fitting])

@@ -1,27 +1,19 @@
-"""A client of OpenAI-compatible chat endpoints: vLLM, transformers serve, llama.cpp, commercial ones.
+"""OpenAI-compatible chat endpoints, such as vLLM or commercial ones: what a request holds, and what an answer means.
 
-On urllib3, which is pinned here anyway. What a server says is shown cut short and without the key.
+How they are sent is in `async_chat`. What a server says is shown cut short and without the key.
 """
 
 import email.utils
-import json
-import logging
-import random
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import urllib3
-
 from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError, UserError, did_you_mean
 from mixlab.data.records import Message
-from mixlab.generation.pacing import Pacer, build_backoff
-from mixlab.generation.replies import ChatReply, read_error, read_models, read_reply
-
-log = logging.getLogger(__name__)
+from mixlab.generation.pacing import Pacer
+from mixlab.generation.replies import ChatReply, read_error, read_reply
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """An endpoint that asks for a longer pause is not waited for."""
@@ -38,6 +30,10 @@ _REFUSED = frozenset({400, 413, 422})
 
 class EndpointError(UserError):
     """The endpoint cannot be used at all: asking on makes no sense."""
+
+
+class NotFoundError(EndpointError):
+    """The endpoint has no such model or address; which models it has, another request can say."""
 
 
 class RefusedError(UserError):
@@ -70,7 +66,7 @@ class Fault:
 
 
 class ChatClient:
-    """Asks one endpoint; safe for several threads.
+    """What is known of one endpoint, and what its answers mean.
 
     `name` is the endpoint's name in messages, `backoff_seconds` the longest first wait between two tries of a request.
     """
@@ -81,75 +77,19 @@ class ChatClient:
                 f"endpoint '{name}': ${endpoint.api_key_env} holds no usable key (empty, or not one line)"
             )
         self.endpoint = endpoint
-        self._where = f"endpoint '{name}' ({endpoint.url})"
+        self.where, self.backoff_seconds = f"endpoint '{name}' ({endpoint.url})", backoff_seconds
         self._key = key
-        self.where, self.backoff_seconds = self._where, backoff_seconds
         self.headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.pacer = Pacer(endpoint.requests_per_minute, endpoint.tokens_per_minute)
-        self._jitter = random.Random()
-        self._pool = urllib3.PoolManager(
-            maxsize=endpoint.concurrency,
-            block=True,
-            retries=False,
-            headers=self.headers,
-        )
-
-    def chat(
-        self, messages: Sequence[Message] | str, settings: ChatModelSettings, stop: threading.Event | None = None
-    ) -> ChatReply:
-        """Return the reply to `messages`, trying again as the endpoint's settings say; `stop` ends the waiting.
-
-        A text is continued as it is, by /completions, which servers of base models have.
-        Raises EndpointError where no request can succeed (unknown model or address, key not accepted), RefusedError,
-        UnansweredError, and Stopped once `stop` is set.
-        """
-        stop = stop or threading.Event()
-        body = json.dumps(build_request(messages, settings), ensure_ascii=False).encode()
-        tries = self.endpoint.max_retries + 1
-        last = ""
-        for tried in range(1, tries + 1):
-            estimated = estimate_tokens(body, settings.max_tokens)
-            self.pacer.wait(stop, estimated)
-            found = self._try(body, settings.model, is_plain=isinstance(messages, str))
-            if isinstance(found, ChatReply):
-                self.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
-                return found
-            last = found.message
-            log.debug("%s: try %d: %s", self._where, tried, last)
-            self.pacer.hold(found.wait_seconds)
-            if tried < tries:
-                stop.wait(found.wait_seconds + build_backoff(tried, self.backoff_seconds, self._jitter))
-        raise UnansweredError(f"{self._where}: no answer after {tries} {'try' if tries == 1 else 'tries'}: {last}")
-
-    def list_models(self) -> list[str]:
-        """Name the models that the endpoint says it has; empty where it does not say.
-
-        Raises EndpointError when it cannot be reached or does not accept the key.
-        """
-        try:
-            status, _, body = self._send("GET", "/models", None)
-        except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-            raise EndpointError(
-                f"{self._where}: cannot be reached ({_describe(error)}); start it, or mend machine.endpoints"
-            ) from None
-        self._check_key(status)
-        return read_models(body) if status == 200 else []
-
-    def _try(self, body: bytes, model: str, *, is_plain: bool) -> ChatReply | Fault:
-        try:
-            status, headers, reply = self._send("POST", "/completions" if is_plain else "/chat/completions", body)
-        except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-            return Fault(_describe(error))
-        return self.read_answer(status, headers, reply, model, is_plain=is_plain)
 
     def read_answer(
-        self, status: int, headers: Mapping[str, str], reply: bytes, model: str, *, is_plain: bool = False
+        self, status: int, headers: Mapping[str, str], reply: bytes, *, is_plain: bool = False
     ) -> ChatReply | Fault:
         """Say what an answer to a request is: a reply without the key in it, or a fault after which to try again.
 
-        Raises EndpointError and RefusedError as `chat` does.
+        Raises EndpointError where no request can succeed (key not accepted), NotFoundError, and RefusedError.
         """
-        self._check_key(status)
+        self.check_key(status)
         if status == 200:
             try:
                 found = read_reply(reply, is_plain=is_plain)
@@ -161,50 +101,21 @@ class ChatClient:
         if status in _TRANSIENT or status >= 500:
             return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
         if status in _REFUSED:
-            raise RefusedError(self._where, said)
-        raise EndpointError(f"{self._where}: {said}{self._suggest(model) if status == 404 else ''}")
+            raise RefusedError(self.where, said)
+        raise (NotFoundError if status == 404 else EndpointError)(f"{self.where}: {said}")
 
-    def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, Any, bytes]:
-        """Send one request and read its reply whole, within the timeout and a bound on its size."""
-        limit = self.endpoint.timeout_seconds
-        deadline = time.monotonic() + limit
-        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, limit), read=limit)
-        response = self._pool.request(
-            method, self.endpoint.url + path, body=body, timeout=timeout, redirect=False, preload_content=False
-        )
-        whole = bytearray()
-        try:
-            for block in response.stream(2**16):
-                whole += block
-                # the socket's own timeout starts anew with every byte of a slow reply
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the reply took longer than {limit:g} s")
-                if len(whole) > LARGEST_REPLY_BYTES:
-                    raise urllib3.exceptions.HTTPError(f"the reply is larger than {LARGEST_REPLY_BYTES} bytes")
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        return response.status, response.headers, bytes(whole)
-
-    def _check_key(self, status: int) -> None:
-        """What a server says about a key may hold parts of it, so it is not shown."""
+    def check_key(self, status: int) -> None:
+        """Raise EndpointError where the key is not accepted; what a server says of it may hold it, and is not shown."""
         if status in (401, 403):
             variable = self.endpoint.api_key_env
             cure = f"does not accept the key in ${variable}" if variable else "wants a key: set its api_key_env"
-            raise EndpointError(f"{self._where}: HTTP {status}: {cure}")
+            raise EndpointError(f"{self.where}: HTTP {status}: {cure}")
 
     def _read_pause(self, headers: Mapping[str, str]) -> float:
         seconds = read_pause(headers)
         if seconds > LONGEST_PAUSE_SECONDS:
-            raise EndpointError(f"{self._where}: asks to wait for more than an hour; run again later")
+            raise EndpointError(f"{self.where}: asks to wait for more than an hour; run again later")
         return seconds
-
-    def _suggest(self, model: str) -> str:
-        models = self.list_models()
-        hint = did_you_mean(model, models)
-        known = f"; it has: {', '.join(models[:20])}" if models else ""
-        return f"; is '{model}' one of its models, and the url right (it mostly ends in /v1)?{hint}{known}"
 
     def _quote(self, reply: bytes) -> str:
         text = " ".join(self._hide_key(read_error(reply)).split())
@@ -212,6 +123,13 @@ class ChatClient:
 
     def _hide_key(self, text: str) -> str:
         return text.replace(self._key, "(hidden)") if self._key else text
+
+
+def suggest_model(model: str, models: Sequence[str]) -> str:
+    """Say what to look at where a model or an address is not found."""
+    hint = did_you_mean(model, models)
+    known = f"; it has: {', '.join(models[:20])}" if models else ""
+    return f"; is '{model}' one of its models, and the url right (it mostly ends in /v1)?{hint}{known}"
 
 
 def read_pause(headers: Mapping[str, str]) -> float:
@@ -248,12 +166,3 @@ def build_request(messages: Sequence[Message] | str, settings: ChatModelSettings
     prompt = {"prompt": messages} if isinstance(messages, str) else {"messages": list(messages)}
     body = {"model": settings.model, **prompt, settings.max_tokens_name: settings.max_tokens}
     return {**body, "stream": False, **given, **settings.extra}
-
-
-def _describe(error: Exception) -> str:
-    """Say what kept a request from being answered; urllib3's own words hold addresses of objects."""
-    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
-        return "no connection"
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return str(error) if type(error) is TimeoutError else "no reply in time"
-    return f"connection lost ({type(error).__name__})"

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.config.base_models import HubModel, ModelFiles, ScratchModelConfig
-from mixlab.config.loading import sort_problems
+from mixlab.config.loading import Document, sort_problems
 from mixlab.config.machine import MainConfig
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.config.studies import CONFIG, StudyFile, list_studies, load_main_config, read_study
+from mixlab.config.studies import CONFIG, StudyFile, list_studies, read_main_config, read_study
 from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
-from mixlab.plan.checks_served import check_served_endpoints
+from mixlab.plan.checks_endpoints import check_endpoints, list_endpoints
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
 from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
@@ -33,6 +33,10 @@ class Planned:
     folder; place of a served model -> endpoint's name."""
     facts: Mapping[ModelFiles | HubModel, ModelFacts]
     """Sizes of base models that are read, as far as the lock notes them."""
+    reads: Mapping[str, StudyFile]
+    """The studies as they were written."""
+    document: Document
+    """`config.yaml` as it was written."""
 
 
 def split_names(names: str) -> list[str]:
@@ -81,7 +85,7 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
 
     `check_files: False` leaves the source files on this machine unlooked at. Raises ConfigError with every problem.
     """
-    config = load_main_config(root)
+    config, document = read_main_config(root)
     lock = read_lock(root)
     studies: dict[str, Study] = {}
     reads: dict[str, StudyFile] = {}
@@ -103,17 +107,15 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
         if not found:
             expand_study(plan, name, read.study, lock, read.assumptions)
             used.update({source: lock[source] for source in list_locked(read.study)})
-    problems += check_served_endpoints(reads)
+    problems += check_endpoints(reads)
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:
         raise ConfigError(sort_problems(problems))
-    labellers = [one for study in studies.values() for one in study.labellers.values()]
     files = dict(locate_files(used.values(), config.machine, root))
-    for labeller in labellers:
-        files |= labeller.locate(config.machine, root)
     for study in studies.values():
-        files |= study.judge.locate()
-        files |= {served.to_engine().place: served.endpoint for served in study.served_models.values()}
+        for labeller in study.labellers.values():
+            files |= labeller.locate(config.machine, root)
+        files |= {one.place: one.endpoint for one in list_endpoints(study)}
     facts = {origin: one for study in studies.values() for origin, one in list_facts(study, lock).items()}
-    return Planned(plan, config, studies, files, facts)
+    return Planned(plan, config, studies, files, facts, reads, document)

@@ -22,7 +22,7 @@ from mixlab.plan.checks_data import (
     unknown,
 )
 from mixlab.plan.checks_models import check_adapters, check_reach
-from mixlab.plan.checks_served import check_served_effect, check_served_models
+from mixlab.plan.checks_served import check_evaluated, check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.checks_validation import check_validation
@@ -44,6 +44,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
     """Check a study as it is seen by some of its base models; training that none of them does is not checked."""
     study = read.study
     checks: tuple[tuple[Callable[[], Found], tuple[str, ...]], ...] = (
+        (lambda: check_evaluated(read), ("base_models", "variants", "ipt", "served_models")),
         (lambda: check_sources(study, read, lock), ("sources",)),
         (lambda: check_tokenizers(study, read, lock), ("tokenizers", "sources")),
         (lambda: check_filters(study, read), ("sources", "filters", "tokenizers")),
@@ -118,17 +119,18 @@ def _check_order(study: Study, read: StudyFile) -> Found:
 
 
 def _check_training(study: Study, lock: Mapping[str, LockedSource], models: Sequence[str]) -> Found:
-    if not models:
+    ipt = study.ipt
+    if not models or ipt is None:
         return
     path = ("ipt", "training", "snapshots")
-    snapshots = study.ipt.training.snapshots
+    snapshots = ipt.training.snapshots
     if snapshots is None:
         yield path, f"averaging takes the last {study.average.last} snapshots, but ipt keeps none; set snapshots"
     elif study.average.last > snapshots.keep:
         message = f"averages {study.average.last} snapshots, but ipt keeps {snapshots.keep}"
         yield ("average", "last"), f"{message}; lower it, or raise ipt.training.snapshots.keep (which reruns ipt)"
-    yield from check_seeds_matter(("ipt", "training", "order"), study.ipt.training, "ipt_seed", study.seeds.ipt_seed)
-    yield from check_reach(study, lock, ("ipt",), study.ipt.sequence_tokens, models)
+    yield from check_seeds_matter(("ipt", "training", "order"), ipt.training, "ipt_seed", study.seeds.ipt_seed)
+    yield from check_reach(study, lock, ("ipt",), ipt.sequence_tokens, models)
 
 
 def _check_sft(study: Study, read: StudyFile, lock: Mapping[str, LockedSource], models: Sequence[str]) -> Found:

@@ -59,7 +59,9 @@ def check_adapters(study: Study, lock: Lock, models: Sequence[str]) -> Found:
     """Look whether base models have the projections that adapters name, none of them narrower than the rank."""
     if not models:
         return
-    trainings: dict[Path, TrainSettings] = {("ipt", "training"): study.ipt.training}
+    trainings: dict[Path, TrainSettings] = {}
+    if study.ipt is not None:
+        trainings[("ipt", "training")] = study.ipt.training
     if study.sft is not None:
         trainings[("sft", "training")] = study.sft.training
         for label, one in study.sft.others.items():

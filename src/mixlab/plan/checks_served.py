@@ -1,11 +1,8 @@
 """What the served models of a study cannot mean."""
 
-from collections.abc import Mapping
-
 from mixlab.config.analysis import EffectSettings
 from mixlab.config.benchmarks import BenchmarkDeclaration
-from mixlab.config.loading import problem_at
-from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.problems import ConfigError
 from mixlab.config.scorers import PythonTestsSettings
 from mixlab.config.studies import StudyFile
 from mixlab.config.study import Study
@@ -14,6 +11,23 @@ from mixlab.plan.checks_tuning import list_tuned
 
 _HOTTEST = 2.0
 """The highest temperature that the reference API takes."""
+
+
+_MADE = ("base_models", "variants", "ipt")
+"""Sections that make models together, or not at all."""
+
+
+def check_evaluated(read: StudyFile) -> Found:
+    """Look whether a study evaluates anything: models that it makes, with all that makes them, or served ones."""
+    data = read.document.data
+    given = [section for section in _MADE if data.get(section)]
+    if not given and not read.study.served_models:
+        yield (), "nothing is evaluated: give base_models, variants and ipt, which make models, or served_models"
+    for section in _MADE:
+        if given and section not in given:
+            yield (section,), f"missing; {', '.join(given)} make no model without it; give it, or served_models alone"
+    if data.get("sft") and "variants" not in given:
+        yield ("sft",), "there are no variants to be tuned; give base_models, variants and ipt, or remove sft"
 
 
 def check_served_models(study: Study, read: StudyFile) -> Found:
@@ -50,26 +64,6 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
 def _continues_code(declaration: BenchmarkDeclaration) -> bool:
     scoring = declaration.scoring
     return not declaration.prompt.chat and isinstance(scoring, PythonTestsSettings) and scoring.form == "completion"
-
-
-def check_served_endpoints(reads: Mapping[str, StudyFile]) -> list[Problem]:
-    """Return a problem for each served model of studies planned together that equals another of another endpoint.
-
-    Where a model is served is in no key, so the two would share the answers of one endpoint.
-    """
-    first: dict[str, tuple[str, str, str]] = {}
-    problems = []
-    for label, read in reads.items():
-        for name, served in read.study.served_models.items():
-            study, other, endpoint = first.setdefault(served.to_engine().place, (label, name, served.endpoint))
-            if endpoint != served.endpoint:
-                where = "" if study == label else f" of study '{study}'"
-                message = (
-                    f"is the same model, asked in the same manner, as '{other}'{where} at endpoint '{endpoint}', so "
-                    "both would be one; set `revision` to tell them apart, or name one endpoint"
-                )
-                problems.append(problem_at(read.document, ("served_models", name, "endpoint"), message))
-    return problems
 
 
 def check_served_effect(effect: EffectSettings, path: Path, study: Study) -> Found:

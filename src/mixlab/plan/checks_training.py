@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from mixlab.config.mixtures import Budget
-from mixlab.config.study import SftConfig, Study
+from mixlab.config.study import IptConfig, SftConfig, Study
 from mixlab.config.training import TrainSettings
 
 Path = tuple[str | int, ...]
@@ -60,8 +60,8 @@ def check_run_lengths(study: Study, models: Sequence[str]) -> Found:
             length = find_length(training, budget, model.sequence_tokens, True)
             yield from _check_run(path, training, [(f"base model '{name}'", length)])
             yield from _check_batches((*path, "mixture", "budget"), budget, training, name)
-    if models:
-        yield from _check_ipt(study, models)
+    if models and study.ipt is not None:
+        yield from _check_ipt(study, study.ipt, models)
     if models and study.sft is not None:
         yield from _check_sft(study.sft)
 
@@ -75,8 +75,8 @@ def _check_sft(sft: SftConfig) -> Found:
         yield from _check_batches(("sft", "mixture", "budget"), budget, training, "sft")
 
 
-def _check_ipt(study: Study, models: Sequence[str]) -> Found:
-    training = study.ipt.training
+def _check_ipt(study: Study, ipt: IptConfig, models: Sequence[str]) -> Found:
+    training = ipt.training
     wanted = training.snapshots.least_steps if training.snapshots is not None else 0
     if training.steps is not None and training.steps < wanted:
         message = f"{training.steps} steps, and the snapshots need {wanted}"
@@ -84,7 +84,7 @@ def _check_ipt(study: Study, models: Sequence[str]) -> Found:
     lengths = []
     for label, variant in study.variants.items():
         if variant.base_models is None or not set(models).isdisjoint(variant.base_models):
-            length = find_length(training, variant.budget, study.ipt.sequence_tokens, True)
+            length = find_length(training, variant.budget, ipt.sequence_tokens, True)
             lengths.append((f"variant '{label}'", length))
             yield from _check_snapshots(("variants", label, "budget"), training, length)
             yield from _check_batches(("variants", label, "budget"), variant.budget, training, "ipt")

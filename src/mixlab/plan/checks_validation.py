@@ -42,7 +42,7 @@ def _list_validations(study: Study) -> Iterator[tuple[Path, ValidationConfig, Tr
     for name, model in study.base_models.items():
         if isinstance(model, ScratchModelConfig) and model.validation is not None:
             yield ("base_models", name, "validation"), model.validation, model.training
-    if study.ipt.validation is not None:
+    if study.ipt is not None and study.ipt.validation is not None:
         yield ("ipt", "validation"), study.ipt.validation, study.ipt.training
     if study.sft is not None and study.sft.validation is not None:
         for training in (study.sft.training, *(one.training for one in study.sft.others.values())):

@@ -28,7 +28,9 @@ def expand_study(
     expansion = Expansion(plan, study, data)
     tested: list[Tested | Served] = [*expansion.models(), *expansion.served_models()]
     items = {name: data.source(name) for use in study.benchmarks.values() for name in use.source_names()}
-    shown = show_data(data, expand_counts(data), assumptions)
+    # a study of served models alone has no token store to count
+    counts = expand_counts(data) if data.mixtures else None
+    shown = show_data(data, counts, assumptions)
     report = expand_scores(plan, name, study, tested, items, shown)
     plan.targets[name] = [report.key]
 
@@ -117,14 +119,14 @@ class Expansion:
     def _add_average(
         self, seen: Study, variant: str, base_name: str, where: str, mixture_seed: int, ipt_seed: int
     ) -> Tested:
-        tokenizer = self.study.base_models[base_name].tokenizer
+        tokenizer, ipt = self.study.base_models[base_name].tokenizer, seen.require_ipt()
         base = self.base_model(base_name)
         seed, label = self.study.shifted(mixture_seed), self.data.label(where, "mixture")
         mixture, reads = self.data.mixture(
             seen.variants[variant].to_mixture(),
             tokenizer,
-            seen.ipt.sequence_tokens,
-            seen.ipt.layout,
+            ipt.sequence_tokens,
+            ipt.layout,
             seed,
             label,
             "ipt",
@@ -146,15 +148,15 @@ class Expansion:
         )
 
     def _averaged(self, run: "Run", seed: int, where: str) -> Node:
-        seen, shifted = run.seen, self.study.shifted(seed)
+        seen, config, shifted = run.seen, run.seen.require_ipt(), self.study.shifted(seed)
         name = f"{run.base_name} {seed}"
         tokenizer = self.study.base_models[run.base_name].tokenizer
         validation, beside, more = self.data.validation(
-            seen.ipt.validation, tokenizer, seen.ipt.sequence_tokens, seen.ipt.layout
+            config.validation, tokenizer, config.sequence_tokens, config.layout
         )
-        make = partial(specs.IptSpec, training=seen.ipt.training, ipt_seed=shifted, validation=validation)
+        make = partial(specs.IptSpec, training=config.training, ipt_seed=shifted, validation=validation)
         parents = {"base_model": (run.base.key,), "mixture": (run.mixture.key,), **beside}
-        reads = {**self._reads(seen.ipt.training, run.base_name, run.reads), **more}
+        reads = {**self._reads(config.training, run.base_name, run.reads), **more}
         ipt = self.plan.add(self.data.once(f"ipt {name}", make), parents, self.data.label(where, "ipt"), reads)
         members = tuple(f"{ipt.key}:last-{number:02d}" for number in range(seen.average.last))
         spec = self.data.once(f"average {run.base_name}", lambda: specs.AverageSpec(averaging=seen.average))

@@ -45,6 +45,12 @@ class Node:
                     yield split_reference(reference)[0]
 
 
+def find_study(labels: Iterable[str], studies: Iterable[str]) -> str:
+    """Return the study that pays for a node: of those that want it, the first in its labels."""
+    label = next(iter(labels))
+    return max((name for name in studies if label.startswith(f"{name}/")), key=len, default=label.partition("/")[0])
+
+
 @dataclass
 class Plan:
     """All nodes by key, parents before children, and the keys each study asks for in the end."""

@@ -1,5 +1,6 @@
 """What the Snakefile looks up: for each rule its inputs, outputs, keys and resources, all from one plan."""
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,12 +19,13 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
-from mixlab.plan.engines import require_engines
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
-from mixlab.plan.trainers import require_trainers
+
+log = logging.getLogger(__name__)
 
 PLAN_VARIABLE = "MIXLAB_PLAN"
 """Environment variable by which the jobs of a run find the plan of the run that submitted them."""
@@ -224,9 +226,9 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     environment[PLAN_VARIABLE] = str(path)
     flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path, is_main=is_main)
     clear_links(root)
-    # before any job: a pointer whose data nobody has would otherwise fail in the middle of a run
-    require_trainers(flow.plan, flow.machine, flow.demand.run)
-    require_engines(flow.plan, flow.machine, flow.demand.run, root)
+    # before any job: what this machine lacks, and data that nobody has, would else end the run in its middle
+    for warning in require_machine(planned, flow.demand.run, root, environment):
+        log.warning("mixlab: %s", warning)
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
 

@@ -3,6 +3,7 @@
 import os
 
 from mixlab.config.problems import ConfigError, did_you_mean
+from mixlab.generation.async_chat import list_models
 from mixlab.generation.openai import ChatClient
 from mixlab.stages.job import Inputs
 
@@ -22,5 +23,5 @@ def open_endpoint(place: str, inputs: Inputs) -> ChatClient:
         raise ConfigError(f"endpoint '{name}': the environment variable {endpoint.api_key_env} is not set")
     client: ChatClient = inputs.session.once(("endpoint", name), lambda: ChatClient(name, endpoint, key))
     # one request that costs nothing, so that a server that is down is told at once and not after all retries
-    client.list_models()
+    list_models(client)
     return client

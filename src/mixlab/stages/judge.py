@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixlab.config.judging import ModelJudgeSettings
 from mixlab.config.problems import ConfigError
 from mixlab.evaluation.judging import write_verdicts
+from mixlab.plan.graph import find_study
 from mixlab.plan.specs import JudgeSpec
 from mixlab.stages.job import Inputs
 from mixlab.stages.source import read_source
@@ -27,12 +28,6 @@ def run(spec: JudgeSpec, inputs: Inputs, out: Path) -> Mapping[str, str] | None:
         return _ask_model(spec.judge, spec.judge_run, items, inputs, out)
     write_verdicts(spec.judge, items, inputs.one("responses"), spec.judge_run, out)
     return None
-
-
-def find_study(labels: Iterable[str], studies: Iterable[str]) -> str:
-    """Return the study that pays for a node: of those that want it, the first in its labels."""
-    label = next(iter(labels))
-    return max((name for name in studies if label.startswith(f"{name}/")), key=len, default=label.partition("/")[0])
 
 
 def _ask_model(

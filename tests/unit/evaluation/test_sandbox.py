@@ -58,7 +58,8 @@ def test_a_sandbox_that_cannot_be_set_up_is_no_programs_fault(tmp_path):
     with Sandbox(1) as one:
         (only,) = one._wardens
         only.stop()
-        only._command = tuple(part.replace(str(sandbox_module._ROOT), str(tmp_path)) for part in only._command)
+        helper = only._helper
+        helper.command = tuple(part.replace(str(sandbox_module._ROOT), str(tmp_path)) for part in helper.command)
         with pytest.raises(RuntimeError, match="No such file or directory: '/nowhere'"):
             one.run("pass", LIMITS)
 

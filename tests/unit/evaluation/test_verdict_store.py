@@ -224,3 +224,33 @@ def test_prices_are_exact_and_a_users_own_go_before_those_known() -> None:
     assert "did you mean 'gpt-4o-2024-08-06'" in judging.explain_unpriced("gpt-4o-2024-08-6")
     mine = JudgingSettings.model_validate({"budget": {"max_calls": 5}, "budgets": {"mine": {"max_cost": 1}}})
     assert (mine.budget_of("mine").max_calls, mine.budget_of("other").max_calls) == (None, 5)
+
+
+def test_a_commit_of_many_verdicts_takes_few_steps_and_loses_none_of_them(tmp_path: Path) -> None:
+    path, steps = tmp_path / "judge.sqlite", list[str]()
+    with VerdictStore(path) as store, VerdictStore(path) as other:
+        calls = [call(number, worst=10) for number in range(1_200)]
+        # one answered, one asked elsewhere, and one that is asked again, among many in one commit
+        store.exchange(account(), [], [calls[0], calls[2]])
+        store.exchange(account(), [Ended(calls[0], 4, REPLY), Ended(calls[2], 3, is_last=False)], [])
+        other.exchange(account(), [], [calls[1]])
+        store._connection.set_trace_callback(steps.append)
+        grants = store.exchange(account(max_calls=603), [], calls)
+        assert grants[:3] == [Grant.ANSWERED, Grant.ELSEWHERE, Grant.GO]
+        assert (grants.count(Grant.GO), grants.count(Grant.SPENT)) == (600, 598)
+        ended = [Ended(one, 7, REPLY) for one, grant in zip(calls, grants, strict=True) if grant is Grant.GO]
+        store.exchange(account(), ended, [])
+        assert len(steps) < 50
+        assert spend(store) == (603, 601, 4 + 3 + 10 + 600 * 7)
+        assert len(store.read([one.question for one in calls])) == 601
+        assert store._connection.execute("SELECT COUNT(*) FROM claims").fetchone() == (1,)
+
+
+def test_a_journal_of_which_all_is_committed_is_not_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr("mixlab.evaluation.judges.store.read_left", lambda folder, owner: read.append(owner))
+    with VerdictStore(tmp_path / "judge.sqlite") as store:
+        store.exchange(account(), [], [call(1)])
+        store.journal().note_reply(call(1).name, REPLY, 40)
+        store.exchange(account(), [Ended(call(1), 40, REPLY)], [])
+    assert (read, list((tmp_path / "judge.journals").iterdir())) == ([], [])

@@ -8,12 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import urllib3
 from tiny_models import NO_ANSWER, PROMPT, TAUGHT
 
 from mixlab.config.categories import CATEGORIES
@@ -42,14 +42,13 @@ def url(chat_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     log = (tmp_path_factory.mktemp("log") / "serve.log").open("wb")
     address = ["--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen([*command, *address], stdout=log, stderr=log, env=environment)
-    pool = urllib3.PoolManager(retries=False, timeout=1.0)
     try:
         for _ in range(240):
             assert server.poll() is None, Path(log.name).read_text()
             try:
-                if pool.request("GET", f"http://127.0.0.1:{port}/health").status == 200:
-                    break
-            except urllib3.exceptions.HTTPError:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1.0).close()
+                break
+            except OSError:
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}/v1"
     finally:

@@ -1,8 +1,7 @@
 """Each fault of an endpoint is met as `generation/openai.py` says."""
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from mixlab.config.endpoints import ChatModelSettings, EndpointSettings
 from mixlab.config.problems import ConfigError
 from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.generation.asking import UNANSWERED_IN_A_ROW, ask_all
+from mixlab.generation.async_chat import AsyncChat, list_models
 from mixlab.generation.openai import ChatClient, EndpointError, RefusedError, UnansweredError
-from mixlab.generation.pacing import Pacer, Stopped
+from mixlab.generation.pacing import Stopped
 from mixlab.generation.replies import ChatReply
 
 SECRET = "not-a-real-key-0123456789"
@@ -27,7 +27,11 @@ def open_client(server: ScriptedServer, key: str | None = None, **changes: Any) 
 
 
 def ask(client: ChatClient, number: int = 0, settings: ChatModelSettings = MODEL) -> ChatReply:
-    return client.chat([{"role": "user", "content": f"dialogue {number}"}], settings)
+    async def chat() -> ChatReply:
+        async with AsyncChat(client) as opened:
+            return await opened.chat([{"role": "user", "content": f"dialogue {number}"}], settings, asyncio.Event())
+
+    return asyncio.run(chat())
 
 
 def once(answer: Answer, then: Answer | None = None) -> Script:
@@ -153,7 +157,7 @@ def test_an_endpoint_that_is_not_there_is_told_at_once() -> None:
         url = server.url
     client = ChatClient("local", EndpointSettings(url=url), None)
     with pytest.raises(EndpointError, match="cannot be reached"):
-        client.list_models()
+        list_models(client)
 
 
 def test_a_redirect_is_not_followed_with_the_key() -> None:
@@ -163,7 +167,7 @@ def test_a_redirect_is_not_followed_with_the_key() -> None:
 
 
 def test_a_reply_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixlab.generation.openai.LARGEST_REPLY_BYTES", 100_000)
+    monkeypatch.setattr("mixlab.generation.async_chat.LARGEST_REPLY_BYTES", 100_000)
     with serve(once(Answer(body=b"x" * 10_000_000))) as server:
         assert ask(open_client(server)).text == "Category: math"
 
@@ -221,31 +225,24 @@ def test_an_endpoint_that_goes_away_stops_the_work_soon_and_what_came_is_handed_
     assert {position for position, reply in arrived.items() if reply.finish_reason == "stop"} == set(range(10))
 
 
-def wait_in_thread(wait: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
-
-
 def test_requests_keep_the_distance_that_a_rate_asks_for() -> None:
-    pacer, stop = Pacer(requests_per_minute=1200), threading.Event()
-    started = time.monotonic()
-    for _ in range(5):
-        pacer.wait(stop)
+    with serve(lambda question, count: Answer()) as server:
+        client, started = open_client(server, requests_per_minute=1200), time.monotonic()
+        assert len(collect(client, 5)) == 5
     assert time.monotonic() - started >= 4 * 0.05
 
 
 def test_waiting_ends_when_the_work_is_stopped() -> None:
-    pacer, stop, raised = Pacer(None), threading.Event(), threading.Event()
-    pacer.hold(3600)
+    async def wait(client: ChatClient) -> None:
+        client.pacer.hold(3600)
+        stop = asyncio.Event()
+        async with AsyncChat(client) as chat:
+            task = asyncio.create_task(chat.chat("dialogue 1", MODEL, stop))
+            await asyncio.sleep(0.02)
+            stop.set()
+            await asyncio.wait_for(task, 5)
 
-    def wait() -> None:
-        try:
-            pacer.wait(stop)
-        except Stopped:
-            raised.set()
-
-    thread = wait_in_thread(wait)
-    stop.set()
-    thread.join(5)
-    assert raised.is_set()
+    with serve(lambda question, count: Answer()) as server:
+        with pytest.raises(Stopped):
+            asyncio.run(wait(open_client(server)))
+        assert not server.asked

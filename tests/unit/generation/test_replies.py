@@ -39,7 +39,7 @@ def test_a_fault_that_is_told_in_a_deep_body_is_told(status: int, fault: type[Ex
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 524])
 def test_only_what_was_turned_away_before_any_work_is_free(status: int) -> None:
     client = ChatClient("local", EndpointSettings(url="http://127.0.0.1:1/v1"), None)
-    fault = client.read_answer(status, {}, b"", "tiny")
+    fault = client.read_answer(status, {}, b"")
     assert isinstance(fault, Fault) and fault.is_free == (status in (425, 429, 503))
 
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from mixlab.config.benchmarks import load_declaration
+from mixlab.config.benchmarks import load_declaration, read_declaration
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.generation import OptionsSettings, PromptSettings, SamplingSettings, ShotSettings
-from mixlab.config.problems import DataError
+from mixlab.config.problems import ConfigError, DataError
 from mixlab.generation.choices import find_right, list_options, render_options
 from mixlab.generation.engine import Completion
 from mixlab.generation.responses import read_responses
@@ -134,3 +134,15 @@ def test_samples_of_an_item_have_places_of_their_own_and_the_first_is_what_it_is
 def test_what_makes_no_sense_together_is_refused(change, words):
     with pytest.raises(ValidationError, match=words):
         PromptSettings.model_validate({"template": "{q}"} | change)
+
+
+def test_worked_examples_of_dialogues_are_a_mistake_of_the_declaration_told_with_its_place(tmp_path):
+    path = tmp_path / "chats.yaml"
+    declared = load_declaration("mt_bench_en").model_dump(mode="json")
+    declared["prompt"]["shots"] = {"count": 1, "answer": "{letter}"}
+    path.write_text(json.dumps(declared, indent=1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_declaration(path)
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key) == (str(path), "prompt") and problem.line > 1
+    assert problem.message == "shots shows items of one turn as worked examples; remove shots or turns"

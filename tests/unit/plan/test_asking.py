@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mixlab.config.benchmarks import load_declaration
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
@@ -55,6 +56,19 @@ def test_samples_ask_again_and_measures_over_them_only_score_again(plan: Callabl
     assert len(keys(more, "score") - keys(once, "score")) == len(changed)
     prompts = {node.spec.prompt.samples for node in once.by_stage("generate") if isinstance(node.spec, GenerateSpec)}
     assert prompts == {1, 4}
+
+
+def test_longer_responses_are_asked_again_and_where_they_are_as_declared_nothing_changes(
+    plan: Callable[[str], Plan],
+) -> None:
+    before, declared = plan(""), load_declaration("demo_math_en").prompt.sampling.max_new_tokens
+    assert keys(plan(ask(f"max_new_tokens: {declared}")), "generate") == keys(before, "generate")
+    after = plan(ask("max_new_tokens: 16384"))
+    changed = keys(after, "generate") - keys(before, "generate")
+    asked = {after.nodes[key].spec.prompt.sampling.max_new_tokens for key in changed}
+    assert (len(changed), asked) == (len(before.by_stage("generate")) // 2, {16_384})
+    with pytest.raises(ConfigError, match=r"benchmarks\.demo_math_en\.max_new_tokens: expected .*got 0"):
+        plan(ask("max_new_tokens: 0"))
 
 
 def test_worked_examples_are_a_parent_of_the_responses_and_of_nothing_else(plan: Callable[[str], Plan]) -> None:

@@ -28,6 +28,9 @@ from mixlab.generation.replies import ChatReply
 _POLL_SECONDS = 0.2
 """How often a question that another process asks, or that waits for money to come back, is looked at again."""
 _REFUSALS_BEFORE_DOUBT = 50
+_AHEAD = 4
+"""So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
+that a commit may take three times as long as a reply before any place stays empty."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ class Asker:
         books = Books(self._store, self._account, self._thread)
         round_ = _Round(self, self._chat, books, self._store.journal(), deque(requests))
         commits = asyncio.create_task(books.run())
-        # further workers have their next request granted while others wait for replies
-        workers = min(len(requests), 2 * self._client.endpoint.concurrency)
+        workers = min(len(requests), _AHEAD * self._client.endpoint.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):

@@ -107,15 +107,22 @@ class VerdictStore(ReplyStore):
         """Take in what this process's journal holds and was not committed, and drop its claims."""
         if self._own is not None:
             own, self._own = self._own, None
-            own.close(is_kept=True)
+            # a claim is there exactly while what became of it is not committed
+            is_kept = True
+            try:
+                with self._explained():
+                    query = "SELECT EXISTS (SELECT 1 FROM claims WHERE owner = ?)"
+                    is_kept = self._connection.execute(query, (own.owner,)).fetchone() != (0,)
+            finally:
+                own.close(is_kept=is_kept)
             self._take_in_all()
 
     def exchange(self, account: Account, ended: Sequence[Ended], wanted: Sequence[Call]) -> list[Grant]:
         """Commit what ended, then say to each wish whether it may be asked; a granted one is counted already."""
         with self._transaction():
-            for one in ended:
-                self._settle(account, one)
-            return self._grant_all(account, wanted)
+            if ended:
+                self._settle_all(account, ended)
+            return self._grant_all(account, wanted) if wanted else []
 
     def list_spent(self, study: str | None = None) -> list[Spent]:
         """What was spent, by study and model; of one study or of all."""
@@ -128,61 +135,68 @@ class VerdictStore(ReplyStore):
         return [Spent(*row) for row in rows]
 
     def _grant_all(self, account: Account, wanted: Sequence[Call]) -> list[Grant]:
-        calls, cost = self._connection.execute(
+        spent_calls, spent_cost = self._connection.execute(
             "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(cost), 0) FROM spent WHERE study = ?", (account.study,)
         ).fetchone()
-        grants = []
+        calls, cost = spent_calls, spent_cost
+        known = self._find_all(wanted)
+        going: list[Call] = []
+        grants: list[Grant] = []
         for call in wanted:
-            grant = self._find(call)
-            if grant is Grant.GO:
-                if _exceeds(account.budget, calls + 1, cost + call.worst_pico):
-                    grant = Grant.SPENT
-                else:
-                    calls, cost = calls + 1, cost + call.worst_pico
-                    self._claim(account, call)
+            grant = known.get(call.name, Grant.GO)
+            if grant is Grant.GO and _exceeds(account.budget, calls + 1, cost + call.worst_pico):
+                grant = Grant.SPENT
+            elif grant is Grant.GO:
+                calls, cost = calls + 1, cost + call.worst_pico
+                going.append(call)
             grants.append(grant)
+        if going:
+            owner = self.journal().owner
+            self._run(
+                "INSERT INTO claims VALUES {} ON CONFLICT (question, attempt) DO UPDATE SET tries = tries + 1",
+                [(*call.name, owner, account.study, account.model, 1, call.worst_pico) for call in going],
+            )
+            self._spend(account.study, account.model, calls=calls - spent_calls, cost=cost - spent_cost)
         return grants
 
-    def _find(self, call: Call) -> Grant:
-        """Whether a question is answered or asked elsewhere; a claim of a process that is gone is none."""
-        held = self._connection.execute(
-            "SELECT owner FROM claims WHERE question = ? AND attempt = ?", call.name
-        ).fetchone()
-        if held is not None and held[0] != self.journal().owner:
-            left = read_left(self._folder, held[0])
+    def _find_all(self, wanted: Sequence[Call]) -> dict[Name, Grant]:
+        """Say which of the questions are answered or asked elsewhere; a claim of a process that is gone is none."""
+        questions, owner = [call.question for call in wanted], self.journal().owner
+        asked = {call.name for call in wanted}
+        known: dict[Name, Grant] = {}
+        for question, attempt, holder in list(self._select("SELECT question, attempt, owner FROM claims", questions)):
+            if holder == owner or (question, attempt) not in asked:
+                continue
+            left = read_left(self._folder, holder)
             if left is None:
-                return Grant.ELSEWHERE
-            self._take_in(left)
-        there = self._connection.execute(
-            "SELECT 1 FROM replies WHERE question = ? AND attempt = ?", call.name
-        ).fetchone()
-        return Grant.GO if there is None else Grant.ANSWERED
+                known[question, attempt] = Grant.ELSEWHERE
+            else:
+                self._take_in(left)
+        for name in self._select("SELECT question, attempt FROM replies", questions):
+            known.setdefault(name, Grant.ANSWERED)
+        return known
 
-    def _claim(self, account: Account, call: Call) -> None:
-        self._connection.execute(
-            "INSERT INTO claims VALUES (?, ?, ?, ?, ?, 1, ?) "
-            "ON CONFLICT (question, attempt) DO UPDATE SET tries = tries + 1",
-            (*call.name, self.journal().owner, account.study, account.model, call.worst_pico),
+    def _settle_all(self, account: Account, ended: Sequence[Ended]) -> None:
+        replies = [(*one.call.name, one.reply) for one in ended if one.reply is not None]
+        self._insert(replies)
+        self._spend(
+            account.study,
+            account.model,
+            calls=-sum(one.is_unsent for one in ended),
+            cost=sum(one.cost_pico - one.call.worst_pico for one in ended),
+            replies=[reply for *_, reply in replies],
         )
-        self._spend(account.study, account.model, calls=1, cost=call.worst_pico)
+        over = [one.call.name for one in ended if one.is_last]
+        self._run("DELETE FROM claims WHERE (question, attempt) IN (VALUES {})", over)
 
-    def _settle(self, account: Account, ended: Ended) -> None:
-        call, reply = ended.call, ended.reply
-        self._spend(account.study, account.model, calls=-ended.is_unsent, cost=ended.cost_pico - call.worst_pico)
-        if reply is not None:
-            self._insert([(*call.name, reply)])
-            self._spend(account.study, account.model, reply=reply)
-        if ended.is_last:
-            self._connection.execute("DELETE FROM claims WHERE question = ? AND attempt = ?", call.name)
-
-    def _spend(self, study: str, model: str, *, calls: int = 0, cost: int = 0, reply: Reply | None = None) -> None:
-        tokens = (reply.prompt_tokens, reply.response_tokens) if reply is not None else (0, 0)
+    def _spend(self, study: str, model: str, *, calls: int = 0, cost: int = 0, replies: Sequence[Reply] = ()) -> None:
+        tokens = sum(one.prompt_tokens for one in replies), sum(one.response_tokens for one in replies)
         self._connection.execute(
             "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (study, model) DO UPDATE SET "
             "calls = calls + excluded.calls, replies = replies + excluded.replies, cost = cost + excluded.cost, "
             "prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
             "response_tokens = response_tokens + excluded.response_tokens",
-            (study, model, calls, reply is not None, cost, *tokens),
+            (study, model, calls, len(replies), cost, *tokens),
         )
 
     def _take_in_all(self) -> None:
@@ -207,7 +221,7 @@ class VerdictStore(ReplyStore):
             if (found := left.replies.get((question, attempt))) is not None:
                 reply, cost = found
                 self._insert([(question, attempt, reply)])
-                self._spend(study, model, cost=cost - worst, reply=reply)
+                self._spend(study, model, cost=cost - worst, replies=[reply])
         self._connection.execute("DELETE FROM claims WHERE owner = ?", (left.owner,))
 
     def __exit__(self, *error: object) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import re
-import selectors
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from mixlab.config.problems import UserError
+from mixlab.evaluation.helper import Helper
 
 _WORKER = Path(__file__).with_name("math_worker.py")
 _START_SECONDS = 120.0
@@ -55,57 +54,26 @@ class _Process:
     """One comparing process; started when it is first needed, and anew after it was ended."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", str(_WORKER)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-            if self._ask(self._process, _PROBE, _START_SECONDS) != EQUAL:
-                self.stop()
-                raise UserError(
-                    "mathematical answers cannot be compared: `math-verify` is missing; install mixlab anew"
-                )
-        return self._process
+        self._helper = Helper((sys.executable, "-I", "-B", str(_WORKER)))
 
     def stop(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    stream.close()
-            self._process = None
+        self._helper.stop()
 
     def compare(self, pair: tuple[str, str], seconds: float) -> str:
         """Compare two answers; one that takes too long or ends the process is different, and the word says so."""
-        word = self._ask(self._start(), pair, seconds)
+        if not self._helper.is_running and self._ask(_PROBE, _START_SECONDS) != EQUAL:
+            self.stop()
+            raise UserError("mathematical answers cannot be compared: `math-verify` is missing; install mixlab anew")
+        word = self._ask(pair, seconds)
         if word not in (EQUAL, DIFFERENT):
             self.stop()
         return word
 
-    @staticmethod
-    def _ask(process: subprocess.Popen[bytes], pair: tuple[str, str], seconds: float) -> str:
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the comparing process was started without pipes")
-        try:
-            process.stdin.write(json.dumps(dict(zip(("reference", "answer"), pair, strict=True))).encode() + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            return "the comparison ended its process"
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return f"not compared in {seconds:g} s"
-        line = process.stdout.readline()
+    def _ask(self, pair: tuple[str, str], seconds: float) -> str:
+        line = self._helper.ask(json.dumps({"reference": pair[0], "answer": pair[1]}).encode() + b"\n", seconds)
+        if line is None:
+            return f"not compared in {seconds:g} s"
         if not line:
             return "the comparison ended its process"
         return EQUAL if json.loads(line)["equal"] else DIFFERENT

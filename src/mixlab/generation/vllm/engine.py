@@ -50,11 +50,11 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
         """Continue each prompt, all of them in vLLM's own order; see `Engine.generate`."""
-        encoded = self._encoder.encode(requests, sampling, chat=chat)
+        encoded, refused = self._encoder.encode_fitting(requests, sampling, chat=chat)
         ends = self._encoder.find_ends(sampling)
-        if refused := [(position, one.refuse()) for position, one in enumerate(encoded) if not one.fits]:
+        if refused:
             yield refused
-        fitting = [position for position, one in enumerate(encoded) if one.fits]
+        fitting = list(encoded)
         self._check_lengths([len(encoded[position].ids) for position in fitting], sampling.max_new_tokens)
         if not fitting:
             return
