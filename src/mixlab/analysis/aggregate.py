@@ -40,8 +40,9 @@ def write_aggregate(
     Writes `scores.parquet` and `scores.csv` (every row), `cells.csv` and `replicates.csv` (means, errors, counts),
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
-    (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`). Raises DataError for a folder that says
-    another model than the settings, a missing certificate, and for what `build_cells` refuses.
+    (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`).
+    Raises DataError for a folder that says another model than the settings, a missing certificate, and for what
+    `build_cells` refuses.
     """
     table = _read_scores(settings.models, scores)
     digests = _copy_certificates(table, mixtures, out)

@@ -40,8 +40,8 @@ class BiasFigure:
       `unread`: share of distinct verdicts that hold none.
     * `spread`: standard deviation between judge runs of one answer (root of the mean variance, n - 1). `differing`:
       share of answers whose rating is not the same in all runs. Both over the `n` answers that each run rated.
-    * `self_preference`: mean rating of a point whose model is the judge, minus the even mean of the points that are not,
-      over the `n` items that both have ratings of.
+    * `self_preference`: mean rating of a point whose model is the judge, minus the even mean of the points that are
+      not, over the `n` items that both have ratings of.
 
     `low` and `high` bound 95 % of resamples of items. What cannot be had is None, and `note` says why.
     """
@@ -112,8 +112,11 @@ def _measure_lengths(blank: BiasFigure, answers: "pd.DataFrame") -> Iterator[Bia
     items, question = known["item"].to_numpy(str), list(zip(known["item"], known["turn"], strict=True))
     questions = known.groupby(["item", "turn"])["name"].transform("size") > 1
     numbers = {asked: at for at, asked in enumerate(dict.fromkeys(question))}
-    yield _fill(replace(blank, figure=LENGTH, n=len(known)), correlate(x, y, items, _NAMES))
+    over = correlate(x, y, items, _NAMES)
     within = correlate_within(x, y, [numbers[asked] for asked in question], items, _NAMES)
+    if not answers["characters"].notna().any():
+        over = within = Measured(note="lengths of answers are not known")
+    yield _fill(replace(blank, figure=LENGTH, n=len(known)), over)
     yield _fill(replace(blank, figure=WITHIN, n=int(questions.sum())), within)
     yield from _measure_fifths(blank, known)
     told = answers["truncated"].dropna()

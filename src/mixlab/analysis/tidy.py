@@ -96,7 +96,7 @@ def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Se
             "judge": card.get("judge"),
             "generate_key": place.generate_key,
             "score_key": place.score_key,
-            **dict.fromkeys((field.name for field in (*LENGTHS, SAMPLE))),
+            **dict.fromkeys(field.name for field in (*LENGTHS, SAMPLE)),
         }
         for row in _read_rows(part, place, problems):
             for name, values in columns.items():

@@ -1,6 +1,10 @@
 """Thoughts that a model writes before its answer, between <think> and </think>: they are no part of the answer."""
 
+import re
+
 OPEN, END = "<think>", "</think>"
+
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
 def cut_thoughts(text: str) -> str:
@@ -19,3 +23,12 @@ def strip_thoughts(text: str) -> str | None:
     """
     rest = cut_thoughts(text)
     return None if OPEN in rest else rest.rpartition(END)[2]
+
+
+def read_answer(text: str) -> str:
+    """Return the answer that a response gives beside its thoughts: empty where a thought never ended.
+
+    Blank lines behind a thought are of the thought; the indent of code that follows is not.
+    """
+    answer = strip_thoughts(text)
+    return text if answer == text else _BLANK_LINES.sub("", answer or "")

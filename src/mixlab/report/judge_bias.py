@@ -1,6 +1,6 @@
 """What may bend a judge's ratings, in words, tables and a figure: each judge by itself, never two in one table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -27,14 +27,14 @@ from mixlab.report.text import STAGES, UNKNOWN, render_plain
 HEADER = ("judge", "benchmark", "figure", "variant", "stage", "at", "value", "low", "high", "n", "of", "n_items")
 NOT_ITSELF = "No model of this study judges itself."
 ITSELF = (
-    "A judge that rates its own model's answers may prefer them, or they may be better: the difference holds both, and "
-    "only another judge could tell them apart."
+    "A judge that rates its own model's answers may prefer them, or they may be better: the difference holds both, "
+    "and only another judge could tell them apart."
 )
 _LENGTH_NOTE = (
-    "Spearman's rank correlation of rating and characters, with a 95 % interval over items (bootstrap: other questions, "
-    "the same models). Within items ranks are taken among the answers to one question, so that hard questions with long "
-    "answers do not pose as bias. A longer answer may be a better one: a correlation alone proves no bias. Equal "
-    "answers count once."
+    "Spearman's rank correlation of rating and characters, with a 95 % interval over items (bootstrap: other "
+    "questions, the same models). Within items ranks are taken among the answers to one question, so that hard "
+    "questions with long answers do not pose as bias. A longer answer may be a better one: a correlation alone proves "
+    "no bias. Equal answers count once."
 )
 _SCALE_NOTE = "Share of each rating among distinct verdicts, in percent; unread are those that hold no rating."
 _RUNS_NOTE = (
@@ -62,8 +62,7 @@ def build_bias_section(numbers: Numbers) -> Section:
             tables.append(_build_runs(numbers, judge, own))
         if any(one.figure == OWN for one in own):
             tables.append(_build_own(numbers, judge, own))
-    drawn = draw_lengths(figures)
-    return Section("judge-bias", "Bias of the judge", sentences, [drawn] if drawn else [], tables)
+    return Section("judge-bias", "Bias of the judge", sentences, draw_lengths(figures), tables)
 
 
 def _build_lengths(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
@@ -161,29 +160,29 @@ def _percent(share: float | None) -> str:
     return UNKNOWN if share is None else f"{share * 100:.1f}"
 
 
-def draw_lengths(figures: Iterable[BiasFigure]) -> Figure | None:
-    """A panel per judge and benchmark: mean rating of each fifth of the answers, from the shortest to the longest."""
-    panels: dict[tuple[str, str], list[BiasFigure]] = {}
+def draw_lengths(figures: Iterable[BiasFigure]) -> list[Figure]:
+    """For each judge a panel per benchmark: mean rating of each fifth of the answers, from shortest to longest."""
+    judges: dict[str, dict[str, list[BiasFigure]]] = {}
     for one in figures:
         if one.figure == FIFTH:
-            panels.setdefault((one.judge, one.benchmark), []).append(one)
-    if not panels:
-        return None
+            judges.setdefault(one.judge, {}).setdefault(one.benchmark, []).append(one)
+    return [_draw_judge(number, judge, panels) for number, (judge, panels) in enumerate(judges.items(), start=1)]
+
+
+def _draw_judge(number: int, judge: str, panels: Mapping[str, Sequence[BiasFigure]]) -> Figure:
     columns = min(len(panels), PANELS_IN_A_ROW)
     lines = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(0.8 + 2.4 * columns, 0.4 + 2.0 * lines), layout="constrained")
         places: list[Axes] = list(canvas.subplots(lines, columns, sharey=True, squeeze=False).flat)
-        names = find_legible([benchmark for _, benchmark in panels])
-        for place, name, fifths in zip(places, names, panels.values(), strict=False):
+        for place, name, fifths in zip(places, find_legible(list(panels)), panels.values(), strict=False):
             place.set_title(name)
             _draw_fifths(place, fifths)
         for place in places[len(panels) :]:
             place.set_visible(False)
         places[0].set_ylabel("mean rating")
-        title = "Mean rating of each fifth of the answers by length, at its median characters"
-        judges = dict.fromkeys(judge for judge, _ in panels)
-        return render_figure(canvas, "judge_lengths", f"{title}, by: {', '.join(judges)}")
+        title = f"Mean rating of each fifth of the answers by length, at its median characters, by: {judge}"
+        return render_figure(canvas, f"judge_lengths_{number}", title)
 
 
 def _draw_fifths(panel: Axes, fifths: Sequence[BiasFigure]) -> None:
