@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,4 +191,3 @@ def test_judges_and_benchmarks_stand_apart_and_a_rule_has_neither_spread_nor_ans
     }  # fmt: skip
     assert {one.benchmark for one in rule} == {"demo"}
     assert build_judge_bias(scored, ()) == []
-    assert replace(rule[0], judge="") not in both
