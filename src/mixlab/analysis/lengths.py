@@ -27,5 +27,8 @@ def read_lengths(responses: Path) -> dict[tuple[str, int], dict[str, Any]]:
             counts = f"{len(response.responses)} responses and {len(response.finish_reasons)} finish_reasons"
             raise DataError(f"{responses / FILE}: item '{response.item}' has {counts}; generate it again")
         for turn, (text, reason) in enumerate(zip(response.responses, response.finish_reasons, strict=True), start=1):
-            lengths[response.item, turn] = {"response_characters": len(read_answer(text)), "truncated": reason == LENGTH}
+            lengths[response.item, turn] = {
+                "response_characters": len(read_answer(text)),
+                "truncated": reason == LENGTH,
+            }
     return lengths

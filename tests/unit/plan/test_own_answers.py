@@ -16,15 +16,19 @@ SERVED = "served_models: {big: {endpoint: local, model: tiny%s}, other: {endpoin
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Callable[[str], Plan]:
+def plan(tmp_path: Path) -> Callable[..., Plan]:
     """Plan the micro study with a text that extends it."""
     (tmp_path / "studies").mkdir()
-    for name in ("sources.lock", "studies/micro.yaml"):
+    for name in ("config.yaml", "sources.lock", "studies/micro.yaml"):
         (tmp_path / name).write_text((REPOSITORY / name).read_text(encoding="utf-8"), encoding="utf-8")
-    endpoint = "machine:\n  endpoints:\n    local: {url: 'http://127.0.0.1:9/v1'}\n"
-    (tmp_path / "config.yaml").write_text(f"study: other\n{endpoint}", encoding="utf-8")
+    with (tmp_path / "config.yaml").open("a", encoding="utf-8") as stream:
+        stream.write("  endpoints: {local: {url: 'http://127.0.0.1:9/v1'}}\n")
 
-    def build(text: str) -> Plan:
+    def build(text: str, leave_out: str = "") -> Plan:
+        if leave_out:
+            micro = tmp_path / "studies/micro.yaml"
+            lines = micro.read_text(encoding="utf-8").splitlines(keepends=True)
+            micro.write_text("".join(line for line in lines if not line.startswith(leave_out)), encoding="utf-8")
         (tmp_path / "studies/other.yaml").write_text(f"extends: micro.yaml\n{text}", encoding="utf-8")
         return build_plan(tmp_path, ["other"], check_files=False).plan
 
@@ -66,12 +70,13 @@ def test_an_unknown_point_is_told_with_its_address(plan: Callable[[str], Plan]) 
         plan(JUDGE % ", same_as: [evn]")
 
 
-def test_scores_of_a_judged_study_have_the_rated_answers_for_parents(plan: Callable[[str], Plan]) -> None:
+def test_scores_of_a_judged_study_have_the_rated_answers_for_parents(plan: Callable[..., Plan]) -> None:
     made = plan("")
     for node in made.by_stage("scores"):
         judged = [made.nodes[key] for key in node.parents["results"] if made.nodes[key].stage == "judge"]
         assert node.parents["responses"] == tuple(dict.fromkeys(one.parents["responses"][0] for one in judged))
         assert judged
     assert made.by_stage("scores")
-    unjudged = plan("benchmarks: {demo_dialogue_ja: null}\n")
+    unjudged = plan("", leave_out="  demo_dialogue_en:")
+    assert unjudged.by_stage("scores") and not unjudged.by_stage("judge")
     assert all("responses" not in node.parents for node in unjudged.by_stage("scores"))
