@@ -169,7 +169,8 @@ def _measure_own(blank: BiasFigure, rows: "pd.DataFrame", own: Collection[str]) 
     items = models.groupby(level=[*points, "item"], sort=True).mean().unstack("item")
     is_own = items.index.get_level_values("variant_key").isin(list(own))
     others = items[~is_own].mean(axis=0)
-    for (variant_key, stage), ratings in items[is_own].iterrows():
+    named: Any = items[is_own].iterrows()
+    for (variant_key, stage), ratings in named:
         apart = (ratings - others).dropna()
         note = "no other model to compare with" if is_own.all() else "no item with ratings of both"
         measured = average(apart.to_numpy(float)) if len(apart) else Measured(note=note)
@@ -194,10 +195,23 @@ def read_judge_bias(aggregate: Path) -> list[BiasFigure]:
         return []
     return [
         BiasFigure(
-            *(row[name] for name in ("judge", "benchmark", "figure", "variant_key", "stage")),
-            *(float(row[name]) if row[name] else None for name in ("at", "value", "low", "high")),
-            *(int(row[name]) for name in ("n", "of", "n_items")),
+            judge=row["judge"],
+            benchmark=row["benchmark"],
+            figure=row["figure"],
+            variant_key=row["variant_key"],
+            stage=row["stage"],
+            at=_read_number(row["at"]),
+            value=_read_number(row["value"]),
+            low=_read_number(row["low"]),
+            high=_read_number(row["high"]),
+            n=int(row["n"]),
+            of=int(row["of"]),
+            n_items=int(row["n_items"]),
             note=row["note"],
         )
         for row in read_csv(aggregate / FILE)
     ]
+
+
+def _read_number(text: str) -> float | None:
+    return float(text) if text else None

@@ -22,6 +22,7 @@ _SEED = 20261122
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
+Names = Sequence[Any] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def encode(values: Any) -> tuple[Codes, int]:
     return places, len(distinct)
 
 
-def correlate(x: Floats, y: Floats, clusters: Sequence[Any], names: tuple[str, str]) -> Measured:
+def correlate(x: Floats, y: Floats, clusters: Names, names: tuple[str, str]) -> Measured:
     """Return Spearman's rank correlation of x and y; `names` are what they are called where they do not vary."""
     ranked = [_Ranked(*encode(values)) for values in (x, y)]
     if note := _find_obstacle(len(x), [one.distinct < 2 for one in ranked], names, "all {} are equal"):
@@ -79,7 +80,7 @@ def _correlate_weighted(x: _Ranked, y: _Ranked, weights: Floats) -> float:
 
 
 def correlate_within(
-    x: Floats, y: Floats, groups: Sequence[Any], clusters: Sequence[Any], names: tuple[str, str]
+    x: Floats, y: Floats, groups: Names, clusters: Names, names: tuple[str, str]
 ) -> Measured:
     """Return the rank correlation of x and y within groups, such as the answers to one question.
 
@@ -113,9 +114,10 @@ def _rank_within(values: Floats, groups: Codes) -> Floats:
     ties = np.cumsum(begins) - 1
     middle = np.bincount(ties, places) / np.bincount(ties)
     before = np.concatenate([[0], np.cumsum(np.bincount(groups))[:-1]])
-    ranks = np.empty(len(values))
+    ranks: Floats = np.empty(len(values))
     ranks[order] = middle[ties]
-    return ranks - before[groups]
+    ranks -= before[groups]
+    return ranks
 
 
 def average(values: Floats) -> Measured:

@@ -66,9 +66,10 @@ def build_bias_section(numbers: Numbers) -> Section:
 
 
 def _build_lengths(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
-    columns = (Column("Benchmark"), Column("Over answers"), Column("Answers", "number"))
-    columns += (Column("Within items"), Column("Answers", "number"), Column("Items", "number"))
-    columns += (Column("Cut off", "number"),)
+    columns = (
+        *(Column("Benchmark"), Column("Over answers"), Column("Answers", "number")),
+        *(Column("Within items"), Column("Compared", "number"), Column("Items", "number"), Column("Cut off", "number")),
+    )
     rows = []
     for name, found in _by_benchmark(figures):
         over, within = found[LENGTH], found[WITHIN]
