@@ -79,9 +79,7 @@ def _correlate_weighted(x: _Ranked, y: _Ranked, weights: Floats) -> float:
     return float((weights * a) @ b / np.sqrt(((weights * a) @ a) * ((weights * b) @ b)))
 
 
-def correlate_within(
-    x: Floats, y: Floats, groups: Names, clusters: Names, names: tuple[str, str]
-) -> Measured:
+def correlate_within(x: Floats, y: Floats, groups: Names, clusters: Names, names: tuple[str, str]) -> Measured:
     """Return the rank correlation of x and y within groups, such as the answers to one question.
 
     Ranks are taken within each group, divided by its size + 1 (the weights of van Elteren's test, so that a group

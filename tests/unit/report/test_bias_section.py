@@ -50,7 +50,8 @@ def test_a_model_judge_has_four_tables_and_says_what_self_preference_is_not() ->
     lengths, scale, spread, own = ([shown.text for shown in table.rows[0]] for table in section.tables)
     assert lengths[0] == "talk" and lengths[3].startswith("1.00 [1.00, 1.00]")
     assert (lengths[2], lengths[4:]) == ("33 of 36", ["33 of 36", "12", "3 of 36"])
-    assert [float(one) for one in scale[1:-1]] == [0.0, *(float(one) for one in scale[2:-1])] and scale[-1] == "6 of 72"
+    # rating 1: model 0, item 1 in both runs and item 2 in the first, 3 of 66; nothing is rated above 7
+    assert (scale[1], scale[8:]) == ("4.5", ["0.0", "0.0", "0.0", "6 of 72"])
     assert abs(sum(float(one) for one in scale[1:-1]) - 100) < 0.6
     # 15 of 33 answers differ by one point: a variance of 1/2 each
     assert spread[1:] == [f"{(15 / 33 / 2) ** 0.5:.2f}", f"{100 * 15 / 33:.1f}", "33 of 36"]
