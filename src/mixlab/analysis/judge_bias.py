@@ -109,15 +109,14 @@ def _measure_lengths(blank: BiasFigure, answers: "pd.DataFrame") -> Iterator[Bia
     known = answers[answers["rating"].notna() & answers["characters"].notna()]
     blank = replace(blank, of=len(answers))
     x, y = (known[name].to_numpy(float) for name in ("characters", "rating"))
-    items, question = known["item"].to_numpy(str), list(zip(known["item"], known["turn"], strict=True))
-    questions = known.groupby(["item", "turn"])["name"].transform("size") > 1
-    numbers = {asked: at for at, asked in enumerate(dict.fromkeys(question))}
+    items, questions = (known.groupby(names).ngroup().to_numpy() for names in (["item"], ["item", "turn"]))
     over = correlate(x, y, items, _NAMES)
-    within = correlate_within(x, y, [numbers[asked] for asked in question], items, _NAMES)
+    within = correlate_within(x, y, questions, items, _NAMES)
     if not answers["characters"].notna().any():
         over = within = Measured(note="lengths of answers are not known")
     yield _fill(replace(blank, figure=LENGTH, n=len(known)), over)
-    yield _fill(replace(blank, figure=WITHIN, n=int(questions.sum())), within)
+    shared = int((np.bincount(questions)[questions] > 1).sum()) if len(known) else 0
+    yield _fill(replace(blank, figure=WITHIN, n=shared), within)
     yield from _measure_fifths(blank, known)
     told = answers["truncated"].dropna()
     value = round(float(told.mean()), _DECIMALS) if len(told) else None
