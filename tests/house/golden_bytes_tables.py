@@ -108,7 +108,8 @@ def score_model(bench: Bench) -> Pin:
     asked = specs.GenerateSpec.model_validate(
         {"engine": {}, "prompt": {"template": "{question}"}, "benchmark_version": 1, "generation_seed": 1}
     )
-    responses = bench.put(asked, {}, model=[f"{model}:last-00"])
+    said = {"turn_prompts": ["?", "?"], "responses": ["数は七", "seven"], "finish_reasons": ["stop", "length"]}
+    responses = bench.put(asked, {"responses.jsonl": [{"item": "数", **said}]}, model=[f"{model}:last-00"])
     scored = [{"item": str(at), "score": right, "parsed": at < 3} for at, right in enumerate((1.0, 0.0, 0.5, 0.0))]
     unsolvable = [{"item": "3", "reason": "its prompt is broken"}]
     first = bench.put(
@@ -129,7 +130,7 @@ def score_model(bench: Bench) -> Pin:
     identity = {"stage": "after_sft", "variant_key": "aa11", "base_model_key": "cc33"}
     seeds = {"mixture_seed": 1, "ipt_seed": 2, "sft_seed": 3}
     spec = specs.ScoresSpec.model_validate({"scores": {"model": {**identity, **seeds}, "parts": PARTS}})
-    return bench.run(spec, results=[first, second])
+    return bench.run(spec, results=[first, second], responses=[responses])
 
 
 def list_models() -> Iterator[dict[str, Any]]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from checkouts import REPOSITORY
 from click.testing import Result
@@ -14,6 +16,7 @@ from scripted_server import Answer, ScriptedServer, serve
 
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.cells import read_cells, read_csv
+from mixlab.analysis.judge_bias import build_judge_bias, read_judge_bias
 from mixlab.analysis.judge_runs import read_judge_runs
 from mixlab.artifacts.store import Store
 from mixlab.config.analysis import AggregateSettings, ModelEntry, VariantLabel
@@ -103,7 +106,9 @@ class Chain:
             answers = []
             for item, row in enumerate(rows):
                 texts = [f"Answer: dialogue {name_answer(model, benchmark, item, turn)}" for turn in range(TURNS)]
-                answers.append(Response(str(row["question_id"]), list(row["turns"]), responses=texts))
+                ends = ["length" if item == 0 else "stop"] * TURNS
+                turns = list(row["turns"])
+                answers.append(Response(str(row["question_id"]), turns, responses=texts, finish_reasons=ends))
             write_response_files(answers, draft.out)
             draft.publish(to_plain(node.spec), {role: list(keys) for role, keys in node.parents.items()})
 
@@ -193,7 +198,44 @@ def test_means_spread_and_counts_are_those_computed_by_hand(
             assert (int(cell["n_items"]), int(cell["n_answers"])) == (ITEMS, ITEMS * TURNS * RUNS)
     assert sum(int(row["n_unparsed"]) for row in cells.values()) > 0
     check_report(chain, tables)
+    check_bias(chain, tables)
     check_money(chain, before, invoke, server)
+
+
+def check_bias(chain: Chain, tables: Path) -> None:
+    """Answers that both models give count once; had the two been two points, and the first of them the judge's own."""
+    figures = {(one.benchmark, one.figure): one for one in read_judge_bias(tables)}
+    assert "self_preference" not in {figure for _, figure in figures}
+    frame = pq.read_table(tables / "scores.parquet").to_pandas()
+    first = frame["model_key"] == chain.planned.plan.nodes[chain.scores[0].parents["responses"][0]].parents["model"][0]
+    assert 0 < first.sum() < len(frame)
+    apart_by_name = build_judge_bias(frame.assign(variant_key=first.map({True: "own", False: "other"})), ["own"])
+    figures |= {(one.benchmark, one.figure): one for one in apart_by_name if one.figure == "self_preference"}
+    for at, benchmark in enumerate(BENCHMARKS):
+        numbers = {name_answer(model, at, item, turn) for model in (0, 1) for item in range(ITEMS) for turn in (0, 1)}
+        given = [[rate(number, run) for run in (1, 2, 3)] for number in sorted(numbers)]
+        whole = [[one for one in runs if one is not None] for runs in given if None not in runs]
+        spread, differing = figures[benchmark, "spread"], figures[benchmark, "differing"]
+        assert spread.value == pytest.approx(mean(stdev(runs) ** 2 for runs in whole) ** 0.5, abs=1e-6)
+        assert differing.value == pytest.approx(mean(len(set(runs)) > 1 for runs in whole), abs=1e-6)
+        assert (spread.n, spread.of) == (len(whole), len(numbers)) == (differing.n, 2 * ITEMS * TURNS - TURNS)
+        unread = figures[benchmark, "unread"]
+        assert (unread.n, unread.of) == (sum(runs.count(None) for runs in given), RUNS * len(numbers))
+        length, truncated = figures[benchmark, "length"], figures[benchmark, "truncated"]
+        texts = [len(f"Answer: dialogue {number}") for number in sorted(numbers)]
+        ratings = [mean(one for one in runs if one is not None) for runs in given]
+        if benchmark == "mt_bench_ja":
+            assert (set(map(len, map(str, numbers))), length.note) == ({3}, "all lengths are equal")
+        else:
+            ranks = [pd.Series(one).rank() for one in (texts, ratings)]
+            assert length.value == pytest.approx(float(ranks[0].corr(ranks[1])), abs=1e-6)
+        assert (length.n, length.of, length.n_items) == (len(numbers), len(numbers), ITEMS)
+        assert (truncated.n, truncated.of) == (2 * TURNS, len(numbers))
+        own = figures[benchmark, "self_preference"]
+        apart = [mean_of_items([expected(model, at, run) for run in (1, 2, 3)]) for model in (0, 1)]
+        assert own.value == pytest.approx(apart[0] - apart[1], abs=1e-6)
+        assert own.low is not None and own.high is not None and own.low <= own.value <= own.high
+        assert (own.n, own.of) == (ITEMS, ITEMS)
 
 
 def check_report(chain: Chain, tables: Path) -> None:

@@ -11,13 +11,16 @@ import pyarrow.parquet as pq
 
 from mixlab.analysis.cells import Cell, build_cells, write_cells, write_csv
 from mixlab.analysis.effects import Effect, build_effects, comparison_id, write_effects
+from mixlab.analysis.judge_bias import build_judge_bias, write_judge_bias
 from mixlab.analysis.judge_runs import build_judge_runs, write_judge_runs
+from mixlab.analysis.lengths import LENGTHS
 from mixlab.analysis.lineage import Ancestor, build_lineage
 from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import AggregateSettings, ModelEntry
 from mixlab.config.problems import DataError, Problem
 
+_OPTIONAL = (*LENGTHS, SAMPLE)
 _IDENTITY = ("stage", "variant_key", "base_model_key", "mixture_seed", "ipt_seed", "sft_seed")
 
 
@@ -37,8 +40,9 @@ def write_aggregate(
     Writes `scores.parquet` and `scores.csv` (every row), `cells.csv` and `replicates.csv` (means, errors, counts),
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
-    (means and counts of each judge run). Raises DataError for a folder that says
-    another model than the settings, a missing certificate, and for what `build_cells` refuses.
+    (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`).
+    Raises DataError for a folder that says another model than the settings, a missing certificate, and for what
+    `build_cells` refuses.
     """
     table = _read_scores(settings.models, scores)
     digests = _copy_certificates(table, mixtures, out)
@@ -49,6 +53,7 @@ def write_aggregate(
     effects = build_effects(settings.comparisons, cells)
     write_cells(cells, out)
     write_judge_runs(build_judge_runs(frame), out)
+    write_judge_bias(build_judge_bias(frame, settings.own_answers), out)
     write_effects(effects, out)
     _write_unsolvable([scores[entry.position] for entry in settings.models], out)
     _write_json(out / "metrics.json", _build_metrics(cells, effects))
@@ -65,7 +70,7 @@ def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Ta
             problems.append(Problem(message, key=entry.variant_key))
             continue
         path = scores[entry.position] / "scores.parquet"
-        table = pq.read_table(path, schema=SCHEMA.append(SAMPLE))
+        table = pq.read_table(path, schema=pa.schema([*SCHEMA, *_OPTIONAL]))
         for name in _IDENTITY:
             found = table[name].unique().to_pylist()
             if found != [getattr(entry, name)]:
@@ -75,8 +80,8 @@ def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Ta
     if problems:
         raise DataError(problems)
     gathered = pa.concat_tables(tables)
-    # no column of nothing where no item has several samples
-    return gathered.drop_columns(SAMPLE.name) if gathered[SAMPLE.name].null_count == len(gathered) else gathered
+    # no column of nothing where no item has several samples, or nothing was judged
+    return gathered.drop_columns([one.name for one in _OPTIONAL if gathered[one.name].null_count == len(gathered)])
 
 
 def _order(entry: ModelEntry) -> tuple[str, str, list[int]]:

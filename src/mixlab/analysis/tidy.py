@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixlab.analysis.lengths import LENGTHS, read_lengths
 from mixlab.config.analysis import ModelScoresSettings, ScoredPart, find_range
 from mixlab.config.problems import DataError, Problem
 
@@ -57,11 +58,15 @@ class ModelKeys:
 
 @dataclass(frozen=True)
 class PartFolder:
-    """The artifact of score (or judge) behind one part, its key, and the key of the answers it read."""
+    """The artifact of score (or judge) behind one part, its key, and the key of the answers it read.
+
+    `responses`: those answers, of which a judged part gives the lengths; None: they are not told.
+    """
 
     folder: Path
     score_key: str
     generate_key: str
+    responses: Path | None = None
 
 
 def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Sequence[PartFolder], out: Path) -> None:
@@ -70,12 +75,14 @@ def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Se
     `parts` stand in the order of `settings.parts`. Rows come in that order, then in the order of the items. A judge's
     reply that could not be parsed has the score NaN; an answer that could not be read keeps the scorer's 0.
     A part whose items have several samples has a row per sample, and under measures such as pass@10 a row per item.
+    Where responses are handed over, rows of judged parts have the columns LENGTHS.
     Raises DataError, with every problem at once, for a score outside its range, an item met twice, an empty file.
     """
     if len(parts) != len(settings.parts):
         raise DataError(f"scores: {len(settings.parts)} parts are declared but {len(parts)} folders were handed over")
     sampled = any((place.folder / SAMPLES).is_file() or _is_sampled(place.folder) for place in parts)
-    schema = SCHEMA.append(SAMPLE) if sampled else SCHEMA
+    measured = any(place.responses is not None for place in parts)
+    schema = pa.schema([*SCHEMA, *(LENGTHS if measured else ()), *([SAMPLE] if sampled else [])])
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     problems: list[Problem] = []
     cards = []
@@ -89,9 +96,9 @@ def write_model_scores(settings: ModelScoresSettings, keys: ModelKeys, parts: Se
             "judge": card.get("judge"),
             "generate_key": place.generate_key,
             "score_key": place.score_key,
-            "sample": None,
+            **dict.fromkeys(field.name for field in (*LENGTHS, SAMPLE)),
         }
-        for row in _read_rows(part, place.folder, problems):
+        for row in _read_rows(part, place, problems):
             for name, values in columns.items():
                 values.append(row[name] if name in row else shared[name])
     if problems:
@@ -126,12 +133,18 @@ def _describe_part(part: ScoredPart, card: dict[str, Any]) -> dict[str, Any]:
     return {**part.model_dump(), "judge": card.get("judge"), "unsolvable": unsolvable}
 
 
-def _read_rows(part: ScoredPart, folder: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
+def _read_rows(part: ScoredPart, place: PartFolder, problems: list[Problem]) -> Iterator[dict[str, Any]]:
     """Yield what differs from row to row, noting every mistake with its file and line."""
-    name = "verdicts.jsonl" if part.measure == "judge_score" else "scores.jsonl"
-    yield from _read_file(part, folder / name, problems)
-    if (folder / SAMPLES).is_file():
-        yield from _read_file(part, folder / SAMPLES, problems)
+    if part.measure == "judge_score":
+        lengths = None if place.responses is None else read_lengths(place.responses)
+        for row in _read_file(part, path := place.folder / "verdicts.jsonl", problems):
+            if lengths is not None and (row["item"], row["turn"]) not in lengths:
+                problems.append(Problem(f"item '{row['item']}', turn {row['turn']}: no such response", str(path)))
+            yield {**row, **(lengths or {}).get((row["item"], row["turn"]), {})}
+        return
+    yield from _read_file(part, place.folder / "scores.jsonl", problems)
+    if (place.folder / SAMPLES).is_file():
+        yield from _read_file(part, place.folder / SAMPLES, problems)
 
 
 def _read_file(part: ScoredPart, path: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:

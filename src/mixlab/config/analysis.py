@@ -171,6 +171,9 @@ class AggregateSettings(Settings):
 
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     comparisons: tuple[ComparisonSettings, ...] = Field(default=(), description="see `build_comparisons`")
+    own_answers: tuple[Key, ...] = added(
+        (), description="variants whose model is the judge, which rates its own answers"
+    )
 
     @model_validator(mode="after")
     def _models_are_distinct(self) -> "AggregateSettings":

@@ -223,6 +223,11 @@ class ModelJudgeConfig(_ModelJudge):
         default_factory=_default_prompts, description="prompts by language; absent: our own"
     )
     reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
+    same_as: tuple[str, ...] = Field(
+        default=(),
+        description="points of the study whose model is the judge's, for the report on its bias; a served model of its "
+        "name need not be named",
+    )
 
     def to_settings(self, language: Language) -> ModelJudgeSettings:
         """Return what decides the verdicts on benchmarks of `language`; where the model is reached does not.

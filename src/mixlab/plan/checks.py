@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from mixlab.config.base_models import ScratchModelConfig
+from mixlab.config.judging import ModelJudgeConfig
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import StudyFile
@@ -71,6 +72,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             lambda: _check_effects(study, read),
             ("effects", "variants", "base_models", "benchmarks", "sft", "served_models"),
         ),
+        (lambda: _check_judge(study, read), ("judge", "variants", "base_models", "sft", "served_models")),
         (lambda: _check_names(study), ("effects", "report")),
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))
@@ -177,15 +179,28 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
                 yield ("judge",), str(error)
 
 
-def _check_effects(study: Study, read: StudyFile) -> Found:
+def _list_points(study: Study, read: StudyFile) -> list[str]:
+    """Labels of the variants as points: on each of their base models, where there are several."""
     points = list(read.names("variants"))
-    if len(read.names("base_models")) > 1:
-        points = [
-            f"{label} on {base}"
-            for label in points
-            for base in (study.variants[label].base_models if label in study.variants else None)
-            or read.names("base_models")
-        ]
+    if len(read.names("base_models")) < 2:
+        return points
+    return [
+        f"{label} on {base}"
+        for label in points
+        for base in (study.variants[label].base_models if label in study.variants else None)
+        or read.names("base_models")
+    ]
+
+
+def _check_judge(study: Study, read: StudyFile) -> Found:
+    known = [*_list_points(study, read), *list_tuned(study, read), *study.served_models]
+    for position, label in enumerate(study.judge.same_as if isinstance(study.judge, ModelJudgeConfig) else ()):
+        if label not in known:
+            yield ("judge", "same_as", position), unknown("variant", label, known)
+
+
+def _check_effects(study: Study, read: StudyFile) -> Found:
+    points = _list_points(study, read)
     declared = {}
     for name, use in study.benchmarks.items():
         try:

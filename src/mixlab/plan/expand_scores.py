@@ -18,6 +18,7 @@ from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.own_answers import find_own_answers
 from mixlab.plan.tested import Manner, Served, Tested
 
 
@@ -51,6 +52,7 @@ def expand_scores(
     aggregate = AggregateSettings(
         models=tuple(ModelEntry(position=position, **tables[key][0].model_dump()) for position, key in enumerate(keys)),
         comparisons=build_comparisons(study.effects, points),
+        own_answers=find_own_answers(study.judge, tested),
     )
     mixtures = sorted({key for model in tested for key in model.mixture_keys})
     gathered = plan.add(
@@ -99,6 +101,7 @@ def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list
 
 def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, ...], tested: Tested | Served) -> Node:
     results: list[str] = []
+    judged: list[str] = []
     group = tested.reference
     for one in asked:
         where = f"{tested.where}/{one.name}/generation_seed {one.generation_seed}"
@@ -109,10 +112,13 @@ def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, 
         below = {"responses": (responses.key,), "items": (one.items.key,)}
         if one.score is not None:
             results.append(plan.add(one.score, below, f"{where}/score", group=group).key)
+        judged += [responses.key] if one.judges else []
         for run, judge in one.judges:
             results.append(plan.add(judge, below, f"{where}/judge_run {run}/judge", group=group).key)
     spec = specs.ScoresSpec(scores=ModelScoresSettings(model=tested.identity(), parts=parts))
-    return plan.add(spec, {"results": tuple(results)}, f"{tested.where}/scores")
+    # how long rated answers are is told of the answers alone
+    lengths = {"responses": tuple(dict.fromkeys(judged))} if judged else {}
+    return plan.add(spec, {"results": tuple(results), **lengths}, f"{tested.where}/scores")
 
 
 def _list_parts(asked: Sequence[_Asked]) -> tuple[ScoredPart, ...]:

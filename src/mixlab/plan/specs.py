@@ -165,6 +165,7 @@ class ScoresSpec(Spec):
 class AggregateSpec(Spec):
     """All scores of a study, their means and the differences it claims; no label is in it."""
 
+    version: int = 2
     aggregate: AggregateSettings
 
 

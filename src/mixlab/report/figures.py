@@ -54,14 +54,14 @@ def draw_scores(numbers: Numbers) -> Figure | None:
     groups = [group for group in numbers.groups if group.measure == "accuracy"]
     if not groups:
         return None
-    labels = _legible([variant.label for variant in numbers.variants])
+    labels = find_legible([variant.label for variant in numbers.variants])
     columns = min(len(groups), PANELS_IN_A_ROW)
     lines = -(-len(groups) // columns)
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(1.6 + 2.1 * columns, lines * (0.75 + 0.27 * len(labels)) + 0.35), layout="constrained")
         panels: list[Axes] = list(canvas.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
         for panel, group in zip(panels, groups, strict=False):
-            panel.set_title(_legible([group.label])[0])
+            panel.set_title(find_legible([group.label])[0])
             for stage, filled, shift in (("before_sft", False, -0.14), ("after_sft", True, 0.14), ("served", True, 0)):
                 for place, variant in enumerate(numbers.variants):
                     found = numbers.estimate(variant.variant_key, stage, group)
@@ -76,7 +76,7 @@ def draw_scores(numbers: Numbers) -> Figure | None:
         _add_legend(canvas)
         title = "Accuracy in percent, with standard errors as in the table: before SFT open, after SFT filled"
         title += ", served models filled" if "served" in numbers.stages() else ""
-        return _render(canvas, "scores", title)
+        return render_figure(canvas, "scores", title)
 
 
 def draw_effects(settings: ReportSettings, numbers: Numbers) -> Figure | None:
@@ -101,7 +101,7 @@ def draw_effects(settings: ReportSettings, numbers: Numbers) -> Figure | None:
         panel.set_xlabel("percentage points")
         wide = f"{STANDARD_ERRORS_WANTED:g} standard errors"
         title = f"Differences of accuracy; bars are {wide}, the vermilion mark is what was claimed beforehand"
-        return _render(canvas, "effects", title)
+        return render_figure(canvas, "effects", title)
 
 
 def _dot(panel: Axes, mean: float, error: float, place: float, *, filled: bool) -> None:
@@ -129,13 +129,14 @@ def _is_legible(label: str) -> bool:
     return all(font.get_char_index(ord(letter)) for letter in label)
 
 
-def _legible(labels: Sequence[str]) -> list[str]:
+def find_legible(labels: Sequence[str]) -> list[str]:
+    """Return labels as a figure can show them: by number where the face lacks their letters."""
     shown = [label if _is_legible(label) else f"no. {place}" for place, label in enumerate(labels, start=1)]
     # a dollar sign would start a formula
     return [label.replace("$", r"\$") for label in shown]
 
 
-def _render(canvas: Canvas, name: str, title: str) -> Figure:
+def render_figure(canvas: Canvas, name: str, title: str) -> Figure:
     """Write the SVG without date or random ids; inline, without the parts that only a file needs."""
     FigureCanvasSVG(canvas)
     buffer = io.BytesIO()

@@ -16,6 +16,7 @@ from mixlab.report.claims import build_effects_table, summarise_effects
 from mixlab.report.data import load_data_figures
 from mixlab.report.data_sections import build_data_sections
 from mixlab.report.figures import draw_effects, draw_scores
+from mixlab.report.judge_bias import build_bias_section
 from mixlab.report.judges import build_judge_runs_table, build_judge_tables
 from mixlab.report.markdown import render_markdown
 from mixlab.report.mixtures import build_certificate_tables, build_mixture_table
@@ -89,6 +90,7 @@ def build_sections(
             effects,
         ),
         Section("judge", "Judge", tables=[*build_judge_tables(numbers), *_keep([build_judge_runs_table(numbers)])]),
+        build_bias_section(numbers),
         Section("unsolvable", "Unsolvable items", tables=_keep([build_unsolvable_table(numbers)])),
         Section("mixtures", "Mixtures", requested, tables=mixtures),
         *data,

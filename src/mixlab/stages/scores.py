@@ -13,12 +13,13 @@ def run(spec: ScoresSpec, inputs: Inputs, out: Path) -> None:
     """Write all scores of one model as tidy rows."""
     plan = inputs.plan
     parts = []
+    answers = dict(zip(inputs.node.parents.get("responses", ()), inputs.folders.get("responses", ()), strict=True))
     model = ""
     for key, folder in zip(inputs.node.parents["results"], inputs.all("results"), strict=True):
         (responses,) = plan.nodes[key].parents["responses"]
         # a served model has no artifact: what is known of it stands for it
         (model,) = plan.nodes[responses].parents.get("model", (spec.scores.model.variant_key,))
-        parts.append(PartFolder(folder, score_key=key, generate_key=responses))
+        parts.append(PartFolder(folder, score_key=key, generate_key=responses, responses=answers.get(responses)))
     mixture = None if spec.scores.model.stage == "served" else find_mixture(plan, model)
     write_model_scores(spec.scores, ModelKeys(model, mixture), parts, out)
 

@@ -96,7 +96,7 @@ def test_effects_say_what_was_claimed_and_whether_it_was_met(report):
 def test_judge_scores_always_stand_beside_the_judges_name(page, report):
     sections = (report / "report.html").read_text(encoding="utf-8").split("<section ")
     judged = [section for section in sections if "mt_bench_en" in section or "judge score" in section]
-    assert len(judged) == 4  # effects, judge, every cell, lineage
+    assert len(judged) == 5  # effects, judge, bias of the judge, every cell, lineage
     assert all(JUDGE in section for section in judged if 'id="lineage"' not in section)
     assert {row["judge"] for row in read(report / "tables" / "judge.csv")} == {JUDGE}
     assert "16 verdicts could not be read" in page.text
