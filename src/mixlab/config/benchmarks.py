@@ -98,6 +98,7 @@ class BenchmarkDeclaration(Settings):
     ) -> Self:
         """Return a checked copy as a study asks for it: fewer items, several samples, repaired Python prompts.
 
+        A temperature holds for all items, also where the declaration has one for each category.
         Raises ValidationError where the benchmark has no such option.
         """
         data = self.model_dump()
@@ -107,6 +108,8 @@ class BenchmarkDeclaration(Settings):
         for name, chosen in (("temperature", temperature), ("long_prompts", long_prompts)):
             if chosen is not None:
                 data["prompt"]["sampling"][name] = chosen
+        if temperature is not None:
+            data["prompt"]["sampling"]["category_temperatures"] = None
         for name, asked in (("pass_at", pass_at), ("majority", majority)):
             if asked is not None:
                 # a judged benchmark has no scorer that could be asked, which the check below says

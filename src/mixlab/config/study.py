@@ -129,7 +129,9 @@ class BenchmarkUse(Settings):
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
     examples: str | None = Field(default=None, description="name of the source of worked examples, for `shots`")
     samples: int | None = Field(default=None, ge=1, description="responses to each item; absent: as declared")
-    temperature: float | None = Field(default=None, ge=0, le=5, description="of sampling; absent: as declared")
+    temperature: float | None = Field(
+        default=None, ge=0, le=5, description="of sampling, in all categories; absent: as declared"
+    )
     pass_at: tuple[int, ...] | None = Field(default=None, description="k of pass@k; absent: as declared")
     majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
     long_prompts: LongPrompts | None = Field(

@@ -2,20 +2,22 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
+from mixlab.config.judge_templates import PublishedPrompts
 from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
+from mixlab.evaluation.published_prompts import render_published
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.evaluation.scorers.score import Pair, read_texts
 from mixlab.evaluation.scoring import pair_responses
-from mixlab.generation.responses import read_responses
+from mixlab.generation.responses import Response, read_responses
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class JudgePrompt:
     turn: int
     system: str
     prompt: str
+    ratings: tuple[str, ...] = ()
+    """Regular expressions by which the rating is read in a reply to a published prompt; empty: by our own form."""
 
     @property
     def digest(self) -> str:
@@ -69,19 +73,42 @@ class JudgePrompt:
 
 
 def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
-    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
+    """Render what a judge reads about each turn that is rated; raises DataError naming an item that does not fit."""
     item, response = pair
     questions = read_texts(item, "turns")
-    references = read_texts(item, "reference") if item.get("reference") and _is_shown(settings, item) else []
+    is_shown = _is_shown(settings, item)
+    references = read_texts(item, "reference") if item.get("reference") and is_shown else []
     if len(response.responses) != len(questions) or len(references) not in (0, len(questions)):
         raise DataError(
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
+    if isinstance(settings.prompts, PublishedPrompts):
+        if is_shown and not references:
+            raise DataError(
+                f"item '{response.item}' has no reference, which the published prompt for its category "
+                f"'{item.get('category')}' shows; join reference answers in the source, or set "
+                "judge.reference_categories"
+            )
+        yield from _render_published(settings.prompts, response, questions, references)
+        return
     for turn in range(1, len(questions) + 1):
         reference = (references[turn - 1] or None) if references else None
         prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
         yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
+
+
+def _render_published(
+    prompts: PublishedPrompts, response: Response, questions: Sequence[str], references: Sequence[str]
+) -> Iterator[JudgePrompt]:
+    if 1 < prompts.turns < len(questions):
+        raise DataError(
+            f"item '{response.item}' has {len(questions)} turns, but published prompts rate two; take our own prompts, "
+            "or write `turns: 1` in judge.prompts to rate first turns alone"
+        )
+    for turn in range(1, min(len(questions), prompts.turns) + 1):
+        template, prompt = render_published(prompts, questions[:turn], response.responses[:turn], references[:turn])
+        yield JudgePrompt(response.item, turn, template.system, prompt, template.ratings)
 
 
 def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:

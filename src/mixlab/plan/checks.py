@@ -170,7 +170,7 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
             yield (*path, "examples"), "the benchmark shows no examples from a source (`shots`); remove it"
         if declaration.judged:
             try:
-                study.judge.to_settings(declaration.judge_language())
+                study.judge.check_language(declaration.judge_language())
             except ValueError as error:
                 yield ("judge",), str(error)
 

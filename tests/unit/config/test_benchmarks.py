@@ -110,7 +110,7 @@ def test_repair_of_prompts_that_are_not_code_is_refused():
 def test_item_fields_name_what_prompt_and_scorer_read():
     assert load_declaration("humaneval").item_fields() == {"prompt", "test", "entry_point"}
     assert load_declaration("gsm8k").item_fields() == {"question", "answer"}
-    assert load_declaration("mt_bench_ja").item_fields() == {"turns"}
+    assert load_declaration("mt_bench_ja").item_fields() == {"category", "turns"}
 
 
 def test_braces_that_name_no_field_stay_as_they_are():

@@ -62,7 +62,9 @@ def estimate_prompts(
             replies[at] += stored.get(request.question, [])
             if request.question not in stored:
                 missing[request.question] = request
-        coming = [at for at in coming if requests[at].question in stored and is_open(settings, replies[at])]
+        coming = [
+            at for at in coming if requests[at].question in stored and is_open(settings, prompts[at], replies[at])
+        ]
     texts = [[message["content"] for message in request.body["messages"]] for request in missing.values()]
     tokens = sum(estimate_text_tokens(text) for one in texts for text in one)
     return JudgeWork(len(prompts), len(missing), tokens, len(missing) * settings.max_tokens)
@@ -76,6 +78,7 @@ def estimate_items(settings: ModelJudgeSettings, items: Iterable[Mapping[str, An
         prompts = list(render_prompts(settings, (item, Response(str(item["id"]), [], responses=[""] * turns))))
         tokens = sum(estimate_text_tokens(one.system) + estimate_text_tokens(one.prompt) for one in prompts)
         # turn t shows t responses
-        shown = answer_tokens * turns * (turns + 1) // 2
-        work += JudgeWork(turns, turns, tokens + shown, turns * settings.max_tokens, is_exact=False)
+        rated = len(prompts)
+        shown = answer_tokens * rated * (rated + 1) // 2
+        work += JudgeWork(rated, rated, tokens + shown, rated * settings.max_tokens, is_exact=False)
     return work

@@ -81,7 +81,7 @@ def judge_all(
                 replies[at] += stored[name]
             else:
                 undone[at] = reasons[name]
-        coming = [at for at in coming if at not in undone and is_open(settings, replies[at])]
+        coming = [at for at in coming if at not in undone and is_open(settings, prompts[at], replies[at])]
         if failure is not None:
             undone |= dict.fromkeys(coming, "not asked again")
             break
@@ -165,7 +165,7 @@ def describe_spent(store: VerdictStore, study: str, model: str, currency: str) -
 
 def _build_verdict(prompt: JudgePrompt, requests: Sequence[Request], replies: Sequence[Reply]) -> ModelVerdict:
     last = replies[-1]
-    score = read_rating(last)
+    score = read_rating(prompt, last)
     return ModelVerdict(
         item=prompt.item,
         turn=prompt.turn,

@@ -12,6 +12,7 @@ from mixlab.data.replies import REFUSED, WITHHELD, Reply
 from mixlab.data.thoughts import strip_thoughts
 from mixlab.evaluation.judge_prompts import parse_rating
 from mixlab.evaluation.judges.asking import Request
+from mixlab.evaluation.published_prompts import read_published_rating
 from mixlab.generation.openai import build_request
 
 if TYPE_CHECKING:
@@ -58,20 +59,22 @@ def build_messages(settings: ModelJudgeSettings, read: "JudgePrompt", earlier: S
     return messages
 
 
-def read_rating(reply: Reply) -> float | None:
+def read_rating(read: "JudgePrompt", reply: Reply) -> float | None:
     """Return the rating in a reply, or None: never a guess; thoughts are none, nor is a reply that was withheld."""
     if reply.finish_reason.lower() in WITHHELD:
         return None
     text = strip_thoughts(reply.text)
-    return None if text is None else parse_rating(text)
+    if text is None:
+        return None
+    return read_published_rating(read.ratings, text) if read.ratings else parse_rating(text)
 
 
-def is_open(settings: ModelJudgeSettings, replies: Sequence[Reply]) -> bool:
+def is_open(settings: ModelJudgeSettings, read: "JudgePrompt", replies: Sequence[Reply]) -> bool:
     """Whether a turn with these replies is to be judged (again): a refused request is not repeated."""
     if not replies:
         return True
     last = replies[-1]
-    return len(replies) < settings.attempts and last.finish_reason != REFUSED and read_rating(last) is None
+    return len(replies) < settings.attempts and last.finish_reason != REFUSED and read_rating(read, last) is None
 
 
 def _storable(text: str) -> str:
