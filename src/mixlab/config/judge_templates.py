@@ -1,4 +1,4 @@
-"""Judge prompts in the published form: texts of FastChat and llm-jp-judge, as they enter a spec and as a user names them.
+"""Judge prompts in the published form: of FastChat and llm-jp-judge, as they enter a spec and as users name them.
 
 Templates are filled in as Python's `str.format` does; nothing that is filled in is read as a template again.
 """

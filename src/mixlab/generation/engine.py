@@ -84,7 +84,7 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
         """Yield each request's completion once, in any order, as soon as it is there.
 
-        What one request gets depends on its text, its seed and its temperature, not on its neighbours; temperature 0
-        is greedy and uses no seed. `chat`: special tokens written in a prompt are tokens; else they are text like any other.
+        What one request gets depends on its text, seed and temperature, not on its neighbours; temperature 0 is greedy
+        and uses no seed. `chat`: special tokens written in a prompt are tokens; else they are text like any other.
         """
         ...

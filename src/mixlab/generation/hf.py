@@ -50,7 +50,7 @@ class HfEngine:
         return self._encoder.find_too_long(requests, sampling, chat=chat)
 
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
-        """Continue each prompt, a batch of one temperature at a time; greedy in float32 does not depend on the batch."""
+        """Continue each prompt, a batch of like temperature at a time; greedy in float32 the batch does not matter."""
         encoded = self._encoder.encode(requests, sampling, chat=chat)
         ends = self._encoder.find_ends(sampling)
         if refused := [(position, one.refuse()) for position, one in enumerate(encoded) if not one.fits]:

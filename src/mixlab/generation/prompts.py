@@ -70,10 +70,8 @@ def _find_unknown_category(settings: PromptSettings, item: Mapping[str, Any]) ->
     known, category = settings.sampling.category_temperatures, item.get(CATEGORY)
     if known is None or not isinstance(category, str) or category in known:
         return []
-    return [
-        f"category {category!r} has no temperature (there is one for {', '.join(known)}){did_you_mean(category, known)}; "
-        "mend the item, or set temperature for the benchmark in the study, which then holds for all items"
-    ]
+    told = f"category {category!r} has no temperature{did_you_mean(category, known)} (there are: {', '.join(known)})"
+    return [f"{told}; mend the item, or set the benchmark's temperature in the study, which then holds for all items"]
 
 
 def _is_listed(settings: PromptSettings, field: str) -> bool:

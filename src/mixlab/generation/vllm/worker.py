@@ -1,9 +1,9 @@
 """The child of the engine `vllm`: run by path, by the interpreter of vLLM's own environment, which has no mixlab.
 
 One JSON object a line. It says `hello` once vLLM is imported, then answers each request in order until its input ends:
-`open` (arguments of `vllm.LLM`) and `generate` (prompts as token ids, what of the sampling they share, and of each its
-own temperature and seed). An answer ends with `{"said": ...}` or `{"failed": ..., "is_memory": ...}`; before it come `{"finished": ...}`. What vLLM
-prints goes to stderr.
+`open` (arguments of `vllm.LLM`) and `generate` (prompts as token ids, the sampling they share, and of each prompt its
+own temperature and seed). An answer ends with `{"said": ...}` or `{"failed": ..., "is_memory": ...}`; before it come
+`{"finished": ...}`. What vLLM prints goes to stderr.
 """
 
 import ctypes
