@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
-from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
+from mixlab.config.judging import AskedJudge, JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
@@ -63,13 +63,21 @@ class JudgePrompt:
     prompt: str
 
     @property
+    def place(self) -> dict[str, str | int]:
+        """What it is about, as lists of what is left undone say it."""
+        return {"item": self.item, "turn": self.turn}
+
+    @property
     def digest(self) -> str:
         """The digest of what is read."""
         return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()
 
 
-def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
-    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
+def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[str], list[str | None]]:
+    """Return the questions of an item and the references that a judge is shown, one or None for each turn.
+
+    Raises DataError naming an item that does not fit its response.
+    """
     item, response = pair
     questions = read_texts(item, "turns")
     references = read_texts(item, "reference") if item.get("reference") and _is_shown(settings, item) else []
@@ -78,13 +86,19 @@ def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
-    for turn in range(1, len(questions) + 1):
-        reference = (references[turn - 1] or None) if references else None
+    return questions, [reference or None for reference in references] or [None] * len(questions)
+
+
+def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
+    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
+    response = pair[1]
+    questions, references = read_turns(settings, pair)
+    for turn, reference in enumerate(references, start=1):
         prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
         yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
 
 
-def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:
+def _is_shown(settings: JudgeSettings | AskedJudge, item: Mapping[str, Any]) -> bool:
     """Whether the settings let the reference of an item be shown."""
     categories = settings.reference_categories
     if categories is None:
