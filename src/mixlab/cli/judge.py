@@ -14,6 +14,7 @@ from mixlab.config.judging import ModelJudgeSettings
 from mixlab.config.problems import ConfigError
 from mixlab.config.studies import load_main_config
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts
+from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
 from mixlab.evaluation.scoring import pair_responses
@@ -152,7 +153,7 @@ def _estimate_node(
         rows = read_source(inputs.spec("items"), inputs.one("items"), inputs)
         pairs = pair_responses(rows, read_responses(inputs.one("responses")))
         prompts = [prompt for pair in pairs for prompt in render_prompts(judge, pair)]
-        return estimate_prompts(judge, prompts, spec.judge_run, verdicts)
+        return estimate_prompts(judge, prompts, spec.judge_run, rating_form(judge), verdicts)
     generate = planned.plan.nodes[responses].spec
     if not isinstance(generate, GenerateSpec):
         raise TypeError(f"expected the spec of responses, got {type(generate).__name__}")

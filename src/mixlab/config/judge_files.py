@@ -60,10 +60,12 @@ def read_published_prompts(path: Path, form: PublishedFormat, turns: int) -> Pub
             found = list(_find_problems(entries[name], form, *PLACES[ours]))
             problems += found
             if not found:
-                built[ours] = _build(entries[name], form)
+                built[ours] = _build(entries[name])
+    problems += _find_other_ratings([entries[name] for name in wanted.values() if name in entries], form)
     if problems:
         raise ConfigError(problems)
-    return PublishedPrompts(**built)
+    ratings = FASTCHAT_RATINGS if form == "fastchat" else (entries[SINGLE["first"]].fields["regex"],)
+    return PublishedPrompts(**built, ratings=ratings)
 
 
 def read_entries(path: Path, form: PublishedFormat) -> dict[str, Entry]:
@@ -153,7 +155,14 @@ def _find_problems(entry: Entry, form: PublishedFormat, needed: set[str], option
         yield entry.problem("type", f"expected single, got {render_value(kind)}: one answer is rated here")
 
 
-def _build(entry: Entry, form: PublishedFormat) -> PublishedTemplate:
-    ratings = FASTCHAT_RATINGS if form == "fastchat" else (entry.fields["regex"],)
-    fields = entry.fields
-    return PublishedTemplate(system=fields["system_prompt"], template=fields["prompt_template"], ratings=ratings)
+def _find_other_ratings(entries: list[Entry], form: PublishedFormat) -> Iterator[Problem]:
+    """Find templates whose ratings are read by another regular expression than those of the first."""
+    if form == "llm_jp_judge":
+        for entry in entries[1:]:
+            if entry.fields.get("regex") != entries[0].fields.get("regex"):
+                told = f"is another one than that of '{entries[0].name}'; all replies of a judge are read alike"
+                yield entry.problem("regex", told)
+
+
+def _build(entry: Entry) -> PublishedTemplate:
+    return PublishedTemplate(system=entry.fields["system_prompt"], template=entry.fields["prompt_template"])

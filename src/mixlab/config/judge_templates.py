@@ -54,19 +54,10 @@ def find_rating_problem(pattern: str) -> str | None:
 
 
 class PublishedTemplate(Settings):
-    """One published prompt, and how the reply to it is read."""
+    """One published prompt."""
 
     system: str = Field(min_length=1, description="system message, sent as it is")
     template: str = Field(min_length=1, description="user message, with places")
-    ratings: tuple[Pattern, ...] = Field(
-        min_length=1, description="regular expressions in the order of trial; the first group of a match is the rating"
-    )
-
-    @model_validator(mode="after")
-    def _ratings_have_groups(self) -> Self:
-        if told := next(filter(None, map(find_rating_problem, self.ratings)), None):
-            raise ValueError(told)
-        return self
 
 
 class PublishedPrompts(Settings):
@@ -83,6 +74,15 @@ class PublishedPrompts(Settings):
     later_with_reference: PublishedTemplate | None = Field(
         default=None, description="second turn, with reference: single-math-v1-multi-turn"
     )
+    ratings: tuple[Pattern, ...] = Field(
+        min_length=1, description="regular expressions in the order of trial; the first group of a match is the rating"
+    )
+
+    @model_validator(mode="after")
+    def _ratings_have_groups(self) -> Self:
+        if told := next(filter(None, map(find_rating_problem, self.ratings)), None):
+            raise ValueError(told)
+        return self
 
     @model_validator(mode="after")
     def _templates_have_their_places(self) -> Self:

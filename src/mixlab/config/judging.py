@@ -92,7 +92,9 @@ class RuleJudgeSettings(_Judge):
         return RULE_LABEL
 
 
-class _ModelJudge(_Judge, ChatModelSettings):
+class AskedJudge(_Judge, ChatModelSettings):
+    """A language model as judge, whatever it is asked: which model, how it is sampled, how often."""
+
     engine: Literal["openai"] = Field(description="openai: a model behind an OpenAI-compatible endpoint")
     revision: str | None = added(
         None,
@@ -125,15 +127,6 @@ class _ModelJudge(_Judge, ChatModelSettings):
         """The name by which a job finds the endpoint, in the plan file's table of places."""
         return f"judge/{build_digest(canonical_json(self.asked()).encode())[:16]}"
 
-
-class ModelJudgeSettings(_ModelJudge):
-    """A language model as the judge of benchmarks of one language, as it enters a spec."""
-
-    version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
-    language: Language = Field(description="language of the benchmark")
-    prompts: JudgePrompts | PublishedPrompts = Field(description="the texts the judge reads")
-    reminder: str = Field(min_length=1, description="what the judge is told when no rating could be read")
-
     @property
     def label(self) -> str:
         """The judge's name in every output, with how it was sampled."""
@@ -143,6 +136,20 @@ class ModelJudgeSettings(_ModelJudge):
             for name, value in (("temperature", self.temperature), ("seed", self.seed))
         ]
         return f"{self.model} ({', '.join(told)})"
+
+
+class AskedJudgeSettings(AskedJudge):
+    """What a language model as judge of benchmarks of one language has in common in specs, whatever it is asked."""
+
+    version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
+    language: Language = Field(description="language of the benchmark")
+    reminder: str = Field(min_length=1, description="what the judge is told when no verdict could be read")
+
+
+class ModelJudgeSettings(AskedJudgeSettings):
+    """A language model that rates answers, as it enters a spec."""
+
+    prompts: JudgePrompts | PublishedPrompts = Field(description="the texts the judge reads")
 
 
 def _is_rule_unless_said(value: Any) -> Any:
@@ -227,7 +234,7 @@ class RuleJudgeConfig(_Judge):
         return {}
 
 
-class ModelJudgeConfig(_ModelJudge):
+class ModelJudgeConfig(AskedJudge):
     """A study's judge, for all languages: a language model behind an endpoint."""
 
     endpoint: str = Field(
@@ -259,7 +266,7 @@ class ModelJudgeConfig(_ModelJudge):
 
         Raises ValueError where no prompts are given for `language`, or their file was not read.
         """
-        shared = {name: getattr(self, name) for name in _ModelJudge.model_fields}
+        shared = {name: getattr(self, name) for name in AskedJudge.model_fields}
         self.check_language(language)
         prompts: JudgePrompts | PublishedPrompts | PublishedPromptsConfig = self.prompts[language]
         if isinstance(prompts, PublishedPromptsConfig):

@@ -20,6 +20,7 @@ from mixlab.config.labelling import LabellerConfig
 from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
+from mixlab.config.pairwise import PairwiseConfig
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
 from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
@@ -207,6 +208,9 @@ class Study(Settings):
     )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=RuleJudgeConfig, description="the judge of judged benchmarks")
+    pairwise: PairwiseConfig | None = Field(
+        default=None, description="comparisons of models, answer by answer, by a judge that is a model; absent: none"
+    )
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
 

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
 from mixlab.config.judge_templates import PublishedPrompts
-from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
+from mixlab.config.judging import AskedJudge, JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
-from mixlab.evaluation.published_prompts import render_published
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.evaluation.scorers.score import Pair, read_texts
 from mixlab.evaluation.scoring import pair_responses
@@ -63,8 +62,11 @@ class JudgePrompt:
     turn: int
     system: str
     prompt: str
-    ratings: tuple[str, ...] = ()
-    """Regular expressions by which the rating is read in a reply to a published prompt; empty: by our own form."""
+
+    @property
+    def place(self) -> dict[str, str | int]:
+        """What it is about, as lists of what is left undone say it."""
+        return {"item": self.item, "turn": self.turn}
 
     @property
     def digest(self) -> str:
@@ -72,46 +74,61 @@ class JudgePrompt:
         return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()
 
 
-def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
-    """Render what a judge reads about each turn that is rated; raises DataError naming an item that does not fit."""
+def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[str], list[str | None]]:
+    """Return the questions of an item and the references that a judge is shown, one or None for each turn.
+
+    Raises DataError naming an item that does not fit its response.
+    """
     item, response = pair
     questions = read_texts(item, "turns")
-    is_shown = _is_shown(settings, item)
-    references = read_texts(item, "reference") if item.get("reference") and is_shown else []
+    references = read_texts(item, "reference") if item.get("reference") and _is_shown(settings, item) else []
     if len(response.responses) != len(questions) or len(references) not in (0, len(questions)):
         raise DataError(
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
+    return questions, [reference or None for reference in references] or [None] * len(questions)
+
+
+def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
+    """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
+    response = pair[1]
+    questions, references = read_turns(settings, pair)
     if isinstance(settings.prompts, PublishedPrompts):
-        if is_shown and not references:
-            raise DataError(
-                f"item '{response.item}' has no reference, which the published prompt for its category "
-                f"'{item.get('category')}' shows; join reference answers in the source, or set "
-                "judge.reference_categories"
-            )
+        check_published(settings, pair[0], settings.prompts.turns, references)
         yield from _render_published(settings.prompts, response, questions, references)
         return
-    for turn in range(1, len(questions) + 1):
-        reference = (references[turn - 1] or None) if references else None
+    for turn, reference in enumerate(references, start=1):
         prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
         yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
 
 
-def _render_published(
-    prompts: PublishedPrompts, response: Response, questions: Sequence[str], references: Sequence[str]
-) -> Iterator[JudgePrompt]:
-    if 1 < prompts.turns < len(questions):
+def check_published(
+    settings: JudgeSettings | AskedJudge, item: Mapping[str, Any], turns: int, references: Sequence[str | None]
+) -> None:
+    """Raise DataError for an item that published prompts, which rate so many turns, have no template for."""
+    if 1 < turns < len(references):
         raise DataError(
-            f"item '{response.item}' has {len(questions)} turns, but published prompts rate two; take our own prompts, "
-            "or write `turns: 1` in judge.prompts to rate first turns alone"
+            f"item '{item.get('id')}' has {len(references)} turns, but published prompts rate {turns}; take our own "
+            "prompts, or write `turns: 1` beside `published` to rate first turns alone"
         )
+    if None in references[:turns] and _is_shown(settings, item):
+        raise DataError(
+            f"item '{item.get('id')}' has no reference for each turn, which the published prompt for its category "
+            f"{item.get('category')!r} shows; join reference answers in the source, or set judge.reference_categories"
+        )
+
+
+def _render_published(
+    prompts: PublishedPrompts, response: Response, questions: Sequence[str], references: Sequence[str | None]
+) -> Iterator[JudgePrompt]:
     for turn in range(1, min(len(questions), prompts.turns) + 1):
-        template, prompt = render_published(prompts, questions[:turn], response.responses[:turn], references[:turn])
-        yield JudgePrompt(response.item, turn, template.system, prompt, template.ratings)
+        shown = [reference for reference in references[:turn] if reference is not None]
+        template, prompt = render_published(prompts, questions[:turn], response.responses[:turn], shown)
+        yield JudgePrompt(response.item, turn, template.system, prompt)
 
 
-def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:
+def _is_shown(settings: JudgeSettings | AskedJudge, item: Mapping[str, Any]) -> bool:
     """Whether the settings let the reference of an item be shown."""
     categories = settings.reference_categories
     if categories is None:
