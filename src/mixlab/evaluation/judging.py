@@ -13,6 +13,7 @@ from mixlab.config.judging import AskedJudge, JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
+from mixlab.evaluation.published_prompts import render_published
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.evaluation.scorers.score import Pair, read_texts
 from mixlab.evaluation.scoring import pair_responses
