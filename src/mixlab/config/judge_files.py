@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.config.judge_templates import (
+    PAIR_PLACES,
     PLACES,
+    Places,
     PublishedFormat,
+    PublishedPairPrompts,
     PublishedPrompts,
     PublishedTemplate,
     find_rating_problem,
@@ -18,17 +21,30 @@ from mixlab.config.loading import Document, load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.wording import render_value
 
-SINGLE = {
-    "first": "single-v1",
-    "first_with_reference": "single-math-v1",
-    "later": "single-v1-multi-turn",
-    "later_with_reference": "single-math-v1-multi-turn",
-}
-"""Our name of a template -> its name in both formats."""
+_OURS = ("first", "first_with_reference", "later", "later_with_reference")
+SINGLE = dict(
+    zip(_OURS, ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn"), strict=True)
+)
+"""Our name of a template that rates one answer -> its name in both formats."""
+PAIR = dict(zip(_OURS, ("pair-v2", "pair-math-v1", "pair-v2-multi-turn", "pair-math-v1-multi-turn"), strict=True))
+"""The same of those that compare two, which FastChat alone has."""
 
 FASTCHAT_RATINGS = (r"\[\[(\d+(?:\.\d*)?)\]\]", r"\[(\d+(?:\.\d*)?)\]")
 """What FastChat reads a rating by, and where that finds none (`one_score_pattern` and its backup in common.py)."""
-_RATING_FORMS = ("[[rating]]", "[[評価]]")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What templates are for: their names and places, `type`, and what `output_format` may be."""
+
+    names: Mapping[str, str]
+    places: Places
+    type: str
+    outputs: tuple[str, ...]
+
+
+_RATING = _Kind(SINGLE, PLACES, "single", ("[[rating]]", "[[評価]]"))
+_PREFERENCE = _Kind(PAIR, PAIR_PLACES, "pairwise", ("[[A]]",))
 
 
 @dataclass(frozen=True)
@@ -52,20 +68,32 @@ def read_published_prompts(path: Path, form: PublishedFormat, turns: int) -> Pub
     Raises ConfigError with every problem: a file that cannot be read, a template that is missing, wrong or twice there.
     """
     entries = read_entries(path, form)
-    wanted = {ours: name for ours, name in SINGLE.items() if turns > 1 or ours.startswith("first")}
-    problems = [_missing(path, name, entries, turns) for name in wanted.values() if name not in entries]
-    built = {}
-    for ours, name in wanted.items():
-        if name in entries:
-            found = list(_find_problems(entries[name], form, *PLACES[ours]))
-            problems += found
-            if not found:
-                built[ours] = _build(entries[name])
-    problems += _find_other_ratings([entries[name] for name in wanted.values() if name in entries], form)
-    if problems:
-        raise ConfigError(problems)
+    built = _build_all(path, entries, form, turns, _RATING)
     ratings = FASTCHAT_RATINGS if form == "fastchat" else (entries[SINGLE["first"]].fields["regex"],)
     return PublishedPrompts(**built, ratings=ratings)
+
+
+def read_published_pair_prompts(path: Path, form: PublishedFormat, turns: int) -> PublishedPairPrompts:
+    """Read the templates that compare two answers in so many turns; raises ConfigError with every problem."""
+    if form != "fastchat":
+        raise ConfigError(
+            Problem(f"{form} has no templates that compare two answers; name a file of fastchat", str(path))
+        )
+    return PublishedPairPrompts(**_build_all(path, read_entries(path, form), form, turns, _PREFERENCE))
+
+
+def _build_all(
+    path: Path, entries: Mapping[str, Entry], form: PublishedFormat, turns: int, kind: _Kind
+) -> dict[str, PublishedTemplate]:
+    wanted = {ours: name for ours, name in kind.names.items() if turns > 1 or ours.startswith("first")}
+    problems = [_missing(path, name, entries, turns, kind) for name in wanted.values() if name not in entries]
+    there = {ours: entries[name] for ours, name in wanted.items() if name in entries}
+    for ours, entry in there.items():
+        problems += _find_problems(entry, form, kind, ours)
+    problems += _find_other_ratings(list(there.values()), form)
+    if problems:
+        raise ConfigError(problems)
+    return {ours: _build(entry) for ours, entry in there.items()}
 
 
 def read_entries(path: Path, form: PublishedFormat) -> dict[str, Entry]:
@@ -126,33 +154,33 @@ def _find_lines(document: Document, name: str, fields: Mapping[str, Any]) -> dic
     return {field: document.address((name, field)).line for field in fields}
 
 
-def _missing(path: Path, name: str, entries: Mapping[str, Entry], turns: int) -> Problem:
+def _missing(path: Path, name: str, entries: Mapping[str, Entry], turns: int, kind: _Kind) -> Problem:
     has = ", ".join(entries) or "none"
-    hint = did_you_mean(name, [other for other in entries if other not in SINGLE.values()])
-    firsts = all(SINGLE[ours] in entries for ours in SINGLE if ours.startswith("first"))
+    hint = did_you_mean(name, [other for other in entries if other not in {*SINGLE.values(), *PAIR.values()}])
+    firsts = all(kind.names[ours] in entries for ours in _OURS[:2])
     cure = "add it, or name another file as `published`"
     if turns > 1 and firsts:
-        cure = "write `turns: 1` to rate first turns alone, or name another file as `published`"
+        cure = "write `turns: 1` to judge first turns alone, or name another file as `published`"
     return Problem(f"there is no template '{name}'{hint} (templates: {has}); {cure}", str(path), key=name)
 
 
-def _find_problems(entry: Entry, form: PublishedFormat, needed: set[str], optional: set[str]) -> Iterator[Problem]:
-    rating = "output_format" if form == "fastchat" else "regex"
-    for field in ("system_prompt", "prompt_template", rating):
+def _find_problems(entry: Entry, form: PublishedFormat, kind: _Kind, ours: str) -> Iterator[Problem]:
+    reading = "output_format" if form == "fastchat" else "regex"
+    for field in ("system_prompt", "prompt_template", reading):
         value = entry.fields.get(field)
         if not isinstance(value, str) or not value:
             got = "is missing" if field not in entry.fields else f"got {render_value(value)}"
             yield entry.problem(field, f"must be a text, {got}; see the file as it was published")
         elif field == "prompt_template":
-            for told in find_template_problems(value, needed, optional):
+            for told in find_template_problems(value, *kind.places[ours]):
                 yield entry.problem(field, f"{told}; see the file as it was published")
         elif field == "regex" and (told := find_rating_problem(value)):
             yield entry.problem(field, f"{told}; see the file as it was published")
-        elif field == "output_format" and value not in _RATING_FORMS:
-            yield entry.problem(field, f"expected {' or '.join(_RATING_FORMS)}, got {value!r}: ratings have one form")
-    kind = entry.fields.get("type", "single" if form == "llm_jp_judge" else None)
-    if kind != "single":
-        yield entry.problem("type", f"expected single, got {render_value(kind)}: one answer is rated here")
+        elif field == "output_format" and value not in kind.outputs:
+            yield entry.problem(field, f"expected {' or '.join(kind.outputs)}, got {value!r}: no other is read here")
+    given = entry.fields.get("type", kind.type if form == "llm_jp_judge" else None)
+    if given != kind.type:
+        yield entry.problem("type", f"expected {kind.type}, got {render_value(given)}")
 
 
 def _find_other_ratings(entries: list[Entry], form: PublishedFormat) -> Iterator[Problem]:

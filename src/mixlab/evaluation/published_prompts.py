@@ -6,8 +6,9 @@ evaluator/mt_bench.py, `conv_to_query`, and evaluator/base.py, `BaseScoreExtract
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
-from mixlab.config.judge_templates import PublishedPrompts, PublishedTemplate
+from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts, PublishedTemplate
 
 
 def render_published(
@@ -18,19 +19,30 @@ def render_published(
     `references` are those of the same turns; empty: none is shown. Texts are filled in as they are: braces in them mean
     nothing. Raises ValueError for a turn that no template rates.
     """
-    turn = len(questions)
-    later, later_with_reference = prompts.later, prompts.later_with_reference
+    template = prompts.choose(len(questions), has_reference=bool(references))
+    return template, template.template.format(**_name(questions, references), **_number("answer", answers))
+
+
+def render_published_pair(
+    prompts: PublishedPairPrompts,
+    questions: Sequence[str],
+    shown: tuple[Sequence[str], Sequence[str]],
+    references: Sequence[str],
+) -> tuple[PublishedTemplate, str]:
+    """Return the template that compares the last of the answers, and its text; `shown[0]` are those of assistant A."""
+    template = prompts.choose(len(questions), has_reference=bool(references))
+    answers = _number("answer_a", shown[0]) | _number("answer_b", shown[1])
+    return template, template.template.format(**_name(questions, references), **answers)
+
+
+def _name(questions: Sequence[str], references: Sequence[str]) -> dict[str, str]:
     shown = {f"ref_answer_{number}": text for number, text in enumerate(references, start=1)}
-    if turn == 1:
-        template = prompts.first_with_reference if references else prompts.first
-        places = {"question": questions[0], "answer": answers[0]}
-    elif turn == 2 and later is not None and later_with_reference is not None:
-        template = later_with_reference if references else later
-        places = {f"question_{number}": text for number, text in enumerate(questions, start=1)}
-        places |= {f"answer_{number}": text for number, text in enumerate(answers, start=1)}
-    else:
-        raise ValueError(f"no template rates turn {turn}")
-    return template, template.template.format(**places, **shown)
+    return _number("question", questions) | shown
+
+
+def _number(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """Name the texts of turns: by number, where there is more than one."""
+    return {name: texts[0]} if len(texts) == 1 else {f"{name}_{turn}": text for turn, text in enumerate(texts, start=1)}
 
 
 def read_published_rating(ratings: Sequence[str], reply: str) -> float | None:
@@ -45,3 +57,9 @@ def read_published_rating(ratings: Sequence[str], reply: str) -> float | None:
         return None
     rating = float(text)
     return rating if 1 <= rating <= 10 else None
+
+
+def read_published_preference(reply: str) -> Literal["A", "B", "C"] | None:
+    """Return what a reply says as [[A]], [[B]] or [[C]]; of several, as in FastChat, the first of the alphabet."""
+    said: tuple[Literal["A", "B", "C"], ...] = ("A", "B", "C")
+    return next((one for one in said if f"[[{one}]]" in reply), None)

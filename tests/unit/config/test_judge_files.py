@@ -87,7 +87,7 @@ def test_llm_jp_judges_files_are_read_to_the_letter(shared_data: Path, name: str
 def test_the_japanese_fastchat_file_rates_first_turns_alone_and_says_so(shared_data: Path) -> None:
     path = shared_data / "benchmarks/mt_bench_ja/judge_ja_prompts.jsonl"
     has = "(templates: single-v1, single-math-v1)"
-    cure = "write `turns: 1` to rate first turns alone, or name another file as `published`"
+    cure = "write `turns: 1` to judge first turns alone, or name another file as `published`"
     assert told(path, "fastchat") == [
         f"FILE: single-v1-multi-turn: there is no template 'single-v1-multi-turn' {has}; {cure}",
         f"FILE: single-math-v1-multi-turn: there is no template 'single-math-v1-multi-turn' {has}; {cure}",
@@ -133,9 +133,9 @@ def test_only_first_turns_are_rated_where_the_study_says_so(fastchat: Write) -> 
         ),
         (
             {"output_format": "[[A]]"},
-            "output_format: expected [[rating]] or [[評価]], got '[[A]]': ratings have one form",
+            "output_format: expected [[rating]] or [[評価]], got '[[A]]': no other is read here",
         ),
-        ({"type": "pairwise"}, "type: expected single, got 'pairwise': one answer is rated here"),
+        ({"type": "pairwise"}, "type: expected single, got 'pairwise'"),
     ],
 )
 def test_a_wrong_template_of_fastchats_is_told(fastchat: Write, change: dict[str, Any], message: str) -> None:
