@@ -40,8 +40,8 @@ def write_aggregate(
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
     (means and counts of each judge run). `pairs`: artifacts of pairwise judging by key, by the positions of
-    `settings.pairs`; where there are some, `pairwise.csv` and `comparisons.csv`. Raises DataError for a folder that says
-    another model than the settings, a missing certificate, and for what `build_cells` refuses.
+    `settings.pairs`; where there are some, also `pairwise.csv` and `comparisons.csv`. Raises DataError for a folder
+    that says another model than the settings, a missing certificate, and for what `build_cells` refuses.
     """
     table = _read_scores(settings.models, scores)
     digests = _copy_certificates(table, mixtures, out)

@@ -26,7 +26,7 @@ def check_pairwise(study: Study, read: StudyFile) -> Found:
     points, judged = _list_points(study, read), _list_judged(study)
     is_whole = len(judged) == len(read.names("benchmarks"))
     if is_whole and not any(one.judged for one in judged.values()):
-        yield ("pairwise",), "the study has no judged benchmark, so no answers are compared; add one, such as mt_bench_en"
+        yield ("pairwise",), "the study has no judged benchmark, so no answers are compared; add mt_bench_en or another"
     for position, config in enumerate(pairwise.comparisons):
         path = ("pairwise", "comparisons", position)
         yield from _check_points(study, config, path, points)

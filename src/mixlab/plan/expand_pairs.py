@@ -82,7 +82,7 @@ class _Expansion:
                 continue
             rated = [self.plan.nodes[one.scores.parents["results"][at]] for one in (variant, against)]
             node, is_swapped = self._add_node(part, part.judge_run, variant, against, rated)
-            self._found[name] = node.key, PairEntry(
+            entry = PairEntry(
                 position=0,
                 variant=identities[0],
                 against=identities[1],
@@ -90,6 +90,7 @@ class _Expansion:
                 own=self._find_own(rated),
                 **part.model_dump(exclude={"measure"}),
             )
+            self._found[name] = node.key, entry
 
     def gather(self) -> Pairs:
         """Return what was added, in an order that neither names nor the order of the file decide."""
