@@ -60,9 +60,7 @@ def _is_marked(text: str, place: str) -> bool:
     """Whether a place stands between its marks wherever it stands, so that an answer cannot pass for another part."""
     pieces = text.split(f"{{{place}}}")
     opened, closed = f"<{place}>", f"</{place}>"
-    return all(
-        before.rfind(opened) > before.rfind(closed) and closed in after for before, after in pairwise(pieces)
-    )
+    return all(before.rfind(opened) > before.rfind(closed) and closed in after for before, after in pairwise(pieces))
 
 
 class PairReminders(Settings):
