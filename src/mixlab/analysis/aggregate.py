@@ -13,6 +13,7 @@ from mixlab.analysis.cells import Cell, build_cells, write_cells, write_csv
 from mixlab.analysis.effects import Effect, build_effects, comparison_id, write_effects
 from mixlab.analysis.judge_runs import build_judge_runs, write_judge_runs
 from mixlab.analysis.lineage import Ancestor, build_lineage
+from mixlab.analysis.pairwise import write_pairwise
 from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import AggregateSettings, ModelEntry
@@ -28,6 +29,7 @@ def write_aggregate(
     out: Path,
     *,
     ancestry: Mapping[str, Ancestor] | None = None,
+    pairs: Mapping[str, Path] | None = None,
 ) -> None:
     """Gather the models' tidy scores into the study's tables.
 
@@ -37,8 +39,9 @@ def write_aggregate(
     Writes `scores.parquet` and `scores.csv` (every row), `cells.csv` and `replicates.csv` (means, errors, counts),
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
-    (means and counts of each judge run). Raises DataError for a folder that says
-    another model than the settings, a missing certificate, and for what `build_cells` refuses.
+    (means and counts of each judge run). `pairs`: artifacts of pairwise judging by key, by the positions of
+    `settings.pairs`; where there are some, also `pairwise.csv` and `comparisons.csv`. Raises DataError for a folder
+    that says another model than the settings, a missing certificate, and for what `build_cells` refuses.
     """
     table = _read_scores(settings.models, scores)
     digests = _copy_certificates(table, mixtures, out)
@@ -49,6 +52,7 @@ def write_aggregate(
     effects = build_effects(settings.comparisons, cells)
     write_cells(cells, out)
     write_judge_runs(build_judge_runs(frame), out)
+    write_pairwise(settings.pairs, pairs or {}, out)
     write_effects(effects, out)
     _write_unsolvable([scores[entry.position] for entry in settings.models], out)
     _write_json(out / "metrics.json", _build_metrics(cells, effects))

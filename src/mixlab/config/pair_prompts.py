@@ -1,6 +1,7 @@
 """The texts by which a judge compares two answers; verdicts are [[A]], [[B]] and [[C]] for a tie."""
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -59,10 +60,7 @@ def _is_marked(text: str, place: str) -> bool:
     """Whether a place stands between its marks wherever it stands, so that an answer cannot pass for another part."""
     pieces = text.split(f"{{{place}}}")
     opened, closed = f"<{place}>", f"</{place}>"
-    return all(
-        before.rfind(opened) > before.rfind(closed) and 0 <= after.find(closed)
-        for before, after in zip(pieces[:-1], pieces[1:], strict=True)
-    )
+    return all(before.rfind(opened) > before.rfind(closed) and closed in after for before, after in pairwise(pieces))
 
 
 class PairReminders(Settings):

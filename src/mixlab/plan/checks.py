@@ -22,6 +22,7 @@ from mixlab.plan.checks_data import (
     unknown,
 )
 from mixlab.plan.checks_models import check_adapters, check_reach
+from mixlab.plan.checks_pairs import check_pairwise
 from mixlab.plan.checks_served import check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
@@ -60,6 +61,10 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             ("sources", "pools", "base_models", "variants", "ipt", "sft"),
         ),
         (lambda: check_served_models(study, read), ("served_models", "variants", "sft", "benchmarks")),
+        (
+            lambda: check_pairwise(study, read),
+            ("pairwise", "judge", "variants", "base_models", "benchmarks", "sft", "served_models"),
+        ),
         (lambda: _check_order(study, read), ("report", "variants", "served_models")),
         (lambda: _check_training(study, lock, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),

@@ -8,6 +8,7 @@ from typing import Any
 from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
 from mixlab.analysis.judge_runs import JudgeRun, read_judge_runs
+from mixlab.analysis.pairwise import PairCell, read_pair_cells
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
@@ -33,6 +34,7 @@ class Numbers:
     lineage: dict[str, Any]
     source_names: dict[str, tuple[str, ...]]
     judge_runs: tuple[JudgeRun, ...] = ()
+    pair_cells: tuple[PairCell, ...] = ()
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
@@ -82,6 +84,7 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         lineage=lineage,
         source_names={mixture.key: mixture.sources for mixture in settings.data.mixtures} if settings.data else {},
         judge_runs=tuple(read_judge_runs(aggregate)),
+        pair_cells=tuple(read_pair_cells(aggregate)),
     )
 
 

@@ -68,7 +68,7 @@ def build_judge_request(
 
 
 def build_messages(settings: AskedJudgeSettings, read: "JudgePrompt", earlier: Sequence[Reply]) -> list[Message]:
-    """Build the messages: the prompt, then each reply that was not to be read and the reminder; an empty one is not shown."""
+    """Build the messages: the prompt, then each reply that could not be read and the reminder; no empty reply."""
     messages: list[Message] = [
         {"role": "system", "content": _storable(read.system)},
         {"role": "user", "content": _storable(read.prompt)},
