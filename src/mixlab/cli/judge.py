@@ -15,7 +15,7 @@ from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.problems import ConfigError
 from mixlab.config.studies import load_main_config
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts
-from mixlab.evaluation.judges.pair_judge import PREFERENCE, estimate_pairs, render_turns
+from mixlab.evaluation.judges.pair_judge import estimate_pairs, preference_form, render_turns
 from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
@@ -165,7 +165,7 @@ def _estimate_node(
         if isinstance(spec, JudgePairsSpec):
             turns = render_turns(spec.judge, rows, (said[0], said[1]))
             compared = [prompt for turn in turns for prompt in turn.prompts]
-            return estimate_prompts(spec.judge, compared, spec.judge_run, PREFERENCE, verdicts)
+            return estimate_prompts(spec.judge, compared, spec.judge_run, preference_form(spec.judge), verdicts)
         judge = _require_model(spec.judge)
         prompts = [prompt for pair in pair_responses(rows, said[0]) for prompt in render_prompts(judge, pair)]
         return estimate_prompts(judge, prompts, spec.judge_run, rating_form(judge), verdicts)

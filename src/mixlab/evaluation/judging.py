@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
-from mixlab.config.judge_templates import PublishedPrompts
+from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts
 from mixlab.config.judging import AskedJudge, JudgeSettings, RuleJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
@@ -17,7 +17,7 @@ from mixlab.evaluation.published_prompts import render_published
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.evaluation.scorers.score import Pair, read_texts
 from mixlab.evaluation.scoring import pair_responses
-from mixlab.generation.responses import Response, read_responses
+from mixlab.generation.responses import read_responses
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +76,9 @@ class JudgePrompt:
 
 
 def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[str], list[str | None]]:
-    """Return the questions of an item and the references that a judge is shown, one or None for each turn.
+    """Return the questions of the turns that are judged, and the reference that a judge is shown for each, or None.
 
-    Raises DataError naming an item that does not fit its response.
+    Raises DataError naming an item that does not fit its response, or the prompts.
     """
     item, response = pair
     questions = read_texts(item, "turns")
@@ -88,45 +88,48 @@ def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[s
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
-    return questions, [reference or None for reference in references] or [None] * len(questions)
+    shown = [reference or None for reference in references] or [None] * len(questions)
+    judged = _cut_to_templates(settings, item, shown)
+    return questions[:judged], shown[:judged]
 
 
 def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
     """Render what a judge reads about each turn of an item; raises DataError naming an item that does not fit."""
     response = pair[1]
     questions, references = read_turns(settings, pair)
-    if isinstance(settings.prompts, PublishedPrompts):
-        check_published(settings, pair[0], settings.prompts.turns, references)
-        yield from _render_published(settings.prompts, response, questions, references)
-        return
+    prompts = settings.prompts
     for turn, reference in enumerate(references, start=1):
-        prompt = render_judge_prompt(settings.prompts, questions[:turn], response.responses[:turn], reference)
-        yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
+        said = response.responses[:turn]
+        if isinstance(prompts, PublishedPrompts):
+            template, prompt = render_published(prompts, questions[:turn], said, references[:turn])
+            yield JudgePrompt(response.item, turn, template.system, prompt)
+        else:
+            prompt = render_judge_prompt(prompts, questions[:turn], said, reference)
+            yield JudgePrompt(response.item, turn, prompts.system, prompt)
 
 
-def check_published(
-    settings: JudgeSettings | AskedJudge, item: Mapping[str, Any], turns: int, references: Sequence[str | None]
-) -> None:
-    """Raise DataError for an item that published prompts, which rate so many turns, have no template for."""
-    if 1 < turns < len(references):
+def _cut_to_templates(
+    settings: JudgeSettings | AskedJudge, item: Mapping[str, Any], references: Sequence[str | None]
+) -> int:
+    """Return how many turns are judged: all but those that published prompts have no template for.
+
+    Raises DataError for an item that published prompts cannot judge.
+    """
+    prompts = getattr(settings, "prompts", None)
+    if not isinstance(prompts, PublishedPrompts | PublishedPairPrompts):
+        return len(references)
+    if 1 < prompts.turns < len(references):
         raise DataError(
-            f"item '{item.get('id')}' has {len(references)} turns, but published prompts rate {turns}; take our own "
-            "prompts, or write `turns: 1` beside `published` to rate first turns alone"
+            f"item '{item.get('id')}' has {len(references)} turns, but published prompts judge {prompts.turns}; take "
+            "our own prompts, or write `turns: 1` beside `published` to judge first turns alone"
         )
-    if None in references[:turns] and _is_shown(settings, item):
+    judged = min(prompts.turns, len(references))
+    if None in references[:judged] and _is_shown(settings, item):
         raise DataError(
             f"item '{item.get('id')}' has no reference for each turn, which the published prompt for its category "
             f"{item.get('category')!r} shows; join reference answers in the source, or set judge.reference_categories"
         )
-
-
-def _render_published(
-    prompts: PublishedPrompts, response: Response, questions: Sequence[str], references: Sequence[str | None]
-) -> Iterator[JudgePrompt]:
-    for turn in range(1, min(len(questions), prompts.turns) + 1):
-        shown = [reference for reference in references[:turn] if reference is not None]
-        template, prompt = render_published(prompts, questions[:turn], response.responses[:turn], shown)
-        yield JudgePrompt(response.item, turn, template.system, prompt)
+    return judged
 
 
 def _is_shown(settings: JudgeSettings | AskedJudge, item: Mapping[str, Any]) -> bool:

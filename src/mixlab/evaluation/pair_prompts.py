@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mixlab.config.judge_templates import PublishedPairPrompts
 from mixlab.config.pair_prompts import PairPrompts
 from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.evaluation.judge_prompts import fill_places, find_verdict, hide_marks
 from mixlab.evaluation.judging import JudgePrompt
+from mixlab.evaluation.published_prompts import render_published_pair
 
 _MARK = re.compile(r"<(/?(?:earlier_)?(?:question|answer|reference|dialogue)(?:_[ab])?)>")
 
@@ -43,13 +45,18 @@ def render_pair_prompts(
     item: str,
     questions: Sequence[str],
     answers: tuple[Sequence[str], Sequence[str]],
-    reference: str | None,
+    references: Sequence[str | None],
 ) -> Iterator[PairPrompt]:
     """Render what a judge reads about the last of `questions`, with the two models' answers in both orders."""
+    prompts = settings.prompts
     for order in ORDERS:
         shown = answers if order == "ab" else (answers[1], answers[0])
-        prompt = render_pair_prompt(settings.prompts, questions, shown, reference)
-        yield PairPrompt(item, len(questions), settings.prompts.system, prompt, order)
+        if isinstance(prompts, PublishedPairPrompts):
+            template, prompt = render_published_pair(prompts, questions, shown, references)
+            yield PairPrompt(item, len(questions), template.system, prompt, order)
+        else:
+            prompt = render_pair_prompt(prompts, questions, shown, references[-1])
+            yield PairPrompt(item, len(questions), prompts.system, prompt, order)
 
 
 def render_pair_prompt(

@@ -12,14 +12,14 @@ from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts
 
 
 def render_published(
-    prompts: PublishedPrompts, questions: Sequence[str], answers: Sequence[str], references: Sequence[str]
+    prompts: PublishedPrompts, questions: Sequence[str], answers: Sequence[str], references: Sequence[str | None]
 ) -> tuple[PublishedTemplate, str]:
     """Return the template that rates the last of one or two answers, and its text filled in.
 
-    `references` are those of the same turns; empty: none is shown. Texts are filled in as they are: braces in them mean
+    `references` are those of the same turns; None: none is shown. Texts are filled in as they are: braces in them mean
     nothing. Raises ValueError for a turn that no template rates.
     """
-    template = prompts.choose(len(questions), has_reference=bool(references))
+    template = prompts.choose(len(questions), has_reference=None not in references)
     return template, template.template.format(**_name(questions, references), **_number("answer", answers))
 
 
@@ -27,16 +27,16 @@ def render_published_pair(
     prompts: PublishedPairPrompts,
     questions: Sequence[str],
     shown: tuple[Sequence[str], Sequence[str]],
-    references: Sequence[str],
+    references: Sequence[str | None],
 ) -> tuple[PublishedTemplate, str]:
     """Return the template that compares the last of the answers, and its text; `shown[0]` are those of assistant A."""
-    template = prompts.choose(len(questions), has_reference=bool(references))
+    template = prompts.choose(len(questions), has_reference=None not in references)
     answers = _number("answer_a", shown[0]) | _number("answer_b", shown[1])
     return template, template.template.format(**_name(questions, references), **answers)
 
 
-def _name(questions: Sequence[str], references: Sequence[str]) -> dict[str, str]:
-    shown = {f"ref_answer_{number}": text for number, text in enumerate(references, start=1)}
+def _name(questions: Sequence[str], references: Sequence[str | None]) -> dict[str, str]:
+    shown = {f"ref_answer_{number}": text or "" for number, text in enumerate(references, start=1)}
     return _number("question", questions) | shown
 
 

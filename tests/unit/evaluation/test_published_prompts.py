@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
-from mixlab.config.judge_files import FASTCHAT_RATINGS, read_published_prompts
-from mixlab.config.judge_templates import PublishedPrompts
+from mixlab.config.judge_files import (
+    FASTCHAT_RATINGS,
+    PAIR,
+    read_published_pair_prompts,
+    read_published_prompts,
+)
+from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts
 from mixlab.config.judging import ModelJudgeConfig, ModelJudgeSettings
+from mixlab.config.pairwise import PairJudgeSettings, PairwiseConfig
 from mixlab.config.problems import DataError
 from mixlab.data.replies import Reply
+from mixlab.evaluation.judges.pair_judge import preference_form, render_turns
 from mixlab.evaluation.judges.questions import rating_form, read_reply
 from mixlab.evaluation.judging import JudgePrompt, render_prompts
 from mixlab.evaluation.published_prompts import read_published_rating
@@ -72,7 +79,7 @@ def test_an_item_without_the_reference_that_its_prompt_shows_is_refused() -> Non
 
 def test_more_turns_than_have_templates_are_refused_unless_first_turns_alone_are_rated() -> None:
     item = {"id": "w", "category": "writing", "turns": ["a?", "b?", "c?"]}
-    with pytest.raises(DataError, match=r"item 'w' has 3 turns, but published prompts rate 2;.*`turns: 1`"):
+    with pytest.raises(DataError, match=r"item 'w' has 3 turns, but published prompts judge 2;.*`turns: 1`"):
         render(item, "a", "b", "c")
     alone = PROMPTS.model_copy(update={"later": None, "later_with_reference": None})
     assert [one.turn for one in render(item, "a", "b", "c", settings=settle(alone))] == [1]
@@ -156,3 +163,71 @@ def test_fastchats_own_file_renders_what_its_code_would(shared_data: Path) -> No
     end = "[The Start of Assistant's Answer]\nfirst {answer}\n[The End of Assistant's Answer]"
     assert rendered[81][0].prompt.endswith(f"\n\n[Question]\n{written}\n\n{end}")
     assert rendered[81][0].system == "You are a helpful assistant."
+
+
+PAIR_PROMPTS = PublishedPairPrompts.model_validate(
+    {
+        "first": {"system": "one", "template": "{question} | {answer_a} | {answer_b}"},
+        "first_with_reference": {"system": "math", "template": "{question} | {ref_answer_1} | {answer_a} | {answer_b}"},
+        "later": {
+            "system": "two",
+            "template": "{question_1} | {question_2} | {answer_a_1} {answer_a_2} | {answer_b_2}",
+        },
+        "later_with_reference": {
+            "system": "two, math",
+            "template": "{ref_answer_1} | {ref_answer_2} | {question_2} | {answer_a_2} | {answer_b_1} {answer_b_2}",
+        },
+    }
+)
+
+
+def settle_pair(prompts: PublishedPairPrompts = PAIR_PROMPTS) -> PairJudgeSettings:
+    judge = ModelJudgeConfig.model_validate({"engine": "openai", "model": "tiny", "endpoint": "local"})
+    files = {"en": {"published": "prompts.jsonl", "format": "fastchat"}}
+    config = PairwiseConfig.model_validate({"comparisons": [{"against": "even"}], "prompts": files})
+    return config.with_published({"en": prompts}).to_settings(judge, "en")
+
+
+def compare(item: dict[str, Any], first: list[str], second: list[str]) -> list[list[tuple[str, str]]]:
+    responses = ([Response(item["id"], item["turns"], responses=texts)] for texts in (first, second))
+    turns = render_turns(settle_pair(), [item], tuple(responses))  # type: ignore[arg-type]
+    return [[(one.system, one.prompt) for one in turn.prompts] for turn in turns]
+
+
+def test_two_answers_are_compared_by_the_template_of_turn_and_category_in_both_orders() -> None:
+    assert compare(MATH, ["a1", "{question}"], ["b1", "b2"]) == [
+        [("math", "1+1? | 2 | a1 | b1"), ("math", "1+1? | 2 | b1 | a1")],
+        [
+            ("two, math", "2 | {question} | and {answer_1}? | {question} | b1 b2"),
+            ("two, math", "2 | {question} | and {answer_1}? | b2 | a1 {question}"),
+        ],
+    ]
+    writing = {**MATH, "category": "writing", "turns": ["q1", "q2"]}
+    assert compare(writing, ["a1", "a2"], ["b1", "b2"]) == [
+        [("one", "q1 | a1 | b1"), ("one", "q1 | b1 | a1")],
+        [("two", "q1 | q2 | a1 a2 | b2"), ("two", "q1 | q2 | b1 b2 | a2")],
+    ]
+
+
+def test_a_pair_without_the_reference_that_its_prompt_shows_is_refused() -> None:
+    with pytest.raises(DataError, match="item 'm' has no reference for each turn"):
+        compare({name: value for name, value in MATH.items() if name != "reference"}, ["a", "b"], ["c", "d"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [("So [[A]]", "A"), ("[[B]]", "B"), ("[[C]]", "C"), ("[[B]], no, [[A]]", "A"), ("[A]", None), ("A", None)],
+)
+def test_a_preference_is_read_as_fastchat_reads_it(reply: str, said: str | None) -> None:
+    assert read_reply(Reply(reply, "stop", 1, 1), preference_form(settle_pair())) == said
+
+
+@pytest.mark.shared
+def test_fastchats_own_pair_templates_are_read_to_the_letter(shared_data: Path) -> None:
+    path = shared_data / "benchmarks/mt_bench_en/judge_prompts.jsonl"
+    written = {card["name"]: card for card in map(json.loads, path.read_text("utf-8").splitlines())}
+    prompts = read_published_pair_prompts(path, "fastchat", 2)
+    found = {name: getattr(prompts, ours) for ours, name in PAIR.items()}
+    assert {name: (one.system, one.template) for name, one in found.items()} == {
+        name: (written[name]["system_prompt"], written[name]["prompt_template"]) for name in PAIR.values()
+    }

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from mixlab.config.judge_templates import PublishedPairPrompts
 from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.replies import Reply
@@ -19,6 +20,7 @@ from mixlab.evaluation.judges.questions import Form, read_reply
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import read_turns
 from mixlab.evaluation.pair_prompts import ORDERS, Order, PairPrompt, Place, parse_preference, render_pair_prompts
+from mixlab.evaluation.published_prompts import read_published_preference
 from mixlab.evaluation.scorers.score import read_texts
 from mixlab.evaluation.scoring import pair_responses
 from mixlab.generation.responses import Response, read_responses
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FILE = "comparisons.jsonl"
 PREFERENCE: Form[Place] = Form("verdict", parse_preference, "pairwise.prompts")
+_PUBLISHED: Form[Place] = Form(PREFERENCE.word, read_published_preference, PREFERENCE.prompts)
 
 Side = Literal["a", "b", "tie"]
 """A verdict by model, whichever answer was shown first."""
@@ -75,6 +78,11 @@ class Comparison:
     response_tokens: list[int]
 
 
+def preference_form(settings: PairJudgeSettings) -> Form[Place]:
+    """Return how replies with a verdict are read: in our own form, or as the published prompts' authors read them."""
+    return _PUBLISHED if isinstance(settings.prompts, PublishedPairPrompts) else PREFERENCE
+
+
 def render_turns(
     settings: PairJudgeSettings,
     items: Iterable[Mapping[str, Any]],
@@ -97,10 +105,10 @@ def render_turns(
         questions, references = read_turns(settings, (item, response))
         read_turns(settings, (item, other))
         category = item.get("category") if isinstance(item.get("category"), str) else None
-        for turn, reference in enumerate(references, start=1):
+        for turn in range(1, len(questions) + 1):
             said = response.responses[:turn], other.responses[:turn]
-            is_same = said[0] == said[1]
-            prompts = () if is_same else render_pair_prompts(settings, response.item, questions[:turn], said, reference)
+            shown = questions[:turn], said, references[:turn]
+            prompts = () if said[0] == said[1] else render_pair_prompts(settings, response.item, *shown)
             yield Turn(response.item, turn, category, tuple(prompts))
 
 
@@ -112,10 +120,10 @@ def estimate_pairs(settings: PairJudgeSettings, items: Iterable[Mapping[str, Any
         blank = Response(str(item["id"]), [], responses=[""] * count)
         questions, references = read_turns(settings, (item, blank))
         prompts = []
-        for turn, reference in enumerate(references, start=1):
+        for turn in range(1, len(questions) + 1):
             said = blank.responses[:turn], blank.responses[:turn]
-            prompts += render_pair_prompts(settings, blank.item, questions[:turn], said, reference)
-        work += estimate_blank(settings, prompts, len(ORDERS) * answer_tokens * count_shown(count))
+            prompts += render_pair_prompts(settings, blank.item, questions[:turn], said, references[:turn])
+        work += estimate_blank(settings, prompts, len(ORDERS) * answer_tokens * count_shown(len(questions)))
     return work
 
 
@@ -137,10 +145,11 @@ def write_comparisons(
     """
     turns = list(render_turns(settings, items, (read_responses(responses[0]), read_responses(responses[1]))))
     prompts = [prompt for turn in turns for prompt in turn.prompts]
-    judged = judge_all(settings, prompts, run, PREFERENCE, store, open_asker)
-    require_judged(settings, prompts, judged, PREFERENCE, work)
+    form = preference_form(settings)
+    judged = judge_all(settings, prompts, run, form, store, open_asker)
+    require_judged(settings, prompts, judged, form, work)
     asked = iter(zip(judged.requests, judged.replies, strict=True))
-    compared = [_compare(turn, [next(asked) for _ in turn.prompts]) for turn in turns]
+    compared = [_compare(turn, [next(asked) for _ in turn.prompts], form) for turn in turns]
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
         for comparison in compared:
             write_line(stream, vars(comparison))
@@ -180,9 +189,9 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
     }
 
 
-def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply]]]) -> Comparison:
+def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply]]], form: Form[Place]) -> Comparison:
     last = [replies[-1] for _, replies in asked]
-    sides = [_read_side(prompt, reply) for prompt, reply in zip(turn.prompts, last, strict=True)]
+    sides = [_read_side(prompt, reply, form) for prompt, reply in zip(turn.prompts, last, strict=True)]
     first, second = sides or ("tie", "tie")
     parsed = first is not None and second is not None
     flipped = parsed and first != second
@@ -208,6 +217,6 @@ def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply
     )
 
 
-def _read_side(prompt: PairPrompt, reply: Reply) -> Side | None:
-    place = read_reply(reply, PREFERENCE)
+def _read_side(prompt: PairPrompt, reply: Reply, form: Form[Place]) -> Side | None:
+    place = read_reply(reply, form)
     return None if place is None else _SIDES[prompt.order][place]
