@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.config.judge_files import SINGLE
+from mixlab.config.judge_files import PAIR, SINGLE
 from mixlab.config.judge_templates import PublishedPrompts
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
@@ -16,18 +16,28 @@ from mixlab.plan.specs import JudgeSpec
 REPOSITORY = Path(__file__).resolve().parents[3]
 PLACES = ("{question} {answer}", "{ref_answer_1} {question} {answer}", "{question_2} {answer_2}")
 TEMPLATES = dict(zip(SINGLE.values(), (*PLACES, f"{PLACES[-1]} {{ref_answer_2}}"), strict=True))
+PAIRS = ("{question} {answer_a} {answer_b}", "{question_2} {answer_a_2} {answer_b_2}")
+PAIR_TEXTS = (PAIRS[0], f"{PAIRS[0]} {{ref_answer_1}}", PAIRS[1], f"{PAIRS[1]} {{ref_answer_2}}")
+Kind = tuple[dict[str, str], dict[str, str]]
+SINGLE_KIND: Kind = (TEMPLATES, {"type": "single", "output_format": "[[rating]]"})
+PAIR_KIND: Kind = (
+    dict(zip(PAIR.values(), PAIR_TEXTS, strict=True)),
+    {"type": "pairwise", "output_format": "[[A]]"},
+)
 JUDGE = "judge:\n  engine: openai\n  model: tiny\n  endpoint: local\n  prompts: {en: {%s}}\n"
 
 Build = Callable[..., Plan]
 
 
-def write_prompts(path: Path, **changes: str) -> None:
+def write_prompts(path: Path, kind: Kind = SINGLE_KIND, **changes: str) -> None:
+    """Write a file of FastChat's form; `kind` says what its templates are for."""
+    templates, told = kind
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"type": "single", "system_prompt": "S", "output_format": "[[rating]]"}
-    texts = {**TEMPLATES, **changes}
-    path.write_text(
-        "".join(json.dumps({"name": name, "prompt_template": text, **told}) + "\n" for name, text in texts.items())
-    )
+    cards = [
+        {"name": name, "prompt_template": text, "system_prompt": "S", **told}
+        for name, text in (templates | changes).items()
+    ]
+    path.write_text("".join(f"{json.dumps(card)}\n" for card in cards), "utf-8")
 
 
 @pytest.fixture
@@ -147,3 +157,20 @@ def test_a_language_without_prompts_is_refused(root: Path, plan: Build) -> None:
     text = (JUDGE % "published: a.jsonl, format: fastchat").replace("{en:", "{ja:")
     (line,) = told(plan, text)
     assert "judge.prompts has no prompts for 'en'; add them or leave judge.prompts out" in line
+
+
+def test_published_pair_templates_enter_the_keys_of_comparisons(root: Path, plan: Build) -> None:
+    study = (
+        "judge: {engine: openai, model: tiny, endpoint: local}\n"
+        "pairwise: {comparisons: [{against: even}], prompts: {en: {published: %s, format: %s}}}\n"
+    )
+    ours = plan(study.replace(", prompts: {en: {published: %s, format: %s}}", ""))
+    write_prompts(root / "a.jsonl", kind=PAIR_KIND)
+    write_prompts(root / "b.jsonl", kind=PAIR_KIND)
+    first = plan(study % ("a.jsonl", "fastchat"))
+    names = {node.key for node in first.by_stage("judge_pairs")}
+    assert names and not names & {node.key for node in ours.by_stage("judge_pairs")}
+    assert {node.key for node in plan(study % ("b.jsonl", "fastchat")).by_stage("judge_pairs")} == names
+    assert keys(first) == keys(ours)
+    (line,) = told(plan, study % ("a.jsonl", "llm_jp_judge"))
+    assert line.endswith("a.jsonl: llm_jp_judge has no templates that compare two answers; name a file of fastchat")
