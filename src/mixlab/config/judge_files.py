@@ -174,8 +174,8 @@ def _find_problems(entry: Entry, form: PublishedFormat, kind: _Kind, ours: str) 
         elif field == "prompt_template":
             for told in find_template_problems(value, *kind.places[ours]):
                 yield entry.problem(field, f"{told}; see the file as it was published")
-        elif field == "regex" and (told := find_rating_problem(value)):
-            yield entry.problem(field, f"{told}; see the file as it was published")
+        elif field == "regex" and (wrong := find_rating_problem(value)):
+            yield entry.problem(field, f"{wrong}; see the file as it was published")
         elif field == "output_format" and value not in kind.outputs:
             yield entry.problem(field, f"expected {' or '.join(kind.outputs)}, got {value!r}: no other is read here")
     given = entry.fields.get("type", kind.type if form == "llm_jp_judge" else None)

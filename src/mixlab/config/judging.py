@@ -241,7 +241,7 @@ class ModelJudgeConfig(AskedJudge):
         min_length=1, description="name of an endpoint of the machine settings; it does not enter the key"
     )
     prompts: dict[Language, JudgePrompts | PublishedPromptsConfig] = Field(
-        default_factory=_default_prompts, description="prompts by language; absent: our own"
+        default_factory=lambda: {**_default_prompts()}, description="prompts by language; absent: our own"
     )
     reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
 

@@ -48,7 +48,7 @@ class PairwiseConfig(Settings):
 
     comparisons: tuple[PairConfig, ...] = Field(min_length=1, description="which points are compared")
     prompts: dict[Language, PairPrompts | PublishedPromptsConfig] = Field(
-        default_factory=_default_prompts, description="prompts by language; absent: our own"
+        default_factory=lambda: {**_default_prompts()}, description="prompts by language; absent: our own"
     )
     reminders: PairReminders = Field(default_factory=load_pair_reminders, description="reminders; absent: our own")
 

@@ -183,7 +183,7 @@ def test_every_line_that_is_no_comparison_is_told(tmp_path: Path) -> None:
         stream.write('{"item": "1"}\nnot json\n')
     with pytest.raises(DataError) as caught:
         read_pair_rows([entry(0, is_swapped=False), entry(5, is_swapped=False)], {"k1": folder})
-    assert [problem.line for problem in caught.value.problems] == [2, 3, None]
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 0]
     (folder / "index.json").write_text("{}")
     with pytest.raises(DataError, match="names no judge"):
         read_pair_rows([entry(0, is_swapped=False)], {"k1": folder})

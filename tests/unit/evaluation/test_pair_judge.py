@@ -238,7 +238,7 @@ def test_an_answer_cannot_pass_for_the_other_one_nor_fill_a_place(language: Any)
 def test_the_estimate_before_answers_is_a_bound_and_behind_them_what_is_left(start: Start) -> None:
     lab = start()
     settings = lab.settings()
-    items = [{"id": name, "turns": ["dialogue"] * 2} for name in ("x", "y")]
+    items = [{"id": name, "turns": [f"dialogue {name}"] * 2} for name in ("x", "y")]
     before = estimate_pairs(settings, items, answer_tokens=1000)
     assert (before.verdicts, before.to_ask, before.is_exact) == (8, 8, False)
     # two orders, two items, and turn t shows t answers of both models

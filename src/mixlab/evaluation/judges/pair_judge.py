@@ -119,7 +119,7 @@ def estimate_pairs(settings: PairJudgeSettings, items: Iterable[Mapping[str, Any
         count = len(read_texts(item, "turns"))
         blank = Response(str(item["id"]), [], responses=[""] * count)
         questions, references = read_turns(settings, (item, blank))
-        prompts = []
+        prompts: list[PairPrompt] = []
         for turn in range(1, len(questions) + 1):
             said = blank.responses[:turn], blank.responses[:turn]
             prompts += render_pair_prompts(settings, blank.item, questions[:turn], said, references[:turn])
