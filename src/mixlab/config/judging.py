@@ -191,6 +191,10 @@ def _default_prompts() -> dict[Language, JudgePrompts]:
     return {language: load_judge_prompts(language) for language in LANGUAGES}
 
 
+def _default_texts() -> dict[Language, JudgePrompts | PublishedPromptsConfig]:
+    return {language: load_judge_prompts(language) for language in LANGUAGES}
+
+
 def _check_language(prompts: Mapping[Language, object], language: Language) -> None:
     if language not in prompts:
         raise ValueError(f"judge.prompts has no prompts for '{language}'; add them or leave judge.prompts out")
@@ -241,7 +245,7 @@ class ModelJudgeConfig(AskedJudge):
         min_length=1, description="name of an endpoint of the machine settings; it does not enter the key"
     )
     prompts: dict[Language, JudgePrompts | PublishedPromptsConfig] = Field(
-        default_factory=lambda: {**_default_prompts()}, description="prompts by language; absent: our own"
+        default_factory=_default_texts, description="prompts by language; absent: our own"
     )
     reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
 

@@ -39,7 +39,7 @@ class PairConfig(Settings):
         return self
 
 
-def _default_prompts() -> dict[Language, PairPrompts]:
+def _default_prompts() -> dict[Language, PairPrompts | PublishedPromptsConfig]:
     return {language: load_pair_prompts(language) for language in LANGUAGES}
 
 
@@ -48,7 +48,7 @@ class PairwiseConfig(Settings):
 
     comparisons: tuple[PairConfig, ...] = Field(min_length=1, description="which points are compared")
     prompts: dict[Language, PairPrompts | PublishedPromptsConfig] = Field(
-        default_factory=lambda: {**_default_prompts()}, description="prompts by language; absent: our own"
+        default_factory=_default_prompts, description="prompts by language; absent: our own"
     )
     reminders: PairReminders = Field(default_factory=load_pair_reminders, description="reminders; absent: our own")
 
