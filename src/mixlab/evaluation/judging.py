@@ -140,8 +140,8 @@ def _is_shown(settings: JudgeSettings | AskedJudge, item: Mapping[str, Any]) -> 
     category = item.get("category")
     if not isinstance(category, str):
         raise DataError(
-            f"item '{item.get('id')}' has no `category`, but judge.reference_categories goes by it; map the field in "
-            "the source, or leave reference_categories out"
+            f"item '{item.get('id')}' has no `category`, which says whether its reference is shown (published prompts, "
+            "judge.reference_categories); map the field in the source, or leave both out"
         )
     return category in categories
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import judge_lab
 import pytest
+from scripted_server import Answer, serve
 
 from mixlab.config.judge_files import (
     FASTCHAT_RATINGS,
@@ -231,3 +233,39 @@ def test_fastchats_own_pair_templates_are_read_to_the_letter(shared_data: Path) 
     assert {name: (one.system, one.template) for name, one in found.items()} == {
         name: (written[name]["system_prompt"], written[name]["prompt_template"]) for name in PAIR.values()
     }
+
+
+@pytest.mark.shared
+def test_llm_jp_judges_japanese_file_rates_all_questions_and_shows_the_references_of_thirty(shared_data: Path) -> None:
+    folder = shared_data / "benchmarks/mt_bench_ja"
+    prompts = read_published_prompts(folder / "llm-jp-judge/mt_bench_ja_prompt_v1.yaml", "llm_jp_judge", 2)
+    path = folder / "reference_answer_base-gpt4o-with-human-annotation.jsonl"
+    answers = {line["question_id"]: line["choices"][0]["turns"] for line in map(json.loads, read_lines(path))}
+    shown = []
+    for item in map(json.loads, read_lines(folder / "question_full.jsonl")):
+        reference = answers[item["question_id"]]
+        one = {**item, "id": str(item["question_id"]), "reference": reference}
+        first, second = render(one, "a1", "a2", settings=settle(prompts))
+        assert item["turns"][0] in first.prompt and item["turns"][1] in second.prompt
+        assert (reference[0] in first.prompt) == ("The Start of Reference Answer" in first.prompt)
+        shown += [item["category"]] * (reference[1] in second.prompt)
+    assert {category: shown.count(category) for category in shown} == {"coding": 10, "math": 10, "reasoning": 10}
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def test_a_judge_is_sent_the_published_texts_and_its_replies_are_read_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_lab, "build_settings", lambda **changes: settle(attempts=1))
+    item = {"id": "w", "category": "writing", "turns": ["dialogue 1", "dialogue 2"]}
+    with serve(lambda question, count: Answer(f"[{question}], [[{5 + int(question)}]]")) as server:
+        verdicts = judge_lab.Lab(tmp_path, server).judge([item], {"w": ["{answer}", "b"]})
+        sent = [[(one["role"], one["content"]) for one in request["messages"]] for request in server.requests]
+    assert sorted(sent) == [
+        [("system", "one"), ("user", "{Q} dialogue 1 | {answer}")],
+        [("system", "two"), ("user", "dialogue 1 | {answer} | dialogue 2 | b")],
+    ]
+    assert [(one["turn"], one["score"], one["parsed"]) for one in verdicts] == [(1, 6, True), (2, 7, True)]
