@@ -34,6 +34,7 @@ _SIDES: dict[Order, dict[Place, Side]] = {
     "ab": {"A": "a", "B": "b", "C": "tie"},
     "ba": {"A": "b", "B": "a", "C": "tie"},
 }
+_TIED: list[Side | None] = ["tie", "tie"]
 _LEANINGS: dict[Side, int] = {"a": 1, "tie": 0, "b": -1}
 
 
@@ -111,7 +112,7 @@ def estimate_pairs(settings: PairJudgeSettings, items: Iterable[Mapping[str, Any
         count = len(read_texts(item, "turns"))
         blank = Response(str(item["id"]), [], responses=[""] * count)
         questions, references = read_turns(settings, (item, blank))
-        prompts = []
+        prompts: list[PairPrompt] = []
         for turn, reference in enumerate(references, start=1):
             said = blank.responses[:turn], blank.responses[:turn]
             prompts += render_pair_prompts(settings, blank.item, questions[:turn], said, reference)
@@ -183,7 +184,7 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
 def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply]]]) -> Comparison:
     last = [replies[-1] for _, replies in asked]
     sides = [_read_side(prompt, reply) for prompt, reply in zip(turn.prompts, last, strict=True)]
-    first, second = sides or ("tie", "tie")
+    first, second = sides or _TIED
     parsed = first is not None and second is not None
     flipped = parsed and first != second
     # what speaks for a with its answer first, and against it with its answer second, speaks for the first place
