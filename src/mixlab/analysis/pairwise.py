@@ -180,11 +180,10 @@ def build_pair_cells(rows: Iterable[PairRow]) -> list[PairCell]:
     """
     groups: dict[tuple[str, ...], list[PairRow]] = {}
     for row in rows:
-        name = (row.variant_key, row.against_key, row.stage, row.benchmark, row.judge)
-        groups.setdefault(name, []).append(row)
+        place = (row.variant_key, row.against_key, row.stage, row.benchmark, row.judge)
+        groups.setdefault(place, []).append(row)
     cells = []
-    for name in sorted(groups):
-        found = groups[name]
+    for _, found in sorted(groups.items(), key=lambda group: group[0]):
         cells.append(_build_cell("", found))
         categories = sorted({row.category for row in found})
         if len(categories) > 1:
@@ -266,7 +265,9 @@ def _replicate(rows: Iterable[PairRow]) -> list[Replicate]:
     replicates = []
     for seeds, found in pairs.items():
         values = list(_average_items(found).values())
-        replicates.append(Replicate(*seeds, mean=math.fsum(values) / len(values) if values else None))
+        mixture_seed, ipt_seed, sft_seed = seeds
+        mean = math.fsum(values) / len(values) if values else None
+        replicates.append(Replicate(mixture_seed, ipt_seed, sft_seed, mean))
     return replicates
 
 

@@ -48,11 +48,11 @@ def _check_points(study: Study, config: PairConfig, path: Path, points: Points) 
     if config.stage == "after_sft" and study.sft is None:
         yield (*path, "stage"), "the study has no sft, so nothing is compared after it"
         return
-    named = {"variant": config.variant, "against": config.against}
+    named = {"against": config.against} | ({} if config.variant is None else {"variant": config.variant})
     for field, label in named.items():
-        if label is not None and label not in points:
+        if label not in points:
             yield (*path, field), unknown("variant or served model", label, points)
-        elif label is not None and not points[label] & {stage, "served"}:
+        elif not points[label] & {stage, "served"}:
             yield (*path, "stage"), f"'{label}' is a way of fine-tuning, so it has no answers before it"
     found = [points[label] for label in named.values() if label in points]
     if config.stage is not None and len(found) == 2 and all(stages == {"served"} for stages in found):

@@ -37,6 +37,7 @@ _SIDES: dict[Order, dict[Place, Side]] = {
     "ab": {"A": "a", "B": "b", "C": "tie"},
     "ba": {"A": "b", "B": "a", "C": "tie"},
 }
+_TIED: list[Side | None] = ["tie", "tie"]
 _LEANINGS: dict[Side, int] = {"a": 1, "tie": 0, "b": -1}
 
 
@@ -192,7 +193,7 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
 def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply]]], form: Form[Place]) -> Comparison:
     last = [replies[-1] for _, replies in asked]
     sides = [_read_side(prompt, reply, form) for prompt, reply in zip(turn.prompts, last, strict=True)]
-    first, second = sides or ("tie", "tie")
+    first, second = sides or _TIED
     parsed = first is not None and second is not None
     flipped = parsed and first != second
     # what speaks for a with its answer first, and against it with its answer second, speaks for the first place
