@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
 from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts
-from mixlab.config.judging import AskedJudge, JudgeSettings, RuleJudgeSettings
+from mixlab.config.judging import AskedJudge, JudgeSettings, ModelJudgeSettings, RuleJudgeSettings
+from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
@@ -115,7 +116,7 @@ def _cut_to_templates(
 
     Raises DataError for an item that published prompts cannot judge.
     """
-    prompts = getattr(settings, "prompts", None)
+    prompts = settings.prompts if isinstance(settings, ModelJudgeSettings | PairJudgeSettings) else None
     if not isinstance(prompts, PublishedPrompts | PublishedPairPrompts):
         return len(references)
     if 1 < prompts.turns < len(references):
