@@ -2,11 +2,14 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mixlab.analysis.aggregate import write_aggregate
+from mixlab.analysis.cells import read_csv
 from mixlab.analysis.pairwise import (
     PairCell,
     PairRow,
@@ -16,7 +19,7 @@ from mixlab.analysis.pairwise import (
     read_pair_rows,
     write_pairwise,
 )
-from mixlab.config.analysis import ModelIdentity, PairEntry
+from mixlab.config.analysis import AggregateSettings, ModelEntry, ModelIdentity, PairEntry
 from mixlab.config.problems import DataError
 
 ROW = PairRow(
@@ -187,3 +190,35 @@ def test_every_line_that_is_no_comparison_is_told(tmp_path: Path) -> None:
     (folder / "index.json").write_text("{}")
     with pytest.raises(DataError, match="names no judge"):
         read_pair_rows([entry(0, is_swapped=False)], {"k1": folder})
+
+
+def test_an_aggregate_holds_the_comparisons_of_its_models(
+    tmp_path: Path,
+    write_model: Callable[..., tuple[ModelIdentity, Path]],
+    entries: Callable[..., tuple[ModelEntry, ...]],
+    certificates: dict[str, Path],
+) -> None:
+    models = [write_model(name, [1.0, 0.0], mixture_seed=1, ipt_seed=1, sft_seed=1) for name in ("rich", "poor")]
+    out = tmp_path / "aggregate"
+    out.mkdir()
+    compared = PairEntry(
+        position=0,
+        variant=models[0][0],
+        against=models[1][0],
+        is_swapped=True,
+        benchmark="talk",
+        language="en",
+        generation_seed=1,
+        judge_run=1,
+    )
+    settings = AggregateSettings(models=entries([identity for identity, _ in models]), pairs=(compared,))
+    pairs = {"k1": write_artifact(tmp_path / "pair", ["b", "b", "tie"])}
+    write_aggregate(settings, [folder for _, folder in models], certificates, out, pairs=pairs)
+    (cell,) = read_pair_cells(out)
+    assert (cell.variant_key, cell.against_key, cell.wins, cell.win_rate) == ("rich", "poor", 2, pytest.approx(5 / 6))
+    rows = read_csv(out / "comparisons.csv")
+    assert [(row["item"], row["outcome"], row["pair_key"]) for row in rows] == [
+        ("0", "win", "k1"),
+        ("1", "win", "k1"),
+        ("2", "tie", "k1"),
+    ]

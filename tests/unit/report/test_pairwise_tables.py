@@ -1,10 +1,14 @@
 """Pairwise judging on the page: wins of n, limits, flips by place, and what the judge's own model may mean."""
 
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from mixlab.analysis.cells import read_csv, write_csv
 from mixlab.analysis.pairwise import PairCell
-from mixlab.config.analysis import VariantLabel
+from mixlab.config.analysis import ReportSettings, VariantLabel
 from mixlab.report.numbers import Numbers
+from mixlab.report.page import write_report
 from mixlab.report.pairwise import build_pairwise_section
 from mixlab.report.tables import Table
 
@@ -120,3 +124,24 @@ def test_the_judges_own_model_is_marked_and_its_win_rate_told_with_what_it_can_m
 def test_nothing_compared_is_no_section() -> None:
     section = build_pairwise_section(numbers())
     assert not section.tables and not section.sentences
+
+
+def test_the_page_and_the_tables_of_a_report_hold_it(tmp_path: Path, settings: ReportSettings, aggregate: Path) -> None:
+    names = [field.name for field in fields(PairCell)]
+    shown = cell(variant_key="aa11", against_key="bb22", own="variant")
+    write_csv(aggregate / "pairwise.csv", names, [[getattr(shown, name) for name in names]])
+    out = tmp_path / "compared"
+    out.mkdir()
+    write_report(settings.model_copy(update={"data": None}), aggregate, out)
+    page, text = ((out / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
+    for told in (
+        "Pairwise comparisons",
+        "混合 A (the judge itself)",
+        "混合 A bears the name of its judge",
+        "43.2 to 80.1",
+    ):
+        assert told in page and told in text
+    (row,) = read_csv(out / "tables/pairwise.csv")
+    assert (row["variant"], row["against"], row["win_rate"], row["own"]) == ("混合 A", "none", "0.65", "variant")
+    (row,) = read_csv(out / "tables/pairwise_flips.csv")
+    assert (row["asked"], row["flipped"], row["flip_rate"]) == ("16", "3", "0.1875")
