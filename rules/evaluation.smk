@@ -63,3 +63,24 @@ rule judge:
         command=flow.group_command(RUN, "judge"),
     shell:
         "{params.command} 2> {log}"
+
+
+rule judge_pairs:
+    input:
+        flow.inputs("judge_pairs"),
+    output:
+        update("artifacts/judge_pairs/{key}/manifest.json"),
+    log:
+        "logs/judge_pairs/{key}.log",
+    wildcard_constraints:
+        key=flow.pattern("judge_pairs"),
+    conda:
+        "../envs/mixlab.yaml"
+    threads: flow.threads("judge_pairs")
+    resources:
+        mem_mb=flow.memory_mib("judge_pairs"),
+        runtime=flow.minutes("judge_pairs"),
+    params:
+        command=flow.group_command(RUN, "judge_pairs"),
+    shell:
+        "{params.command} 2> {log}"

@@ -43,6 +43,6 @@ def test_the_table_of_stages_names_the_files_of_every_artifact(finished: Path) -
         there = {path.name for path in (finished / "artifacts" / stage).glob("*/*")} - {"manifest.json"}
         if stage == "ipt":
             there = {name for name in there if name in ("last-00", "training_log.csv")}
-        # the study of these tests reads no base model
-        assert (there == set()) == (stage == "base_model")
+        # the study of these tests reads no base model, and its judge is a rule, which cannot compare
+        assert (there == set()) == (stage in ("base_model", "judge_pairs"))
         assert not there or always <= there <= named, stage

@@ -233,6 +233,8 @@ sft: {validation: *validation}
 effects: []
 benchmarks:
   mmlu: {data: facts, examples: facts}
+judge: {engine: openai, model: judge, endpoint: none}
+pairwise: {comparisons: [{variant: even on tiny, against: math heavy 数学 on tiny}]}
 """
 """What the micro study does not ask for, so that each stage has each of its roles."""
 READ_MODEL = {"hub": {"id": "acme/model", "asked": "main", "revision": "a" * 40}}

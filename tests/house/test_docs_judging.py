@@ -1,6 +1,7 @@
 """docs/judging.md shows what its commands print, for the study and the machine that it shows."""
 
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,14 @@ from mixlab.stages.doorway import make_artifacts
 DOCUMENT = REPOSITORY / "docs/judging.md"
 
 
+def read_settings() -> list[str]:
+    """The settings that are shown: of a study, of a machine, and of a study that compares."""
+    return [block.text for block in read_blocks(DOCUMENT) if block.language == "yaml"]
+
+
 def test_the_document_shows_what_the_micro_study_would_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = copy_checkout(tmp_path / "copy")
-    study, machine = (block.text for block in read_blocks(DOCUMENT) if block.language == "yaml")
+    study, machine, _ = read_settings()
     path = root / "studies/micro.yaml"
     judge, seeds = study.split("seeds:\n")
     (runs,) = seeds.splitlines()
@@ -41,3 +47,13 @@ def test_the_document_shows_what_the_micro_study_would_cost(tmp_path: Path, monk
     for command in read_commands(DOCUMENT):
         assert command.printed
         assert not find_difference(command, run_command(root, command.text))
+
+
+def test_the_comparisons_of_the_document_can_be_planned(tmp_path: Path) -> None:
+    root = copy_checkout(tmp_path / "copy")
+    study, _, pairwise = read_settings()
+    path = root / "studies/micro.yaml"
+    path.write_text(f"{path.read_text('utf-8')}\n{study.partition('seeds:')[0]}{pairwise}", "utf-8")
+    pairs = build_plan(root, ["micro"], check_files=False).plan.by_stage("judge_pairs")
+    # of one other variant: two SFT seeds and the model before SFT, each in two judge runs
+    assert Counter("sft_seed" in node.label for node in pairs) == {True: 4, False: 2}

@@ -42,15 +42,24 @@ Script = Callable[[str, int], Answer]
 """From the last number in `dialogue <number>` of a question, and which request about it this is, to an answer."""
 
 
+def find_question(said: str) -> str:
+    """Return the last number in `dialogue <number>`, empty where there is none."""
+    found = QUESTION.findall(said)
+    return found[-1] if found else ""
+
+
 class ScriptedServer(ThreadingHTTPServer):
     """The server; `asked` counts requests by question, `requests` holds their bodies and `keys` what was sent."""
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, script: Script, models: tuple[str, ...] = ("tiny",)) -> None:
+    def __init__(
+        self, script: Script, models: tuple[str, ...] = ("tiny",), find: Callable[[str], str] | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = script
+        self.find = find or find_question
         self.models = models
         self.asked: Counter[str] = Counter()
         self.requests: list[dict[str, Any]] = []
@@ -84,9 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         is_plain = self.path.endswith("/v1/completions")
         said = request["prompt"] if is_plain else "\n".join(message["content"] for message in request["messages"])
-        found = QUESTION.findall(said)
-        question = found[-1] if found else ""
         server = self.server
+        question = server.find(said)
         with server.lock:
             server.asked[question] += 1
             count = server.asked[question]
@@ -118,9 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(script: Script, models: tuple[str, ...] = ("tiny",)) -> Iterator[ScriptedServer]:
-    """Run a server while the context lasts."""
-    server = ScriptedServer(script, models)
+def serve(
+    script: Script, models: tuple[str, ...] = ("tiny",), find: Callable[[str], str] | None = None
+) -> Iterator[ScriptedServer]:
+    """Run a server while the context lasts; `find` says what of a request the script is told."""
+    server = ScriptedServer(script, models, find)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

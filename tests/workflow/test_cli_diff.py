@@ -118,3 +118,27 @@ def test_mistakes_name_the_revision_they_are_in(committed: Path, invoke: Invoke)
     assert result.exit_code == 2
     assert "HEAD:studies/micro.yaml:100: average.last" in result.stderr
     assert "'nowhere' is neither a git revision nor a folder" in invoke("diff", "nowhere").stderr
+
+
+@pytest.mark.parametrize("root", ["", ", root: shelf"])
+def test_an_edit_of_a_study_with_published_judge_prompts_is_compared(
+    committed: Path, invoke: Invoke, root: str
+) -> None:
+    path = Path("studies/prompts/single.jsonl") if not root else Path("shelf/single.jsonl")
+    path.parent.mkdir()
+    card = {"type": "single", "output_format": "[[rating]]", "system_prompt": "S"}
+    texts = {"single-v1": "{question} {answer}", "single-math-v1": "{question} {ref_answer_1} {answer}"}
+    cards = [{**card, "name": name, "prompt_template": text} for name, text in texts.items()]
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in cards))
+    config = Path("config.yaml")
+    config.write_text(config.read_text().replace("data_roots:", "data_roots:\n    shelf: shelf"))
+    prompts = f"{{published: {path if not root else path.name}{root}, format: fastchat, turns: 1}}"
+    judge = f"judge: {{engine: openai, model: tiny, endpoint: local, prompts: {{en: {prompts}}}}}"
+    edit("judge_run: [1, 2]", f"judge_run: [1, 2]\n{judge}")
+    git("add", "config.yaml", "studies")
+    git("commit", "--message", "published prompts")
+    assert "HEAD and . ask for the same" in invoke("diff").stdout
+    edit("model: tiny", "model: small")
+    stages = read_stages(invoke("diff", "--json"))
+    assert stages["judge"]["kept"] == 0 < stages["judge"]["new"]
+    assert stages["generate"]["new"] == 0

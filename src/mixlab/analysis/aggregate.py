@@ -15,6 +15,7 @@ from mixlab.analysis.judge_bias import build_judge_bias, write_judge_bias
 from mixlab.analysis.judge_runs import build_judge_runs, write_judge_runs
 from mixlab.analysis.lengths import LENGTHS
 from mixlab.analysis.lineage import Ancestor, build_lineage
+from mixlab.analysis.pairwise import write_pairwise
 from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import AggregateSettings, ModelEntry
@@ -31,6 +32,7 @@ def write_aggregate(
     out: Path,
     *,
     ancestry: Mapping[str, Ancestor] | None = None,
+    pairs: Mapping[str, Path] | None = None,
 ) -> None:
     """Gather the models' tidy scores into the study's tables.
 
@@ -40,9 +42,10 @@ def write_aggregate(
     Writes `scores.parquet` and `scores.csv` (every row), `cells.csv` and `replicates.csv` (means, errors, counts),
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
-    (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`).
-    Raises DataError for a folder that says another model than the settings, a missing certificate, and for what
-    `build_cells` refuses.
+    (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`). `pairs`:
+    artifacts of pairwise judging by key, by the positions of `settings.pairs`; where there are some, `pairwise.csv` and
+    `comparisons.csv` too. Raises DataError for a folder that says another model than the settings, a missing
+    certificate, and for what `build_cells` refuses.
     """
     table = _read_scores(settings.models, scores)
     digests = _copy_certificates(table, mixtures, out)
@@ -54,6 +57,7 @@ def write_aggregate(
     write_cells(cells, out)
     write_judge_runs(build_judge_runs(frame), out)
     write_judge_bias(build_judge_bias(frame, settings.own_answers), out)
+    write_pairwise(settings.pairs, pairs or {}, out)
     write_effects(effects, out)
     _write_unsolvable([scores[entry.position] for entry in settings.models], out)
     _write_json(out / "metrics.json", _build_metrics(cells, effects))

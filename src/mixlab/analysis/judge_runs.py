@@ -40,7 +40,8 @@ def build_judge_runs(frame: "pd.DataFrame") -> list[JudgeRun]:
     """Average tidy rows of model judges by judge run, as cells do; a rule says the same in every run, and has none."""
     rated = frame[(frame["measure"] == "judge_score") & frame["judge"].notna() & (frame["judge"] != RULE_LABEL)]
     runs = []
-    for number, rows in rated.groupby("judge_run", sort=True):
+    # beside scored rows, which have none, pandas holds the numbers of judge runs as floats
+    for number, rows in rated.astype({"judge_run": "int64"}).groupby("judge_run", sort=True):
         distinct = rows.groupby(["variant_key", "stage", "benchmark"])["verdict_id"].nunique()
         for cell in build_cells(rows):
             runs.append(

@@ -1,6 +1,7 @@
 """`mixlab diff`: what an edit would run and what it keeps, from two plans side by side."""
 
 import io
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -92,6 +93,7 @@ class Side:
 
     name: str
     root: Path
+    data_base: Path
 
     def has(self, name: str) -> bool:
         """Whether it has a study of this name."""
@@ -108,7 +110,7 @@ class Side:
         if not present:
             return Plan()
         with self._renamed():
-            return build_plan(self.root, present, check_files=False).plan
+            return build_plan(self.root, present, check_files=False, data_base=self.data_base).plan
 
     @contextmanager
     def _renamed(self) -> Iterator[None]:
@@ -125,20 +127,22 @@ def open_side(root: Path, name: str) -> Iterator[Side]:
     """Open a folder, or unpack the configuration of a git revision into a temporary one."""
     folder = root / name
     if (folder / CONFIG).is_file():
-        yield Side(name, folder.resolve())
+        yield Side(name, folder.resolve(), folder.resolve())
         return
     if _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
         raise ConfigError(Problem(f"'{name}' is neither a git revision nor a folder with {CONFIG}"))
     listed = (_git(root, "ls-tree", "-r", "-z", "--name-only", name) or b"").decode().split("\0")
     # a study may extend a file that lies elsewhere, so every YAML file comes along
-    wanted = [path for path in listed if path.endswith((".yaml", ".yml")) or path == LOCK]
+    # and it may name a file of judge prompts beside it
+    is_prompts = re.compile(rf"{STUDIES}/.*\.jsonl")
+    wanted = [path for path in listed if path.endswith((".yaml", ".yml")) or path == LOCK or is_prompts.match(path)]
     if CONFIG not in wanted:
         raise ConfigError(Problem(f"'{name}' has no {CONFIG}"))
     archive = _git(root, "archive", "--format=tar", name, "--", *wanted) or b""
     with tempfile.TemporaryDirectory(prefix="mixlab-diff-") as temporary:
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             packed.extractall(temporary, filter="data")
-        yield Side(name, Path(temporary).resolve())
+        yield Side(name, Path(temporary).resolve(), root)
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

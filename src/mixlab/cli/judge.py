@@ -10,10 +10,13 @@ from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Draft, Store
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
 from mixlab.config.judge_budget import PICO, JudgingSettings
-from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.judging import JudgeSettings, ModelJudgeSettings, RuleJudgeSettings
+from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.problems import ConfigError
 from mixlab.config.studies import load_main_config
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts
+from mixlab.evaluation.judges.pair_judge import estimate_pairs, preference_form, render_turns
+from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
 from mixlab.evaluation.scoring import pair_responses
@@ -22,7 +25,7 @@ from mixlab.plan.build import Planned, build_plan, check_budgets
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, find_study
 from mixlab.plan.planfile import PlanFile
-from mixlab.plan.specs import GenerateSpec, JudgeSpec
+from mixlab.plan.specs import GenerateSpec, JudgePairsSpec, JudgeSpec
 from mixlab.plan.stages import STAGES
 from mixlab.stages.doorway import open_inputs
 from mixlab.stages.job import Inputs, Session
@@ -48,10 +51,15 @@ class _Line:
     """What a study would ask one judge."""
 
     study: str
-    judge: ModelJudgeSettings
+    judge: ModelJudgeSettings | PairJudgeSettings
     work: JudgeWork = field(default_factory=JudgeWork)
     unknown: int = 0
     """Artifacts whose items are not here yet, and which are in no sum."""
+
+    @property
+    def is_pairwise(self) -> bool:
+        """Whether the judge is asked which of two answers is better; two verdicts, one for each order."""
+        return isinstance(self.judge, PairJudgeSettings)
 
 
 @click.group(epilog=example("mixlab judge cost --study mine", "mixlab judge spent"))
@@ -122,18 +130,18 @@ def spent(as_json: bool) -> None:
 
 
 def _estimate(store: Store, planned: Planned) -> list[_Line]:
-    """Estimate what the judge artifacts that would run ask, by study and judge."""
+    """Estimate what the artifacts of judges that would run ask, by study, judge, and what it is asked."""
     states = read_states(store, STAGES)
     targets = [key for wanted in planned.plan.targets.values() for key in wanted]
-    lines: dict[tuple[str, str], _Line] = {}
+    lines: dict[tuple[str, str, str], _Line] = {}
     with VerdictStore(store.root / STORE) as verdicts:
         for key in build_demand(planned.plan, states, targets).run:
             node = planned.plan.nodes[key]
-            if not isinstance(node.spec, JudgeSpec) or not isinstance(node.spec.judge, ModelJudgeSettings):
+            if not isinstance(node.spec, (JudgeSpec, JudgePairsSpec)) or isinstance(node.spec.judge, RuleJudgeSettings):
                 continue
             study = find_study(node.labels, planned.plan.targets)
-            line = lines.setdefault((study, node.spec.judge.label), _Line(study, node.spec.judge))
-            work = _estimate_node(store, planned, node, node.spec, node.spec.judge, verdicts)
+            line = lines.setdefault((study, node.stage, node.spec.judge.label), _Line(study, node.spec.judge))
+            work = _estimate_node(store, planned, node, node.spec, verdicts)
             if work is None:
                 line.unknown += 1
             else:
@@ -142,23 +150,37 @@ def _estimate(store: Store, planned: Planned) -> list[_Line]:
 
 
 def _estimate_node(
-    store: Store, planned: Planned, node: Node, spec: JudgeSpec, judge: ModelJudgeSettings, verdicts: VerdictStore
+    store: Store, planned: Planned, node: Node, spec: JudgeSpec | JudgePairsSpec, verdicts: VerdictStore
 ) -> JudgeWork | None:
-    (items,), (responses,) = node.parents["items"], node.parents["responses"]
-    if not store.is_complete(planned.plan.nodes[items].stage, items):
+    nodes = planned.plan.nodes
+    (items,) = node.parents["items"]
+    if not store.is_complete(nodes[items].stage, items):
         return None
-    if store.is_complete("generate", responses):
-        inputs = _open(store, planned, node, ("items", "responses"))
-        rows = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-        pairs = pair_responses(rows, read_responses(inputs.one("responses")))
-        prompts = [prompt for pair in pairs for prompt in render_prompts(judge, pair)]
-        return estimate_prompts(judge, prompts, spec.judge_run, verdicts)
-    generate = planned.plan.nodes[responses].spec
-    if not isinstance(generate, GenerateSpec):
-        raise TypeError(f"expected the spec of responses, got {type(generate).__name__}")
-    inputs = _open(store, planned, node, ("items",))
-    asked = islice(read_source(inputs.spec("items"), inputs.one("items"), inputs), generate.prompt.limit)
-    return estimate_items(judge, asked, generate.prompt.sampling.max_new_tokens)
+    answers = {role: nodes[keys[0]] for role, keys in node.parents.items() if role != "items"}
+    is_there = all(store.is_complete("generate", one.key) for one in answers.values())
+    inputs = _open(store, planned, node, ("items", *answers) if is_there else ("items",))
+    rows = read_source(inputs.spec("items"), inputs.one("items"), inputs)
+    if is_there:
+        said = [read_responses(inputs.one(role)) for role in answers]
+        if isinstance(spec, JudgePairsSpec):
+            turns = render_turns(spec.judge, rows, (said[0], said[1]))
+            compared = [prompt for turn in turns for prompt in turn.prompts]
+            return estimate_prompts(spec.judge, compared, spec.judge_run, preference_form(spec.judge), verdicts)
+        judge = _require_model(spec.judge)
+        prompts = [prompt for pair in pair_responses(rows, said[0]) for prompt in render_prompts(judge, pair)]
+        return estimate_prompts(judge, prompts, spec.judge_run, rating_form(judge), verdicts)
+    generates = [one.spec for one in answers.values() if isinstance(one.spec, GenerateSpec)]
+    asked = islice(rows, generates[0].prompt.limit)
+    tokens = sum(one.prompt.sampling.max_new_tokens for one in generates)
+    if isinstance(spec, JudgePairsSpec):
+        return estimate_pairs(spec.judge, asked, tokens)
+    return estimate_items(_require_model(spec.judge), asked, tokens)
+
+
+def _require_model(judge: JudgeSettings) -> ModelJudgeSettings:
+    if not isinstance(judge, ModelJudgeSettings):
+        raise TypeError(f"expected a model judge, got {type(judge).__name__}")
+    return judge
 
 
 def _open(store: Store, planned: Planned, node: Node, roles: Sequence[str]) -> Inputs:
@@ -174,6 +196,7 @@ def _describe(line: _Line, judging: JudgingSettings) -> dict[str, object]:
     return {
         "study": line.study,
         "judge": line.judge.label,
+        "pairwise": line.is_pairwise,
         "model": line.judge.model,
         **asdict(line.work),
         "unknown": line.unknown,
@@ -188,7 +211,7 @@ def _render(line: _Line, judging: JudgingSettings) -> list[str]:
     work = line.work
     return [
         line.study,
-        line.judge.label,
+        f"{line.judge.label}{', pairwise' if line.is_pairwise else ''}",
         str(work.verdicts),
         f"{'' if work.is_exact else 'up to '}{work.to_ask}",
         f"{'about' if work.is_exact else 'up to'} {work.prompt_tokens}",

@@ -31,6 +31,7 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         tables = {name: read_csv(folder / "tables" / "main.csv") for name, folder in shown.items()}
         judged = {name: _read_table(folder, "judge") for name, folder in shown.items()}
+        compared = {name: _read_table(folder, "pairwise") for name, folder in shown.items()}
         effects = {name: _read_table(folder, "effects") for name, folder in shown.items()}
         repeated = {name: _read_table(folder, "repeated") for name, folder in shown.items()}
         contamination = {name: _read_table(folder, "contamination") for name, folder in shown.items()}
@@ -38,6 +39,7 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
             {
                 "main": tables,
                 "judge": judged,
+                "pairwise": compared,
                 "effects": effects,
                 "repeated": repeated,
                 "contamination": contamination,
@@ -62,6 +64,12 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
     if runs := _read_table(folder, "judge_runs"):
         read, verdicts = (sum(int(row[name]) for row in runs) for name in ("n_read", "n_verdicts"))
         click.echo(f"judge: {read} of {verdicts} verdicts could be read; the others are left out of the means")
+    for row in _read_table(folder, "pairwise"):
+        if not row["category"]:
+            where = f"{row['variant']} against {row['against']}, {row['stage'].replace('_', ' ')}, {row['benchmark']}"
+            counts = f"{row['wins']} wins, {row['ties']} ties, {row['losses']} losses, {row['unparsed']} unread"
+            rate = f"{float(row['win_rate']) * 100:.1f} %" if row["win_rate"] else "no verdict"
+            click.echo(f"{where}: win rate {rate} ({counts}) by {row['judge']}")
     for row in _read_table(folder, "effects"):
         difference, error = (
             f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error")

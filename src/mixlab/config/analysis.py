@@ -166,6 +166,23 @@ class ModelEntry(ModelIdentity):
     position: Annotated[int, Field(ge=0)] = Field(description="index into the folders handed over")
 
 
+class PairEntry(Settings):
+    """One judging of the answers of two models to one benchmark, and where it stands among the parents."""
+
+    position: Annotated[int, Field(ge=0)] = Field(description="index into the folders handed over")
+    variant: ModelIdentity = Field(description="the model that is compared")
+    against: ModelIdentity = Field(description="the model that it is compared with")
+    is_swapped: bool = Field(description="whether `variant` gave the second of the two sets of responses")
+    own: Literal["variant", "against"] | None = Field(
+        default=None, description="which of the two answered by the judge's own model; None: neither, or both"
+    )
+    benchmark: Name = Field(description="name of the benchmark's declaration")
+    language: Name = Field(description="en or ja")
+    category: Name | None = Field(default=None, description="of the benchmark: code, general, math or reasoning")
+    generation_seed: Seed = Field(description="which of the answers per model")
+    judge_run: Seed = Field(description="which judging of the same answers")
+
+
 class AggregateSettings(Settings):
     """What the gathered tables are made of; no label is in it, so that renaming a variant moves no number."""
 
@@ -174,6 +191,7 @@ class AggregateSettings(Settings):
     own_answers: tuple[Key, ...] = added(
         (), description="variants whose model is the judge, which rates its own answers"
     )
+    pairs: tuple[PairEntry, ...] = added((), description="pairwise judgings, by what they compare")
 
     @model_validator(mode="after")
     def _models_are_distinct(self) -> "AggregateSettings":

@@ -99,6 +99,7 @@ class BenchmarkDeclaration(Settings):
     ) -> Self:
         """Return a checked copy as a study asks for it: fewer items, several samples, longer responses.
 
+        A temperature holds for all items, also where the declaration has one for each category.
         Raises ValidationError where the benchmark has no such option.
         """
         data = self.model_dump()
@@ -107,6 +108,8 @@ class BenchmarkDeclaration(Settings):
                 data["prompt"][name] = value
         sampling = {"temperature": temperature, "long_prompts": long_prompts, "max_new_tokens": max_new_tokens}
         data["prompt"]["sampling"] |= {name: chosen for name, chosen in sampling.items() if chosen is not None}
+        if temperature is not None:
+            data["prompt"]["sampling"]["category_temperatures"] = None
         for name, asked in (("pass_at", pass_at), ("majority", majority)):
             if asked is not None:
                 # a judged benchmark has no scorer that could be asked, which the check below says

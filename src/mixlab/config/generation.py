@@ -1,6 +1,7 @@
 """How a model is asked: sampling, and the prompt of one benchmark. All of it decides the responses."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -16,6 +17,9 @@ OPTIONS = "options"
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """The name of a field of a benchmark item, as a template's placeholder writes it."""
 
+
+CATEGORY = "category"
+"""The field of an item that says what it is about."""
 
 LongPrompts = Literal["skip", "refuse", "truncate_left"]
 """What becomes of a prompt that does not fit the model's positions."""
@@ -38,14 +42,35 @@ class SamplingSettings(Settings):
         description="a prompt that leaves no room for max_new_tokens: skip: an empty response, counted; refuse: an "
         "error before anything is asked; truncate_left: the end of it is asked, counted",
     )
+    category_temperatures: dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0, le=5)]] | None = (
+        added(
+            None,
+            min_length=1,
+            description="temperature by the item's `category`, instead of `temperature`; an item of another category "
+            "is an error",
+        )
+    )
 
     @model_validator(mode="after")
     def _greedy_has_no_nucleus(self) -> Self:
-        if self.temperature == 0 and self.top_p != 1:
+        if self.category_temperatures is not None and self.temperature != 0:
+            raise ValueError("temperature has no effect beside category_temperatures; remove one of them")
+        if max(self.temperatures()) == 0 and self.top_p != 1:
             raise ValueError(
                 f"top_p {self.top_p} has no effect at temperature 0 (greedy); raise temperature or remove top_p"
             )
         return self
+
+    def temperatures(self) -> tuple[float, ...]:
+        """Return every temperature that is used, at least one, ascending."""
+        by_category = self.category_temperatures
+        return (self.temperature,) if by_category is None else tuple(sorted(set(by_category.values())))
+
+    def at(self, temperature: float) -> Self:
+        """Return the settings of a prompt with this temperature of its own."""
+        if self.category_temperatures is None and self.temperature == temperature:
+            return self
+        return self.model_copy(update={"temperature": temperature, "category_temperatures": None})
 
 
 class Example(Settings):
@@ -110,7 +135,7 @@ class PromptSettings(Settings):
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
-        if self.samples > 1 and self.sampling.temperature == 0:
+        if self.samples > 1 and min(self.sampling.temperatures()) == 0:
             raise ValueError(
                 f"samples is {self.samples}, but at temperature 0 (greedy) all would be equal; raise temperature"
             )
@@ -158,7 +183,16 @@ class PromptSettings(Settings):
             own = own - {OPTIONS} | frozenset(self.options.fields)
         if self.shots is not None and self.shots.by is not None:
             own = own | {self.shots.by}
+        if self.sampling.category_temperatures is not None:
+            own = own | {CATEGORY}
         return own | ({self.turns} if self.turns is not None else set())
+
+    def for_item(self, item: Mapping[str, Any]) -> Self:
+        """Return the settings of one item, sampled at its category's temperature; KeyError where that has none."""
+        by_category = self.sampling.category_temperatures
+        if by_category is None:
+            return self
+        return self.model_copy(update={"sampling": self.sampling.at(by_category[item[CATEGORY]])})
 
     def render(self, values: dict[str, str]) -> str:
         """Fill the template; braces that name no value are left as they are.

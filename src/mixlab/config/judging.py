@@ -5,11 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, field_validator, model_validator
 
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.base import Settings, added
 from mixlab.config.endpoints import ChatModelSettings
+from mixlab.config.judge_templates import REFERENCE_CATEGORIES, PublishedPrompts, PublishedPromptsConfig
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError
 from mixlab.config.sources import LANGUAGES, Language
@@ -72,7 +73,7 @@ class _Judge(Settings):
     reference_categories: tuple[str, ...] | None = added(
         None,
         description="the reference is shown for items of these categories alone (FastChat: math, reasoning, coding); "
-        "absent: for every item that has one",
+        "absent: for every item that has one, or, with published prompts, for those three",
     )
 
 
@@ -91,7 +92,9 @@ class RuleJudgeSettings(_Judge):
         return RULE_LABEL
 
 
-class _ModelJudge(_Judge, ChatModelSettings):
+class AskedJudge(_Judge, ChatModelSettings):
+    """A language model as judge, whatever it is asked: which model, how it is sampled, how often."""
+
     engine: Literal["openai"] = Field(description="openai: a model behind an OpenAI-compatible endpoint")
     revision: str | None = added(
         None,
@@ -124,15 +127,6 @@ class _ModelJudge(_Judge, ChatModelSettings):
         """The name by which a job finds the endpoint, in the plan file's table of places."""
         return f"judge/{build_digest(canonical_json(self.asked()).encode())[:16]}"
 
-
-class ModelJudgeSettings(_ModelJudge):
-    """A language model as the judge of benchmarks of one language, as it enters a spec."""
-
-    version: int = Field(default=2, ge=1, description="raised by hand when the judge's code changes a verdict")
-    language: Language = Field(description="language of the benchmark")
-    prompts: JudgePrompts = Field(description="the texts the judge reads")
-    reminder: str = Field(min_length=1, description="what the judge is told when no rating could be read")
-
     @property
     def label(self) -> str:
         """The judge's name in every output, with how it was sampled."""
@@ -142,6 +136,21 @@ class ModelJudgeSettings(_ModelJudge):
             for name, value in (("temperature", self.temperature), ("seed", self.seed))
         ]
         return f"{self.model} ({', '.join(told)})"
+
+
+class AskedJudgeSettings(AskedJudge):
+    """What a language model as judge of benchmarks of one language has in common in specs, whatever it is asked."""
+
+    version: int = Field(default=1, ge=1, description="raised by hand when the judge's code changes a verdict")
+    language: Language = Field(description="language of the benchmark")
+    reminder: str = Field(min_length=1, description="what the judge is told when no verdict could be read")
+
+
+class ModelJudgeSettings(AskedJudgeSettings):
+    """A language model that rates answers, as it enters a spec."""
+
+    version: int = Field(default=2, ge=1, description="raised by hand when the judge's code changes a verdict")
+    prompts: JudgePrompts | PublishedPrompts = Field(description="the texts the judge reads")
 
 
 def _is_rule_unless_said(value: Any) -> Any:
@@ -183,10 +192,13 @@ def _default_prompts() -> dict[Language, JudgePrompts]:
     return {language: load_judge_prompts(language) for language in LANGUAGES}
 
 
-def _choose_prompts(prompts: Mapping[Language, JudgePrompts], language: Language) -> JudgePrompts:
+def _default_texts() -> dict[Language, JudgePrompts | PublishedPromptsConfig]:
+    return {language: load_judge_prompts(language) for language in LANGUAGES}
+
+
+def _check_language(prompts: Mapping[Language, object], language: Language) -> None:
     if language not in prompts:
         raise ValueError(f"judge.prompts has no prompts for '{language}'; add them or leave judge.prompts out")
-    return prompts[language]
 
 
 class RuleJudgeConfig(_Judge):
@@ -198,14 +210,28 @@ class RuleJudgeConfig(_Judge):
     )
     rule: RuleSettings = Field(default=RuleSettings(), description="the rule judge's rule")
 
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _are_ours(cls, prompts: Any) -> Any:
+        if isinstance(prompts, Mapping) and any("published" in one for one in prompts.values() if one):
+            raise ValueError("published prompts are for a language model, and the judge here is a rule: name a model")
+        return prompts
+
+    def check_language(self, language: Language) -> None:
+        """Raise ValueError where no prompts are given for `language`."""
+        _check_language(self.prompts, language)
+
     def to_settings(self, language: Language) -> RuleJudgeSettings:
         """Return what decides the verdicts on benchmarks of `language`, so that another language's prompt does not.
 
         Raises ValueError where no prompts are given for `language`.
         """
-        prompts = _choose_prompts(self.prompts, language)
+        self.check_language(language)
         return RuleJudgeSettings(
-            language=language, prompts=prompts, rule=self.rule, reference_categories=self.reference_categories
+            language=language,
+            prompts=self.prompts[language],
+            rule=self.rule,
+            reference_categories=self.reference_categories,
         )
 
     def locate(self) -> dict[str, str]:
@@ -213,14 +239,14 @@ class RuleJudgeConfig(_Judge):
         return {}
 
 
-class ModelJudgeConfig(_ModelJudge):
+class ModelJudgeConfig(AskedJudge):
     """A study's judge, for all languages: a language model behind an endpoint."""
 
     endpoint: str = Field(
         min_length=1, description="name of an endpoint of the machine settings; it does not enter the key"
     )
-    prompts: dict[Language, JudgePrompts] = Field(
-        default_factory=_default_prompts, description="prompts by language; absent: our own"
+    prompts: dict[Language, JudgePrompts | PublishedPromptsConfig] = Field(
+        default_factory=_default_texts, description="prompts by language; absent: our own"
     )
     reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
     same_as: tuple[str, ...] = Field(
@@ -229,13 +255,36 @@ class ModelJudgeConfig(_ModelJudge):
         "name need not be named",
     )
 
+    _published: dict[Language, PublishedPrompts] = PrivateAttr(default_factory=dict)
+
+    def check_language(self, language: Language) -> None:
+        """Raise ValueError where no prompts are given for `language`."""
+        _check_language(self.prompts, language)
+
+    def list_published(self) -> dict[Language, PublishedPromptsConfig]:
+        """Return the files of prompts that are to be read."""
+        return {name: one for name, one in self.prompts.items() if isinstance(one, PublishedPromptsConfig)}
+
+    def with_published(self, texts: Mapping[Language, PublishedPrompts]) -> Self:
+        """Return the judge that knows the texts of its files; for those who read them."""
+        copy = self.model_copy()
+        copy._published = dict(texts)
+        return copy
+
     def to_settings(self, language: Language) -> ModelJudgeSettings:
         """Return what decides the verdicts on benchmarks of `language`; where the model is reached does not.
 
-        Raises ValueError where no prompts are given for `language`.
+        Raises ValueError where no prompts are given for `language`, or their file was not read.
         """
-        shared = {name: getattr(self, name) for name in _ModelJudge.model_fields}
-        prompts = _choose_prompts(self.prompts, language)
+        shared = {name: getattr(self, name) for name in AskedJudge.model_fields}
+        self.check_language(language)
+        prompts: JudgePrompts | PublishedPrompts | PublishedPromptsConfig = self.prompts[language]
+        if isinstance(prompts, PublishedPromptsConfig):
+            if language not in self._published:
+                raise ValueError(f"judge.prompts: '{prompts.published}' was not read: plan the study by build_plan")
+            prompts = self._published[language]
+            if self.reference_categories is None:
+                shared["reference_categories"] = REFERENCE_CATEGORIES
         reminder: str = getattr(self.reminders, language)
         return ModelJudgeSettings(language=language, prompts=prompts, reminder=reminder, **shared)
 

@@ -20,6 +20,7 @@ from mixlab.config.labelling import LabellerConfig
 from mixlab.config.licences import LicencePolicy
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
+from mixlab.config.pairwise import PairwiseConfig
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
 from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
@@ -138,7 +139,9 @@ class BenchmarkUse(Settings):
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
     examples: str | None = Field(default=None, description="name of the source of worked examples, for `shots`")
     samples: int | None = Field(default=None, ge=1, description="responses to each item; absent: as declared")
-    temperature: float | None = Field(default=None, ge=0, le=5, description="of sampling; absent: as declared")
+    temperature: float | None = Field(
+        default=None, ge=0, le=5, description="of sampling, in all categories; absent: as declared"
+    )
     pass_at: tuple[int, ...] | None = Field(default=None, description="k of pass@k; absent: as declared")
     majority: bool | None = Field(default=None, description="score the most frequent answer too; absent: as declared")
     long_prompts: LongPrompts | None = Field(
@@ -223,6 +226,9 @@ class Study(Settings):
     )
     benchmarks: dict[Label, BenchmarkUse] = Field(min_length=1, description="benchmarks, by name")
     judge: JudgeConfig = Field(default_factory=RuleJudgeConfig, description="the judge of judged benchmarks")
+    pairwise: PairwiseConfig | None = Field(
+        default=None, description="comparisons of models, answer by answer, by a judge that is a model; absent: none"
+    )
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from mixlab.config.judging import JudgePrompts
 
 _MARK = re.compile(r"<(/?(?:earlier_)?(?:question|answer|reference))>")
-_PLACE = re.compile(r"\{(question|answer|reference|earlier)\}")
-_RATING = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
+_VERDICT = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
 
 
-def hide_marks(text: str) -> str:
+def hide_marks(text: str, mark: re.Pattern[str] = _MARK) -> str:
     """Return `text` with our section marks made harmless, so that an answer cannot pass for another section."""
-    return _MARK.sub(r"‹\1›", text)
+    return mark.sub(r"‹\1›", text)
 
 
 def render_judge_prompt(
@@ -21,10 +20,10 @@ def render_judge_prompt(
     """Render the prompt that asks for a rating of the last of `answers`, in the light of those before it."""
     name = ("first" if len(questions) == 1 else "later") + ("" if reference is None else "_with_reference")
     earlier = [
-        _fill(prompts.exchange, question=hide_marks(question), answer=hide_marks(answer))
+        fill_places(prompts.exchange, question=hide_marks(question), answer=hide_marks(answer))
         for question, answer in zip(questions[:-1], answers[:-1], strict=True)
     ]
-    return _fill(
+    return fill_places(
         str(getattr(prompts, name)),
         earlier="\n".join(earlier),
         question=hide_marks(questions[-1]),
@@ -33,8 +32,15 @@ def render_judge_prompt(
     )
 
 
-def _fill(template: str, **values: str) -> str:
-    return _PLACE.sub(lambda place: values[place[1]], template)
+def fill_places(template: str, **values: str) -> str:
+    """Return a template with its places `{name}` filled in, all at once: what is filled in is not looked at again."""
+    return re.sub(rf"\{{({'|'.join(values)})\}}", lambda place: values[place[1]], template)
+
+
+def find_verdict(reply: str) -> str | None:
+    """Return the one text that a reply sets in double square brackets, None where there is none or several differ."""
+    verdicts = set(_VERDICT.findall(reply))
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
 def parse_rating(reply: str) -> float | None:
@@ -42,8 +48,8 @@ def parse_rating(reply: str) -> float | None:
 
     None where there is no rating, one outside 1 to 10 or no number, or several that differ.
     """
-    ratings = set(_RATING.findall(reply))
-    if len(ratings) != 1 or not re.fullmatch(r"\d{1,2}(?:\.\d+)?", text := ratings.pop()):
+    text = find_verdict(reply)
+    if text is None or not re.fullmatch(r"\d{1,2}(?:\.\d+)?", text):
         return None
     rating = float(text)
     return rating if 1 <= rating <= 10 else None

@@ -2,17 +2,20 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.artifacts.keys import canonical_json
-from mixlab.config.judging import JudgeSettings, RuleJudgeSettings
+from mixlab.config.judge_templates import PublishedPairPrompts, PublishedPrompts
+from mixlab.config.judging import AskedJudge, JudgeSettings, ModelJudgeSettings, RuleJudgeSettings
+from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.problems import DataError
 from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judge_prompts import parse_rating, render_judge_prompt
+from mixlab.evaluation.published_prompts import render_published
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.evaluation.scorers.score import Pair, read_texts
 from mixlab.evaluation.scoring import pair_responses
@@ -64,15 +67,20 @@ class JudgePrompt:
     prompt: str
 
     @property
+    def place(self) -> dict[str, str | int]:
+        """What it is about, as lists of what is left undone say it."""
+        return {"item": self.item, "turn": self.turn}
+
+    @property
     def digest(self) -> str:
         """The digest of what is read."""
         return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()
 
 
-def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
-    """Render what a judge reads about each turn of an item: answers without the thoughts before them.
+def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[str], list[str | None]]:
+    """Return the questions of the turns that are judged, and the reference that a judge is shown for each, or None.
 
-    Raises DataError naming an item that does not fit.
+    Raises DataError naming an item that does not fit its response, or the prompts.
     """
     item, response = pair
     questions = read_texts(item, "turns")
@@ -82,14 +90,55 @@ def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]
             f"item '{response.item}' has {len(questions)} turns, {len(response.responses)} responses and "
             f"{len(references)} references; give one of each for every turn, or no references"
         )
+    shown = [reference or None for reference in references] or [None] * len(questions)
+    judged = _cut_to_templates(settings, item, shown)
+    return questions[:judged], shown[:judged]
+
+
+def render_prompts(settings: JudgeSettings, pair: Pair) -> Iterator[JudgePrompt]:
+    """Render what a judge reads about each turn of an item: answers without the thoughts before them.
+
+    Raises DataError naming an item that does not fit.
+    """
+    response = pair[1]
     answers = [read_answer(said) for said in response.responses]
-    for turn in range(1, len(questions) + 1):
-        reference = (references[turn - 1] or None) if references else None
-        prompt = render_judge_prompt(settings.prompts, questions[:turn], answers[:turn], reference)
-        yield JudgePrompt(response.item, turn, settings.prompts.system, prompt)
+    questions, references = read_turns(settings, pair)
+    prompts = settings.prompts
+    for turn, reference in enumerate(references, start=1):
+        said = answers[:turn]
+        if isinstance(prompts, PublishedPrompts):
+            template, prompt = render_published(prompts, questions[:turn], said, references[:turn])
+            yield JudgePrompt(response.item, turn, template.system, prompt)
+        else:
+            prompt = render_judge_prompt(prompts, questions[:turn], said, reference)
+            yield JudgePrompt(response.item, turn, prompts.system, prompt)
 
 
-def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:
+def _cut_to_templates(
+    settings: JudgeSettings | AskedJudge, item: Mapping[str, Any], references: Sequence[str | None]
+) -> int:
+    """Return how many turns are judged: all but those that published prompts have no template for.
+
+    Raises DataError for an item that published prompts cannot judge.
+    """
+    prompts = settings.prompts if isinstance(settings, ModelJudgeSettings | PairJudgeSettings) else None
+    if not isinstance(prompts, PublishedPrompts | PublishedPairPrompts):
+        return len(references)
+    if 1 < prompts.turns < len(references):
+        raise DataError(
+            f"item '{item.get('id')}' has {len(references)} turns, but published prompts judge {prompts.turns}; take "
+            "our own prompts, or write `turns: 1` beside `published` to judge first turns alone"
+        )
+    judged = min(prompts.turns, len(references))
+    if None in references[:judged] and _is_shown(settings, item):
+        raise DataError(
+            f"item '{item.get('id')}' has no reference for each turn, which the published prompt for its category "
+            f"{item.get('category')!r} shows; join reference answers in the source, or set judge.reference_categories"
+        )
+    return judged
+
+
+def _is_shown(settings: JudgeSettings | AskedJudge, item: Mapping[str, Any]) -> bool:
     """Whether the settings let the reference of an item be shown."""
     categories = settings.reference_categories
     if categories is None:
@@ -97,8 +146,8 @@ def _is_shown(settings: JudgeSettings, item: Mapping[str, Any]) -> bool:
     category = item.get("category")
     if not isinstance(category, str):
         raise DataError(
-            f"item '{item.get('id')}' has no `category`, but judge.reference_categories goes by it; map the field in "
-            "the source, or leave reference_categories out"
+            f"item '{item.get('id')}' has no `category`, which says whether its reference is shown (published prompts, "
+            "judge.reference_categories); map the field in the source, or leave both out"
         )
     return category in categories
 

@@ -66,11 +66,14 @@ class Answers:
         return chosen
 
     def _identify(self, request: Request) -> tuple[str, int]:
-        return request.text, 0 if self.sampling.temperature == 0 else request.seed
+        return request.text, 0 if self._is_greedy(request) else request.seed
+
+    def _is_greedy(self, request: Request) -> bool:
+        return request.sampling(self.sampling).temperature == 0
 
     def _recall(self, request: Request) -> Completion | None:
         found = self.journal.find(request)
-        if found is None and self.greedy is not None and self.sampling.temperature == 0:
+        if found is None and self.greedy is not None and self._is_greedy(request):
             found = self.greedy.get(self._share(request))
         return found
 
@@ -80,8 +83,9 @@ class Answers:
         if self.journal.holds_answers or any(completion.finish_reason != REFUSED for _, completion in pairs):
             self.journal.holds_answers = True
             self.journal.add(self._held)
-            if self.greedy is not None and self.sampling.temperature == 0:
-                self.greedy.update({self._share(request): completion for request, completion in self._held})
+            if self.greedy is not None:
+                greedy = (pair for pair in self._held if self._is_greedy(pair[0]))
+                self.greedy.update({self._share(request): completion for request, completion in greedy})
             self._held = []
         elif len(self._held) >= REFUSALS_BEFORE_DOUBT:
             raise self._build_doubt()
@@ -93,7 +97,7 @@ class Answers:
         )
 
     def _share(self, request: Request) -> tuple[str, str]:
-        return f"{self.chat} {self.sampling.model_dump_json()}", request.text
+        return f"{self.chat} {request.sampling(self.sampling).model_dump_json()}", request.text
 
     def _ask(self, missing: Sequence[Request], what: str) -> None:
         if not missing:

@@ -1,6 +1,6 @@
 """What every engine offers: requests in, completions out as they are finished."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,12 @@ class Request:
     text: str
     seed: int
     messages: tuple[Message, ...] = ()
+    temperature: float | None = None
+    """None: that of the sampling settings."""
+
+    def sampling(self, common: SamplingSettings) -> SamplingSettings:
+        """Return how this prompt is sampled: as `common` says, at its own temperature."""
+        return common if self.temperature is None else common.at(self.temperature)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,19 @@ class Completion:
     cut_tokens: int = 0
     note: str = ""
     """What an endpoint said of a prompt that it refused; it is told and not stored."""
+
+
+def group_by_temperature(
+    requests: Sequence[Request], positions: Iterable[int], common: SamplingSettings
+) -> list[tuple[SamplingSettings, list[int]]]:
+    """Group positions of requests that are sampled alike, the coolest first; the order within is kept."""
+    groups: dict[float, list[int]] = {}
+    samplings: dict[float, SamplingSettings] = {}
+    for position in positions:
+        own = requests[position].sampling(common)
+        samplings[own.temperature] = own
+        groups.setdefault(own.temperature, []).append(position)
+    return [(samplings[temperature], groups[temperature]) for temperature in sorted(groups)]
 
 
 Finished = list[tuple[int, Completion]]
@@ -65,7 +84,7 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
         """Yield each request's completion once, in any order, as soon as it is there.
 
-        What one request gets depends on its text and its seed, not on its neighbours; temperature 0 is greedy and uses
-        no seed. `chat`: special tokens written in a prompt are tokens; else they are text like any other.
+        What one request gets depends on its text, seed and temperature, not on its neighbours; temperature 0 is greedy
+        and uses no seed. `chat`: special tokens written in a prompt are tokens; else they are text like any other.
         """
         ...

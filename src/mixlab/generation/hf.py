@@ -24,7 +24,7 @@ from mixlab.config.engines import HfEngineSettings
 from mixlab.config.generation import SamplingSettings
 from mixlab.generation.decoding import SeededChoice, StopStrings
 from mixlab.generation.encoding import Encoded, PromptEncoder
-from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request
+from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request, group_by_temperature
 from mixlab.generation.prefixes import Prefix, compute_prefix
 from mixlab.generation.rows import build_batches, count_until_stop, cut_at_stop
 
@@ -50,7 +50,7 @@ class HfEngine:
         return self._encoder.find_too_long(requests, sampling, chat=chat)
 
     def generate(self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool) -> Iterator[Finished]:
-        """Continue each prompt, a batch at a time; greedy in float32 does not depend on the batch."""
+        """Continue each prompt, a batch of like temperature at a time; greedy in float32 the batch does not matter."""
         encoded, refused = self._encoder.encode_fitting(requests, sampling, chat=chat)
         ends = self._encoder.find_ends(sampling)
         if refused:
@@ -59,13 +59,14 @@ class HfEngine:
         prefix = None
         if self._shares_prefixes:
             prefix = compute_prefix(self._model, [encoded[position].ids for position in fitting])
-        batches = build_batches([len(encoded[position].ids) for position in fitting], self._batch)
-        for number, members in enumerate(batches, start=1):
-            positions = [fitting[member] for member in members]
-            seeds = [requests[position].seed for position in positions]
-            rows = [encoded[position] for position in positions]
-            yield list(zip(positions, self._generate_batch(rows, sampling, seeds, ends, prefix), strict=True))
-            log.debug("generated batch %d of %d", number, len(batches))
+        for own, alike in group_by_temperature(requests, fitting, sampling):
+            batches = build_batches([len(encoded[position].ids) for position in alike], self._batch)
+            for number, members in enumerate(batches, start=1):
+                positions = [alike[member] for member in members]
+                seeds = [requests[position].seed for position in positions]
+                rows = [encoded[position] for position in positions]
+                yield list(zip(positions, self._generate_batch(rows, own, seeds, ends, prefix), strict=True))
+                log.debug("generated batch %d of %d at temperature %g", number, len(batches), own.temperature)
 
     @torch.inference_mode()
     def _generate_batch(

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mixlab.config.generation import OPTIONS, PromptSettings
-from mixlab.config.problems import DataError, Problem
+from mixlab.config.generation import CATEGORY, OPTIONS, PromptSettings
+from mixlab.config.problems import DataError, Problem, did_you_mean
 from mixlab.data.records import Message
 from mixlab.data.tokens.chat import render_prompt
 from mixlab.generation.choices import render_options
@@ -41,7 +41,8 @@ def repair_python_prompt(prompt: str) -> str:
 def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]], special_tokens: Collection[str]) -> None:
     """Raise DataError naming every item that cannot be asked.
 
-    It has no id or one used twice, a missing or wrong field, or in the chat format a special token in its text.
+    It has no id or one used twice, a missing or wrong field, a category without a temperature where categories have
+    their own, or in the chat format a special token in its text.
     """
     problems = []
     seen: set[str] = set()
@@ -60,8 +61,17 @@ def check_items(settings: PromptSettings, items: Sequence[Mapping[str, Any]], sp
                 problems.append(Problem(f"{field} must be {wanted}, got {value!r:.80}", key=where))
             elif settings.chat and (held := [t for t in special_tokens if any(t in text for text in texts)]):
                 problems.append(Problem(f"{field} holds the special token {held[0]} as text; remove it", key=where))
+        problems += [Problem(told, key=where) for told in _find_unknown_category(settings, item)]
     if problems:
         raise DataError(problems)
+
+
+def _find_unknown_category(settings: PromptSettings, item: Mapping[str, Any]) -> list[str]:
+    known, category = settings.sampling.category_temperatures, item.get(CATEGORY)
+    if known is None or not isinstance(category, str) or category in known:
+        return []
+    told = f"category {category!r} has no temperature{did_you_mean(category, known)} (there are: {', '.join(known)})"
+    return [f"{told}; mend the item, or set the benchmark's temperature in the study, which then holds for all items"]
 
 
 def _is_listed(settings: PromptSettings, field: str) -> bool:

@@ -53,7 +53,7 @@ def write_responses(
     asked = list(islice(items, settings.limit))
     check_items(settings, asked, engine.special_tokens)
     placed = place_shots(settings, asked, examples, engine.special_tokens)
-    settings_of = {item["id"]: own for item, own in zip(asked, placed, strict=True)}
+    settings_of = {item["id"]: own.for_item(item) for item, own in zip(asked, placed, strict=True)}
     samples = [None] if settings.samples == 1 else list(range(settings.samples))
     responses = [Response(one["id"], render_turns(settings, one), sample=at) for at in samples for one in asked]
     journal = Journal(asking.work, keeps_refusals=settings.sampling.long_prompts != "refuse")
@@ -93,7 +93,7 @@ def _build_request(settings: PromptSettings, response: Response, seed: int, posi
         text = json.dumps(messages, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     else:
         messages, text = (), render_full_prompt(settings, response.turn_prompts, response.responses)
-    return Request(text, build_row_seed(seed, position, text), messages)
+    return Request(text, build_row_seed(seed, position, text), messages, settings.sampling.temperature)
 
 
 def _refuse_long(responses: Sequence[Response], turn: int, found: Iterable[tuple[int, str]]) -> None:

@@ -73,8 +73,9 @@ class ServedEngine:
             return request.text
         return list(request.messages) or [{"role": "user", "content": request.text}]
 
-    def _build_settings(self, request: Request, sampling: SamplingSettings) -> ChatModelSettings:
+    def _build_settings(self, request: Request, common: SamplingSettings) -> ChatModelSettings:
         settings, sends = self._settings, self._settings.sends
+        sampling = request.sampling(common)
         # a server's own default of top_p need not be 1
         top_p = sampling.top_p if sampling.temperature > 0 else None
         return ChatModelSettings(

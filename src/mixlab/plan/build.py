@@ -17,6 +17,7 @@ from mixlab.plan.checks import check_study
 from mixlab.plan.checks_endpoints import check_endpoints, list_endpoints
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
+from mixlab.plan.judge_texts import read_judge_texts
 from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
 from mixlab.plan.stages import STAGES
 
@@ -80,10 +81,13 @@ def list_locked(study: Study) -> list[str]:
     return sources + files + models
 
 
-def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) -> Planned:
+def build_plan(
+    root: Path, names: Sequence[str] = (), check_files: bool = True, data_base: Path | None = None
+) -> Planned:
     """Plan the named studies, or the one `config.yaml` names.
 
-    `check_files: False` leaves the source files on this machine unlooked at. Raises ConfigError with every problem.
+    `check_files: False` leaves the source files on this machine unlooked at. `data_base` is what data roots are
+    relative to, where that is not `root`. Raises ConfigError with every problem.
     """
     config, document = read_main_config(root)
     lock = read_lock(root)
@@ -101,12 +105,13 @@ def build_plan(root: Path, names: Sequence[str] = (), check_files: bool = True) 
         except ConfigError as error:
             problems += error.problems
             continue
-        found = [*read.problems, *check_study(read, lock)]
+        study, unread = read_judge_texts(read, config.machine, root, data_base or root)
+        found = [*read.problems, *check_study(read, lock), *unread]
         problems += found
-        studies[name], reads[name] = read.study, read
+        studies[name], reads[name] = study, read
         if not found:
-            expand_study(plan, name, read.study, lock, read.assumptions)
-            used.update({source: lock[source] for source in list_locked(read.study)})
+            expand_study(plan, name, study, lock, read.assumptions)
+            used.update({source: lock[source] for source in list_locked(study)})
     problems += check_endpoints(reads)
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")

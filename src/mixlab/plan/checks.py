@@ -23,6 +23,7 @@ from mixlab.plan.checks_data import (
     unknown,
 )
 from mixlab.plan.checks_models import check_adapters, check_reach
+from mixlab.plan.checks_pairs import check_pairwise
 from mixlab.plan.checks_served import check_evaluated, check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
@@ -62,6 +63,10 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             ("sources", "pools", "base_models", "variants", "ipt", "sft"),
         ),
         (lambda: check_served_models(study, read), ("served_models", "variants", "sft", "benchmarks")),
+        (
+            lambda: check_pairwise(study, read),
+            ("pairwise", "judge", "variants", "base_models", "benchmarks", "sft", "served_models"),
+        ),
         (lambda: _check_order(study, read), ("report", "variants", "served_models")),
         (lambda: _check_training(study, lock, models), ("ipt", "average", "variants", "base_models", "seeds")),
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),
@@ -174,7 +179,7 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
             yield (*path, "examples"), "the benchmark shows no examples from a source (`shots`); remove it"
         if declaration.judged:
             try:
-                study.judge.to_settings(declaration.judge_language())
+                study.judge.check_language(declaration.judge_language())
             except ValueError as error:
                 yield ("judge",), str(error)
 

@@ -51,10 +51,11 @@ def check_served_models(study: Study, read: StudyFile) -> Found:
                 f"the head of a function is to be continued, which api chat of {chats} answers as a message: write "
                 "api: completions there, or leave out the benchmark",
             )
-        if sampling.temperature > _HOTTEST:
+        hottest = max(sampling.temperatures())
+        if hottest > _HOTTEST:
             yield (
                 path,
-                f"temperature {sampling.temperature:g}: endpoints of served models take no more than {_HOTTEST:g}",
+                f"temperature {hottest:g}: endpoints of served models take no more than {_HOTTEST:g}",
             )
         if sampling.long_prompts == "truncate_left":
             message = "long_prompts: truncate_left needs a tokenizer, which a served model keeps to itself"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.engines import OpenaiEngineSettings
-from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.judging import AskedJudgeSettings
 from mixlab.config.labelling import OpenaiLabelEngine
 from mixlab.config.loading import problem_at, sort_problems
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
@@ -47,10 +47,10 @@ def find_place(spec: Spec) -> str | None:
     return None
 
 
-def find_judge(spec: Spec) -> ModelJudgeSettings | None:
-    """Return the model that a run has as its judge; None where there is none, or a rule."""
+def find_judge(spec: Spec) -> AskedJudgeSettings | None:
+    """Return the model that a run has as its judge, of answers or of pairs; None where there is none, or a rule."""
     judge = getattr(spec, "judge", None)
-    return judge if isinstance(judge, ModelJudgeSettings) else None
+    return judge if isinstance(judge, AskedJudgeSettings) else None
 
 
 def _find_unknown(planned: Planned, asking: Mapping[str, Node]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from mixlab.config.benchmarks import BenchmarkDeclaration
 from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
+from mixlab.plan.expand_pairs import Scored, expand_pairs
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.own_answers import find_own_answers
 from mixlab.plan.tested import Manner, Served, Tested
@@ -44,20 +45,22 @@ def expand_scores(
     asked = {name: _list_asked(study, items, manner) for name, manner in manners.items()}
     parts = _list_parts(next(iter(asked.values())))
     tables: dict[str, tuple[ModelIdentity, Node]] = {}
-    for model in tested:
-        node = _expand_model(plan, asked[repr(model.manner)], parts, model)
-        tables.setdefault(node.key, (model.identity(), node))
+    scored = [Scored(model, _expand_model(plan, asked[repr(model.manner)], parts, model)) for model in tested]
+    for one in scored:
+        tables.setdefault(one.scores.key, (one.model.identity(), one.scores))
+    pairs = expand_pairs(plan, study, scored, parts)
     keys = sorted(tables)
     points = {model.point: model.variant_key for model in tested}
     aggregate = AggregateSettings(
         models=tuple(ModelEntry(position=position, **tables[key][0].model_dump()) for position, key in enumerate(keys)),
         comparisons=build_comparisons(study.effects, points),
         own_answers=find_own_answers(study.judge, tested),
+        pairs=pairs.entries,
     )
     mixtures = sorted({key for model in tested for key in model.mixture_keys})
     gathered = plan.add(
         specs.AggregateSpec(aggregate=aggregate),
-        {"scores": tuple(keys), "mixtures": tuple(mixtures)},
+        {"scores": tuple(keys), "mixtures": tuple(mixtures), **pairs.parents},
         f"{name}/aggregate",
     )
     labels = {model.point: model for model in tested}

@@ -16,6 +16,7 @@ from mixlab.config.judging import JudgeSettings
 from mixlab.config.labelling import LabelSettings
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.models import ModelSettings
+from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.scorers import ScorerSettings
 from mixlab.config.sources import SourceSettings
 from mixlab.config.tokenizers import PackSettings, TokenizerChosen, TokenizeSettings, TokenizeShardSettings
@@ -153,6 +154,13 @@ class JudgeSpec(Spec):
     """A judge's ratings of responses."""
 
     judge: JudgeSettings
+    judge_run: int
+
+
+class JudgePairsSpec(Spec):
+    """A judge's verdicts on which of two models answered better."""
+
+    judge: PairJudgeSettings
     judge_run: int
 
 

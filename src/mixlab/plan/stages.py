@@ -49,6 +49,13 @@ _TABLE = (
     Stage("generate", specs.GenerateSpec, "responses to a benchmark", reproducible="numeric", grouped=True),
     Stage("score", specs.ScoreSpec, "right or wrong, item by item", grouped=True),
     Stage("judge", specs.JudgeSpec, "ratings by a judge, turn by turn", grouped=True),
+    Stage(
+        "judge_pairs",
+        specs.JudgePairsSpec,
+        "which of two models answered better, turn by turn in both orders",
+        reproducible="numeric",
+        grouped=True,
+    ),
     Stage("scores", specs.ScoresSpec, "all scores of one model as tidy rows"),
     Stage("aggregate", specs.AggregateSpec, "all scores of a study, means and effects", discardable=False),
     Stage("report", specs.ReportSpec, "tables, figures and the page", discardable=False),

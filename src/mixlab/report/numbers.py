@@ -9,6 +9,7 @@ from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
 from mixlab.analysis.judge_bias import BiasFigure, read_judge_bias
 from mixlab.analysis.judge_runs import JudgeRun, read_judge_runs
+from mixlab.analysis.pairwise import PairCell, read_pair_cells
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
@@ -35,6 +36,7 @@ class Numbers:
     source_names: dict[str, tuple[str, ...]]
     judge_runs: tuple[JudgeRun, ...] = ()
     judge_bias: tuple[BiasFigure, ...] = ()
+    pair_cells: tuple[PairCell, ...] = ()
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
@@ -85,6 +87,7 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         source_names={mixture.key: mixture.sources for mixture in settings.data.mixtures} if settings.data else {},
         judge_runs=tuple(read_judge_runs(aggregate)),
         judge_bias=tuple(read_judge_bias(aggregate)),
+        pair_cells=tuple(read_pair_cells(aggregate)),
     )
 
 

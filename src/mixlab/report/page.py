@@ -21,6 +21,7 @@ from mixlab.report.judges import build_judge_runs_table, build_judge_tables
 from mixlab.report.markdown import render_markdown
 from mixlab.report.mixtures import build_certificate_tables, build_mixture_table
 from mixlab.report.numbers import Numbers, load_numbers
+from mixlab.report.pairwise import build_pairwise_section
 from mixlab.report.provenance import (
     build_ancestry_table,
     build_lineage_tables,
@@ -91,6 +92,7 @@ def build_sections(
         ),
         Section("judge", "Judge", tables=[*build_judge_tables(numbers), *_keep([build_judge_runs_table(numbers)])]),
         build_bias_section(numbers),
+        build_pairwise_section(numbers),
         Section("unsolvable", "Unsolvable items", tables=_keep([build_unsolvable_table(numbers)])),
         Section("mixtures", "Mixtures", requested, tables=mixtures),
         *data,

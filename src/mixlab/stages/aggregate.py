@@ -17,8 +17,11 @@ def run(spec: AggregateSpec, inputs: Inputs, out: Path) -> None:
     """Gather all scores of a study, with everything they were made from."""
     parents = inputs.node.parents
     mixtures = dict(zip(parents["mixtures"], inputs.all("mixtures"), strict=True))
-    ancestry = {node.key: _describe(node) for node in find_ancestors(inputs.plan, parents["scores"])}
-    write_aggregate(spec.aggregate, inputs.all("scores"), mixtures, out, ancestry=ancestry)
+    compared = parents.get("pairs", ())
+    pairs = dict(zip(compared, inputs.all("pairs"), strict=True)) if compared else {}
+    ancestors = find_ancestors(inputs.plan, (*parents["scores"], *compared))
+    ancestry = {node.key: _describe(node) for node in ancestors}
+    write_aggregate(spec.aggregate, inputs.all("scores"), mixtures, out, ancestry=ancestry, pairs=pairs)
 
 
 def _describe(node: Node) -> Ancestor:

@@ -1,11 +1,12 @@
 """Host of stage judge: a rule rates in this process, a model by way of an endpoint and the store of verdicts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.judging import AskedJudge, ModelJudgeSettings
 from mixlab.config.problems import ConfigError
 from mixlab.evaluation.judging import write_verdicts
 from mixlab.plan.graph import find_study
@@ -24,37 +25,32 @@ STORE = Path("stores") / "judge.sqlite"
 def run(spec: JudgeSpec, inputs: Inputs, out: Path) -> Mapping[str, str] | None:
     """Rate a model's responses, turn by turn."""
     items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    if isinstance(spec.judge, ModelJudgeSettings):
-        return _ask_model(spec.judge, spec.judge_run, items, inputs, out)
-    write_verdicts(spec.judge, items, inputs.one("responses"), spec.judge_run, out)
-    return None
-
-
-def _ask_model(
-    judge: ModelJudgeSettings, judge_run: int, items: Iterable[Mapping[str, Any]], inputs: Inputs, out: Path
-) -> Mapping[str, str]:
+    judge, responses, judge_run = spec.judge, inputs.one("responses"), spec.judge_run
+    if not isinstance(judge, ModelJudgeSettings):
+        write_verdicts(judge, items, responses, judge_run, out)
+        return None
     # an event loop and an HTTP client take a moment to import, and a rule needs neither
-    from mixlab.evaluation.judges.model_judge import describe_spent, write_model_verdicts
+    from mixlab.evaluation.judges.model_judge import write_model_verdicts
+
+    return ask_model(
+        judge, inputs, partial(write_model_verdicts, judge, items, responses, judge_run, out, work=inputs.resume)
+    )
+
+
+def ask_model(judge: AskedJudge, inputs: Inputs, write: Callable[..., None]) -> Mapping[str, str]:
+    """Let `write` judge, given the `store` of verdicts and `open_asker`; return what the study has spent so far."""
+    from mixlab.evaluation.judges.model_judge import describe_spent
     from mixlab.evaluation.judges.store import VerdictStore
 
     study = find_study(inputs.node.labels, inputs.plan.targets)
     with ExitStack() as stack:
         store = stack.enter_context(VerdictStore(STORE))
-        write_model_verdicts(
-            judge,
-            items,
-            inputs.one("responses"),
-            judge_run,
-            out,
-            store=store,
-            open_asker=lambda: stack.enter_context(_open_asker(judge, study, store, inputs)),
-            work=inputs.resume,
-        )
+        write(store=store, open_asker=lambda: stack.enter_context(_open_asker(judge, study, store, inputs)))
         told = describe_spent(store, study, judge.model, inputs.machine.judging.currency)
     return {"judged": told}
 
 
-def _open_asker(judge: ModelJudgeSettings, study: str, store: "VerdictStore", inputs: Inputs) -> "Asker":
+def _open_asker(judge: AskedJudge, study: str, store: "VerdictStore", inputs: Inputs) -> "Asker":
     """Open who is asked; raises ConfigError where this machine does not say where, or what a capped call costs."""
     from mixlab.evaluation.judges.asking import Asker
     from mixlab.evaluation.judges.store import Account

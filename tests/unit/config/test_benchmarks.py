@@ -110,7 +110,7 @@ def test_repair_of_prompts_that_are_not_code_is_refused():
 def test_item_fields_name_what_prompt_and_scorer_read():
     assert load_declaration("humaneval").item_fields() == {"prompt", "test", "entry_point"}
     assert load_declaration("gsm8k").item_fields() == {"question", "answer"}
-    assert load_declaration("mt_bench_ja").item_fields() == {"turns"}
+    assert load_declaration("mt_bench_ja").item_fields() == {"category", "turns"}
 
 
 def test_braces_that_name_no_field_stay_as_they_are():
@@ -174,3 +174,42 @@ def test_questions_in_chinese_have_no_judge():
     data = load_declaration("mt_bench_en").model_dump() | {"language": "zh"}
     with pytest.raises(ValidationError, match="a judged benchmark is in en or ja"):
         BenchmarkDeclaration.model_validate(data)
+
+
+PUBLISHED_TEMPERATURES = {
+    **dict.fromkeys(("writing", "roleplay"), 0.7),
+    **dict.fromkeys(("extraction", "math", "coding", "reasoning"), 0.0),
+    **dict.fromkeys(("stem", "humanities"), 0.1),
+}
+
+
+@pytest.mark.parametrize("name", ["mt_bench_en", "mt_bench_ja"])
+def test_mt_bench_is_sampled_by_category_as_fastchat_does_unless_the_study_says_otherwise(name):
+    declared = load_declaration(name)
+    assert declared.prompt.sampling.category_temperatures == PUBLISHED_TEMPERATURES
+    assert declared.prompt.sampling.temperatures() == (0.0, 0.1, 0.7)
+    changed = declared.with_changes(temperature=0.0).prompt.sampling
+    assert (changed.temperatures(), changed.category_temperatures) == ((0.0,), None)
+    assert changed == SamplingSettings(max_new_tokens=512)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ({"temperature": 0.5, "category_temperatures": {"math": 0}}, "temperature has no effect beside category_temp"),
+        ({"top_p": 0.9, "category_temperatures": {"math": 0}}, "top_p 0.9 has no effect at temperature 0"),
+        ({"category_temperatures": {}}, "at least 1 item"),
+        ({"category_temperatures": {"math": 5.1}}, "less than or equal to 5"),
+        ({"category_temperatures": {"math": -0.1}}, "greater than or equal to 0"),
+    ],
+)
+def test_temperatures_by_category_that_mean_nothing_are_refused(sampling, message):
+    with pytest.raises(ValidationError, match=message):
+        SamplingSettings(**sampling)
+
+
+def test_samples_that_would_be_equal_in_a_greedy_category_are_refused():
+    sampling = SamplingSettings(category_temperatures={"math": 0.0, "writing": 0.7})
+    with pytest.raises(ValidationError, match=r"at temperature 0 \(greedy\) all would be equal"):
+        PromptSettings(template="{question}", samples=2, sampling=sampling)
+    assert SamplingSettings(top_p=0.9, category_temperatures={"math": 0.0, "writing": 0.7}).top_p == 0.9

@@ -12,7 +12,8 @@ from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.judge_budget import JudgeBudget, JudgePrice
 from mixlab.config.judging import ModelJudgeConfig, ModelJudgeSettings
 from mixlab.evaluation.judges.asking import Asker
-from mixlab.evaluation.judges.model_judge import UNDONE, write_model_verdicts
+from mixlab.evaluation.judges.attempts import UNDONE
+from mixlab.evaluation.judges.model_judge import write_model_verdicts
 from mixlab.evaluation.judges.store import Account, VerdictStore
 from mixlab.generation.openai import ChatClient
 from mixlab.generation.responses import Response, write_response_files

@@ -64,7 +64,7 @@ def test_a_child_that_is_killed_leaves_its_last_words_and_the_setting_that_may_h
 
 def test_a_child_that_leaves_during_generation_is_told(script: Script) -> None:
     process = WorkerProcess(script(HELLO, {"finished": [[0, [5], "stop"]]}, end="sys.exit(3)"), 1)
-    finished = process.generate([[1], [2]], {}, None)
+    finished = process.generate([[1], [2]], {}, [{}, {}])
     assert next(finished) == [[0, [5], "stop"]]
     with pytest.raises(DataError, match="generation failed: its process left with exit code 3"):
         next(finished)
@@ -102,8 +102,8 @@ def test_what_a_caller_does_not_take_is_passed_over_by_the_next(script: Script) 
     answers = "\n".join(json.dumps(one) for one in lines[:2]), "\n".join(json.dumps(one) for one in lines[2:])
     end = "".join(f"sys.stdin.readline()\nprint({answer!r}, flush=True)\n" for answer in answers)
     process = WorkerProcess(script(HELLO, end=end), 1)
-    assert next(process.generate([[1]], {}, None)) == [[0, [5], "stop"]]
-    assert list(process.generate([[2]], {}, None)) == [[[0, [7], "stop"]]]
+    assert next(process.generate([[1]], {}, [{}])) == [[0, [5], "stop"]]
+    assert list(process.generate([[2]], {}, [{}])) == [[[0, [7], "stop"]]]
 
 
 def test_a_child_that_is_forgotten_is_ended(script: Script) -> None:

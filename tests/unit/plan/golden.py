@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from mixlab.config.base_models import BaseModelSettings, ModelFile, ModelFiles
+from mixlab.config.judging import ModelJudgeConfig
+from mixlab.config.pairwise import PairConfig, PairwiseConfig
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
-from mixlab.plan.specs import BaseModelSpec
+from mixlab.plan.specs import BaseModelSpec, JudgePairsSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).with_name("golden_keys.json")
@@ -28,12 +30,18 @@ def plan_micro(root: Path = REPOSITORY) -> Plan:
 
 
 def plan_every_stage() -> Plan:
-    """Plan the micro study, which trains its base model, and beside it one that is read."""
+    """Plan the micro study, which trains its base model and has a rule as judge; beside it a model and a judge."""
     plan = plan_micro()
     (tokenizer,) = plan.by_stage("tokenizer")
     files = tuple(ModelFile(name=name, digest=digit * 64) for name, digit in zip(READ_FILES, "ab", strict=True))
     settings = BaseModelSettings(origin=ModelFiles(files=files))
     plan.add(BaseModelSpec(base_model=settings), {"tokenizer": (tokenizer.key,)}, "micro/base_model/read")
+    judge = ModelJudgeConfig(engine="openai", model="judge", endpoint="none")
+    compared = PairwiseConfig(comparisons=(PairConfig(against="even"),)).to_settings(judge, "en")
+    rated = [node for node in plan.by_stage("judge") if "judge_run 1" in node.label]
+    first, second = sorted(node.parents["responses"][0] for node in rated[:2])
+    parents = {"responses_a": (first,), "responses_b": (second,), "items": rated[0].parents["items"]}
+    plan.add(JudgePairsSpec(judge=compared, judge_run=1), parents, "micro/judge_pairs/one")
     return plan
 
 

@@ -99,7 +99,10 @@ def test_runs_are_written_and_read_back_and_a_rule_has_none(tmp_path) -> None:
          "verdict_id": f"{run}-same"}
         for run, item, score in ((1, "a", 4.0), (1, "b", 6.0), (2, "a", 8.0), (2, "b", math.nan))
     ]  # fmt: skip
-    runs = build_judge_runs(pd.DataFrame(rows))
+    # of rows that were scored, no judge has a part
+    scored = {**shared, "benchmark": "sums", "measure": "accuracy", "item": "a", "judge": None, "judge_run": None}
+    beside = {**scored, "score": 1.0, "parsed": True, "verdict_id": None}
+    runs = build_judge_runs(pd.DataFrame([*rows, beside]))
     assert [(one.judge_run, one.mean, one.n_read, one.n_verdicts, one.n_distinct) for one in runs] == [
         (1, 5.0, 2, 2, 1), (2, 8.0, 1, 2, 1)
     ]  # fmt: skip

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mixlab.config.judge_budget import JudgePrice
-from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.judging import AskedJudgeSettings, ModelJudgeSettings
 from mixlab.data.replies import Reply
-from mixlab.evaluation.judges.questions import build_judge_request, is_open
+from mixlab.evaluation.judges.questions import Form, build_judge_request, is_open
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt, render_prompts
 from mixlab.evaluation.scorers.score import read_texts
 from mixlab.generation.responses import Response
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def estimate_text_tokens(text: str) -> int:
 
 
 def estimate_prompts(
-    settings: ModelJudgeSettings, prompts: Sequence[JudgePrompt], run: int, store: VerdictStore
+    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], run: int, form: Form[T], store: VerdictStore
 ) -> JudgeWork:
     """Estimate what is left of prompts whose responses are there; equal ones are asked once."""
     replies: list[list[Reply]] = [[] for _ in prompts]
@@ -62,7 +64,7 @@ def estimate_prompts(
             replies[at] += stored.get(request.question, [])
             if request.question not in stored:
                 missing[request.question] = request
-        coming = [at for at in coming if requests[at].question in stored and is_open(settings, replies[at])]
+        coming = [at for at in coming if requests[at].question in stored and is_open(settings, replies[at], form)]
     texts = [[message["content"] for message in request.body["messages"]] for request in missing.values()]
     tokens = sum(estimate_text_tokens(text) for one in texts for text in one)
     return JudgeWork(len(prompts), len(missing), tokens, len(missing) * settings.max_tokens)
@@ -74,8 +76,17 @@ def estimate_items(settings: ModelJudgeSettings, items: Iterable[Mapping[str, An
     for item in items:
         turns = len(read_texts(item, "turns"))
         prompts = list(render_prompts(settings, (item, Response(str(item["id"]), [], responses=[""] * turns))))
-        tokens = sum(estimate_text_tokens(one.system) + estimate_text_tokens(one.prompt) for one in prompts)
-        # turn t shows t responses
-        shown = answer_tokens * turns * (turns + 1) // 2
-        work += JudgeWork(turns, turns, tokens + shown, turns * settings.max_tokens, is_exact=False)
+        work += estimate_blank(settings, prompts, answer_tokens * count_shown(len(prompts)))
     return work
+
+
+def count_shown(turns: int) -> int:
+    """Return how many responses of a model its turns show together: turn t shows t of them."""
+    return turns * (turns + 1) // 2
+
+
+def estimate_blank(settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], shown_tokens: int) -> JudgeWork:
+    """Estimate prompts that lack their responses, which have `shown_tokens` together at most."""
+    tokens = sum(estimate_text_tokens(one.system) + estimate_text_tokens(one.prompt) for one in prompts)
+    count = len(prompts)
+    return JudgeWork(count, count, tokens + shown_tokens, count * settings.max_tokens, is_exact=False)

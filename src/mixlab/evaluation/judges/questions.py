@@ -1,17 +1,21 @@
-"""What a model judge is asked about a turn, attempt by attempt, and how its reply is read."""
+"""What a model judge is asked, attempt by attempt, and how its reply is read."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mixlab.artifacts.keys import canonical_json
 from mixlab.config.endpoints import ChatModelSettings
-from mixlab.config.judging import ModelJudgeSettings
+from mixlab.config.judge_templates import PublishedPrompts
+from mixlab.config.judging import AskedJudgeSettings, ModelJudgeSettings
 from mixlab.data.records import Message
 from mixlab.data.replies import REFUSED, WITHHELD, Reply
 from mixlab.data.thoughts import strip_thoughts
 from mixlab.evaluation.judge_prompts import parse_rating
 from mixlab.evaluation.judges.asking import Request
+from mixlab.evaluation.published_prompts import read_published_rating
 from mixlab.generation.openai import build_request
 
 if TYPE_CHECKING:
@@ -20,11 +24,32 @@ if TYPE_CHECKING:
 SEED_STEP = 1_000
 """What a further attempt adds to the seed, so that no judge run sends the seed of another's."""
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Form(Generic[T]):
+    """What a reply is to hold: what it is called, how it is read (None: not to be read), what a study calls prompts."""
+
+    word: str
+    parse: Callable[[str], T | None]
+    prompts: str
+
+
+RATING = Form("rating", parse_rating, "judge.prompts")
+
+
+def rating_form(settings: ModelJudgeSettings) -> Form[float]:
+    """Return how replies with a rating are read: in our own form, or as the published prompts' authors read them."""
+    if not isinstance(settings.prompts, PublishedPrompts):
+        return RATING
+    return Form(RATING.word, partial(read_published_rating, settings.prompts.ratings), RATING.prompts)
+
 
 def build_judge_request(
-    settings: ModelJudgeSettings, read: "JudgePrompt", run: int, earlier: Sequence[Reply]
+    settings: AskedJudgeSettings, read: "JudgePrompt", run: int, earlier: Sequence[Reply]
 ) -> Request:
-    """Build the request of the attempt after `earlier` ones in which no rating could be read.
+    """Build the request of the attempt after `earlier` ones in which nothing could be read.
 
     Its name is sha256 over the request's own fields (model, messages, sampling), the judge run and the attempt: what
     else is in a study's settings does not matter, so that studies share verdicts. A stated revision of the model is in
@@ -42,8 +67,8 @@ def build_judge_request(
     return Request(hashlib.sha256(canonical_json(named).encode()).digest(), attempt, body, settings.max_tokens)
 
 
-def build_messages(settings: ModelJudgeSettings, read: "JudgePrompt", earlier: Sequence[Reply]) -> list[Message]:
-    """Build the messages: the prompt, then each reply without a rating and the reminder; an empty one is not shown."""
+def build_messages(settings: AskedJudgeSettings, read: "JudgePrompt", earlier: Sequence[Reply]) -> list[Message]:
+    """Build the messages: the prompt, then each reply that could not be read and the reminder; no empty reply."""
     messages: list[Message] = [
         {"role": "system", "content": _storable(read.system)},
         {"role": "user", "content": _storable(read.prompt)},
@@ -58,20 +83,20 @@ def build_messages(settings: ModelJudgeSettings, read: "JudgePrompt", earlier: S
     return messages
 
 
-def read_rating(reply: Reply) -> float | None:
-    """Return the rating in a reply, or None: never a guess; thoughts are none, nor is a reply that was withheld."""
+def read_reply(reply: Reply, form: Form[T]) -> T | None:
+    """Return what a reply holds, or None: never a guess; thoughts are none, nor is a reply that was withheld."""
     if reply.finish_reason.lower() in WITHHELD:
         return None
     text = strip_thoughts(reply.text)
-    return None if text is None else parse_rating(text)
+    return None if text is None else form.parse(text)
 
 
-def is_open(settings: ModelJudgeSettings, replies: Sequence[Reply]) -> bool:
-    """Whether a turn with these replies is to be judged (again): a refused request is not repeated."""
+def is_open(settings: AskedJudgeSettings, replies: Sequence[Reply], form: Form[T]) -> bool:
+    """Whether something with these replies is to be judged (again): a refused request is not repeated."""
     if not replies:
         return True
     last = replies[-1]
-    return len(replies) < settings.attempts and last.finish_reason != REFUSED and read_rating(last) is None
+    return len(replies) < settings.attempts and last.finish_reason != REFUSED and read_reply(last, form) is None
 
 
 def _storable(text: str) -> str:

@@ -58,9 +58,9 @@ class VllmEngine:
         self._check_lengths([len(encoded[position].ids) for position in fitting], sampling.max_new_tokens)
         if not fitting:
             return
-        seeds = [requests[position].seed for position in fitting] if sampling.temperature > 0 else None
         rows = [encoded[position].ids for position in fitting]
-        for finished in self._process.generate(rows, _render(sampling, ends), seeds):
+        own = [_render_own(requests[position], sampling) for position in fitting]
+        for finished in self._process.generate(rows, _render(sampling, ends), own):
             places = [(fitting[at], answer, reason) for at, answer, reason in finished]
             yield [(at, self._complete(encoded[at], answer, reason, sampling, ends)) for at, answer, reason in places]
 
@@ -99,10 +99,15 @@ class VllmEngine:
         self._process.close()
 
 
+def _render_own(request: Request, sampling: SamplingSettings) -> dict[str, Any]:
+    """Arguments of `vllm.SamplingParams` that are a prompt's own; greedy decoding takes no seed."""
+    temperature = request.sampling(sampling).temperature
+    return {"temperature": temperature, "seed": request.seed} if temperature > 0 else {"temperature": 0.0}
+
+
 def _render(sampling: SamplingSettings, ends: Sequence[int]) -> dict[str, Any]:
-    """Arguments of `vllm.SamplingParams`: a response ends as our tokenizer and settings say."""
+    """Arguments of `vllm.SamplingParams` that all prompts share: a response ends as our tokenizer and settings say."""
     return {
-        "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_new_tokens,
         "stop": list(sampling.stop),

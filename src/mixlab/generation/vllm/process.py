@@ -9,7 +9,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -81,11 +81,11 @@ class WorkerProcess:
         self._listen(f"{what} cannot be opened", "a model that vLLM does not know can be asked with engine hf; see ")
 
     def generate(
-        self, prompts: list[list[int]], sampling: Mapping[str, Any], seeds: list[int] | None
+        self, prompts: list[list[int]], sampling: Mapping[str, Any], own: Sequence[Mapping[str, Any]]
     ) -> Iterator[list[worker.Finished]]:
         """Continue prompts of token ids; see `worker.Model.generate`."""
         self._settle()
-        self._send({"generate": {"prompts": prompts, "sampling": sampling, "seeds": seeds}})
+        self._send({"generate": {"prompts": prompts, "sampling": sampling, "own": own}})
         self._owes = True
         while "finished" in (answer := self._listen("generation failed", "see ")):
             yield answer["finished"]

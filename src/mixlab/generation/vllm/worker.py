@@ -1,9 +1,9 @@
 """The child of the engine `vllm`: run by path, by the interpreter of vLLM's own environment, which has no mixlab.
 
 One JSON object a line. It says `hello` once vLLM is imported, then answers each request in order until its input ends:
-`open` (arguments of `vllm.LLM`) and `generate` (prompts as token ids, one sampling, a seed per prompt or null). An
-answer ends with `{"said": ...}` or `{"failed": ..., "is_memory": ...}`; before it come `{"finished": ...}`. What vLLM
-prints goes to stderr.
+`open` (arguments of `vllm.LLM`) and `generate` (prompts as token ids, the sampling they share, and of each prompt its
+own temperature and seed). An answer ends with `{"said": ...}` or `{"failed": ..., "is_memory": ...}`; before it come
+`{"finished": ...}`. What vLLM prints goes to stderr.
 """
 
 import ctypes
@@ -65,13 +65,12 @@ class Model:
         self._llm = LLM(**arguments)
 
     def generate(
-        self, prompts: list[list[int]], sampling: dict[str, Any], seeds: list[int] | None
+        self, prompts: list[list[int]], sampling: dict[str, Any], own: list[dict[str, Any]]
     ) -> Iterator[list[Finished]]:
         """Continue each prompt; yield what each step of the model finished."""
         from vllm import SamplingParams
 
-        shared = SamplingParams(**sampling)
-        params = shared if seeds is None else [SamplingParams(**sampling, seed=seed) for seed in seeds]
+        params = [SamplingParams(**sampling, **one) for one in own]
         # vLLM counts requests from 0
         first = self._asked
         self._asked += len(prompts)

@@ -1,0 +1,137 @@
+"""Asks a model judge a list of prompts, attempt by attempt, until each reply can be read; nothing is asked twice."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mixlab.config.judging import AskedJudgeSettings
+from mixlab.config.problems import DataError, UserError
+from mixlab.data.replies import REFUSED, Reply
+from mixlab.data.writing import write_line
+from mixlab.evaluation.judges.asking import Asker, Outcome, Request
+from mixlab.evaluation.judges.questions import Form, build_judge_request, is_open, read_reply
+from mixlab.evaluation.judges.store import VerdictStore
+from mixlab.evaluation.judging import JudgePrompt
+
+UNDONE = "undone.jsonl"
+"""In the work folder: what is left to judge where a run had to stop."""
+
+T = TypeVar("T")
+
+_FEWEST_TO_DOUBT = 20
+_SHOWN_CHARACTERS = 200
+
+OpenAsker = Callable[[], Asker]
+"""Opens who is asked; called when something is not in the store."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a list of prompts: the requests and replies of each, in the order of the attempts."""
+
+    requests: list[list[Request]]
+    replies: list[list[Reply]]
+    undone: Mapping[int, str]
+    """Positions of the prompts that are not done, and why."""
+    failure: UserError | None
+
+
+def judge_all(
+    settings: AskedJudgeSettings,
+    prompts: Sequence[JudgePrompt],
+    run: int,
+    form: Form[T],
+    store: VerdictStore,
+    open_asker: OpenAsker,
+) -> Judged:
+    """Judge every prompt: from the store as far as it is there, else asked for; equal prompts are asked once."""
+    asker: Asker | None = None
+    replies: list[list[Reply]] = [[] for _ in prompts]
+    requests: list[list[Request]] = [[] for _ in prompts]
+    undone: dict[int, str] = {}
+    failure: UserError | None = None
+    coming = list(range(len(prompts)))
+    while coming:
+        for at in coming:
+            requests[at].append(build_judge_request(settings, prompts[at], run, replies[at]))
+        wanted = {requests[at][-1].question: requests[at][-1] for at in coming}
+        stored = store.read(list(wanted))
+        outcome = Outcome()
+        if missing := [one for name, one in wanted.items() if name not in stored]:
+            asker = asker or open_asker()
+            asker.has_answered |= any(one[0].finish_reason != REFUSED for one in stored.values())
+            outcome = asker.ask(missing)
+            stored = store.read(list(wanted))
+            failure = outcome.failure
+        reasons = _explain(outcome)
+        for at in coming:
+            name = requests[at][-1].question
+            if name in stored:
+                replies[at] += stored[name]
+            else:
+                undone[at] = reasons[name]
+        coming = [at for at in coming if at not in undone and is_open(settings, replies[at], form)]
+        if failure is not None:
+            undone |= dict.fromkeys(coming, "not asked again")
+            break
+    return Judged(requests, replies, undone, failure)
+
+
+def _explain(outcome: Outcome) -> dict[bytes, str]:
+    """Why a question has no answer; one that was being asked elsewhere and did not come has been given up there."""
+    reasons = dict.fromkeys(outcome.unasked, "not asked")
+    reasons |= dict.fromkeys(outcome.over_budget, "over the budget")
+    return reasons | outcome.given_up
+
+
+def require_judged(
+    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged, form: Form[T], work: Path
+) -> None:
+    """Raise where not everything could be judged, listing it in `work`, or where no reply of many can be read.
+
+    What was answered is kept. Raises what made the endpoint unusable, else DataError.
+    """
+    undone = work / UNDONE
+    undone.unlink(missing_ok=True)
+    if judged.undone:
+        _write_undone(undone, prompts, judged)
+        raise _describe_undone(settings, prompts, judged, undone)
+    last = [replies[-1] for replies in judged.replies]
+    if len(last) >= _FEWEST_TO_DOUBT and all(read_reply(one, form) is None for one in last):
+        raise _describe_unread(settings, last, form)
+
+
+def _describe_unread(settings: AskedJudgeSettings, replies: Sequence[Reply], form: Form[T]) -> DataError:
+    said = " ".join(replies[-1].text.split())
+    shown = said if len(said) <= _SHOWN_CHARACTERS else said[: _SHOWN_CHARACTERS - 1] + "…"
+    return DataError(
+        f"{settings.label}: none of {len(replies)} replies holds a {form.word}, so that this model judges nothing. The "
+        f"last, which ended by '{replies[-1].finish_reason}': {shown!r}; raise judge.max_tokens where replies are cut "
+        f"off, mend {form.prompts}, or name another model; replies are kept and the same is not asked again"
+    )
+
+
+def _write_undone(path: Path, prompts: Sequence[JudgePrompt], judged: Judged) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for at, why in sorted(judged.undone.items()):
+            write_line(stream, {**prompts[at].place, "why": why})
+
+
+def _describe_undone(
+    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged, path: Path
+) -> UserError:
+    left = f"{settings.label}: {len(judged.undone)} of {len(prompts)} verdicts are left undone, listed in {path}"
+    kept = "every verdict that arrived is kept, and only these are asked for when it runs again"
+    if judged.failure is not None:
+        return type(judged.failure)(f"{judged.failure}; {left}; {kept}")
+    reasons = Counter(judged.undone.values())
+    if spent := reasons.pop("over the budget", 0):
+        others = f" ({sum(reasons.values())} more got no answer)" if reasons else ""
+        return DataError(
+            f"{left}: {spent} would go over the budget of machine.judging{others}; raise it in config.yaml to go on; "
+            f"{kept}"
+        )
+    return DataError(f"{left}; the last: {list(judged.undone.values())[-1]}; {kept}")
