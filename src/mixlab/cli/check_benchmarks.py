@@ -13,7 +13,7 @@ from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, 
 from mixlab.config.machine import MachineSettings
 from mixlab.config.origins import GeneratorOrigin
 from mixlab.config.problems import ConfigError, DataError, Problem, did_you_mean
-from mixlab.config.scorers import PythonTestsSettings
+from mixlab.config.scorers import LmEvalScorerSettings, PythonTestsSettings
 from mixlab.config.sources import FilesConfig, SourceConfig
 from mixlab.config.studies import STUDIES, load_main_config, load_registry, load_study
 from mixlab.data.records import Record
@@ -105,6 +105,8 @@ def _choose(asked: Sequence[Asked], names: Sequence[str]) -> list[Asked]:
 def _read_items(asked: Asked, machine: MachineSettings, root: Path) -> list[Record]:
     """Read all items; raises ConfigError or DataError where they are not on this machine."""
     origin, config = asked.config.origin, asked.config
+    if isinstance(asked.declaration.scoring, LmEvalScorerSettings):
+        raise DataError("a task of lm-eval names no response that must be right")
     if isinstance(origin, GeneratorOrigin):
         return list(generate_records("benchmark", origin))
     if not isinstance(origin, FilesConfig):
