@@ -9,6 +9,7 @@ import click
 from tqdm import tqdm
 
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
+from mixlab.cli._lm_eval import compare_with_task
 from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, load_declaration
 from mixlab.config.machine import MachineSettings
 from mixlab.config.origins import GeneratorOrigin
@@ -42,20 +43,39 @@ class Asked:
 @click.command(epilog=example("mixlab check-benchmarks humaneval mbpp", "mixlab check-benchmarks --study real_small"))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
+@click.option(
+    "--against-lm-eval", "task", metavar="TASK", help="Compare answers with those a task of lm-eval extracts."
+)
+@click.option("--responses", type=click.Path(path_type=Path), help="Folder of an artifact of generate to compare on.")
 @json_option
-def command(names: Sequence[str], studies: Sequence[str], as_json: bool) -> None:
+def command(
+    names: Sequence[str], studies: Sequence[str], task: str | None, responses: Path | None, as_json: bool
+) -> None:
     """Score each benchmark's own reference answers, which must pass, and a spoiled copy of each, which must fail.
 
     Without --study the benchmarks of studies/benchmarks/sources.yaml are checked, where their files are found below
     the data roots; with it those of the study, from the files that are locked. All items are taken, whatever the
     study's limit. Leaves with 1 when a scorer is wrong, and with 2 when nothing could be checked.
+
+    With --against-lm-eval one benchmark of final numbers is compared, item by item, with each filter of a task that
+    lm-eval brings, on --responses or on references and spoiled copies; what differs is listed.
     """
     root = open_store().root
     machine = load_main_config(root).machine
     asked = list(_list_studied(root, studies) if studies else _list_registered(root))
+    chosen = _choose(asked, names)
+    if task is not None:
+        if len(chosen) != 1:
+            raise ConfigError("--against-lm-eval compares one benchmark; name it, as gsm8k")
+        compare_with_task(
+            chosen[0].declaration, _read_items(chosen[0], machine, root), task, responses, as_json=as_json
+        )
+        return
+    if responses is not None:
+        raise ConfigError("--responses are compared with a task of lm-eval; name it by --against-lm-eval")
     checks: dict[str, ReferenceCheck] = {}
     missing: dict[str, str] = {}
-    for one in _choose(asked, names):
+    for one in chosen:
         try:
             items = _read_items(one, machine, root)
         except (ConfigError, DataError) as error:

@@ -1,7 +1,7 @@
 """Scores of a task of lm-eval: one of its filters extracts, one of its metrics compares.
 
-A task's own fields: {"id": "0", "question": "…", "answer": "… #### 3"}, what `doc_to_target` and `process_results` read.
-A filter that finds nothing says [invalid]; such a response is counted as unparsed.
+A record has the fields that the task's `doc_to_target` and `process_results` read, such as {"id": "0", "question": "…",
+"answer": "… #### 3"}. A filter that finds nothing says [invalid]; such a response is counted as unparsed.
 """
 
 import math
