@@ -165,7 +165,7 @@ def test_aliases_that_multiply_end(root: Path) -> None:
     rows = ["metadata:", "  a: &a [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"  {new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdef", "bcdefg", strict=True)]
     write_task(root / "tasks", SUMS + "\n".join(rows) + "\n", "deep/sums.yaml")
-    with pytest.raises(ConfigError, match="do aliases .* multiply"):
+    with pytest.raises(ConfigError, match=r"do aliases .* multiply"):
         declare(root)
 
 

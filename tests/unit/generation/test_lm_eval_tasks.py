@@ -57,7 +57,8 @@ def test_an_item_is_never_its_own_example(ask):
 def test_process_docs_may_leave_items_out_and_add_fields(ask):
     code = (
         "def keep(data):\n"
-        "    return data.filter(lambda doc: int(doc['id']) % 2).map(lambda doc: {'question': 'So ' + doc['question']})\n"
+        "    odd = data.filter(lambda doc: int(doc['id']) % 2)\n"
+        "    return odd.map(lambda doc: {'question': 'So ' + doc['question']})\n"
     )
     asked = ask(SUMS + "process_docs: !function own.keep\n", code=code)
     assert [one.item for one in asked] == ["1", "3", "5"]
