@@ -10,7 +10,7 @@ import importlib.util
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def read_task(name: str, include_path: Path | None) -> TaskFile:
             names.setdefault(name, [])
     found = names.get(name)
     if found is None:
-        hint = did_you_mean(name, names) or (f"; there are {', '.join(sorted(names))}" if include_path else "")
+        hint = did_you_mean(name, names) or (f"; there are {', '.join(sorted(names)) or 'none'}" if include_path else "")
         raise ConfigError([Problem(f"task: no task file of {_say(folder)} is named '{name}'{hint}"), *problems])
     if len(found) > 1:
         raise ConfigError(f"task: '{name}' is named by {' and '.join(map(str, found))}; remove one")
@@ -108,12 +108,20 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _list_files(folder: Path, name: str | None) -> Iterator[Path]:
-    """Yield the task files of a folder, sorted; with a name only those whose text has it as a value."""
-    told = re.compile(rb"[:-]\s*[\"']?" + re.escape(name.encode()) + rb"[\"']?\s*$", re.M) if name else None
-    for path in sorted(folder.glob("**/*.yaml")):
-        if _IGNORED.isdisjoint(path.parts) and (told is None or told.search(path.read_bytes())):
-            yield path
+def _list_files(folder: Path, name: str | None) -> list[Path]:
+    """Return the task files of a folder, sorted; with a name only those whose text has it as a value.
+
+    lm-eval brings 14,000 files, so a folder whose name begins the task's is looked at first.
+    """
+    if name is None:
+        return [path for path in sorted(folder.glob("**/*.yaml")) if _IGNORED.isdisjoint(path.parts)]
+    told = re.compile(rb"[:-]\s*[\"']?" + re.escape(name.encode()) + rb"[\"']?\s*$", re.M)
+    near = [one for one in sorted(folder.iterdir()) if one.is_dir() and name.startswith(one.name)]
+    for places in (near, [folder]):
+        files = [path for place in places for path in _list_files(place, None)]
+        if found := [path for path in files if told.search(path.read_bytes())]:
+            return found
+    return []
 
 
 def _parse(path: Path) -> dict[str, Any]:

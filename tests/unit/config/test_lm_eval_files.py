@@ -1,5 +1,6 @@
 """Task files of lm-eval: what of them decides requests, what scores, and how mistakes are told while planning."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_worked_examples_need_a_source_where_their_split_is_another(root: Path) 
 WRONG = {
     "an unknown task": ("task: summs", {}, "no task file of .* is named 'sums'; did you mean 'summs'"),
     "no such folder": ("task: sums", {"include_path": "nowhere"}, "no such folder .*nowhere"),
-    "broken YAML": ("task: sums\n  x: [", {}, r"task.yaml:2: not valid YAML"),
+    "broken YAML": ("task: sums\n  x: [", {}, r"is named 'sums'; there are none\n.*task.yaml:17: not valid YAML"),
     "a group": ("group: sums\ntask: [one, two]", {}, "'sums' is a group of tasks; name each"),
     "an unknown key": ("doc_to_txt: x", {}, "doc_to_txt: no key of a task file; did you mean 'doc_to_text'"),
     "an include outside": ("include: ../../out.yaml", {}, "include: .*lies outside of"),
@@ -143,10 +144,8 @@ WRONG = {
 def test_a_task_that_cannot_be_run_is_told_with_its_cure(tmp_path: Path, name: str) -> None:
     text, use, told = WRONG[name]
     changed = {line.partition(":")[0] for line in text.splitlines()}
-    kept = [line for line in SUMS.splitlines() if line.partition(":")[0] not in changed or line.startswith(" ")]
-    if any(key in changed for key in ("metric_list", "filter_list", "group")):
-        kept = [line for line in kept if not line.startswith(" ")]
-    write_task(tmp_path / "tasks", "\n".join([*kept, text]) + "\n")
+    kept = [part for part in re.split(r"^(?=\w)", SUMS, flags=re.M) if part.partition(":")[0] not in changed]
+    write_task(tmp_path / "tasks", f"{''.join(kept)}{text}\n")
     with pytest.raises(ConfigError, match=told):
         declare(tmp_path, **use)
 
