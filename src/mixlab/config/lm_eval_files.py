@@ -89,7 +89,9 @@ def read_task(name: str, include_path: Path | None) -> TaskFile:
             names.setdefault(name, [])
     found = names.get(name)
     if found is None:
-        hint = did_you_mean(name, names) or (f"; there are {', '.join(sorted(names)) or 'none'}" if include_path else "")
+        hint = did_you_mean(name, names) or (
+            f"; there are {', '.join(sorted(names)) or 'none'}" if include_path else ""
+        )
         raise ConfigError([Problem(f"task: no task file of {_say(folder)} is named '{name}'{hint}"), *problems])
     if len(found) > 1:
         raise ConfigError(f"task: '{name}' is named by {' and '.join(map(str, found))}; remove one")

@@ -153,7 +153,9 @@ def name_filters(config: Mapping[str, Any]) -> list[str]:
 
 def find_metric_problems(config: Mapping[str, Any], metric: str) -> Iterator[str]:
     """Yield why the chosen metric cannot score items one by one."""
-    entry = next((one for one in _list_metrics(config) if metric in (name_metrics({"metric_list": [one]}))), {})
+    entry: Mapping[str, Any] = next(
+        (one for one in _list_metrics(config) if metric in (name_metrics({"metric_list": [one]}))), {}
+    )
     if metric in _RUNS_CODE:
         yield f"metric {metric} runs generated code; use a benchmark with the scorer python_tests"
     elif entry.get("hf_evaluate"):
