@@ -1,5 +1,6 @@
 """What a task of lm-eval asks of our items, and how likely the engine hf finds what it offers."""
 
+import importlib.metadata
 import json
 
 import pytest
@@ -107,7 +108,7 @@ def test_another_release_and_no_items_are_refused(ask, monkeypatch):
 
 
 def test_the_pinned_release_is_the_one_that_is_declared():
-    assert __import__("importlib.metadata").metadata.version("lm_eval") == RELEASE
+    assert importlib.metadata.version("lm_eval") == RELEASE
 
 
 def weigh(engine, pairs, sampling=SAMPLING):
