@@ -1,36 +1,24 @@
 """Host of stage generate: one engine serves all benchmarks of a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixlab.config.engines import HfEngineSettings, LocalEngineSettings, OpenaiEngineSettings, VllmEngineSettings
-from mixlab.config.lm_eval import PROMPT
-from mixlab.config.lm_eval_task import LIKELIHOODS
 from mixlab.config.problems import ConfigError
-from mixlab.data.records import Record
 from mixlab.generation.engine import Engine
-from mixlab.generation.lm_eval_tasks import Question, list_questions
 from mixlab.generation.run import Asking, write_responses
 from mixlab.plan.specs import GenerateSpec
+from mixlab.stages.asked import asks_likelihoods, read_asked, weigh
 from mixlab.stages.job import Inputs
-from mixlab.stages.source import read_source
 
 if TYPE_CHECKING:
-    from mixlab.generation.hf import HfEngine
     from mixlab.generation.vllm.engine import VllmEngine
 
 
 def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Write a model's responses to a benchmark; what was shared or kept, and what depends on the batch, are facts."""
-    items: Iterable[Record] = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    shown = "examples" in inputs.folders
-    examples: Iterable[Record] = read_source(inputs.spec("examples"), inputs.one("examples"), inputs) if shown else ()
-    if spec.lm_eval is not None:
-        questions = list_questions(spec.lm_eval, list(items), list(examples), spec.prompt.limit)
-        if spec.lm_eval.task.output_type in LIKELIHOODS:
-            return _weigh(spec, questions, inputs, out)
-        items, examples = [{"id": one.item, PROMPT: one.context} for one in questions], ()
+    items, examples = read_asked(spec, inputs)
     facts: Mapping[str, str] = {}
     if isinstance(spec.engine, OpenaiEngineSettings):
         engine, asking = _open_served(spec.engine, inputs), Asking(inputs.resume)
@@ -39,16 +27,10 @@ def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
         engine, asking, facts = vllm, _share(spec.engine, inputs), vllm.facts
     else:
         engine, asking = _open_hf(spec.engine, inputs), _share(spec.engine, inputs)
+    if asks_likelihoods(spec):
+        return weigh(engine, spec, items, out, inputs.resume)
     told = write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
     return {**facts, **told}
-
-
-def _weigh(spec: GenerateSpec, questions: Sequence[Question], inputs: Inputs, out: Path) -> Mapping[str, str]:
-    from mixlab.generation.likelihoods import write_likelihoods
-
-    if not isinstance(spec.engine, HfEngineSettings):
-        raise ConfigError(f"engine {spec.engine.engine} gives no likelihoods; only hf does")
-    return write_likelihoods(_open_hf(spec.engine, inputs), spec.prompt.sampling, questions, out, inputs.resume)
 
 
 def _share(settings: LocalEngineSettings, inputs: Inputs) -> Asking:
@@ -57,15 +39,15 @@ def _share(settings: LocalEngineSettings, inputs: Inputs) -> Asking:
     return Asking(inputs.resume, inputs.session.once(name, dict), measures_dependence=settings.dtype != "float32")
 
 
-def _open_hf(settings: HfEngineSettings, inputs: Inputs) -> "HfEngine":
+def _open_hf(settings: HfEngineSettings, inputs: Inputs) -> Engine:
     model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
-    engine: HfEngine = inputs.session.once(
+    engine: Engine = inputs.session.once(
         ("engine", model, tokenizer, settings), lambda: _load_hf(settings, model, tokenizer, inputs)
     )
     return engine
 
 
-def _load_hf(settings: HfEngineSettings, model: Path, tokenizer: Path, inputs: Inputs) -> "HfEngine":
+def _load_hf(settings: HfEngineSettings, model: Path, tokenizer: Path, inputs: Inputs) -> Engine:
     # torch and transformers take seconds to import, and a served model needs neither
     import torch
 
