@@ -186,8 +186,8 @@ ScorerSettings = Annotated[
     | FinalNumberSettings
     | LetterChoiceSettings
     | WordChoiceSettings
-    | MathAnswerSettings
     | LmEvalScorerSettings
+    | MathAnswerSettings
     | PythonTestsSettings,
     Field(discriminator="scorer"),
 ]
