@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkouts import list_made, list_wanted, run_mixlab
 from editing import replace
-from lm_eval_lab import CHOICE_ITEMS, CHOICES, SUM_ITEMS, SUMS, write_task
+from lm_eval_lab import CHOICE_ITEMS, CHOICES, SUM_ITEMS, SUMS, list_theirs, run_lm_eval, write_task
 from runs import is_finished, run_all
 
 pytest.importorskip("lm_eval", reason="lm_eval is not installed; the extra `lm-eval` brings it")
@@ -53,11 +54,15 @@ def add_tasks(root: Path) -> None:
     run_mixlab(root, "lock", "sums_items", "colours_items", "--study", "tasks")
 
 
-def read_lines(path: Path) -> list[dict[str, object]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_tasks_are_asked_scored_and_remade_only_where_they_changed(study: Path) -> None:
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_tasks_are_asked_scored_and_remade_only_where_they_changed(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = list_made(study)
     add_tasks(study)
     run_all(study)
@@ -79,8 +84,13 @@ def test_tasks_are_asked_scored_and_remade_only_where_they_changed(study: Path) 
             best = [max((0, 1), key=lambda at, one=one: one["likelihoods"][at][0]) for one in said]
             assert [one["score"] for one in scores] == [float(a == b) for a, b in zip(best, right, strict=True)]
         else:
+            prompts = {one["turn_prompts"][0]: one["responses"][0] for one in said}
             assert said[1]["turn_prompts"] == ["Question: 1 + 1?\nAnswer:"]
+            last = [one["score"] for one in scores]
     assert choices == 6
+    write_task(tmp_path / "tasks", SUMS)
+    results = run_lm_eval(tmp_path, monkeypatch, "sums", SUM_ITEMS, lambda context, _: prompts[context])
+    assert list_theirs(results, "sums", "flexible", "exact_match") == last
     (aggregate,) = (key for stage, key in made if stage == "aggregate")
     assert "sums" in (study / "artifacts/aggregate" / aggregate / "scores.csv").read_text()
     replace("tasks/sums.yaml", "#### (-?", "### (-?")(study)

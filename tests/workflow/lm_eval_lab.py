@@ -1,9 +1,17 @@
 """Task files of lm-eval made on the spot, as benchmarks of a study."""
 
+import json
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from mixlab.config.lm_eval import LmEvalDeclaration, LmEvalUse
+
+Answer = Callable[[str, Any], Any]
+"""What a model says to a context, or how likely it finds a continuation of it."""
 
 SUMS = """\
 task: sums
@@ -59,3 +67,39 @@ def declare(root: Path, task: str = "sums", **use: object) -> LmEvalDeclaration:
     one = LmEvalUse.model_validate(given)
     one.place(root)
     return one.declare()
+
+
+def run_lm_eval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, rows: Sequence[Mapping[str, Any]], answer: Answer
+) -> Any:
+    """Evaluate a task file by lm-eval's own evaluator, with `answer(context, continuation or None)` as the model."""
+    import datasets
+    import lm_eval
+    from lm_eval.api.model import LM
+    from lm_eval.tasks import TaskManager
+
+    class Told(LM):
+        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [answer(one.args[0], None) for one in requests]
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [answer(*one.args) for one in requests]
+
+        def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            raise NotImplementedError
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tmp_path / "tasks/task.yaml"
+    text = path.read_text().replace("dataset_kwargs: {data_files: {test: sums.jsonl}}\n", "")
+    path.write_text(f"{text}dataset_kwargs: {{data_files: {{test: '{data}'}}}}\n")
+    manager = TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False)
+    return lm_eval.simple_evaluate(model=Told(), tasks=[task], task_manager=manager, bootstrap_iters=0)
+
+
+def list_theirs(results: Any, task: str, filter_name: str, metric: str) -> list[float]:
+    """The scores of single items, in their order."""
+    samples = [one for one in results["samples"][task] if one["filter"] == filter_name]
+    return [one[metric] for one in sorted(samples, key=lambda one: one["doc_id"])]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from lm_eval_lab import CHOICE_ITEMS, CHOICES, SUM_ITEMS, SUMS, declare, write_task
+from lm_eval_lab import CHOICE_ITEMS, CHOICES, SUM_ITEMS, SUMS, declare, list_theirs, run_lm_eval, write_task
 
 from mixlab.config.benchmarks import load_declaration
 from mixlab.config.problems import DataError
@@ -21,39 +21,6 @@ SAID = ["It is #### 0", "2", "so #### 4 and more", "none", "#### 8.", "#### 1,0"
 
 def respond(item, text, likelihoods=None):
     return Response(str(item["id"]), [""], responses=[text], finish_reasons=["stop"], likelihoods=likelihoods)
-
-
-def run_lm_eval(tmp_path, monkeypatch, task, rows, answer):
-    """Evaluate a task file by lm-eval's own evaluator, with `answer(context, continuation or None)` as the model."""
-    import datasets
-    import lm_eval
-    from lm_eval.api.model import LM
-    from lm_eval.tasks import TaskManager
-
-    class Told(LM):
-        def generate_until(self, requests, disable_tqdm=False):
-            return [answer(one.args[0], None) for one in requests]
-
-        def loglikelihood(self, requests, disable_tqdm=False):
-            return [answer(*one.args) for one in requests]
-
-        def loglikelihood_rolling(self, requests, disable_tqdm=False):
-            raise NotImplementedError
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
-    data = tmp_path / "rows.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    path = tmp_path / "tasks/task.yaml"
-    text = path.read_text().replace("dataset_kwargs: {data_files: {test: sums.jsonl}}\n", "")
-    path.write_text(f"{text}dataset_kwargs: {{data_files: {{test: '{data}'}}}}\n")
-    manager = TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False)
-    return lm_eval.simple_evaluate(model=Told(), tasks=[task], task_manager=manager, bootstrap_iters=0)
-
-
-def list_theirs(results, task, filter_name, metric):
-    samples = [one for one in results["samples"][task] if one["filter"] == filter_name]
-    return [one[metric] for one in sorted(samples, key=lambda one: one["doc_id"])]
 
 
 @pytest.mark.parametrize("filter_name", ["strict", "flexible"])
