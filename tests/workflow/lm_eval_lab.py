@@ -70,9 +70,17 @@ def declare(root: Path, task: str = "sums", **use: object) -> LmEvalDeclaration:
 
 
 def run_lm_eval(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, rows: Sequence[Mapping[str, Any]], answer: Answer
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    rows: Sequence[Mapping[str, Any]],
+    answer: Answer,
+    examples: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
-    """Evaluate a task file by lm-eval's own evaluator, with `answer(context, continuation or None)` as the model."""
+    """Evaluate a task file by lm-eval's own evaluator, with `answer(context, continuation or None)` as the model.
+
+    `rows` are its split test, `examples` its split train.
+    """
     import datasets
     import lm_eval
     from lm_eval.api.model import LM
@@ -90,11 +98,14 @@ def run_lm_eval(
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
-    data = tmp_path / "rows.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {}
+    for split, chosen in (("test", rows), ("train", examples)):
+        if chosen:
+            files[split] = str(tmp_path / f"{split}.jsonl")
+            Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in chosen))
     path = tmp_path / "tasks/task.yaml"
     text = path.read_text().replace("dataset_kwargs: {data_files: {test: sums.jsonl}}\n", "")
-    path.write_text(f"{text}dataset_kwargs: {{data_files: {{test: '{data}'}}}}\n")
+    path.write_text(f"{text}dataset_kwargs: {json.dumps({'data_files': files})}\n")
     manager = TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False)
     return lm_eval.simple_evaluate(model=Told(), tasks=[task], task_manager=manager, bootstrap_iters=0)
 

@@ -215,7 +215,10 @@ def read_sampling(config: Mapping[str, Any]) -> SamplingSettings:
     told = config.get("generation_kwargs") or {}
     if not isinstance(told, Mapping):
         raise ValueError(f"generation_kwargs: expected keys, got {told!r}")
-    strange = [f"{key}: {told[key]!r}" for key in told if key not in _GENERATION]
+    # one beam is greedy decoding by another name
+    strange = [
+        f"{key}: {told[key]!r}" for key in told if key not in _GENERATION and (key, told[key]) != ("num_beams", 1)
+    ]
     if strange:
         raise ValueError(f"generation_kwargs: no engine here has {', '.join(strange)}; there are {_say(_GENERATION)}")
     lengths = [told[key] for key in _NEW_TOKENS if key in told]

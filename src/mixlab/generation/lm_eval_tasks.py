@@ -128,11 +128,12 @@ def _go_offline() -> None:
     """Keep lm-eval's libraries from the network, also where they were imported before; code_eval stays locked."""
     os.environ.update(_OFFLINE)
     os.environ.pop("HF_ALLOW_CODE_EVAL", None)
-    import datasets.config
+    import datasets
     import huggingface_hub.constants
 
     huggingface_hub.constants.HF_HUB_OFFLINE = True
     datasets.config.HF_HUB_OFFLINE = True
+    datasets.disable_progress_bars()
 
 
 @contextmanager

@@ -38,6 +38,23 @@ def test_scores_are_those_of_lm_evals_own_evaluator_on_the_same_responses(tmp_pa
     assert 0 < sum(ours) < 6
 
 
+@pytest.mark.parametrize("split", ["fewshot_split: train", "fewshot_split: test", "training_split: train"])
+def test_prompts_with_worked_examples_are_those_of_lm_evals_own_evaluator(tmp_path, monkeypatch, split):
+    write_task(tmp_path / "tasks", SUMS.replace("num_fewshot: 0", f"num_fewshot: 2\n{split}"))
+    examples = [{"id": f"e{n}", "question": f"example {n}", "answer": f"#### {n}"} for n in range(30)]
+    made = declare(tmp_path)
+    ours = [one.context for one in list_questions(made.requests, SUM_ITEMS, examples)]
+    theirs = []
+
+    def answer(context, _):
+        theirs.append(context)
+        return "#### 1"
+
+    run_lm_eval(tmp_path, monkeypatch, "sums", SUM_ITEMS, answer, examples)
+    assert ours == theirs
+    assert len(set(ours)) == 6
+
+
 @pytest.mark.parametrize("metric", ["acc", "acc_norm"])
 def test_choices_are_scored_as_lm_eval_scores_the_same_likelihoods(tmp_path, monkeypatch, metric):
     write_task(tmp_path / "tasks", CHOICES)

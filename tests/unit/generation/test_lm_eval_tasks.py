@@ -99,6 +99,32 @@ def test_what_a_task_stumbles_over_is_told_with_its_cure(ask, change, code, told
         ask(SUMS.replace(*change), code=code)
 
 
+def test_a_task_that_lm_eval_brings_runs_with_its_own_code(tmp_path):
+    item = {"activity_label": "Cooking", "ctx_a": "A man cooks.", "ctx_b": "he", "label": "1"}
+    items = [{"id": "a", **item, "endings": ["eats [step] soup.", "flies.", "sings.", "is a pan."]}]
+    made = declare(tmp_path, "hellaswag", include_path=None, category="general", metric="acc_norm")
+    (code,) = made.requests.task.code
+    assert code.source is None
+    assert code.module == "lm_eval.tasks.hellaswag.utils"
+    (one,) = list_questions(made.requests, items)
+    assert {context for context, _ in one.pairs} == {"Cooking: A man cooks. He"}
+    assert [text for _, text in one.pairs] == [" eats soup.", " flies.", " sings.", " is a pan."]
+    changed = made.requests.model_copy(
+        update={"task": made.requests.task.model_copy(update={"code": (code.model_copy(update={"digest": "0" * 64}),)})}
+    )
+    with pytest.raises(ConfigError, match="is not the file that was planned; plan again"):
+        list_questions(changed, items)
+
+
+@pytest.mark.shared
+def test_lm_evals_own_gsm8k_asks_all_real_items(tmp_path, shared_data):
+    lines = (shared_data / "benchmarks/gsm8k/test.jsonl").read_text().splitlines()
+    items = [{"id": str(at), **json.loads(line)} for at, line in enumerate(lines)]
+    asked = list_questions(declare(tmp_path, "gsm8k", include_path=None, num_fewshot=0).requests, items)
+    assert len(asked) == 1319
+    assert asked[-1].context == f"Question: {items[-1]['question']}\nAnswer:"
+
+
 def test_another_release_and_no_items_are_refused(ask, monkeypatch):
     with pytest.raises(DataError, match="there are no items"):
         ask(SUMS, items=[])
