@@ -28,6 +28,7 @@ NAME = "mixlab_item"
 """The field by which a document is known through the task's own process_docs."""
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1"}
+_ALLOWS_CODE = "HF_ALLOW_CODE_EVAL"
 _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 
 
@@ -64,9 +65,8 @@ def open_task(
     _check_release(settings.release)
     if not items:
         raise DataError("lm-eval: there are no items; see the source that is named as `data`")
-    _go_offline()
-    from lm_eval.api.task import ConfigurableTask
-
+    with _offline():
+        from lm_eval.api.task import ConfigurableTask
     config = _build_config(settings, num_fewshot)
     splits = {ITEMS: _build_split(items, settings)}
     if examples:
@@ -101,9 +101,10 @@ def list_questions(
 
 @contextmanager
 def telling(what: str) -> Iterator[None]:
-    """Tell what a task's own templates or functions stumble over as a mistake of the task or its items."""
+    """Run what a task brings, offline; what it stumbles over is told as a mistake of the task or its items."""
     try:
-        yield
+        with _offline():
+            yield
     except (ConfigError, DataError):
         raise
     except Exception as error:
@@ -124,28 +125,41 @@ def _check_release(release: str) -> None:
         raise ConfigError(f"a benchmark is a task of lm-eval {release}, but {found} is installed; {cure}")
 
 
-def _go_offline() -> None:
-    """Keep lm-eval's libraries from the network, also where they were imported before; code_eval stays locked."""
-    os.environ.update(_OFFLINE)
-    os.environ.pop("HF_ALLOW_CODE_EVAL", None)
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep lm-eval's libraries from the network, also those imported before, and code_eval locked."""
     import datasets
-    import huggingface_hub.constants
+    import huggingface_hub.constants as hub
 
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
-    datasets.config.HF_HUB_OFFLINE = True
-    datasets.disable_progress_bars()
+    kept = {name: os.environ.get(name) for name in (*_OFFLINE, _ALLOWS_CODE)}
+    flags = hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    os.environ.update(_OFFLINE)
+    os.environ.pop(_ALLOWS_CODE, None)
+    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = flags
+        os.environ.update({name: value for name, value in kept.items() if value is not None})
+        for name in (name for name, value in kept.items() if value is None):
+            os.environ.pop(name, None)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out lm-eval's remarks on defaults, which are those of the task's author."""
+    """Leave out bars of progress, and lm-eval's remarks on defaults, which are those of the task's author."""
+    import datasets
+
     logger = logging.getLogger("lm_eval")
-    level = logger.level
+    level, is_shown = logger.level, not datasets.are_progress_bars_disabled()
     logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if is_shown:
+            datasets.enable_progress_bars()
 
 
 def _build_config(settings: TaskSettings, num_fewshot: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 
 import pytest
 import torch
@@ -123,6 +124,23 @@ def test_lm_evals_own_gsm8k_asks_all_real_items(tmp_path, shared_data):
     asked = list_questions(declare(tmp_path, "gsm8k", include_path=None, num_fewshot=0).requests, items)
     assert len(asked) == 1319
     assert asked[-1].context == f"Question: {items[-1]['question']}\nAnswer:"
+
+
+def test_code_of_a_task_reaches_no_network_and_leaves_the_process_as_it_was(ask, monkeypatch):
+    import huggingface_hub.constants as hub
+
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    code = (
+        "import os, datasets\n"
+        "def f(data):\n"
+        "    assert 'HF_ALLOW_' + 'CODE_EVAL' not in os.environ\n"
+        "    return datasets.load_dataset('openai/gsm8k', 'main')\n"
+    )
+    with pytest.raises(DataError, match=r"(?i)offline"):
+        ask(SUMS + "process_docs: !function own.f\n", code=code)
+    assert os.environ["HF_ALLOW_CODE_EVAL"] == "1"
+    assert hub.HF_HUB_OFFLINE is False
 
 
 def test_another_release_and_no_items_are_refused(ask, monkeypatch):
