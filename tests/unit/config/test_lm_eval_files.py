@@ -160,6 +160,12 @@ def test_two_files_of_one_name_and_code_that_runs_answers_are_refused(root: Path
         declare(root, "own")
 
 
+def test_a_task_of_lm_evals_own_needs_lm_eval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"lm_eval is not installed, .*pip install 'lm_eval==.*or name include_path"):
+        declare(tmp_path, "gsm8k", include_path=None)
+
+
 def test_aliases_that_multiply_end(root: Path) -> None:
     rows = ["metadata:", "  a: &a [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"  {new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdef", "bcdefg", strict=True)]
