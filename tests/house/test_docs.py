@@ -51,6 +51,9 @@ ELSEWHERE = {
     "mixlab check-benchmarks gsm8k mgsm_ja truthfulqa": (
         "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"
     ),
+    "mixlab check-benchmarks gsm8k --against-lm-eval gsm8k": (
+        "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"
+    ),
     **dict.fromkeys(
         ("mixlab judge cost --study micro", "mixlab judge spent"),
         "tests/house/test_docs_judging.py::test_the_document_shows_what_the_micro_study_would_cost",

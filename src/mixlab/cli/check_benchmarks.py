@@ -9,12 +9,13 @@ import click
 from tqdm import tqdm
 
 from mixlab.cli._common import example, json_option, open_store, print_json, render_table, study_option
+from mixlab.cli._lm_eval import compare_with_task
 from mixlab.cli._workers import bound_workers
 from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, load_declaration
 from mixlab.config.machine import MachineSettings
 from mixlab.config.origins import GeneratorOrigin
 from mixlab.config.problems import ConfigError, DataError, Problem, did_you_mean
-from mixlab.config.scorers import PythonTestsSettings, SandboxLimits
+from mixlab.config.scorers import LmEvalScorerSettings, PythonTestsSettings, SandboxLimits
 from mixlab.config.sources import FilesConfig, SourceConfig
 from mixlab.config.studies import STUDIES, load_main_config, load_registry, load_study
 from mixlab.data.records import Record
@@ -43,8 +44,14 @@ class Asked:
 @click.command(epilog=example("mixlab check-benchmarks humaneval mbpp", "mixlab check-benchmarks --study real_small"))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
+@click.option(
+    "--against-lm-eval", "task", metavar="TASK", help="Compare answers with those a task of lm-eval extracts."
+)
+@click.option("--responses", type=click.Path(path_type=Path), help="Folder of an artifact of generate to compare on.")
 @json_option
-def command(names: Sequence[str], studies: Sequence[str], as_json: bool) -> None:
+def command(
+    names: Sequence[str], studies: Sequence[str], task: str | None, responses: Path | None, as_json: bool
+) -> None:
     """Score each benchmark's own reference answers, which must pass, and a spoiled copy of each, which must fail.
 
     Without --study the benchmarks of studies/benchmarks/sources.yaml are checked, where their files are found below
@@ -54,13 +61,26 @@ def command(names: Sequence[str], studies: Sequence[str], as_json: bool) -> None
     As many programs run at a time as machine.sandbox_workers of config.yaml says, but no more than this process has
     processors, and than there is free memory for at the limit of one program, 512 MiB unless a benchmark declares
     another.
+
+    With --against-lm-eval one benchmark of final numbers is compared, item by item, with each filter of a task that
+    lm-eval brings, on --responses or on references and spoiled copies; what differs is listed.
     """
     root = open_store().root
     machine = load_main_config(root).machine
     asked = list(_list_studied(root, studies) if studies else _list_registered(root))
+    chosen = _choose(asked, names)
+    if task is not None:
+        if len(chosen) != 1:
+            raise ConfigError("--against-lm-eval compares one benchmark; name it, as gsm8k")
+        compare_with_task(
+            chosen[0].declaration, _read_items(chosen[0], machine, root), task, responses, as_json=as_json
+        )
+        return
+    if responses is not None:
+        raise ConfigError("--responses are compared with a task of lm-eval; name it by --against-lm-eval")
     checks: dict[str, ReferenceCheck] = {}
     missing: dict[str, str] = {}
-    for one in _choose(asked, names):
+    for one in chosen:
         try:
             items = _read_items(one, machine, root)
         except (ConfigError, DataError) as error:
@@ -110,6 +130,8 @@ def _choose(asked: Sequence[Asked], names: Sequence[str]) -> list[Asked]:
 def _read_items(asked: Asked, machine: MachineSettings, root: Path) -> list[Record]:
     """Read all items; raises ConfigError or DataError where they are not on this machine."""
     origin, config = asked.config.origin, asked.config
+    if isinstance(asked.declaration.scoring, LmEvalScorerSettings):
+        raise DataError("a task of lm-eval names no response that must be right")
     if isinstance(origin, GeneratorOrigin):
         return list(generate_records("benchmark", origin))
     if not isinstance(origin, FilesConfig):

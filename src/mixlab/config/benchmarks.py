@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from mixlab.config.base import Settings
 from mixlab.config.categories import BenchmarkLanguage, Category, Language
 from mixlab.config.generation import LongPrompts, PromptSettings
+from mixlab.config.lm_eval_task import TaskRequests
 from mixlab.config.loading import load_document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.scorers import LetterChoiceSettings, PythonTestsSettings, ScorerSettings
+from mixlab.config.scorers import LetterChoiceSettings, LmEvalScorerSettings, PythonTestsSettings, ScorerSettings
 from mixlab.config.validation import validate
 
 _DECLARED = Path(__file__).parent / "benchmarks_declared"
@@ -39,6 +40,8 @@ class BenchmarkDeclaration(Settings):
             raise ValueError("a judged benchmark reads its questions from the field `turns`; set prompt.turns: turns")
         if self.judged and self.language == "zh":
             raise ValueError("a judged benchmark is in en or ja, the languages of the judge's prompts")
+        if isinstance(self.scoring, LmEvalScorerSettings) and self.task_requests() is None:
+            raise ValueError("scorer lm_eval is not declared: name the task as `lm_eval` of the benchmark in the study")
         if isinstance(self.scoring, PythonTestsSettings):
             if self.scoring.repair_prompts != self.prompt.repair_prompts:
                 raise ValueError("repair_prompts must be the same in prompt and scoring: what is run is what was asked")
@@ -59,6 +62,18 @@ class BenchmarkDeclaration(Settings):
             raise ValueError("majority needs several samples of each item; raise samples")
         return self
 
+    def task_requests(self) -> TaskRequests | None:
+        """Return what of a task of lm-eval builds its prompts; None where the prompt says it all."""
+        return None
+
+    def asks_likelihoods(self) -> bool:
+        """Whether it asks how likely given texts are, not for a text."""
+        return False
+
+    def count_examples(self) -> int:
+        """Return how many worked examples from a second source stand before each question."""
+        return self.prompt.shots.count if self.prompt.shots is not None else 0
+
     def judge_language(self) -> Language:
         """Return the language of the judge's prompts; raises ValueError where there are none."""
         if self.language == "zh":
@@ -75,7 +90,7 @@ class BenchmarkDeclaration(Settings):
     def item_fields(self) -> frozenset[str]:
         """Return the fields each item must have, beside `id`, for prompting and scoring."""
         scoring = self.scoring
-        if scoring is None:
+        if scoring is None or isinstance(scoring, LmEvalScorerSettings):
             return self.prompt.item_fields()
         if isinstance(scoring, PythonTestsSettings):
             wanted = scoring.item_fields()

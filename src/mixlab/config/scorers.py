@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings, added
 from mixlab.config.generation import FieldName, OptionsSettings
+from mixlab.config.lm_eval_task import TaskSettings
 
 _VERSION = Field(default=1, ge=1, description="raised by hand when this scorer's code changes a result")
 Text = Annotated[str, Field(min_length=1)]
@@ -119,6 +120,16 @@ class MathAnswerSettings(_Voting):
     seconds: float = Field(default=5.0, gt=0, le=60, description="longest comparison; beyond it, answers differ")
 
 
+class LmEvalScorerSettings(_Voting):
+    """Right as a task of lm-eval says: one of its filters, then one of its metrics."""
+
+    scorer: Literal["lm_eval"] = "lm_eval"
+    version: int = _VERSION
+    task: TaskSettings = Field(description="the part of the task that scores; filled in from its files")
+    filter: Text = Field(description="name of the filter")
+    metric: Text = Field(description="name of the metric")
+
+
 class SandboxLimits(Settings):
     """What one tested program may use; beyond it, the program is stopped and has failed."""
 
@@ -175,6 +186,7 @@ ScorerSettings = Annotated[
     | FinalNumberSettings
     | LetterChoiceSettings
     | WordChoiceSettings
+    | LmEvalScorerSettings
     | MathAnswerSettings
     | PythonTestsSettings,
     Field(discriminator="scorer"),

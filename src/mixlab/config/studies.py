@@ -119,6 +119,9 @@ def read_study(root: Path, name: str) -> StudyFile:
     # a mistake outside of the overrides is one problem, however many base models see it
     found += [problem for one in seen.values() for problem in one.problems]
     study = read.study.with_seen({base: one.study for base, one in seen.items()})
+    for view in (read, *seen.values()):
+        if "benchmarks" not in view.missing:
+            view.study.place_tasks(_relative(root))
     return replace(read, study=study, problems=tuple(sort_problems(found)), seen=seen)
 
 

@@ -1,6 +1,7 @@
 """A study: one paper's experiment in one file, as its author writes it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -18,6 +19,7 @@ from mixlab.config.held_out import ValidationConfig
 from mixlab.config.judging import JudgeConfig, RuleJudgeConfig
 from mixlab.config.labelling import LabellerConfig
 from mixlab.config.licences import LicencePolicy
+from mixlab.config.lm_eval import LmEvalUse
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
 from mixlab.config.pairwise import PairwiseConfig
@@ -135,6 +137,7 @@ class BenchmarkUse(Settings):
 
     data: str = Field(description="name of the source that holds its items")
     uses: str | None = Field(default=None, description="name of the declaration; absent: the benchmark's own name")
+    lm_eval: LmEvalUse | None = Field(default=None, description="a task of lm-eval instead of a declaration")
     limit: int | None = Field(default=None, ge=1, description="the first so many items; absent: as declared")
     repair_prompts: bool | None = Field(default=None, description="insert line breaks that published prompts lack")
     examples: str | None = Field(default=None, description="name of the source of worked examples, for `shots`")
@@ -156,7 +159,9 @@ class BenchmarkUse(Settings):
 
         Raises ConfigError for an unknown declaration, ValueError for a change it has no room for.
         """
-        declared = load_declaration(self.uses or name)
+        if self.lm_eval is not None and self.uses is not None:
+            raise ValueError("names both `uses` and `lm_eval`; remove one")
+        declared = self.lm_eval.declare() if self.lm_eval is not None else load_declaration(self.uses or name)
         asked = {option: getattr(self, option) for option in _CHANGES if getattr(self, option) is not None}
         return declared.with_changes(**asked) if asked else declared
 
@@ -302,6 +307,12 @@ class Study(Settings):
         own = [one for name in used & set(self.sources) for one in self.sources[name].filters or ()]
         used |= {name for one in (*self.filters, *own) for name in getattr(one, "against", ())}
         return frozenset(used & set(self.sources))
+
+    def place_tasks(self, root: Path) -> None:
+        """Say in which working folder the task files of benchmarks lie."""
+        for use in self.benchmarks.values():
+            if use.lm_eval is not None:
+                use.lm_eval.place(root)
 
     def used_pools(self) -> frozenset[str]:
         """Name the pools that a mixture names, among its sources or in the shares of its raw part, and those within."""

@@ -11,6 +11,7 @@ from mixlab.config.scorers import (
     ExactMatchSettings,
     FinalNumberSettings,
     LetterChoiceSettings,
+    LmEvalScorerSettings,
     MathAnswerSettings,
     ScorerSettings,
     WordChoiceSettings,
@@ -50,6 +51,8 @@ def build_reference(settings: ScorerSettings, item: Mapping[str, Any]) -> str:
         return find_right(settings.options, item)[0]
     if isinstance(settings, (ExactMatchSettings, FinalNumberSettings, WordChoiceSettings, MathAnswerSettings)):
         return read_texts(item, settings.answer_field)[0]
+    if isinstance(settings, LmEvalScorerSettings):
+        raise DataError("a task of lm-eval names no response that must be right")
     if settings.reference_field is None:
         raise DataError("python_tests without reference_field has no reference to check; name the field")
     return read_text(item, settings.reference_field)
@@ -74,6 +77,8 @@ def spoil_reference(settings: ScorerSettings, pair: Pair) -> str:
         return next(words[0] for answer, words in settings.words.items() if answer != build_reference(settings, item))
     if isinstance(settings, MathAnswerSettings):
         return rf"\boxed{{{math_answer.read_reference(settings, pair)}+1}}"
+    if isinstance(settings, LmEvalScorerSettings):
+        raise DataError("a task of lm-eval names no response that must be wrong")
     if settings.form == "program":
         name = read_text(item, settings.entry_point_field) if settings.tests == "check" else "spoiled"
         return f"def {name}(*given, **named):\n    raise NotImplementedError\n"

@@ -12,6 +12,7 @@ from mixlab.config.scorers import (
     ExactMatchSettings,
     FinalNumberSettings,
     LetterChoiceSettings,
+    LmEvalScorerSettings,
     MathAnswerSettings,
     ScorerSettings,
     WordChoiceSettings,
@@ -22,6 +23,7 @@ from mixlab.evaluation.samples import combine_samples, mean_of_measures
 from mixlab.evaluation.scorers.exact_match import score_exact_match
 from mixlab.evaluation.scorers.final_number import score_final_number
 from mixlab.evaluation.scorers.letter_choice import score_letter_choice
+from mixlab.evaluation.scorers.lm_eval import score_lm_eval
 from mixlab.evaluation.scorers.math_answer import score_math_answer
 from mixlab.evaluation.scorers.python_tests import score_python_tests
 from mixlab.evaluation.scorers.score import Pair, Scored
@@ -75,6 +77,8 @@ def _score(settings: ScorerSettings, pairs: Sequence[Pair], workers: int, requir
         return score_word_choice(settings, pairs)
     if isinstance(settings, MathAnswerSettings):
         return score_math_answer(settings, pairs, workers)
+    if isinstance(settings, LmEvalScorerSettings):
+        return score_lm_eval(settings, pairs)
     return score_python_tests(settings, pairs, workers, require)
 
 

@@ -72,6 +72,16 @@ class PromptEncoder:
             return Encoded(ids[-room:], True, len(ids) - room)
         return Encoded(ids, False)
 
+    def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode texts as they are; special tokens written in them are text."""
+        self._tokenizer.encode_special_tokens = True
+        return [row.ids for row in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @property
+    def positions(self) -> int:
+        """How many tokens the model can be shown."""
+        return self._positions
+
     def find_too_long(
         self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
     ) -> list[tuple[int, str]]:

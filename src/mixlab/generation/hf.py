@@ -25,6 +25,7 @@ from mixlab.config.generation import SamplingSettings
 from mixlab.generation.decoding import SeededChoice, StopStrings
 from mixlab.generation.encoding import Encoded, PromptEncoder
 from mixlab.generation.engine import LENGTH, STOP, Completion, Finished, Request, group_by_temperature
+from mixlab.generation.likelihoods import Weighed, Weight, encode_pair, split_space, weigh_batches
 from mixlab.generation.prefixes import Prefix, compute_prefix
 from mixlab.generation.rows import build_batches, count_until_stop, cut_at_stop
 
@@ -67,6 +68,22 @@ class HfEngine:
                 rows = [encoded[position] for position in positions]
                 yield list(zip(positions, self._generate_batch(rows, own, seeds, ends, prefix), strict=True))
                 log.debug("generated batch %d of %d at temperature %g", number, len(batches), own.temperature)
+
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]], sampling: SamplingSettings) -> list[Weighed | str]:
+        """Encode contexts with their continuations; see `Weigher.encode_pairs`."""
+        spaced = [split_space(context, continuation) for context, continuation in pairs]
+        contexts = self._encoder.encode_texts([context for context, _ in spaced])
+        wholes = self._encoder.encode_texts([context + continuation for context, continuation in spaced])
+        is_cut = sampling.long_prompts == "truncate_left"
+        end, positions = self._encoder.end_id, self._encoder.positions
+        return [
+            encode_pair(context, whole, end, positions, is_cut=is_cut)
+            for context, whole in zip(contexts, wholes, strict=True)
+        ]
+
+    def weigh(self, rows: Sequence[Weighed]) -> Iterator[list[tuple[int, Weight]]]:
+        """Say how likely continuations are; see `Weigher.weigh`."""
+        return weigh_batches(self._model, rows, self._batch, self._encoder.pad_id)
 
     @torch.inference_mode()
     def _generate_batch(

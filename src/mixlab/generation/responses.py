@@ -25,6 +25,8 @@ class Response:
     `turn_prompts` is what the user says in each turn; `prompt_digests` are sha256 of the whole prompts, as text or, for
     a server that wraps messages itself, as their canonical JSON. Tokens are None where a server does not count them.
     `sample` counts from 0 where an item is answered several times, and is None, and not written, where it is not.
+    `likelihoods`, written where a task weighs given texts: for each text the natural logarithm of its probability, and
+    whether greedy decoding would write it; the response is then the likeliest.
     """
 
     item: str
@@ -36,6 +38,7 @@ class Response:
     finish_reasons: list[str] = field(default_factory=list)
     cut_tokens: list[int] = field(default_factory=list)
     sample: int | None = None
+    likelihoods: list[tuple[float, bool]] | None = None
 
     def add(self, prompt: str, completion: Completion) -> None:
         """Note what was answered in the next turn."""
@@ -51,6 +54,8 @@ class Response:
         card = asdict(self)
         if self.sample is None:
             del card["sample"]
+        if self.likelihoods is None:
+            del card["likelihoods"]
         if not any(self.cut_tokens):
             del card["cut_tokens"]
         return card

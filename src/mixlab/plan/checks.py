@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from mixlab.config.base_models import ScratchModelConfig
+from mixlab.config.engines import HfEngineSettings
 from mixlab.config.judging import ModelJudgeConfig
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError, Problem
@@ -172,11 +173,14 @@ def _check_benchmarks(study: Study, read: StudyFile) -> Found:
             for message in render(error):
                 yield path, message
             continue
-        if declaration.prompt.shots is not None and use.examples is None:
-            count = declaration.prompt.shots.count
+        count = declaration.count_examples()
+        if count and use.examples is None:
             yield path, f"shows {count} worked examples before each question; name their source as `examples`"
-        elif declaration.prompt.shots is None and use.examples is not None:
+        elif not count and use.examples is not None:
             yield (*path, "examples"), "the benchmark shows no examples from a source (`shots`); remove it"
+        if declaration.asks_likelihoods() and (study.served_models or not isinstance(study.engine, HfEngineSettings)):
+            message = "asks for likelihoods, which engine hf alone gives; write engine: {engine: hf}, or leave it out"
+            yield path, message + (" with served_models" if study.served_models else "")
         if declaration.judged:
             try:
                 study.judge.check_language(declaration.judge_language())

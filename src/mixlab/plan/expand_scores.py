@@ -96,6 +96,7 @@ def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list
                 engine=manner.engine,
                 prompt=prompt,
                 generation_seed=study.shifted(seed),
+                lm_eval=declaration.task_requests(),
             )
             examples = items[use.examples] if use.examples is not None else None
             asked.append(_Asked(name, declaration, items[use.data], examples, generate, seed, score, judges))

@@ -14,6 +14,7 @@ from mixlab.config.generation import PromptSettings
 from mixlab.config.held_out import ValidationSettings
 from mixlab.config.judging import JudgeSettings
 from mixlab.config.labelling import LabelSettings
+from mixlab.config.lm_eval_task import TaskRequests
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.models import ModelSettings
 from mixlab.config.pairwise import PairJudgeSettings
@@ -141,6 +142,7 @@ class GenerateSpec(Spec):
     engine: EngineSettings
     prompt: PromptSettings
     generation_seed: int
+    lm_eval: TaskRequests | None = added(None)
 
 
 class ScoreSpec(Spec):

@@ -9,8 +9,8 @@ from mixlab.config.problems import ConfigError
 from mixlab.generation.engine import Engine
 from mixlab.generation.run import Asking, write_responses
 from mixlab.plan.specs import GenerateSpec
+from mixlab.stages.asked import asks_likelihoods, read_asked, weigh
 from mixlab.stages.job import Inputs
-from mixlab.stages.source import read_source
 
 if TYPE_CHECKING:
     from mixlab.generation.vllm.engine import VllmEngine
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
     """Write a model's responses to a benchmark; what was shared or kept, and what depends on the batch, are facts."""
-    items = read_source(inputs.spec("items"), inputs.one("items"), inputs)
-    shown = "examples" in inputs.folders
-    examples = read_source(inputs.spec("examples"), inputs.one("examples"), inputs) if shown else ()
+    items, examples = read_asked(spec, inputs)
     facts: Mapping[str, str] = {}
     if isinstance(spec.engine, OpenaiEngineSettings):
         engine, asking = _open_served(spec.engine, inputs), Asking(inputs.resume)
@@ -29,6 +27,8 @@ def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
         engine, asking, facts = vllm, _share(spec.engine, inputs), vllm.facts
     else:
         engine, asking = _open_hf(spec.engine, inputs), _share(spec.engine, inputs)
+    if asks_likelihoods(spec):
+        return weigh(engine, spec, items, out, inputs.resume)
     told = write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
     return {**facts, **told}
 
