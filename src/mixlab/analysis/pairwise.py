@@ -24,6 +24,7 @@ from mixlab.analysis.cells import read_csv, write_csv
 from mixlab.analysis.statistics import SEED_LEVELS, Replicate, estimate_seeds
 from mixlab.config.analysis import PairEntry
 from mixlab.config.problems import DataError, Problem
+from mixlab.data.writing import list_lines
 
 CELLS, ROWS = "pairwise.csv", "comparisons.csv"
 _NORMAL_95 = 1.959964
@@ -149,7 +150,7 @@ def read_pair_rows(entries: Iterable[PairEntry], folders: Mapping[str, Path]) ->
         key = keys[entry.position]
         shared = _describe(entry, key, _read_judge(folders[key] / "index.json"))
         path = folders[key] / "comparisons.jsonl"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(list_lines(path), start=1):
             try:
                 one = adapter.validate_json(line)
             except ValidationError as error:

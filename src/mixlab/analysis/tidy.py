@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from mixlab.analysis.lengths import LENGTHS, read_lengths
 from mixlab.config.analysis import ModelScoresSettings, ScoredPart, find_range
 from mixlab.config.problems import DataError, Problem
+from mixlab.data.writing import list_lines
 
 SCHEMA = pa.schema(
     [
@@ -151,7 +152,7 @@ def _read_file(part: ScoredPart, path: Path, problems: list[Problem]) -> Iterato
     judged = part.measure == "judge_score"
     seen: set[tuple[str, int, int | None, str]] = set()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = list_lines(path)
     except FileNotFoundError:
         problems.append(Problem("missing; the artifact is not whole, run `mixlab verify`", file=str(path)))
         return

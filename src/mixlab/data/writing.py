@@ -30,6 +30,12 @@ def write_line(file: TextIO, value: Any) -> None:
     file.write(json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def list_lines(path: Path) -> list[str]:
+    """List what `write_line` wrote; its texts may hold what `splitlines` takes for ends of lines, such as U+2028."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return list(file)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file that `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ from mixlab.analysis.pairwise import (
 )
 from mixlab.config.analysis import AggregateSettings, ModelEntry, ModelIdentity, PairEntry
 from mixlab.config.problems import DataError
+from mixlab.data.writing import write_line
 
 ROW = PairRow(
     variant_key="aa",
@@ -164,6 +165,16 @@ def test_outcomes_are_told_from_the_side_of_the_variant_with_the_seeds_that_are_
     assert {(one.stage, one.sft_seed, one.pair_key, one.judge) for one in plain} == {
         ("after_sft", 3, "k1", "judge (seed 0)")
     }
+
+
+def test_a_reply_may_hold_whatever_unicode_calls_the_end_of_a_line(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path / "1", ["a", "b", "tie"]) / "comparisons.jsonl"
+    cards = [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+    with path.open("w", encoding="utf-8") as stream:
+        for card, reply in zip(cards, ("\u2028[[A]]", "\u2029", "\u0085\r\n\f"), strict=True):
+            write_line(stream, {**card, "replies": [reply]})
+    rows = read_pair_rows([entry(0, is_swapped=False)], {"k1": path.parent})
+    assert [one.outcome for one in rows] == ["win", "loss", "tie"]
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

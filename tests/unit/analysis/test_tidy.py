@@ -10,6 +10,7 @@ import pytest
 from mixlab.analysis.tidy import SCHEMA, ModelKeys, PartFolder, write_model_scores
 from mixlab.config.analysis import ModelIdentity, ModelScoresSettings, ScoredPart
 from mixlab.config.problems import DataError
+from mixlab.data.writing import write_line
 
 MODEL = ModelIdentity(stage="after_sft", variant_key="v", base_model_key="b", mixture_seed=1, ipt_seed=2, sft_seed=3)
 GSM8K = ScoredPart(benchmark="gsm8k", measure="accuracy", language="en", category="math")
@@ -61,6 +62,15 @@ def test_rows_carry_scores_verdicts_seeds_and_keys(tmp_path, write_part):
     assert second["judge"] == "rule judge (not a language model)"
     assert math.isnan(third["score"])
     assert (third["parsed"], third["turn"], third["category"]) == (False, 2, None)
+
+
+def test_a_reply_may_hold_whatever_unicode_calls_the_end_of_a_line(tmp_path, write_part):
+    folder = write_part("a", [], "verdicts", judge="judge")
+    with (folder / "verdicts.jsonl").open("w", encoding="utf-8") as stream:
+        for number, reply in enumerate(("a\u2028b", "a\u2029b", "a\u0085b\r\n\f"), start=1):
+            write_line(stream, {"item": "m", "turn": number, "score": 6.0, "parsed": True, "reply": reply})
+    write_model_scores(settings(JUDGED), KEYS, [PartFolder(folder, "judge", "answers")], tmp_path)
+    assert pq.read_table(tmp_path / "scores.parquet").column("turn").to_pylist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

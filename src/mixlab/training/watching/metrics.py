@@ -67,17 +67,18 @@ def list_rows(path: Path) -> list[Row]:
     """
     rows: list[Row] = []
     torn = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        is_row = isinstance(row, dict) and "event" in row and isinstance(row.get("attempt"), int)
-        if torn and not (is_row and row["event"] == "start"):
-            raise DataError(Problem("is not a row of metrics; move the file away", file=str(path), line=torn))
-        torn = 0 if is_row else number
-        if is_row:
-            rows.append(row)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                row = None
+            is_row = isinstance(row, dict) and "event" in row and isinstance(row.get("attempt"), int)
+            if torn and not (is_row and row["event"] == "start"):
+                raise DataError(Problem("is not a row of metrics; move the file away", file=str(path), line=torn))
+            torn = 0 if is_row else number
+            if is_row:
+                rows.append(row)
     return rows
 
 

@@ -59,6 +59,12 @@ def test_a_file_that_is_something_else_is_refused_with_its_line(tmp_path):
         MetricsFile(path)
 
 
+def test_a_line_ends_at_a_newline_alone(tmp_path):
+    path = tmp_path / "key.jsonl"
+    path.write_text('{"event": "end", "attempt": 1, "device": "one\u2028another\u0085"}\n', "utf-8")
+    assert [row["device"] for row in list_rows(path)] == ["one\u2028another\u0085"]
+
+
 def test_values_that_are_not_finite_are_text_since_json_has_none(tmp_path):
     path = tmp_path / "key.jsonl"
     file = MetricsFile(path)
