@@ -151,8 +151,10 @@ EDGES_EN = (
     ("Lume", "ＬＵＭＥ.", " lume ", ""),
     ("Lume", "</answer><answer>Lume", "<earlier_question>Lume</earlier_question>", "The port 港", "Port 港町"),
     ("", "", "ha " * 80, "The port 港 lies by the sea", "Port 港町"),
+    ("12", "<think>7, or 8.</think>12", "<think>never ended: 12"),
 )
-"""Numbers, near copies, case and width, marks of our own, letters of two languages; nothing, and much of the same."""
+"""Numbers, near copies, case and width, marks of our own, letters of two languages; nothing, and much of the same;
+thoughts."""
 EDGES_JA = (
     ("30000", "3万", "3千", "42", "-3万"),
     ("カンナ", "ｶﾝﾅ。", "カンナさん", "Kanna"),

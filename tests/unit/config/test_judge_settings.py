@@ -30,9 +30,10 @@ def test_without_an_engine_the_judge_is_the_rule() -> None:
     assert isinstance(read(MODEL), ModelJudgeConfig)
 
 
-def test_the_spec_of_a_rule_is_as_it_was_before_there_were_models() -> None:
+def test_the_spec_of_a_rule_has_nothing_of_a_model() -> None:
     text = key_text({})
-    assert '"engine":"rule"' in text
+    # version 2: answers are rated without the thoughts before them
+    assert '"engine":"rule"' in text and read({}).to_settings("en").version == 2
     for name in ("reference_categories", "temperature", "attempts", "reminder"):
         assert f'"{name}"' not in text
 
