@@ -188,6 +188,12 @@ class Reminders(Settings):
     ja: str = Field(min_length=1, description="in Japanese")
 
 
+def _names_files(prompts: Any) -> bool:
+    return isinstance(prompts, Mapping) and any(
+        isinstance(one, Mapping) and "published" in one for one in prompts.values()
+    )
+
+
 def _default_prompts() -> dict[Language, JudgePrompts]:
     return {language: load_judge_prompts(language) for language in LANGUAGES}
 
@@ -213,7 +219,7 @@ class RuleJudgeConfig(_Judge):
     @field_validator("prompts", mode="before")
     @classmethod
     def _are_ours(cls, prompts: Any) -> Any:
-        if isinstance(prompts, Mapping) and any("published" in one for one in prompts.values() if one):
+        if _names_files(prompts):
             raise ValueError("published prompts are for a language model, and the judge here is a rule: name a model")
         return prompts
 

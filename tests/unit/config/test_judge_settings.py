@@ -8,11 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from mixlab.config.judging import JudgeConfig, ModelJudgeConfig, RuleJudgeConfig
 from mixlab.config.loading import load_document
+from mixlab.config.problems import Problem
 from mixlab.config.study import Study
 from mixlab.config.validation import validate
 from mixlab.plan.canonical import render_spec
 from mixlab.plan.specs import JudgeSpec
 
+STUDY = Path(__file__).parents[3].joinpath("studies/micro.yaml").read_text("utf-8")
 MODEL = {"engine": "openai", "model": "gpt-4o-2024-08-06", "endpoint": "openai"}
 
 
@@ -99,11 +101,22 @@ def test_mistakes_are_told(given: dict[str, Any], told: str) -> None:
         read(given)
 
 
-def test_a_mistake_in_a_study_is_told_once_with_its_line(tmp_path: Path) -> None:
-    text = Path(__file__).parents[3].joinpath("studies/micro.yaml").read_text("utf-8")
-    path = tmp_path / "micro.yaml"
-    path.write_text(f"{text}\njudge:\n  engine: opnai\n  model: gpt-4o\n", "utf-8")
+def find_judge_problems(folder: Path, judge: str) -> list[Problem]:
+    path = folder / "micro.yaml"
+    path.write_text(f"{STUDY}\n{judge}", "utf-8")
     _, problems = validate(Study, load_document(path))
-    (problem,) = [one for one in problems if one.key.startswith("judge")]
-    assert (problem.key, problem.line) == ("judge.engine", len(text.splitlines()) + 3)
+    return [one for one in problems if one.key.startswith("judge")]
+
+
+@pytest.mark.parametrize("engine", ["", "engine: openai, model: m, endpoint: e, "])
+@pytest.mark.parametrize(("value", "shown"), [("3", "3"), ("true", "true")])
+def test_prompts_that_are_no_mapping_are_told(tmp_path: Path, engine: str, value: str, shown: str) -> None:
+    (problem,) = find_judge_problems(tmp_path, f"judge: {{{engine}prompts: {{en: {value}}}}}\n")
+    assert problem.key == "judge.prompts.en"
+    assert problem.message.startswith("expected a mapping") and problem.message.endswith(f"got {shown}")
+
+
+def test_a_mistake_in_a_study_is_told_once_with_its_line(tmp_path: Path) -> None:
+    (problem,) = find_judge_problems(tmp_path, "judge:\n  engine: opnai\n  model: gpt-4o\n")
+    assert (problem.key, problem.line) == ("judge.engine", len(STUDY.splitlines()) + 3)
     assert "did you mean 'openai'" in problem.message
