@@ -154,7 +154,14 @@ class ModelJudgeSettings(AskedJudgeSettings):
 
 
 def _is_rule_unless_said(value: Any) -> Any:
-    return {"engine": "rule", **value} if isinstance(value, Mapping) and "engine" not in value else value
+    if not isinstance(value, Mapping) or "engine" in value:
+        return value
+    said = {"engine": "rule", **value}
+    # where a model was meant, its keys are told, and that a rule reads no files would lead astray
+    of_a_model = ModelJudgeConfig.model_fields.keys() - RuleJudgeConfig.model_fields.keys()
+    if _names_files(said.get("prompts")) and not of_a_model.isdisjoint(said):
+        del said["prompts"]
+    return said
 
 
 JudgeSettings = Annotated[

@@ -116,6 +116,16 @@ def test_prompts_that_are_no_mapping_are_told(tmp_path: Path, engine: str, value
     assert problem.message.startswith("expected a mapping") and problem.message.endswith(f"got {shown}")
 
 
+def test_that_a_rule_reads_no_files_is_told_alone_where_no_model_was_meant(tmp_path: Path) -> None:
+    prompts = "prompts: {en: {published: a.jsonl, format: fastchat}}"
+    (problem,) = find_judge_problems(tmp_path, f"judge: {{{prompts}}}\n")
+    assert (problem.key, "here is a rule: name a model" in problem.message) == ("judge.prompts", True)
+    problems = find_judge_problems(tmp_path, f"judge: {{engin: openai, model: m, endpoint: e, {prompts}}}\n")
+    assert {one.key for one in problems} == {"judge.engin", "judge.model", "judge.endpoint"}
+    (other,) = find_judge_problems(tmp_path, f"judge: {{engine: rule, {prompts}}}\n")
+    assert other.key == "judge.prompts"
+
+
 def test_a_mistake_in_a_study_is_told_once_with_its_line(tmp_path: Path) -> None:
     (problem,) = find_judge_problems(tmp_path, "judge:\n  engine: opnai\n  model: gpt-4o\n")
     assert (problem.key, problem.line) == ("judge.engine", len(STUDY.splitlines()) + 3)
