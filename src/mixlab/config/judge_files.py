@@ -1,6 +1,7 @@
 """Reads files of published judge prompts; every problem with its file, line, template and cure."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,17 +124,35 @@ def _read_fastchat(path: Path) -> dict[str, Entry]:
 def _add_fastchat(entries: dict[str, Entry], line: str, file: str, number: int) -> str | None:
     try:
         fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        told = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
-        return f"no JSON ({told}); FastChat's file has one object a line"
+    except json.JSONDecodeError as error:
+        return f"no JSON ({error.msg}); FastChat's file has one object a line"
+    except RecursionError:
+        return "nested too deep to be read; FastChat's file has one object a line, whose fields are texts"
+    except ValueError:
+        return (
+            f"has a number of more than {sys.get_int_max_str_digits():,} digits, which is not read; FastChat's file has "
+            "one object a line, whose fields are texts"
+        )
     name = fields.get("name") if isinstance(fields, dict) else None
     if not isinstance(name, str):
         return (
             f"expected an object with the field `name`, got {render_value(fields)}; see FastChat's judge_prompts.jsonl"
         )
+    if half := _find_half(name):
+        return f"the field `name` {half}"
     if name in entries:
         return f"template '{name}' stands on line {entries[name].line} already; remove one of them"
     entries[name] = Entry(name, fields, file, number, {})
+    return None
+
+
+def _find_half(text: str) -> str | None:
+    """Say what keeps a text from being written as UTF-8; JSON may spell half of a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        code = f"{ord(text[error.start]):04x}"
+        return f"holds \\u{code}, half of a surrogate pair, which is no character; write both halves, or remove it"
     return None
 
 
@@ -171,6 +190,8 @@ def _find_problems(entry: Entry, form: PublishedFormat, kind: _Kind, ours: str) 
         if not isinstance(value, str) or not value:
             got = "is missing" if field not in entry.fields else f"got {render_value(value)}"
             yield entry.problem(field, f"must be a text, {got}; see the file as it was published")
+        elif half := _find_half(value):
+            yield entry.problem(field, half)
         elif field == "prompt_template":
             for told in find_template_problems(value, *kind.places[ours]):
                 yield entry.problem(field, f"{told}; see the file as it was published")

@@ -135,6 +135,16 @@ def test_only_first_turns_are_rated_where_the_study_says_so(fastchat: Write) -> 
             {"output_format": "[[A]]"},
             "output_format: expected [[rating]] or [[評価]], got '[[A]]': no other is read here",
         ),
+        (
+            {"prompt_template": "{question} \ud83d {answer}"},
+            "prompt_template: holds \\ud83d, half of a surrogate pair, which is no character; write both halves, or "
+            "remove it",
+        ),
+        (
+            {"system_prompt": "\ud800"},
+            "system_prompt: holds \\ud800, half of a surrogate pair, which is no character; write both halves, or "
+            "remove it",
+        ),
         ({"type": "pairwise"}, "type: expected single, got 'pairwise'"),
     ],
 )
@@ -157,6 +167,20 @@ def test_every_wrong_template_is_told_at_once(fastchat: Write) -> None:
         (
             "[]",
             "FILE:5: expected an object with the field `name`, got an empty list; see FastChat's judge_prompts.jsonl",
+        ),
+        (
+            f'{{"name": "other", "count": {"7" * 5000}}}',
+            "FILE:5: has a number of more than 4,300 digits, which is not read; FastChat's file has one object a line, "
+            "whose fields are texts",
+        ),
+        (
+            "[" * 100_000,
+            "FILE:5: nested too deep to be read; FastChat's file has one object a line, whose fields are texts",
+        ),
+        (
+            '{"name": "a\\udc00"}',
+            "FILE:5: the field `name` holds \\udc00, half of a surrogate pair, which is no character; write both halves, "
+            "or remove it",
         ),
         ('{"name": "single-v1"}', "FILE:5: template 'single-v1' stands on line 1 already; remove one of them"),
     ],
