@@ -12,7 +12,7 @@ from mixlab.config.loading import problem_at
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import Language
-from mixlab.config.studies import StudyFile
+from mixlab.config.studies import STUDIES, StudyFile
 from mixlab.config.study import Study
 from mixlab.config.wording import KeyPath
 
@@ -77,4 +77,8 @@ class _Reader:
             cure = "a plan needs its texts, so keep it in the working folder, or fetch the data root"
             message = f"no such file: {shown}{did_you_mean(path.name, siblings)}; {cure}"
             raise ConfigError(problem_at(self.study.document, (*at, "published"), message))
+        if path.suffix == ".yaml" and path.parent.resolve() == (self.root / STUDIES).resolve():
+            message = f"{shown} would be taken for a study, as every YAML file of {STUDIES}/ is"
+            cure = f"move it into a folder below, such as {STUDIES}/prompts/"
+            raise ConfigError(problem_at(self.study.document, (*at, "published"), f"{message}; {cure}"))
         return shown

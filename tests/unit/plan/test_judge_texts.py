@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mixlab.config.judge_files import PAIR, SINGLE
 from mixlab.config.judge_templates import PublishedPrompts
@@ -135,6 +136,21 @@ def test_a_mistake_in_the_study_is_told_with_its_line(
     write_prompts(root / "a.jsonl")
     (line,) = told(plan, prompts)
     assert line.startswith(start) and line.endswith(end)
+
+
+def test_a_file_that_would_be_taken_for_a_study_is_refused(
+    root: Path, plan: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    cards = {name: {"regex": r"(\d)", "prompt_template": t, "system_prompt": "S"} for name, t in TEMPLATES.items()}
+    for path in (root / "studies/prompts.yaml", root / "studies/prompts/ours.yaml"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(cards), "utf-8")
+    assert keys(plan("published: studies/prompts/ours.yaml, format: llm_jp_judge"))
+    assert told(plan, "published: studies/prompts.yaml, format: llm_jp_judge") == [
+        "studies/other.yaml:6: judge.prompts.en.published: studies/prompts.yaml would be taken for a study, as every "
+        "YAML file of studies/ is; move it into a folder below, such as studies/prompts/"
+    ]
 
 
 def test_mistakes_in_the_files_of_both_languages_are_told_at_once(
