@@ -274,6 +274,11 @@ class ModelJudgeConfig(AskedJudge):
         """Raise ValueError where no prompts are given for `language`."""
         _check_language(self.prompts, language)
 
+    def find_reference_categories(self, language: Language) -> tuple[str, ...] | None:
+        """Find whose references the judge is shown, whatever it is asked; None: all."""
+        is_published = isinstance(self.prompts.get(language), PublishedPromptsConfig)
+        return REFERENCE_CATEGORIES if self.reference_categories is None and is_published else self.reference_categories
+
     def list_published(self) -> dict[Language, PublishedPromptsConfig]:
         """Return the files of prompts that are to be read."""
         return {name: one for name, one in self.prompts.items() if isinstance(one, PublishedPromptsConfig)}
@@ -296,8 +301,7 @@ class ModelJudgeConfig(AskedJudge):
             if language not in self._published:
                 raise ValueError(f"judge.prompts: '{prompts.published}' was not read: plan the study by build_plan")
             prompts = self._published[language]
-            if self.reference_categories is None:
-                shared["reference_categories"] = REFERENCE_CATEGORIES
+        shared["reference_categories"] = self.find_reference_categories(language)
         reminder: str = getattr(self.reminders, language)
         return ModelJudgeSettings(language=language, prompts=prompts, reminder=reminder, **shared)
 

@@ -74,12 +74,13 @@ class PairwiseConfig(Settings):
                 f"pairwise.prompts has no prompts for '{language}'; add them or leave pairwise.prompts out"
             )
         shared = {name: getattr(judge, name) for name in AskedJudge.model_fields}
+        shared["reference_categories"] = judge.find_reference_categories(language)
         reminder: str = getattr(self.reminders, language)
         prompts: PairPrompts | PublishedPairPrompts | PublishedPromptsConfig = self.prompts[language]
         if isinstance(prompts, PublishedPromptsConfig):
             if language not in self._published:
                 raise ValueError(f"pairwise.prompts: '{prompts.published}' was not read: plan the study by build_plan")
             prompts = self._published[language]
-            if judge.reference_categories is None:
+            if shared["reference_categories"] is None:
                 shared["reference_categories"] = REFERENCE_CATEGORIES
         return PairJudgeSettings(language=language, prompts=prompts, reminder=reminder, **shared)

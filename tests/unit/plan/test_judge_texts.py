@@ -12,7 +12,7 @@ from mixlab.config.judge_templates import PublishedPrompts
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
-from mixlab.plan.specs import JudgeSpec
+from mixlab.plan.specs import JudgePairsSpec, JudgeSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PLACES = ("{question} {answer}", "{ref_answer_1} {question} {answer}", "{question_2} {answer_2}")
@@ -173,6 +173,23 @@ def test_a_language_without_prompts_is_refused(root: Path, plan: Build) -> None:
     text = (JUDGE % "published: a.jsonl, format: fastchat").replace("{en:", "{ja:")
     (line,) = told(plan, text)
     assert "judge.prompts has no prompts for 'en'; add them or leave judge.prompts out" in line
+
+
+def test_ratings_and_comparisons_of_a_study_see_the_same_references(root: Path, plan: Build) -> None:
+    write_prompts(root / "a.jsonl")
+    write_prompts(root / "pairs.jsonl", kind=PAIR_KIND)
+    for more in ("", ", prompts: {en: {published: pairs.jsonl, format: fastchat}}"):
+        for given in (None, ["math"]):
+            text = JUDGE % "published: a.jsonl, format: fastchat"
+            text += "" if given is None else f"  reference_categories: {given}\n"
+            made = plan(f"{text}pairwise: {{comparisons: [{{against: even}}]{more}}}\n")
+            seen = {
+                (node.stage, node.spec.judge.reference_categories)
+                for node in (*made.by_stage("judge"), *made.by_stage("judge_pairs"))
+                if isinstance(node.spec, JudgeSpec | JudgePairsSpec)
+            }
+            expected = tuple(given) if given else ("math", "reasoning", "coding")
+            assert seen == {("judge", expected), ("judge_pairs", expected)}
 
 
 def test_published_pair_templates_enter_the_keys_of_comparisons(root: Path, plan: Build) -> None:
