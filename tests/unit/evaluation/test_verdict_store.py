@@ -153,6 +153,22 @@ def test_caps_hold_over_processes_and_models_of_a_study(tmp_path: Path) -> None:
         assert one.exchange(Account("other", "tiny", capped.budget), [], [call(6)]) == [Grant.GO]
 
 
+def test_what_a_dead_process_gives_back_or_still_owes_counts_in_the_same_commit(tmp_path: Path) -> None:
+    path = tmp_path / "judge.sqlite"
+    capped = account(max_calls=3, max_cost=400 / PICO)
+    with VerdictStore(path) as store:
+        killed = VerdictStore(path)
+        assert killed.exchange(capped, [], [call(1), call(2), call(3)]) == [Grant.GO] * 3
+        assert store.exchange(capped, [], [call(1), call(4)]) == [Grant.ELSEWHERE, Grant.SPENT]
+        # one was answered and cost more than was foreseen, two never left
+        killed.journal().note_sent(call(1).name)
+        killed.journal().note_reply(call(1).name, REPLY, 290)
+        die(killed)
+        grants = store.exchange(capped, [], [call(1), call(2), call(3)])
+        assert grants == [Grant.ANSWERED, Grant.GO, Grant.SPENT]
+        assert spend(store) == (2, 1, 390)
+
+
 def test_money_is_capped_by_the_most_a_call_can_cost(tmp_path: Path) -> None:
     capped = account(max_cost=250 / PICO)
     with VerdictStore(tmp_path / "judge.sqlite") as store:

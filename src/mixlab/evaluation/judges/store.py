@@ -135,11 +135,12 @@ class VerdictStore(ReplyStore):
         return [Spent(*row) for row in rows]
 
     def _grant_all(self, account: Account, wanted: Sequence[Call]) -> list[Grant]:
+        # first, since it may take in what a dead process left, which changes what is spent
+        known = self._find_all(wanted)
         spent_calls, spent_cost = self._connection.execute(
             "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(cost), 0) FROM spent WHERE study = ?", (account.study,)
         ).fetchone()
         calls, cost = spent_calls, spent_cost
-        known = self._find_all(wanted)
         going: list[Call] = []
         grants: list[Grant] = []
         for call in wanted:
