@@ -130,8 +130,8 @@ def _add_fastchat(entries: dict[str, Entry], line: str, file: str, number: int) 
         return "nested too deep to be read; FastChat's file has one object a line, whose fields are texts"
     except ValueError:
         return (
-            f"has a number of more than {sys.get_int_max_str_digits():,} digits, which is not read; FastChat's file has "
-            "one object a line, whose fields are texts"
+            f"has a number of more than {sys.get_int_max_str_digits():,} digits, which is not read; FastChat's file "
+            "has one object a line, whose fields are texts"
         )
     name = fields.get("name") if isinstance(fields, dict) else None
     if not isinstance(name, str):

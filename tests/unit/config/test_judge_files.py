@@ -179,8 +179,8 @@ def test_every_wrong_template_is_told_at_once(fastchat: Write) -> None:
         ),
         (
             '{"name": "a\\udc00"}',
-            "FILE:5: the field `name` holds \\udc00, half of a surrogate pair, which is no character; write both halves, "
-            "or remove it",
+            "FILE:5: the field `name` holds \\udc00, half of a surrogate pair, which is no character; write both "
+            "halves, or remove it",
         ),
         ('{"name": "single-v1"}', "FILE:5: template 'single-v1' stands on line 1 already; remove one of them"),
     ],
