@@ -209,7 +209,9 @@ def check_bias(chain: Chain, tables: Path) -> None:
     frame = pq.read_table(tables / "scores.parquet").to_pandas()
     first = frame["model_key"] == chain.planned.plan.nodes[chain.scores[0].parents["responses"][0]].parents["model"][0]
     assert 0 < first.sum() < len(frame)
-    apart_by_name = build_judge_bias(frame.assign(variant_key=first.map({True: "own", False: "other"})), ["own"])
+    (stage,) = frame["stage"].unique()
+    by_name = frame.assign(variant_key=first.map({True: "own", False: "other"}))
+    apart_by_name = build_judge_bias(by_name, [("own", stage)])
     figures |= {(one.benchmark, one.figure): one for one in apart_by_name if one.figure == "self_preference"}
     for at, benchmark in enumerate(BENCHMARKS):
         numbers = {name_answer(model, at, item, turn) for model in (0, 1) for item in range(ITEMS) for turn in (0, 1)}
