@@ -81,7 +81,7 @@ class PairCell:
 
     `comparisons` = wins + ties + losses + unparsed; `identical` are ties that nobody was asked about, `flipped` those
     in which the two orders disagreed, `flipped_to_first` those among them that favour the answer shown first. `own`
-    says which of the two bears the judge's own name, if one does.
+    says which of the two is the judge's own model, if one is.
     """
 
     variant_key: str
