@@ -91,8 +91,8 @@ def _describe_own(numbers: Numbers) -> Iterator[str]:
             yield (
                 f"{numbers.label(own)} is the judge's own model, {cell.judge}: against {numbers.label(other)} the "
                 f"judge's own answers have a win rate of {_percent(cell.own_win_rate)} % in {render_plain(counted)} "
-                f"comparisons of {cell.benchmark} ({STAGES[cell.stage]}). How good they truly are is contained in that: "
-                "it is self-preference only as far as another judge, or people, would say otherwise."
+                f"comparisons of {cell.benchmark} ({STAGES[cell.stage]}). How good they truly are is contained in "
+                "that: it is self-preference only as far as another judge, or people, would say otherwise."
             )
 
 
