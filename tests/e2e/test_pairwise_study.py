@@ -50,7 +50,7 @@ def test_a_study_that_compares_its_models_shows_who_won_and_what_the_place_decid
     assert int(rows["Big"]["flipped"]) == 32
     assert 0 < asked["compare"] <= 2 * 2 * 32
     page, text = ((folder / name).read_text("utf-8") for name in ("report.html", "report.md"))
-    for told in ("Pairwise comparisons", "Big (the judge itself)", "Big bears the name of its judge"):
+    for told in ("Pairwise comparisons", "Big (the judge itself)", "Big is the judge"):
         assert told in page and told in text
     (aggregate,) = (key for stage, key in made if stage == "aggregate")
     lineage = json.loads((study / "artifacts/aggregate" / aggregate / "lineage.json").read_text())

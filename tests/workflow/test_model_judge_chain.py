@@ -203,13 +203,14 @@ def test_means_spread_and_counts_are_those_computed_by_hand(
 
 
 def check_bias(chain: Chain, tables: Path) -> None:
-    """Answers that both models give count once; had the two been two points, and the first of them the judge's own."""
+    """Answers that both models give count once; had the two been two points tuned, and the first the judge's own."""
     figures = {(one.benchmark, one.figure): one for one in read_judge_bias(tables)}
     assert "self_preference" not in {figure for _, figure in figures}
     frame = pq.read_table(tables / "scores.parquet").to_pandas()
     first = frame["model_key"] == chain.planned.plan.nodes[chain.scores[0].parents["responses"][0]].parents["model"][0]
     assert 0 < first.sum() < len(frame)
-    apart_by_name = build_judge_bias(frame.assign(variant_key=first.map({True: "own", False: "other"})), ["own"])
+    by_name = frame.assign(variant_key=first.map({True: "own", False: "other"}), stage="after_sft")
+    apart_by_name = build_judge_bias(by_name, [("own", "after_sft")])
     figures |= {(one.benchmark, one.figure): one for one in apart_by_name if one.figure == "self_preference"}
     for at, benchmark in enumerate(BENCHMARKS):
         numbers = {name_answer(model, at, item, turn) for model in (0, 1) for item in range(ITEMS) for turn in (0, 1)}

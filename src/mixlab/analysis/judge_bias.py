@@ -40,8 +40,9 @@ class BiasFigure:
       `unread`: share of distinct verdicts that hold none.
     * `spread`: standard deviation between judge runs of one answer (root of the mean variance, n - 1). `differing`:
       share of answers whose rating is not the same in all runs. Both over the `n` answers that each run rated.
-    * `self_preference`: mean rating of a point whose model is the judge, minus the even mean of the points that are
-      not, over the `n` items that both have ratings of.
+    * `self_preference`: mean rating of a point whose model is the judge, minus the even mean of the points of its stage
+      that are not, over the `n` items that both have ratings of. A served model is compared with other served ones and
+      with those after SFT, or before it where none is tuned.
 
     `low` and `high` bound 95 % of resamples of items. What cannot be had is None, and `note` says why.
     """
@@ -61,8 +62,8 @@ class BiasFigure:
     note: str = ""
 
 
-def build_judge_bias(frame: "pd.DataFrame", own: Collection[str]) -> list[BiasFigure]:
-    """Measure each judge on each benchmark in tidy rows; `own`: keys of the variants whose model is the judge.
+def build_judge_bias(frame: "pd.DataFrame", own: Collection[tuple[str, str]]) -> list[BiasFigure]:
+    """Measure each judge on each benchmark in tidy rows; `own`: variant key and stage of what is the judge's model.
 
     A rule says the same in every run and is no model: it has no spread and no answers of its own.
     """
@@ -161,17 +162,19 @@ def _measure_runs(blank: BiasFigure, answers: "pd.DataFrame", runs: int) -> Iter
     yield replace(blank, figure=DIFFERING, value=round(differing, _DECIMALS))
 
 
-def _measure_own(blank: BiasFigure, rows: "pd.DataFrame", own: Collection[str]) -> Iterator[BiasFigure]:
+def _measure_own(blank: BiasFigure, rows: "pd.DataFrame", own: Collection[tuple[str, str]]) -> Iterator[BiasFigure]:
     """Within an item answers count evenly, then the models of a point, then the other points."""
     points = ["variant_key", "stage"]
     models = rows.groupby([*points, "model_key", "item"], sort=True)["score"].mean()
     items = models.groupby(level=[*points, "item"], sort=True).mean().unstack("item")
-    is_own = items.index.get_level_values("variant_key").isin(list(own))
-    others = items[~is_own].mean(axis=0)
+    is_own = items.index.isin(list(own))
+    stages = items.index.get_level_values("stage")
+    last = "after_sft" if "after_sft" in stages else "before_sft"
     named: Any = items[is_own].iterrows()
     for (variant_key, stage), ratings in named:
-        apart = (ratings - others).dropna()
-        note = "no other model to compare with" if is_own.all() else "no item with ratings of both"
+        is_other = ~is_own & stages.isin([stage, last] if stage == "served" else [stage])
+        apart = (ratings - items[is_other].mean(axis=0)).dropna()
+        note = "no item with ratings of both" if is_other.any() else "no other model of its stage to compare with"
         measured = average(apart.to_numpy(float)) if len(apart) else Measured(note=note)
         figure = replace(blank, figure=OWN, variant_key=str(variant_key), stage=str(stage), n=len(apart))
         yield _fill(replace(figure, of=items.shape[1]), measured)

@@ -5,8 +5,9 @@ in `unparsed`. Within a pair of models an item counts once, however many of its 
 compared; then pairs of models count evenly, nested by seeds as in `statistics`.
 
 Three sources of error are kept apart. **Items**: `low` and `high` are 95 % limits, by the adjustment of Agresti & Coull
-(1998, The American Statistician 52), carried over to items that are won in part: two items won and two lost are added,
-so that 5 wins of 5 are not taken for certainty. They say nothing of other seeds. **Seeds**: `se_seeds`.
+(1998, The American Statistician 52), carried over to items that are won in part and to several pairs of models: two
+items that each pair wins and two that each loses are added, so that 5 wins of 5 are not taken for certainty. They say
+nothing of other seeds. **Seeds**: `se_seeds`.
 **Judge runs**: `spread`, the standard deviation of the runs' win rates.
 """
 
@@ -21,14 +22,13 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from mixlab.analysis.cells import read_csv, write_csv
-from mixlab.analysis.statistics import SEED_LEVELS, Replicate, estimate_seeds
+from mixlab.analysis.pair_limits import Pairs, Seeds, estimate_limits, replicate
+from mixlab.analysis.statistics import SEED_LEVELS, estimate_seeds
 from mixlab.config.analysis import PairEntry
 from mixlab.config.problems import DataError, Problem
 from mixlab.data.writing import list_lines
 
 CELLS, ROWS = "pairwise.csv", "comparisons.csv"
-_NORMAL_95 = 1.959964
-"""The 97.5 % point of the normal distribution."""
 _POINTS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 Outcome = Literal["win", "tie", "loss"]
@@ -82,7 +82,7 @@ class PairCell:
 
     `comparisons` = wins + ties + losses + unparsed; `identical` are ties that nobody was asked about, `flipped` those
     in which the two orders disagreed, `flipped_to_first` those among them that favour the answer shown first. `own`
-    says which of the two bears the judge's own name, if one does.
+    says which of the two is the judge's own model, if one is.
     """
 
     variant_key: str
@@ -193,16 +193,6 @@ def build_pair_cells(rows: Iterable[PairRow]) -> list[PairCell]:
     return cells
 
 
-def estimate_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % limits of a mean over items, each in [0, 1]; None of no item. See the module's description."""
-    if not values:
-        return None
-    added = [*values, 0.0, 0.0, 1.0, 1.0]
-    mean = math.fsum(added) / len(added)
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in added)) / len(added)
-    return max(0.0, mean - _NORMAL_95 * error), min(1.0, mean + _NORMAL_95 * error)
-
-
 def read_pair_cells(aggregate: Path) -> list[PairCell]:
     """Read back what `write_pairwise` wrote; empty where nothing was compared."""
     path = aggregate / CELLS
@@ -220,11 +210,12 @@ def read_pair_cells(aggregate: Path) -> list[PairCell]:
 def _build_cell(category: str, rows: Sequence[PairRow]) -> PairCell:
     first = rows[0]
     outcomes = [row.outcome for row in rows]
-    by_item = _average_items(rows)
-    limits = estimate_interval(list(by_item.values()))
-    win_rate, se_seeds, _, n_seeds = estimate_seeds(_replicate(rows))
+    pairs = _split_pairs(rows)
+    limits = estimate_limits(pairs)
+    win_rate, se_seeds, _, n_seeds = estimate_seeds(replicate(pairs))
     runs = sorted({row.judge_run for row in rows})
-    rates = [estimate_seeds(_replicate([row for row in rows if row.judge_run == run]))[0] for run in runs]
+    by_run = (_split_pairs(row for row in rows if row.judge_run == run) for run in runs)
+    rates = [estimate_seeds(replicate(found))[0] for found in by_run]
     known = [rate for rate in rates if rate is not None]
     return PairCell(
         variant_key=first.variant_key,
@@ -245,31 +236,21 @@ def _build_cell(category: str, rows: Sequence[PairRow]) -> PairCell:
         win_rate=win_rate,
         low=limits[0] if limits else None,
         high=limits[1] if limits else None,
-        n_items=len(by_item),
+        n_items=len(set().union(*pairs.values())),
         se_seeds=se_seeds,
         n_seeds=n_seeds,
-        n_pairs=len({_seeds(row) for row in rows}),
+        n_pairs=len(pairs),
         spread=stdev(known) if len(known) == len(rates) >= 2 else None,
         n_runs=len(runs),
     )
 
 
-def _seeds(row: PairRow) -> tuple[int | None, ...]:
-    return tuple(getattr(row, level) for level in SEED_LEVELS)
-
-
-def _replicate(rows: Iterable[PairRow]) -> list[Replicate]:
-    """The win rate of each pair of models, by its seeds: items count evenly within it."""
-    pairs: dict[tuple[int | None, ...], list[PairRow]] = {}
+def _split_pairs(rows: Iterable[PairRow]) -> Pairs:
+    """The points of each item in each pair of models; a pair of which nothing could be read has none."""
+    pairs: dict[Seeds, list[PairRow]] = {}
     for row in rows:
-        pairs.setdefault(_seeds(row), []).append(row)
-    replicates = []
-    for seeds, found in pairs.items():
-        values = list(_average_items(found).values())
-        mixture_seed, ipt_seed, sft_seed = seeds
-        mean = math.fsum(values) / len(values) if values else None
-        replicates.append(Replicate(mixture_seed, ipt_seed, sft_seed, mean))
-    return replicates
+        pairs.setdefault((row.mixture_seed, row.ipt_seed, row.sft_seed), []).append(row)
+    return {seeds: _average_items(found) for seeds, found in pairs.items()}
 
 
 def _average_items(rows: Iterable[PairRow]) -> dict[str, float]:

@@ -18,6 +18,8 @@ SelectedMeasure = Annotated[str, Field(pattern=r"^(accuracy|judge_score|(pass|ma
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]*$")]
 Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
+PointStage = tuple[Key, Stage]
+"""A point of the study at one stage."""
 
 
 def find_range(measure: str) -> tuple[float, float]:
@@ -188,8 +190,8 @@ class AggregateSettings(Settings):
 
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     comparisons: tuple[ComparisonSettings, ...] = Field(default=(), description="see `build_comparisons`")
-    own_answers: tuple[Key, ...] = added(
-        (), description="variants whose model is the judge, which rates its own answers"
+    own_answers: tuple[PointStage, ...] = added(
+        (), description="variants, each at one stage, whose model is the judge, which rates its own answers"
     )
     pairs: tuple[PairEntry, ...] = added((), description="pairwise judgings, by what they compare")
 

@@ -264,8 +264,8 @@ class ModelJudgeConfig(AskedJudge):
     reminders: Reminders = Field(default_factory=load_reminders, description="reminders; absent: our own")
     same_as: tuple[str, ...] = Field(
         default=(),
-        description="points of the study whose model is the judge's, for the report on its bias; a served model of its "
-        "name need not be named",
+        description="points of the study whose model is the judge's, after SFT where they have one, for the report on "
+        "its bias; a served model of its name need not be named",
     )
 
     _published: dict[Language, PublishedPrompts] = PrivateAttr(default_factory=dict)

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mixlab.config.analysis import ModelIdentity, PairEntry, ScoredPart
+from mixlab.config.analysis import ModelIdentity, PairEntry, PointStage, ScoredPart
 from mixlab.config.judging import ModelJudgeConfig
 from mixlab.config.pairwise import PairConfig, PairwiseConfig
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.study import Study
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan, Roles
-from mixlab.plan.own_answers import find_own_answers
+from mixlab.plan.own_answers import find_own_answers, locate_model
 from mixlab.plan.tested import Served, Tested
 
 _SEEDS = ("mixture_seed", "ipt_seed", "sft_seed")
@@ -47,7 +47,8 @@ def expand_pairs(plan: Plan, study: Study, scored: Sequence[Scored], parts: Sequ
     """
     if study.pairwise is None or not isinstance(study.judge, ModelJudgeConfig):
         return Pairs()
-    expansion = _Expansion(plan, study, study.judge, study.pairwise, parts)
+    own = find_own_answers(study.judge, [one.model for one in scored])
+    expansion = _Expansion(plan, study, study.judge, study.pairwise, parts, own)
     problems = []
     for position, config in enumerate(study.pairwise.comparisons):
         matches = list(_list_matches(config, study, scored))
@@ -69,6 +70,7 @@ class _Expansion:
     judge: ModelJudgeConfig
     pairwise: PairwiseConfig
     parts: Sequence[ScoredPart]
+    own: Sequence[PointStage]
     _specs: dict[tuple[str, int], specs.JudgePairsSpec] = field(default_factory=dict)
     _found: dict[tuple[ScoredPart, frozenset[ModelIdentity]], tuple[str, PairEntry]] = field(default_factory=dict)
 
@@ -124,8 +126,7 @@ class _Expansion:
 
     def _find_own(self, variant: Scored, against: Scored) -> Literal["variant", "against"] | None:
         """Say which of the two is the judge's own model, where one is."""
-        own = find_own_answers(self.judge, (variant.model, against.model))
-        first, second = (one.model.variant_key in own for one in (variant, against))
+        first, second = (locate_model(one.model) in self.own for one in (variant, against))
         return None if first == second else "variant" if first else "against"
 
 

@@ -42,8 +42,9 @@ _RUNS_NOTE = (
     "runs rate the same. Both over distinct answers that every run rated."
 )
 _OWN_NOTE = (
-    "Mean rating of the judge's own model minus that of the other models on the same items, with a 95 % interval over "
-    "items (bootstrap)."
+    "Mean rating of the judge's own model minus that of the other models of its stage on the same items, with a 95 % "
+    "interval over items (bootstrap). A served model is compared with other served ones and with those after SFT, or "
+    "before it where none is tuned."
 )
 
 

@@ -89,10 +89,10 @@ def _describe_own(numbers: Numbers) -> Iterator[str]:
             own, other = (cell.variant_key, cell.against_key)[:: 1 if cell.own == "variant" else -1]
             counted = cell.comparisons - cell.unparsed
             yield (
-                f"{numbers.label(own)} bears the name of its judge, {cell.judge}: against {numbers.label(other)} the "
+                f"{numbers.label(own)} is the judge's own model, {cell.judge}: against {numbers.label(other)} the "
                 f"judge's own answers have a win rate of {_percent(cell.own_win_rate)} % in {render_plain(counted)} "
-                f"comparisons of {cell.benchmark}. How good they truly are is contained in that: it is self-preference "
-                "only as far as another judge, or people, would say otherwise."
+                f"comparisons of {cell.benchmark} ({STAGES[cell.stage]}). How good they truly are is contained in "
+                "that: it is self-preference only as far as another judge, or people, would say otherwise."
             )
 
 

@@ -18,6 +18,7 @@ from mixlab.analysis.judge_bias import (
 from mixlab.config.judging import RULE_LABEL
 
 JUDGE = "gpt-4o (temperature 0, seed 0)"
+OWN = [("v0", "after_sft")]
 Rate = Callable[[int, int, int, int], float]
 """Of model, item, turn, run."""
 
@@ -83,7 +84,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
     table = frame(lambda *at: math.nan if drawn[at] == 3 else float(drawn[at]), some_length)
     for seed in (1, 2):
         mixed = table.sample(frac=1, random_state=seed, ignore_index=True)
-        assert build_judge_bias(mixed, ["v1"]) == build_judge_bias(table, ["v1"])
+        assert build_judge_bias(mixed, [("v1", "after_sft")]) == build_judge_bias(table, [("v1", "after_sft")])
 
 
 def test_equal_answers_count_once_whichever_models_gave_them() -> None:
@@ -123,13 +124,13 @@ def test_self_preference_is_paired_by_item_and_says_over_how_many() -> None:
     def rate(model: int, item: int, turn: int, run: int) -> float:
         return math.nan if (model, item) == (0, 11) else level[model] + item / 100
 
-    one = find(build_judge_bias(frame(rate, some_length, models=3), ["v0"]), "self_preference")
+    one = find(build_judge_bias(frame(rate, some_length, models=3), OWN), "self_preference")
     assert (one.variant_key, one.stage) == ("v0", "after_sft")
     assert (one.value, one.low, one.high) == (3.5, 3.5, 3.5)
     assert (one.n, one.of) == (11, 12)
-    alone = build_judge_bias(frame(rate, some_length, models=1), ["v0"])
-    assert find(alone, "self_preference").note == "no other model to compare with"
-    figures = build_judge_bias(frame(rate, some_length, models=3), ["another"])
+    alone = build_judge_bias(frame(rate, some_length, models=1), OWN)
+    assert find(alone, "self_preference").note == "no other model of its stage to compare with"
+    figures = build_judge_bias(frame(rate, some_length, models=3), [("another", "after_sft"), ("v0", "served")])
     assert "self_preference" not in {one.figure for one in figures}
 
 
@@ -137,7 +138,38 @@ def test_a_point_counts_once_however_many_models_it_has() -> None:
     table = frame(lambda model, item, turn, run: float((9, 2, 4, 7)[model]), some_length)
     # models 1 and 2 are seeds of one point: others are (2 + 4) / 2 and 7
     table["variant_key"] = table["variant_key"].replace({"v2": "v1"})
-    assert find(build_judge_bias(table, ["v0"]), "self_preference").value == 4
+    assert find(build_judge_bias(table, OWN), "self_preference").value == 4
+
+
+def rate_stages(ratings: dict[tuple[str, str], float]) -> pd.DataFrame:
+    """Rows of points at stages, each with one rating throughout."""
+    points = list(ratings)
+    table = frame(lambda model, *at: ratings[points[model]], some_length, models=len(points))
+    named = table["model_key"].str[1:].astype(int)
+    return table.assign(variant_key=[points[at][0] for at in named], stage=[points[at][1] for at in named])
+
+
+def test_a_model_is_compared_with_others_of_its_stage() -> None:
+    """SFT adds 4 to both points: neither is preferred, and the judge is not the model before SFT."""
+    ratings = {("own", "before_sft"): 3.0, ("own", "after_sft"): 8.0, ("x", "before_sft"): 4.0, ("x", "after_sft"): 8.0}
+    one = find(build_judge_bias(rate_stages(ratings), [("own", "after_sft")]), "self_preference")
+    assert (one.variant_key, one.stage, one.value, one.low, one.high) == ("own", "after_sft", 0, 0, 0)
+    one = find(build_judge_bias(rate_stages(ratings), [("own", "before_sft")]), "self_preference")
+    assert (one.stage, one.value) == ("before_sft", -1)
+    alone = {("own", "after_sft"): 8.0, ("x", "before_sft"): 4.0, ("big", "served"): 4.0}
+    one = find(build_judge_bias(rate_stages(alone), [("own", "after_sft")]), "self_preference")
+    assert (one.value, one.note) == (None, "no other model of its stage to compare with")
+
+
+def test_a_served_model_is_compared_with_served_ones_and_the_last_stage() -> None:
+    ratings = {("big", "served"): 9.0, ("small", "served"): 7.0, ("x", "before_sft"): 1.0, ("x", "after_sft"): 4.0}
+    own = [("big", "served")]
+    assert find(build_judge_bias(rate_stages(ratings), own), "self_preference").value == 3.5
+    del ratings["x", "after_sft"]
+    assert find(build_judge_bias(rate_stages(ratings), own), "self_preference").value == 5
+    del ratings["x", "before_sft"], ratings["small", "served"]
+    alone = find(build_judge_bias(rate_stages(ratings), own), "self_preference")
+    assert alone.note == "no other model of its stage to compare with"
 
 
 def test_the_use_of_the_scale_adds_up() -> None:
@@ -161,13 +193,13 @@ def test_lengths_are_shown_by_fifths_and_those_cut_off_are_counted() -> None:
 
 
 def test_what_cannot_be_measured_is_said_and_is_never_nan(tmp_path: Path) -> None:
-    equal = build_judge_bias(frame(lambda *at: 5.0, some_length), ["v0"])
+    equal = build_judge_bias(frame(lambda *at: 5.0, some_length), OWN)
     assert find(equal, "length").note == "all ratings are equal"
-    unread = build_judge_bias(frame(lambda *at: math.nan, some_length), ["v0"])
+    unread = build_judge_bias(frame(lambda *at: math.nan, some_length), OWN)
     assert find(unread, "length").note == "no answers"
     assert find(unread, "self_preference").note == "no item with ratings of both"
     told = frame(lambda *at: 5.0, some_length).drop(columns=["response_characters", "truncated"])
-    bare = build_judge_bias(told, ["v0"])
+    bare = build_judge_bias(told, OWN)
     assert find(bare, "length_within_items").note == "lengths of answers are not known"
     assert find(bare, "truncated").note == "how answers ended is not known"
     for at, figures in enumerate((equal, unread, bare)):
@@ -183,8 +215,8 @@ def test_judges_and_benchmarks_stand_apart_and_a_rule_has_neither_spread_nor_ans
     by_model = frame(lambda *at: float(1 + at[1] % 3), some_length)
     by_rule = frame(lambda *at: float(1 + at[0]), some_length, judge=RULE_LABEL).assign(benchmark="demo")
     scored = by_rule.assign(measure="accuracy", judge=None, benchmark="math")
-    both = build_judge_bias(pd.concat([by_model, by_rule, scored], ignore_index=True), ["v0"])
-    assert both == [*build_judge_bias(by_model, ["v0"]), *build_judge_bias(by_rule, ["v0"])]
+    both = build_judge_bias(pd.concat([by_model, by_rule, scored], ignore_index=True), OWN)
+    assert both == [*build_judge_bias(by_model, OWN), *build_judge_bias(by_rule, OWN)]
     rule = [one for one in both if one.judge == RULE_LABEL]
     assert {one.figure for one in rule} == {
         "length", "length_within_items", "length_fifth", "truncated", "rating_share", "unread"

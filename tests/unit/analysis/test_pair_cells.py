@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.cells import read_csv
+from mixlab.analysis.pair_limits import estimate_limits
 from mixlab.analysis.pairwise import (
     PairCell,
     PairRow,
     build_pair_cells,
-    estimate_interval,
     read_pair_cells,
     read_pair_rows,
     write_pairwise,
@@ -85,19 +86,82 @@ def test_the_spread_is_that_of_the_win_rates_of_judge_runs() -> None:
     assert only([*runs[:2], row(None, judge_run=3)]).spread is None
 
 
+def limit(*pairs: list[float]) -> tuple[float, float]:
+    """Limits of pairs of models that differ by their SFT seeds, from the points of their items."""
+    by_item = [{str(item): value for item, value in enumerate(values)} for values in pairs]
+    low, high = estimate_limits({(1, 1, seed): values for seed, values in enumerate(by_item)}) or (math.nan, math.nan)
+    return low, high
+
+
 def test_limits_are_those_of_agresti_and_coull_where_each_item_is_won_or_lost() -> None:
     # 7 of 10: p' = 9 / 14, and 1.96 times the root of p' (1 - p') / 14
-    low, high = estimate_interval([1.0] * 7 + [0.0] * 3) or (0, 0)
+    low, high = limit([1.0] * 7 + [0.0] * 3)
     half = 1.959964 * math.sqrt(9 / 14 * 5 / 14 / 14)
     assert (low, high) == (pytest.approx(9 / 14 - half), pytest.approx(9 / 14 + half))
-    assert estimate_interval([]) is None
+    assert estimate_limits({}) is None and estimate_limits({(1, 1, 1): {}}) is None
 
 
 @pytest.mark.parametrize("values", [[1.0] * 5, [0.0] * 200, [0.5], [0.5] * 7, [1.0, 0.5]])
 def test_limits_hold_the_win_rate_stay_within_0_and_1_and_are_never_certain(values: list[float]) -> None:
-    low, high = estimate_interval(values) or (1, 0)
+    low, high = limit(values)
     assert 0 <= low <= sum(values) / len(values) <= high <= 1
     assert high - low > 0.001
+
+
+def test_items_that_all_pairs_have_count_with_the_weights_of_the_win_rate() -> None:
+    """Nine SFT seeds of mixture 1 win all, the one of mixture 2 loses all: each item is half won."""
+    seeds = [(1, seed) for seed in range(1, 10)] + [(2, 1)]
+    rows = [
+        row("win" if mixture == 1 else "loss", str(item), mixture_seed=mixture, sft_seed=seed)
+        for mixture, seed in seeds
+        for item in range(80)
+    ]
+    cell = only(rows)
+    assert (cell.win_rate, cell.n_items, cell.n_pairs) == (0.5, 80, 10)
+    # 80 items of 1/2 with 0, 0, 1, 1: the deviations' squares sum up to 1
+    half = 1.959964 / 84
+    assert (cell.low, cell.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    halves = limit([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0])
+    assert halves == pytest.approx(limit([0.5, 0.0, 1.0, 0.5]))
+
+
+def test_a_pair_of_which_little_was_read_widens_the_limits_by_its_weight() -> None:
+    """SFT seed 1 wins 80 of 80; of seed 2 four losses could be read: the win rate is 1/2, the read items' 76/80."""
+    first = [row("win", str(item), sft_seed=1) for item in range(80)]
+    second = [row("loss" if item < 4 else None, str(item), sft_seed=2) for item in range(80)]
+    cell = only([*first, *second])
+    assert (cell.win_rate, cell.n_items, cell.unparsed) == (0.5, 80, 76)
+    # means with two won and two lost more: 82/84 and 2/8
+    far, near = 82 / 84, 2 / 8
+    parts = [((1 - far) / 84 - near / 8) / 2] * 4 + [(1 - far) / 84 / 2] * 76
+    parts += [((value - far) / 84 + (value - near) / 8) / 2 for value in (0, 0, 1, 1)]
+    half, middle = 1.959964 * math.sqrt(sum(part**2 for part in parts)), (far + near) / 2
+    assert (cell.low, cell.high) == (pytest.approx(middle - half), pytest.approx(middle + half))
+    assert cell.low is not None and cell.high is not None and cell.low < 0.5 < cell.high
+    assert only([*first, *(row(None, str(item), sft_seed=2) for item in range(80))]).low == only(first).low
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_limits_hold_the_win_rate_however_uneven_the_pairs(seed: int) -> None:
+    rng = random.Random(seed)
+    cells = []
+    for _ in range(60):
+        bias = [rng.random() for _ in range(6)]
+        rows = [
+            row(outcome, str(item), mixture_seed=pair // 3, sft_seed=pair)
+            for pair in rng.sample(range(6), rng.randint(1, 6))
+            for item in rng.sample(range(20), rng.choice((1, 2, 20)))
+            for outcome in [None if rng.random() < bias[-1] / 2 else "win" if rng.random() < bias[pair] else "loss"]
+        ]
+        cells.append(only(rows))
+    known = [(cell.low, cell.win_rate, cell.high) for cell in cells if cell.low is not None]
+    assert len(known) > 40
+    assert [one for one in known if not 0 <= one[0] <= one[1] <= one[2] <= 1 or one[2] - one[0] < 0.02] == []  # type: ignore[operator]
+
+
+def test_limits_hold_the_win_rate_of_hundreds_of_pairs_of_one_item_each() -> None:
+    low, high = estimate_limits({(1, 1, seed): {str(seed): 1.0} for seed in range(300)}) or (0, 0)
+    assert 0 < low < high == 1
 
 
 def test_judges_never_share_a_cell_and_categories_have_cells_of_their_own() -> None:

@@ -125,6 +125,16 @@ def test_the_index_counts_every_outcome_of_all(start: Start) -> None:
     assert index["unparsed_finish_reasons"] == {"stop": 2}
 
 
+def test_only_orders_without_a_verdict_say_how_their_replies_ended(start: Start) -> None:
+    def script(question: str, count: int) -> Answer:
+        return Answer("[[A]]") if question.startswith("1>") else Answer("Both have", finish_reason="length")
+
+    lab = start(script)
+    rows = lab.compare({"x": [1], "y": [3]}, {"x": [2], "y": [4]}, attempts=1)
+    assert [(row["first"], row["second"], row["parsed"]) for row in rows] == [("a", None, False), (None, None, False)]
+    assert lab.index()["unparsed_finish_reasons"] == {"length": 3}
+
+
 def test_what_favours_the_second_place_in_one_order_alone_is_a_flip_to_the_second(start: Start) -> None:
     def script(question: str, count: int) -> Answer:
         return Answer("[[B]]" if question == "1>2" else "[[C]]")

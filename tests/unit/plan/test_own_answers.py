@@ -40,7 +40,7 @@ def find_own(plan: Plan) -> tuple[list[str], AggregateSpec]:
     (node,) = plan.by_stage("aggregate")
     assert isinstance(node.spec, AggregateSpec)
     settings = node.spec.aggregate
-    positions = [model.position for model in settings.models if model.variant_key in settings.own_answers]
+    positions = [one.position for one in settings.models if (one.variant_key, one.stage) in settings.own_answers]
     return [plan.nodes[node.parents["scores"][at]].label for at in positions], node.spec
 
 
@@ -60,9 +60,41 @@ def test_a_served_model_is_the_judge_by_its_name_unless_revisions_differ(plan: C
 def test_a_model_of_ones_own_is_the_judge_where_the_study_says_so(plan: Callable[[str], Plan]) -> None:
     before, after = plan(JUDGE % ""), plan(JUDGE % ", same_as: [even]")
     labels, _ = find_own(after)
-    assert len(labels) == 3 and all(label.startswith("other/even/") for label in labels)
+    # two SFT seeds: the judge is not the model that they tuned
+    assert len(labels) == 2
+    assert all(label.startswith("other/even/") and "/sft_seed " in label for label in labels)
     changed = {node.stage for key, node in after.nodes.items() if key not in before.nodes}
     assert changed == {"aggregate", "report"}
+
+
+def list_pairs(plan: Plan) -> list[tuple[str, str, str | None]]:
+    """Stage of the compared model, stage of what it is compared with, which of them is the judge's own."""
+    (node,) = plan.by_stage("aggregate")
+    assert isinstance(node.spec, AggregateSpec)
+    return sorted({(one.variant.stage, one.against.stage, one.own) for one in node.spec.aggregate.pairs}, key=str)
+
+
+def test_a_pair_before_sft_is_of_no_model_that_is_the_judge_after_it(plan: Callable[..., Plan]) -> None:
+    judged = JUDGE % ", same_as: [even]" + SERVED % "" + "pairwise: {comparisons: [{against: even%s}]}\n"
+    assert list_pairs(plan(judged % ", stage: before_sft")) == [
+        ("before_sft", "before_sft", None),
+        ("served", "before_sft", "variant"),
+        ("served", "before_sft", None),
+    ]
+    # where both are the judge's own, neither is preferred to the other
+    assert list_pairs(plan(judged % "")) == [
+        ("after_sft", "after_sft", "against"),
+        ("served", "after_sft", "against"),
+        ("served", "after_sft", None),
+    ]
+
+
+def test_without_sft_a_named_point_is_the_judge_before_it(plan: Callable[..., Plan]) -> None:
+    text = JUDGE % ", same_as: [even]" + "pairwise: {comparisons: [{against: even}]}\nsft: null\neffects: []\n"
+    labels, spec = find_own(made := plan(text))
+    assert len(labels) == 1 and labels[0].startswith("other/even/")
+    assert {stage for _, stage in spec.aggregate.own_answers} == {"before_sft"}
+    assert list_pairs(made) == [("before_sft", "before_sft", "against")]
 
 
 def test_an_unknown_point_is_told_with_its_address(plan: Callable[[str], Plan]) -> None:

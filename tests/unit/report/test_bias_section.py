@@ -25,7 +25,7 @@ def judge(name: str, benchmark: str, own: tuple[str, ...] = (), runs: int = 2) -
         }
         for model in (0, 1, 2) for item in range(12) for run in range(1, runs + 1)
     ]  # fmt: skip
-    return build_judge_bias(pd.DataFrame(rows), own)
+    return build_judge_bias(pd.DataFrame(rows), [(key, "after_sft") for key in own])
 
 
 def numbers(figures: list[BiasFigure]) -> Numbers:

@@ -1,5 +1,6 @@
 """Pairwise judging on the page: wins of n, limits, flips by place, and what the judge's own model may mean."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -115,10 +116,17 @@ def test_rows_stand_in_the_order_of_the_reports_variants() -> None:
 def test_the_judges_own_model_is_marked_and_its_win_rate_told_with_what_it_can_mean() -> None:
     section = build_pairwise_section(numbers(cell(own="against"), cell(own="against", category="math"), CELL))
     (sentence,) = section.sentences
-    assert "B bears the name of its judge" in sentence and "against A" in sentence
-    assert "win rate of 35.0 % in 18 comparisons of talk" in sentence
+    assert f"B is the judge's own model, {JUDGE}: against A" in sentence
+    assert "win rate of 35.0 % in 18 comparisons of talk (after SFT)" in sentence
     assert "self-preference only as far as another judge, or people, would say otherwise" in sentence
     assert [read_row(section.tables[0], at)["Against"] for at in range(3)] == ["B (the judge itself)"] * 2 + ["B"]
+
+
+def test_each_stage_of_the_judges_own_model_has_a_sentence_that_names_it() -> None:
+    cells = (cell(own="variant", stage=stage) for stage in ("before_sft", "after_sft", "served"))
+    sentences = build_pairwise_section(numbers(*cells)).sentences
+    named = [re.findall(r"comparisons of talk \(([^)]*)\)", sentence) for sentence in sentences]
+    assert named == [["before SFT"], ["after SFT"], ["served"]]
 
 
 def test_nothing_compared_is_no_section() -> None:
@@ -137,7 +145,7 @@ def test_the_page_and_the_tables_of_a_report_hold_it(tmp_path: Path, settings: R
     for told in (
         "Pairwise comparisons",
         "混合 A (the judge itself)",
-        "混合 A bears the name of its judge",
+        "混合 A is the judge",
         "43.2 to 80.1",
     ):
         assert told in page and told in text

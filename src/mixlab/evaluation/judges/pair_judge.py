@@ -168,7 +168,9 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
     """Count what came of it; `a` is the model whose responses have the lower key."""
     outcomes = Counter(one.outcome for one in compared)
     unread = [one for one in compared if not one.parsed]
-    reasons = Counter(reason for one in unread for reason in one.finish_reasons)
+    # no verdict could be read of these orders; the other order of the same turn may have one
+    orders = (zip((one.first, one.second), one.finish_reasons, strict=True) for one in unread)
+    reasons = Counter(reason for side, reason in chain.from_iterable(orders) if side is None)
     attempts = Counter(chain.from_iterable(one.attempts for one in compared))
     return {
         "judge": settings.label,
