@@ -73,8 +73,10 @@ class AsyncChat:
         body = json.dumps(build_request(messages, settings), ensure_ascii=False).encode()
         estimated, tries = estimate_tokens(body, settings.max_tokens), client.endpoint.max_retries + 1
         for tried in range(1, tries + 1):
-            while (delay := client.pacer.claim(estimated)) > 0:
+            while not stop.is_set() and (delay := client.pacer.claim(estimated)) > 0:
                 await _pause(delay, stop)
+            if stop.is_set():
+                raise Stopped
             found = await self.send(body, settings.model, is_plain=isinstance(messages, str))
             if isinstance(found, ChatReply):
                 client.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)

@@ -246,3 +246,16 @@ def test_waiting_ends_when_the_work_is_stopped() -> None:
         with pytest.raises(Stopped):
             asyncio.run(wait(open_client(server)))
         assert not server.asked
+
+
+def test_no_try_is_sent_once_the_work_is_stopped() -> None:
+    async def ask_stopped(client: ChatClient) -> None:
+        stop = asyncio.Event()
+        stop.set()
+        async with AsyncChat(client) as chat:
+            await chat.chat("dialogue 1", MODEL, stop)
+
+    with serve(lambda question, count: Answer()) as server:
+        with pytest.raises(Stopped):
+            asyncio.run(ask_stopped(open_client(server)))
+        assert not server.asked
