@@ -107,7 +107,9 @@ class EndpointSettings(Settings):
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
+            usable = usable and url.isprintable() and " " not in url
+            (parts.hostname or "").encode("idna")
+        except ValueError:  # a UnicodeError is one: a label of the host is empty or longer than 63 characters
             usable = False
         if not usable:
             raise ValueError("must be an address such as http://127.0.0.1:8000/v1")

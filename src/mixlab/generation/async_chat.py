@@ -7,6 +7,7 @@ reach the 1,280 requests a second that a reply after 50 ms would allow.
 import asyncio
 import json
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -49,8 +50,11 @@ class AsyncChat:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.client.endpoint.concurrency),
             headers=self.client.headers,
-            # the total covers a reply that comes byte by byte as well
-            timeout=aiohttp.ClientTimeout(total=limit, connect=min(CONNECT_SECONDS, limit)),
+            # the total covers a reply that comes byte by byte as well; what was never sent is told by the limit that
+            # runs out first, which rounding up to whole seconds must not blur
+            timeout=aiohttp.ClientTimeout(
+                total=limit, connect=min(CONNECT_SECONDS, 0.9 * limit), ceil_threshold=math.inf
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -73,8 +77,10 @@ class AsyncChat:
         body = json.dumps(build_request(messages, settings), ensure_ascii=False).encode()
         estimated, tries = estimate_tokens(body, settings.max_tokens), client.endpoint.max_retries + 1
         for tried in range(1, tries + 1):
-            while (delay := client.pacer.claim(estimated)) > 0:
+            while not stop.is_set() and (delay := client.pacer.claim(estimated)) > 0:
                 await _pause(delay, stop)
+            if stop.is_set():
+                raise Stopped
             found = await self.send(body, settings.model, is_plain=isinstance(messages, str))
             if isinstance(found, ChatReply):
                 client.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
@@ -115,10 +121,11 @@ class AsyncChat:
         try:
             async with self._session.request(method, url, data=body, allow_redirects=False) as response:
                 return response.status, response.headers, await _read(response)
+        # a UnicodeError is a host that cannot be looked up
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, UnicodeError):
+            return Fault("no connection", is_free=True)
         except TimeoutError:
             return Fault("no reply in time")
-        except aiohttp.ClientConnectorError:
-            return Fault("no connection", is_free=True)
         except (aiohttp.ClientError, _TooLargeError, asyncio.IncompleteReadError) as error:
             return Fault(f"connection lost ({type(error).__name__.strip('_')})")
 

@@ -138,7 +138,7 @@ def read_pause(headers: Mapping[str, str]) -> float:
     A date is compared with the server's own clock where it says what that shows: ours may be wrong, or jump.
     """
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit() and len(value) < 10:
+    if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
     try:
         then = email.utils.parsedate_to_datetime(value).timestamp()

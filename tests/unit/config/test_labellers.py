@@ -91,11 +91,30 @@ def test_what_makes_no_sense_is_refused(config: dict[str, Any], told: str) -> No
 
 @pytest.mark.parametrize(
     "url",
-    ["host:8000", "ftp://host/v1", "http:///v1", "http://host/v1?key=1", "http://host:99999/v1", "http://host/#a"],
+    [
+        "host:8000",
+        "ftp://host/v1",
+        "http:///v1",
+        "http://host/v1?key=1",
+        "http://host:99999/v1",
+        "http://host/#a",
+        "http://a..b/v1",
+        f"http://{'a' * 64}.org/v1",
+        "http://a host/v1",
+        "http://ho\tst/v1",
+        "http://host/v1\n",
+    ],
 )
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="must"):
         EndpointSettings(url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8000/v1", f"http://{'a' * 63}.org/v1", "http://gpu_1:8000/v1", "https://例え.jp./v1"]
+)
+def test_an_address_that_can_be_one_is_taken(url: str) -> None:
+    assert EndpointSettings(url=url).url == url
 
 
 def test_a_slash_at_the_end_of_an_address_makes_no_difference() -> None:

@@ -77,6 +77,8 @@ def test_tries_that_were_under_way_when_it_opened_are_no_probes() -> None:
         ({"Retry-After": "soon"}, 0),
         ({"Retry-After": "-3"}, 0),
         ({"Retry-After": "9" * 30}, 0),
+        ({"Retry-After": "²"}, 0),
+        ({"Retry-After": "٣"}, 0),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:05 GMT", "Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 5),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 07:28:05 GMT"}, 0),
     ],

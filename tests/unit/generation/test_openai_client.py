@@ -1,7 +1,9 @@
 """Each fault of an endpoint is met as `generation/openai.py` says."""
 
 import asyncio
+import socket
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.data.labels.questions import REFUSED, UNANSWERED
 from mixlab.generation.asking import UNANSWERED_IN_A_ROW, ask_all
 from mixlab.generation.async_chat import AsyncChat, list_models
-from mixlab.generation.openai import ChatClient, EndpointError, RefusedError, UnansweredError
+from mixlab.generation.openai import ChatClient, EndpointError, Fault, RefusedError, UnansweredError
 from mixlab.generation.pacing import Stopped
 from mixlab.generation.replies import ChatReply
 
@@ -160,6 +162,44 @@ def test_an_endpoint_that_is_not_there_is_told_at_once() -> None:
         list_models(client)
 
 
+def send(client: ChatClient, body: bytes = b"{}") -> ChatReply | Fault:
+    async def send_one() -> ChatReply | Fault:
+        async with AsyncChat(client) as chat:
+            return await chat.send(body, "tiny")
+
+    return asyncio.run(send_one())
+
+
+def test_a_host_that_cannot_be_looked_up_is_no_connection_and_free() -> None:
+    settings = EndpointSettings(url="http://host/v1").model_copy(update={"url": "http://a..b/v1"})
+    assert send(ChatClient("local", settings, None)) == Fault("no connection", is_free=True)
+
+
+@pytest.mark.parametrize(("limit", "to_connect"), [(1.0, 10.0), (5.0, 0.3)])
+def test_a_connection_that_is_not_made_in_time_is_free(
+    limit: float, to_connect: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixlab.generation.async_chat.CONNECT_SECONDS", to_connect)
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        # nobody takes connections in, and there is no room for more
+        for _ in range(8):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        client = ChatClient("local", EndpointSettings(url=url, timeout_seconds=limit), None)
+        assert send(client) == Fault("no connection", is_free=True)
+
+
+def test_a_reply_that_does_not_come_in_time_may_be_billed() -> None:
+    with serve(lambda question, count: Answer(delay_seconds=0.6)) as server:
+        body = b'{"messages": [{"content": "dialogue 1"}]}'
+        assert send(open_client(server, timeout_seconds=0.3), body) == Fault("no reply in time")
+
+
 def test_a_redirect_is_not_followed_with_the_key() -> None:
     moved = Answer(status=302, headers={"Location": "http://127.0.0.1:9/"})
     with serve(lambda question, count: moved) as server, pytest.raises(EndpointError, match="HTTP 302"):
@@ -245,4 +285,17 @@ def test_waiting_ends_when_the_work_is_stopped() -> None:
     with serve(lambda question, count: Answer()) as server:
         with pytest.raises(Stopped):
             asyncio.run(wait(open_client(server)))
+        assert not server.asked
+
+
+def test_no_try_is_sent_once_the_work_is_stopped() -> None:
+    async def ask_stopped(client: ChatClient) -> None:
+        stop = asyncio.Event()
+        stop.set()
+        async with AsyncChat(client) as chat:
+            await chat.chat("dialogue 1", MODEL, stop)
+
+    with serve(lambda question, count: Answer()) as server:
+        with pytest.raises(Stopped):
+            asyncio.run(ask_stopped(open_client(server)))
         assert not server.asked
