@@ -25,9 +25,9 @@ class Helper:
         return self._process is not None
 
     def ask(self, data: bytes, seconds: float) -> bytes | None:
-        """Send `data` and return the line that comes back: empty where it has ended, None where it takes longer.
+        """Send `data` and return the line that comes back: empty if it ended, None if it takes longer.
 
-        `seconds` are for sending and answering together. One that writes without being asked, or behind its line, counts
+        `seconds` are for sending and answering together. One that writes unasked, or behind its line, counts
         as ended: that could be taken for the next answer. Without an answer it is stopped.
         """
         process = self._start()

@@ -1,4 +1,4 @@
-"""What a base model cannot do, as far as its sizes are known: windows or answers beyond its positions, wide adapters."""
+"""What a base model cannot do, as far as its sizes are known: windows, answers beyond its positions, wide adapters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,13 @@ def _find_sizes(study: Study, lock: Lock, name: str) -> _Sizes | None:
         if model is None:
             return None
         widths = list_widths(build_decoder_shape(model, 1))
-        return _Sizes(model.max_positions, model.max_positions, "max_positions", widths, f"raise max_positions of base_models.{name}")
+        return _Sizes(
+            model.max_positions,
+            model.max_positions,
+            "max_positions",
+            widths,
+            f"raise max_positions of base_models.{name}",
+        )
     locked = lock.get(f"{BASE_MODEL}{name}")
     if locked is None or locked.model is None or not is_locked(config, locked):
         return None
@@ -74,7 +80,9 @@ def check_room(study: Study, lock: Lock, models: Sequence[str]) -> Found:
             sizes = _find_sizes(study, lock, model)
             if sizes is not None and sizes.asked_positions is not None and tokens >= sizes.asked_positions:
                 at = path if use.max_new_tokens is None else (*path, "max_new_tokens")
-                message = f"responses of {tokens} tokens leave no room for a prompt in {sizes.called} {sizes.asked_positions}"
+                message = (
+                    f"responses of {tokens} tokens leave no room for a prompt in {sizes.called} {sizes.asked_positions}"
+                )
                 cure = "lower max_new_tokens of the benchmark here"
                 yield at, f"{message} of '{model}', so nothing would be asked; {cure} or {sizes.cure}"
 

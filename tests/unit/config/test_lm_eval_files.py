@@ -9,7 +9,6 @@ import pytest
 from lm_eval_lab import CHOICES, SUMS, declare, write_task
 
 from mixlab.config.benchmarks import BenchmarkDeclaration
-from mixlab.config.lm_eval import LmEvalDeclaration
 from mixlab.config.lm_eval_task import FUNCTION
 from mixlab.config.problems import ConfigError
 from mixlab.config.scorers import LmEvalScorerSettings

@@ -1,4 +1,4 @@
-"""Helpers that do not do as they should: none of them keeps who asks longer than promised, or answers another question."""
+"""Helpers that do not do as they should: none keeps who asks longer than promised, or answers another question."""
 
 import sys
 import time
@@ -11,9 +11,7 @@ from mixlab.evaluation.helper import Helper
 ECHO = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 HALF = "import sys, time; sys.stdin.readline(); sys.stdout.write('half'); sys.stdout.flush(); time.sleep(60)"
 HALF_AND_GONE = "import sys; sys.stdin.readline(); sys.stdout.write('half')"
-DRIP = (
-    "import sys, time; sys.stdin.readline()\nwhile True: sys.stdout.write('x'); sys.stdout.flush(); time.sleep(0.01)"
-)
+DRIP = "import sys, time; sys.stdin.readline()\nwhile True: sys.stdout.write('x'); sys.stdout.flush(); time.sleep(0.01)"
 DEAF = "import time; time.sleep(60)"
 TWO = "import sys\nfor line in sys.stdin: print(line.strip() + chr(10) + 'more', flush=True)"
 LATE = "import sys, time\nfor line in sys.stdin: print('one', flush=True); time.sleep(0.2); print('two', flush=True)"

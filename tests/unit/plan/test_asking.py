@@ -73,14 +73,14 @@ def test_longer_responses_are_asked_again_and_where_they_are_as_declared_nothing
 
 def test_responses_that_no_prompt_fits_beside_are_refused_also_as_declared(plan: Callable[[str], Plan]) -> None:
     told = (
-        r"other\.yaml:\d+: benchmarks\.demo_math_en\.max_new_tokens: responses of 256 tokens leave no room for a prompt "
-        r"in max_positions 256 of 'tiny', so nothing would be asked; lower max_new_tokens of the benchmark here or raise"
+        r"other\.yaml:\d+: benchmarks\.demo_math_en\.max_new_tokens: responses of 256 tokens leave no room for "
+        r"a prompt in max_positions 256 of 'tiny', so nothing would be asked; lower max_new_tokens of the"
     )
     with pytest.raises(ConfigError, match=told):
         plan(ask("max_new_tokens: 256"))
     small = "base_models: {tiny: {model: {max_positions: %d}, sequence_tokens: 16}}\n"
     study = "ipt: {sequence_tokens: 16}\nsft: {sequence_tokens: 16}\n" + small
-    with pytest.raises(ConfigError, match=r"benchmarks\.demo_dialogue_en: responses of 40 tokens .*max_positions 40 of"):
+    with pytest.raises(ConfigError, match=r"benchmarks\.demo_dialogue_en: responses of 40 tokens .*max_positions 40"):
         plan(study % 40)
     assert plan(study % 41).nodes
 
