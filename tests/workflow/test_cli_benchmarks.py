@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from checkouts import CONFIG, REPOSITORY, copy_checkout, run_python
 from click.testing import Result
 
 from mixlab.cli import _workers, check_benchmarks
+from mixlab.config.benchmarks import load_declaration
+from mixlab.config.machine import MachineSettings
 
 Invoke = Callable[..., Result]
 
@@ -70,19 +72,64 @@ def test_a_studys_own_benchmarks_are_checked_those_that_are_generated_too(micro:
     assert done.stdout.splitlines()[1].split() == ["demo_math_en", "8", "8", "0", "0", "yes"]
 
 
-@pytest.mark.parametrize(("processors", "free_mib", "workers"), [(8, 64_000, 8), (64, 2_200, 4), (64, 100, 1)])
+Room = Callable[..., None]
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Sets how many processors there are, how much memory is free, and what limits (limit, use) cgroups have."""
+
+    def lay(processors: int, free_mib: int, cgroups: Mapping[str, tuple[str, int]], own: str = "0::/a/b\n") -> None:
+        memory, listed = tmp_path / "meminfo", tmp_path / "cgroup"
+        memory.write_text(f"MemTotal: 1 kB\nMemAvailable:   {free_mib * 1024} kB\nBuffers: 5 kB\n")
+        listed.write_text(own)
+        for name, (limit, used) in cgroups.items():
+            (tmp_path / "cgroups" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "cgroups" / name / "memory.max").write_text(f"{limit}\n")
+            (tmp_path / "cgroups" / name / "memory.current").write_text(f"{used * 2**20}\n")
+        places = {"MEMORY": memory, "OWN_CGROUP": listed, "CGROUPS": tmp_path / "cgroups"}
+        for name, place in places.items():
+            monkeypatch.setattr(_workers, name, place)
+        monkeypatch.setattr(_workers.os, "sched_getaffinity", lambda process: range(processors))
+
+    return lay
+
+
+def mib(count: int) -> str:
+    return str(count * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("processors", "free_mib", "cgroups", "workers"),
+    [
+        (8, 64_000, {}, 8),
+        (64, 2_200, {}, 4),
+        (64, 100, {}, 1),
+        (64, 64_000, {"a/b": (mib(2_000), 900)}, 2),
+        (64, 64_000, {"": (mib(4_000), 1_000), "a": (mib(3_000), 900), "a/b": ("max", 900)}, 4),
+        (64, 64_000, {"": (mib(2_000), 900), "a/b": ("max", 900)}, 2),
+        (64, 64_000, {"a/b": (mib(500), 900)}, 1),
+        (64, 1_100, {"a/b": (mib(9_000), 0), "c": (mib(1), 0)}, 2),
+    ],
+)
 def test_no_more_programs_run_at_a_time_than_processors_and_memory_allow(
-    processors: int,
-    free_mib: int,
-    workers: int,
-    registered: Path,
-    invoke: Invoke,
-    monkeypatch: pytest.MonkeyPatch,
+    processors: int, free_mib: int, cgroups: Mapping[str, tuple[str, int]], workers: int, room: Room
 ) -> None:
-    memory = registered / "meminfo"
-    memory.write_text(f"MemTotal: 1 kB\nMemAvailable:   {free_mib * 1024} kB\nBuffers: 5 kB\n")
-    monkeypatch.setattr(_workers, "MEMORY", memory)
-    monkeypatch.setattr(_workers.os, "sched_getaffinity", lambda process: range(processors))
+    room(processors, free_mib, cgroups)
+    machine = MachineSettings(sandbox_workers=1000)
+    assert check_benchmarks._count_workers(load_declaration("humaneval"), machine) == workers
+    assert check_benchmarks._count_workers(load_declaration("gsm8k"), machine) == processors
+
+
+def test_a_cgroup_of_version_1_alone_says_nothing(room: Room) -> None:
+    room(64, 2_200, {"a/b": (mib(600), 0)}, own="4:memory:/a/b\n")
+    assert _workers.bound_workers(1000, 512 * 2**20) == 4
+
+
+def test_a_benchmark_is_checked_by_as_many_workers_as_the_machine_has_room_for(
+    registered: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, room: Room
+) -> None:
+    room(6, 100, {})
     (registered / "config.yaml").write_text(f"{CONFIG}    own: own\n  sandbox_workers: 1000\n")
     given = []
     checked = check_benchmarks.check_references
@@ -93,9 +140,10 @@ def test_no_more_programs_run_at_a_time_than_processors_and_memory_allow(
 
     monkeypatch.setattr(check_benchmarks, "check_references", check)
     assert invoke("check-benchmarks", "gsm8k").exit_code == 0
-    assert given == [workers]
+    assert given == [6]
     told = " ".join(invoke("check-benchmarks", "--help").stdout.split())
     assert "no more than this process has processors, and than there is free memory" in told
+    assert "a cgroup (version 2) limits this process" in told
 
 
 @pytest.mark.shared

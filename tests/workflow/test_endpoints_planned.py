@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,17 +141,36 @@ LABELLER = "{engine: {type: openai, model: tiny}, endpoint: %s}"
     ],
 )
 def test_one_model_at_the_endpoints_of_two_studies_is_refused_with_both_named(
-    here: str, there: str, told: str, micro: Path
+    here: str, there: str, told: str, micro: Path, invoke: Invoke
 ) -> None:
+    write(micro, "", ENDPOINTS + "    others: {url: 'http://127.0.0.1:8/v1'}\n")
     declare(micro, here)
     (micro / "studies/other.yaml").write_text(f"extends: micro.yaml\n{there}", encoding="utf-8")
-    for name in ("micro", "other"):
-        assert build_plan(micro, [name], check_files=False).studies
+    for name, endpoint in (("micro", "judges"), ("other", "others")):
+        assert endpoint in build_plan(micro, [name], check_files=False).files.values()
+        assert open_workflow(micro, {"study": name}, True, {}).plan_file
     with pytest.raises(ConfigError, match=told):
-        build_plan(micro, ["micro", "other"], check_files=False)
+        open_workflow(micro, {"study": "micro,other"}, True, {})
+    result = invoke("plan", "micro", "other")
+    assert result.exit_code == 2 and re.search(told, result.stderr)
 
 
-def test_two_labellers_of_one_study_that_are_one_model_are_at_one_endpoint(micro: Path) -> None:
+def test_what_asks_nobody_takes_studies_of_one_model_at_two_endpoints_and_knows_neither(
+    micro: Path, invoke: Invoke
+) -> None:
+    write(micro, JUDGE, ENDPOINTS)
+    (micro / "studies/other.yaml").write_text("extends: micro.yaml\njudge: {endpoint: others}\n", encoding="utf-8")
+    both = build_plan(micro, ["micro", "other"], check_files=False)
+    assert set(both.studies) == {"micro", "other"}
+    assert not {"judges", "others"} & set(both.files.values())
+    result = invoke("explain", "micro/report")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_two_labellers_of_one_study_that_are_one_model_are_at_one_endpoint(micro: Path, invoke: Invoke) -> None:
     declare(micro, f"  one: {LABELLER % 'judges'}\n  two: {LABELLER % 'others'}\n")
-    with pytest.raises(ConfigError, match=r"labellers\.two\.endpoint: .*as labeller 'one' at endpoint 'judges'"):
-        build_plan(micro, check_files=False)
+    told = r"labellers\.two\.endpoint: .*as labeller 'one' at endpoint 'judges'"
+    with pytest.raises(ConfigError, match=told):
+        open_workflow(micro, {}, True, {})
+    assert re.search(told, invoke("plan").stderr)
+    assert build_plan(micro, check_files=False).studies

@@ -13,6 +13,7 @@ from editing import STUDY
 from scripted_server import Answer, serve
 
 from mixlab.artifacts.store import Store
+from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.workflow import open_workflow
 from mixlab.stages import aggregate, generate, judge, report, score, scores, source
@@ -103,6 +104,34 @@ def test_a_study_that_evaluates_nothing_or_half_makes_its_models_is_told_so(
     assert result.exit_code == 2
     for words in told:
         assert words in result.stderr
+
+
+IDLE = """
+seeds: {ipt_seed: [1, 2], mixture_seed: [1, 2], sft_seed: [1, 2], generation_seed: [1, 2]}
+average: {last: 3}
+chat: {user_prefix: "Q: "}
+engine: {engine: hf}
+architectures: {small: {hidden_size: 32, layers: 1, heads: 2, feed_forward: 64}}
+variant_defaults: {budget: {tokens: 10}}
+"""
+
+
+def test_what_decides_only_how_models_are_made_is_refused_where_none_is(alone: str, micro: Path) -> None:
+    study = micro / "studies/alone.yaml"
+    study.write_text(alone + IDLE, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        build_plan(micro, ["alone"])
+    told = {problem.key for problem in caught.value.problems}
+    sections = {"average", "chat", "engine", "architectures", "variant_defaults"}
+    assert told == {*sections, *(f"seeds.{name}" for name in ("ipt_seed", "mixture_seed", "sft_seed"))}
+    assert all(one.message.startswith("has no effect on served models") for one in caught.value.problems)
+    assert all(str(one.file).endswith("alone.yaml") and one.line for one in caught.value.problems)
+    # what others say for studies that make models, and what is taken away of it, may stand
+    (micro / "studies/lab").mkdir()
+    (micro / "studies/lab/common.yaml").write_text(IDLE, encoding="utf-8")
+    taken = "extends: lab/common.yaml\naverage: null\nvariant_defaults: null\nseeds: {ipt_seed: null, judge_run: [1]}\n"
+    study.write_text(taken + alone, encoding="utf-8")
+    assert build_plan(micro, ["alone"]).plan.nodes
 
 
 def test_a_study_that_makes_models_still_needs_all_that_makes_them(micro: Path, invoke: Invoke) -> None:

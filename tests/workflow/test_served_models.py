@@ -18,6 +18,7 @@ from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.graph import Node
 from mixlab.plan.planfile import render_plan, write_plan
 from mixlab.plan.specs import GenerateSpec
+from mixlab.plan.workflow import open_workflow
 from mixlab.stages import aggregate, generate, judge, score, scores, source
 from mixlab.stages.doorway import Host, main
 
@@ -194,7 +195,7 @@ def test_one_model_at_the_endpoints_of_two_studies_is_told_apart_by_its_revision
     other.write_text(text, encoding="utf-8")
     for names in (["micro", "other"], ["other", "micro"]):
         with pytest.raises(ConfigError, match=r"'big chat' of study '.*set `revision` to tell them apart"):
-            build_plan(micro, names)
+            open_workflow(micro, {"study": ",".join(names)}, True, {})
     other.write_text(text.replace("elsewhere", "elsewhere, revision: 2024-11-20"), encoding="utf-8")
     assert set(build_plan(micro, ["micro", "other"]).files.values()) >= {"elsewhere", "local"}
 

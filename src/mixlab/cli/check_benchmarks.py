@@ -15,7 +15,7 @@ from mixlab.config.benchmarks import BenchmarkDeclaration, declared_benchmarks, 
 from mixlab.config.machine import MachineSettings
 from mixlab.config.origins import GeneratorOrigin
 from mixlab.config.problems import ConfigError, DataError, Problem, did_you_mean
-from mixlab.config.scorers import LmEvalScorerSettings, PythonTestsSettings, SandboxLimits
+from mixlab.config.scorers import LmEvalScorerSettings, PythonTestsSettings
 from mixlab.config.sources import FilesConfig, SourceConfig
 from mixlab.config.studies import STUDIES, load_main_config, load_registry, load_study
 from mixlab.data.records import Record
@@ -60,7 +60,8 @@ def command(
 
     As many programs run at a time as machine.sandbox_workers of config.yaml says, but no more than this process has
     processors, and than there is free memory for at the limit of one program, 512 MiB unless a benchmark declares
-    another.
+    another. Free is what the machine has available, or less where a cgroup (version 2) limits this process: its
+    memory.max without its memory.current. Where a benchmark runs no programs, memory bounds nothing.
 
     With --against-lm-eval one benchmark of final numbers is compared, item by item, with each filter of a task that
     lm-eval brings, on --responses or on references and spoiled copies; what differs is listed.
@@ -169,8 +170,8 @@ def _check(asked: Asked, items: Sequence[Record], machine: MachineSettings) -> I
 
 def _count_workers(declaration: BenchmarkDeclaration, machine: MachineSettings) -> int:
     scoring = declaration.scoring
-    limits = scoring.limits if isinstance(scoring, PythonTestsSettings) else SandboxLimits()
-    return bound_workers(machine.sandbox_workers, limits.memory_bytes)
+    memory_bytes = scoring.limits.memory_bytes if isinstance(scoring, PythonTestsSettings) else None
+    return bound_workers(machine.sandbox_workers, memory_bytes)
 
 
 def _repair(declaration: BenchmarkDeclaration) -> BenchmarkDeclaration | None:

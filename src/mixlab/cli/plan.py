@@ -37,7 +37,8 @@ def command(studies: Sequence[str], keys: bool, as_json: bool) -> None:
     Without STUDY: the studies that config.yaml names. An artifact counts as complete when it is here, else as tracked
     when it can be fetched, else as discarded when it was dropped on purpose. `run` and `fetch` are what
     `snakemake all` would do now. Leaves with 2 where config.yaml lacks an endpoint, or the price of a judge under a cap
-    in money, that what would run needs; a key that is not in the environment is a warning.
+    in money, that what would run needs, or the studies name two endpoints for one model; a key that is not in the
+    environment is a warning.
     """
     store = open_store()
     planned = build_plan(store.root, studies)

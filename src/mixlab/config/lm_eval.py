@@ -35,6 +35,8 @@ class LmEvalDeclaration(BenchmarkDeclaration):
             raise ValueError("chat: likelihoods are of texts that continue the context as it is; remove it")
         if sampling.temperature or self.prompt.samples > 1:
             raise ValueError("a task of likelihoods draws nothing; remove samples and temperature")
+        if sampling.max_new_tokens != 1:
+            raise ValueError("max_new_tokens: a task of likelihoods writes no response; remove it")
         if sampling.long_prompts == "skip":
             raise ValueError("long_prompts: skip leaves an item without likelihoods; write refuse or truncate_left")
         return self

@@ -14,7 +14,7 @@ from mixlab.config.studies import CONFIG, StudyFile, list_studies, read_main_con
 from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
-from mixlab.plan.checks_endpoints import check_endpoints, list_endpoints
+from mixlab.plan.checks_endpoints import locate_endpoints
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
 from mixlab.plan.judge_texts import read_judge_texts
@@ -31,7 +31,7 @@ class Planned:
     studies: Mapping[str, Study]
     files: Mapping[str, str]
     """Digest of a locked source file -> its path here; place of a labeller or judge -> endpoint's name, or
-    folder; place of a served model -> endpoint's name."""
+    folder; place of a served model -> endpoint's name. What studies name two endpoints for is not in it."""
     facts: Mapping[ModelFiles | HubModel, ModelFacts]
     """Sizes of base models that are read, as far as the lock notes them."""
     reads: Mapping[str, StudyFile]
@@ -112,7 +112,6 @@ def build_plan(
         if not found:
             expand_study(plan, name, study, lock, read.assumptions)
             used.update({source: lock[source] for source in list_locked(study)})
-    problems += check_endpoints(reads)
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
     if problems:
@@ -121,6 +120,6 @@ def build_plan(
     for study in studies.values():
         for labeller in study.labellers.values():
             files |= labeller.locate(config.machine, root)
-        files |= {one.place: one.endpoint for one in list_endpoints(study)}
+    files |= locate_endpoints(studies.values())
     facts = {origin: one for study in studies.values() for origin, one in list_facts(study, lock).items()}
     return Planned(plan, config, studies, files, facts, reads, document)

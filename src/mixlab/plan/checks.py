@@ -23,7 +23,7 @@ from mixlab.plan.checks_data import (
     render,
     unknown,
 )
-from mixlab.plan.checks_models import check_adapters, check_reach
+from mixlab.plan.checks_models import check_adapters, check_reach, check_room
 from mixlab.plan.checks_pairs import check_pairwise
 from mixlab.plan.checks_served import check_evaluated, check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
@@ -73,6 +73,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         (lambda: check_run_lengths(study, models), ("ipt", "variants", "base_models", "sft")),
         (lambda: _check_sft(study, read, lock, models), ("sft", "base_models", "sources", "seeds")),
         (lambda: check_adapters(study, lock, models), ("ipt", "sft", "base_models")),
+        (lambda: check_room(study, lock, models), ("benchmarks", "base_models")),
         (lambda: _check_benchmarks(study, read), ("benchmarks", "sources", "judge")),
         (
             lambda: _check_effects(study, read),

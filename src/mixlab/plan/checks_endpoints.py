@@ -1,6 +1,6 @@
 """The endpoints that studies name, and what several of them cannot mean together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mixlab.config.loading import problem_at
@@ -37,10 +37,23 @@ def list_endpoints(study: Study) -> Iterator[NamedEndpoint]:
         yield NamedEndpoint(("judge", "endpoint"), endpoint, place, "the judge")
 
 
+def locate_endpoints(studies: Iterable[Study]) -> dict[str, str]:
+    """Return the endpoint of each place; a place that is named with several has none, so that nothing asks a wrong one.
+
+    Only what asks minds that, see `check_endpoints`: planning to look at artifacts goes on without.
+    """
+    named: dict[str, set[str]] = {}
+    for study in studies:
+        for one in list_endpoints(study):
+            named.setdefault(one.place, set()).add(one.endpoint)
+    return {place: endpoint for place, (endpoint, *others) in named.items() if not others}
+
+
 def check_endpoints(reads: Mapping[str, StudyFile]) -> list[Problem]:
     """Return a problem for each model of studies planned together that equals another of another endpoint.
 
-    Where a model is reached is in no key, so the two would share the answers of one endpoint.
+    Where a model is reached is in no key, so the two would share the answers of one endpoint. For what prepares jobs;
+    who only looks at artifacts asks nobody.
     """
     first: dict[str, tuple[str, NamedEndpoint]] = {}
     problems = []

@@ -1,4 +1,4 @@
-"""What a base model cannot do, as far as its sizes are known: windows beyond its positions, adapters wider than it."""
+"""What a base model cannot do, as far as its sizes are known: windows, answers beyond its positions, wide adapters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mixlab.config.base_models import ScratchModelConfig
 from mixlab.config.model_facts import PROJECTIONS, find_positions, list_widths
 from mixlab.config.model_flops import build_decoder_shape
+from mixlab.config.problems import ConfigError
 from mixlab.config.study import Study
 from mixlab.config.training import LoraSettings, TrainSettings
 from mixlab.plan.base_model_lock import BASE_MODEL, is_locked
@@ -18,9 +19,13 @@ Lock = Mapping[str, LockedSource]
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Longest sequence, its name, and the narrowest side of each projection; None where that is not known."""
+    """Longest sequence, its name, and the narrowest side of each projection; None where that is not known.
+
+    `positions` are those of training, `asked_positions` those of responses: windows that slide limit training alone.
+    """
 
     positions: int | None
+    asked_positions: int | None
     called: str
     widths: Mapping[str, int] | None
     cure: str
@@ -35,12 +40,19 @@ def _find_sizes(study: Study, lock: Lock, name: str) -> _Sizes | None:
         if model is None:
             return None
         widths = list_widths(build_decoder_shape(model, 1))
-        return _Sizes(model.max_positions, "max_positions", widths, f"raise max_positions of base_models.{name}")
+        return _Sizes(
+            model.max_positions,
+            model.max_positions,
+            "max_positions",
+            widths,
+            f"raise max_positions of base_models.{name}",
+        )
     locked = lock.get(f"{BASE_MODEL}{name}")
     if locked is None or locked.model is None or not is_locked(config, locked):
         return None
-    positions = find_positions(locked.model.config)
-    return _Sizes(positions, "the longest sequence", locked.model.widths(), "take a model with more positions")
+    config_json = locked.model.config
+    positions, asked = find_positions(config_json), find_positions({**config_json, "sliding_window": None})
+    return _Sizes(positions, asked, "the longest sequence", locked.model.widths(), "take a model with more positions")
 
 
 def check_reach(study: Study, lock: Lock, path: Path, sequence_tokens: int, models: Sequence[str]) -> Found:
@@ -53,6 +65,26 @@ def check_reach(study: Study, lock: Lock, path: Path, sequence_tokens: int, mode
         if sizes is not None and sizes.positions is not None and sequence_tokens > sizes.positions:
             message = f"{sequence_tokens} tokens are more than {sizes.called} {sizes.positions} of '{name}'"
             yield (*path, "sequence_tokens"), f"{message}; lower it or {sizes.cure}"
+
+
+def check_room(study: Study, lock: Lock, models: Sequence[str]) -> Found:
+    """Look whether responses leave room for a prompt in base models: what is trained has their positions."""
+    for name, use in study.benchmarks.items():
+        try:
+            declaration = use.declaration(name)
+        except (ConfigError, ValueError):
+            continue
+        tokens = declaration.prompt.sampling.max_new_tokens
+        path: Path = ("benchmarks", name)
+        for model in models if not declaration.asks_likelihoods() else ():
+            sizes = _find_sizes(study, lock, model)
+            if sizes is not None and sizes.asked_positions is not None and tokens >= sizes.asked_positions:
+                at = path if use.max_new_tokens is None else (*path, "max_new_tokens")
+                message = (
+                    f"responses of {tokens} tokens leave no room for a prompt in {sizes.called} {sizes.asked_positions}"
+                )
+                cure = "lower max_new_tokens of the benchmark here"
+                yield at, f"{message} of '{model}', so nothing would be asked; {cure} or {sizes.cure}"
 
 
 def check_adapters(study: Study, lock: Lock, models: Sequence[str]) -> Found:

@@ -1,7 +1,11 @@
 """What the served models of a study cannot mean."""
 
+from collections.abc import Iterator
+
 from mixlab.config.analysis import EffectSettings
 from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.laying import DEFAULTS
+from mixlab.config.loading import Document
 from mixlab.config.problems import ConfigError
 from mixlab.config.scorers import PythonTestsSettings
 from mixlab.config.studies import StudyFile
@@ -17,6 +21,12 @@ _MADE = ("base_models", "variants", "ipt")
 """Sections that make models together, or not at all."""
 
 
+_OF_MADE = (DEFAULTS, "architectures", "average", "chat", "engine")
+"""Further sections that decide something of models that are made, and of no other."""
+
+_SEEDS_OF_MADE = ("mixture_seed", "ipt_seed", "sft_seed")
+
+
 def check_evaluated(read: StudyFile) -> Found:
     """Look whether a study evaluates anything: models that it makes, with all that makes them, or served ones."""
     data = read.document.data
@@ -28,6 +38,20 @@ def check_evaluated(read: StudyFile) -> Found:
             yield (section,), f"missing; {', '.join(given)} make no model without it; give it, or served_models alone"
     if data.get("sft") and "variants" not in given:
         yield ("sft",), "there are no variants to be tuned; give base_models, variants and ipt, or remove sft"
+    if not given and read.study.served_models:
+        for path in _list_idle(read.document):
+            yield path, "has no effect on served models, and the study makes none; remove it"
+
+
+def _list_idle(document: Document) -> Iterator[Path]:
+    """Yield what a study's own file says of the making of models; what it extends may say it for other studies."""
+    own = str(document.files[0])
+    # null, which removes, has an address as well, but nothing below it; defaults were laid, so data has them no more
+    written = {path[:2] for path, address in document.addresses.items() if len(path) > 1 and address.file == own}
+    yield from ((section,) for section in _OF_MADE if section in {first for first, _ in written})
+    seeds = document.data.get("seeds")
+    known = seeds if isinstance(seeds, dict) else {}
+    yield from (("seeds", name) for name in _SEEDS_OF_MADE if name in known and ("seeds", name) in written)
 
 
 def check_served_models(study: Study, read: StudyFile) -> Found:

@@ -13,7 +13,7 @@ from mixlab.config.labelling import OpenaiLabelEngine
 from mixlab.config.loading import problem_at, sort_problems
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import Planned
-from mixlab.plan.checks_endpoints import list_endpoints
+from mixlab.plan.checks_endpoints import check_endpoints, list_endpoints
 from mixlab.plan.graph import Node, find_study
 from mixlab.plan.specs import GenerateSpec, LabelSpec, Spec
 
@@ -22,14 +22,15 @@ def require_endpoints(planned: Planned, keys: Iterable[str], environment: Mappin
     """Return a warning for each endpoint that the runs of `keys` ask and whose key is not in `environment`.
 
     That is no error here: a login node need not have the keys that compute nodes have, and the job asks again. Raises
-    ConfigError with every endpoint that `config.yaml` does not name, and every judge without a price under a cap.
+    ConfigError with every endpoint that `config.yaml` does not name, every judge without a price under a cap, and,
+    whatever runs, every model that the studies name two endpoints for.
     """
     asking: dict[str, Node] = {}
     nodes = [planned.plan.nodes[key] for key in keys]
     for node in nodes:
         if (place := find_place(node.spec)) is not None:
             asking.setdefault(place, node)
-    problems = [*_find_unknown(planned, asking), *_find_unpriced(planned, nodes)]
+    problems = [*check_endpoints(planned.reads), *_find_unknown(planned, asking), *_find_unpriced(planned, nodes)]
     if problems:
         raise ConfigError(sort_problems(problems))
     return list(_list_silent(planned, asking, environment))

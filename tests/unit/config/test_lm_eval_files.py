@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from lm_eval_lab import CHOICES, SUMS, declare, write_task
 
-from mixlab.config.lm_eval import LmEvalDeclaration
+from mixlab.config.benchmarks import BenchmarkDeclaration
 from mixlab.config.lm_eval_task import FUNCTION
 from mixlab.config.problems import ConfigError
 from mixlab.config.scorers import LmEvalScorerSettings
+from mixlab.config.study import _CHANGES, BenchmarkUse
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def scoring_of(declaration: LmEvalDeclaration) -> LmEvalScorerSettings:
+def scoring_of(declaration: BenchmarkDeclaration) -> LmEvalScorerSettings:
     assert isinstance(declaration.scoring, LmEvalScorerSettings)
     return declaration.scoring
 
@@ -185,6 +186,49 @@ def test_a_task_of_likelihoods_draws_nothing(root: Path) -> None:
         made.with_changes(long_prompts="skip")
     with pytest.raises(ValueError, match="continue the context as it is; remove it"):
         declare(root, "colours", chat=True)
+
+
+def use(root: Path, task: str, changes: dict[str, object]) -> BenchmarkDeclaration:
+    """Declare a task as a study uses it, with the study's changes."""
+    asked = {"task": task, "include_path": "tasks", "language": "en", "category": "math"}
+    one = BenchmarkUse.model_validate({"data": "items", "lm_eval": asked, **changes})
+    assert one.lm_eval is not None
+    one.lm_eval.place(root)
+    return one.declaration("sums")
+
+
+CHANGES: dict[str, tuple[dict[str, object], str | None, str | None]] = {
+    "limit": ({"limit": 3}, None, None),
+    "repair_prompts": ({"repair_prompts": True}, "repair_prompts", "repair_prompts"),
+    "samples": ({"samples": 4, "temperature": 0.8}, None, "remove samples and temperature"),
+    "temperature": ({"temperature": 0.5}, None, "remove samples and temperature"),
+    "pass_at": ({"pass_at": [2]}, "pass_at 2 needs as many samples", "pass_at 2 needs as many samples"),
+    "majority": ({"majority": True}, "majority needs several", "majority needs several"),
+    "long_prompts": ({"long_prompts": "truncate_left"}, None, None),
+    "max_new_tokens": ({"max_new_tokens": 300}, None, "max_new_tokens: a task of likelihoods writes no response"),
+}
+
+
+@pytest.mark.parametrize("option", _CHANGES)
+def test_each_change_of_a_study_is_taken_by_a_task_or_refused_by_name(root: Path, option: str) -> None:
+    write_task(root / "tasks", CHOICES, "colours.yaml")
+    changes, *refusals = CHANGES[option]
+    for task, told in zip(("sums", "colours"), refusals, strict=True):
+        if told is not None:
+            with pytest.raises(ValueError, match=told):
+                use(root, task, changes)
+            continue
+        before, made = use(root, task, {}), use(root, task, changes)
+        said = {**made.prompt.model_dump(), **made.prompt.sampling.model_dump(), **scoring_of(made).model_dump()}
+        assert made != before
+        assert {name: said[name] for name in changes} == changes
+
+
+def test_samples_of_a_task_are_counted_and_no_temperature_by_category_is_known(root: Path) -> None:
+    drawn = {"samples": 4, "temperature": 0.8, "pass_at": [2], "majority": True}
+    assert use(root, "sums", drawn).measures() == ("accuracy", "pass@2", "maj@4")
+    with pytest.raises(ValueError, match="category_temperatures"):
+        use(root, "sums", {"category_temperatures": {"math": 0}})
 
 
 def test_reading_a_task_imports_neither_lm_eval_nor_its_libraries(root: Path) -> None:

@@ -63,12 +63,26 @@ def test_longer_responses_are_asked_again_and_where_they_are_as_declared_nothing
 ) -> None:
     before, declared = plan(""), load_declaration("demo_math_en").prompt.sampling.max_new_tokens
     assert keys(plan(ask(f"max_new_tokens: {declared}")), "generate") == keys(before, "generate")
-    after = plan(ask("max_new_tokens: 16384"))
+    after = plan(ask("max_new_tokens: 255"))
     changed = keys(after, "generate") - keys(before, "generate")
     asked = {after.nodes[key].spec.prompt.sampling.max_new_tokens for key in changed}
-    assert (len(changed), asked) == (len(before.by_stage("generate")) // 2, {16_384})
+    assert (len(changed), asked) == (len(before.by_stage("generate")) // 2, {255})
     with pytest.raises(ConfigError, match=r"benchmarks\.demo_math_en\.max_new_tokens: expected .*got 0"):
         plan(ask("max_new_tokens: 0"))
+
+
+def test_responses_that_no_prompt_fits_beside_are_refused_also_as_declared(plan: Callable[[str], Plan]) -> None:
+    told = (
+        r"other\.yaml:\d+: benchmarks\.demo_math_en\.max_new_tokens: responses of 256 tokens leave no room for "
+        r"a prompt in max_positions 256 of 'tiny', so nothing would be asked; lower max_new_tokens of the"
+    )
+    with pytest.raises(ConfigError, match=told):
+        plan(ask("max_new_tokens: 256"))
+    small = "base_models: {tiny: {model: {max_positions: %d}, sequence_tokens: 16}}\n"
+    study = "ipt: {sequence_tokens: 16}\nsft: {sequence_tokens: 16}\n" + small
+    with pytest.raises(ConfigError, match=r"benchmarks\.demo_dialogue_en: responses of 40 tokens .*max_positions 40"):
+        plan(study % 40)
+    assert plan(study % 41).nodes
 
 
 def test_worked_examples_are_a_parent_of_the_responses_and_of_nothing_else(plan: Callable[[str], Plan]) -> None:

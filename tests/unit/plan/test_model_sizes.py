@@ -112,6 +112,18 @@ def test_windows_and_adapters_beyond_a_model_that_is_read_are_told_together(plan
     plan_far(None, **sections)
 
 
+def test_responses_that_leave_no_room_in_a_model_that_is_read_are_told(plan_far: PlanFar) -> None:
+    assert refuse(plan_far, take_facts(CONFIG), benchmarks={"demo_math_en": {"max_new_tokens": 300}}) == [
+        "benchmarks.demo_math_en.max_new_tokens: responses of 300 tokens leave no room for a prompt in the longest "
+        "sequence 256 of 'far', so nothing would be asked; lower max_new_tokens of the benchmark here or take a model "
+        "with more positions"
+    ]
+    # what an older lock does not say, and a window that slides while it answers
+    plan_far(None, benchmarks={"demo_math_en": {"max_new_tokens": 300}})
+    sliding = take_facts({**CONFIG, "model_type": "mistral", "max_position_embeddings": 512, "sliding_window": 256})
+    plan_far(sliding, benchmarks={"demo_math_en": {"max_new_tokens": 300}})
+
+
 def test_targets_that_a_family_does_not_have_are_told(plan_far: PlanFar) -> None:
     some = take_facts({"model_type": "phi3"}, {"o_proj": 32, "down_proj": 32})
     none = take_facts({"model_type": "gpt_neox"}, {})
