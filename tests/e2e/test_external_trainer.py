@@ -189,7 +189,7 @@ def test_a_number_leads_back_to_the_trainer_that_made_its_model(run: Run, monkey
     flow = open_workflow(run.root, {}, True, {})
     (node,) = flow.plan.by_stage("aggregate")
     told: dict[str, aggregate.Ancestor] = {}
-    monkeypatch.setattr(aggregate, "write_aggregate", lambda *_, ancestry: told.update(ancestry))
+    monkeypatch.setattr(aggregate, "write_aggregate", lambda *_, ancestry, **_named: told.update(ancestry))
     folders = {role: tuple(Path(key) for key in keys) for role, keys in node.parents.items()}
     machine = flow.machine
     aggregate.run(node.spec, Inputs(flow.plan, node, folders, {}, Path(), {}, machine, 1, Session()), Path())
