@@ -24,6 +24,8 @@ from mixlab.generation.asking import ask_all
 from mixlab.generation.openai import ChatClient
 
 ending, url = sys.argv[1:]
+# who runs in the background of a shell is started deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 client = ChatClient("local", EndpointSettings(url=url, concurrency=2, timeout_seconds=600), None)
 settings = ChatModelSettings(model="tiny")
 kept = ask_all(client, (([{"role": "user", "content": f"dialogue {at}"}], settings) for at in range(9)))
