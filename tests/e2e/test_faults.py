@@ -22,6 +22,8 @@ MOMENTS = {
     "publish of a model, before its rename": "os.rename:/out:1",
     "publish of a model, while its manifest is written": "open:/out/manifest.json:1",
 }
+LONG = {"mixture, between two files", "sft, after training"}
+"""Moments like one that the quick suite has."""
 STAGE_OF = {"mixture": "mixture", "ipt": "ipt", "sft": "sft", "generate": "generate", "publish": "average"}
 
 
@@ -38,7 +40,9 @@ def save_often(root: Path) -> None:
         file.write("  checkpoint_seconds: 0.01\n")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in MOMENTS]
+)
 def test_a_job_killed_at_any_moment_is_made_up_for_by_the_next_run(study: Path, finished: Path, moment: str) -> None:
     stage = STAGE_OF[re.split("[ ,]", moment)[0]]
     leave_unfinished(study, stage)

@@ -4,12 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
 from checkouts import list_made
 from editing import STUDY, append
 from runs import is_finished, run_all
 from scripted_server import Answer, serve
 
 
+@pytest.mark.long
 def test_a_served_model_that_is_added_is_a_row_of_every_table(study: Path) -> None:
     before = list_made(study)
     append(
