@@ -67,10 +67,11 @@ class ReplyStore:
             self._connection.execute("PRAGMA journal_mode=TRUNCATE")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if found == 0:
-                for table in (_TABLE, *self.TABLES):
-                    self._connection.execute(table)
-                self._connection.execute(f"PRAGMA user_version={self.FORMAT}")
+        if found == 0:
+            # at once: each commit waits for the disk
+            with self._transaction():
+                for statement in (_TABLE, *self.TABLES, f"PRAGMA user_version={self.FORMAT}"):
+                    self._connection.execute(statement)
         if found not in (0, self.FORMAT):
             self._connection.close()
             raise DataError(f"{path}: a {self.WHAT} of format {found}, this program knows {self.FORMAT}; update mixlab")

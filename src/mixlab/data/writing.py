@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
+_LINES = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+"""One for all lines: `json.dumps` would build one for each."""
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys."""
@@ -27,7 +30,7 @@ def _render_columns(value: Any, depth: int) -> str:
 
 def write_line(file: TextIO, value: Any) -> None:
     """Append `value` as one line of JSON with sorted keys."""
-    file.write(json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n")
+    file.write(_LINES.encode(value) + "\n")
 
 
 def list_lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from judge_lab import Lab, build_settings
 from scripted_server import Answer, serve
 
 from mixlab.config.judging import RuleJudgeConfig
-from mixlab.evaluation.judges.questions import build_judge_request
+from mixlab.evaluation.judges.questions import Questions
 from mixlab.evaluation.judging import render_prompts
 from mixlab.evaluation.rule_judge import RuleJudge
 from mixlab.generation.responses import Response
@@ -30,7 +30,7 @@ def test_a_judge_reads_the_answer_of_each_turn_without_the_thoughts_before_it() 
 
 def test_verdicts_of_answers_without_thoughts_have_the_names_they_always_had() -> None:
     (prompt,) = render_prompts(build_settings(), ({"id": "a", "turns": ["q"]}, Response("a", ["q"], responses=["A 1"])))
-    name = build_judge_request(build_settings(), prompt, 1, []).question.hex()
+    name = Questions(build_settings(), 1).build(prompt, []).question.hex()
     assert name == "e51e6c0efaf4b38aea62c241b72a7f1d87315042bee76e516753f80184183fec"
 
 

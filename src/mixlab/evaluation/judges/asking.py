@@ -28,9 +28,9 @@ from mixlab.generation.replies import ChatReply
 _POLL_SECONDS = 0.2
 """How often a question that another process asks, or that waits for money to come back, is looked at again."""
 _REFUSALS_BEFORE_DOUBT = 50
-_AHEAD = 4
+_AHEAD = 16
 """So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
-that a commit may take three times as long as a reply before any place stays empty."""
+that a commit, which waits for the disk, may take fifteen times as long as a reply before any place stays empty."""
 
 
 @dataclass(frozen=True)

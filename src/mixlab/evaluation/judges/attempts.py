@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from mixlab.config.judging import AskedJudgeSettings
 from mixlab.config.problems import DataError, UserError
 from mixlab.data.replies import REFUSED, Reply
 from mixlab.data.writing import write_line
 from mixlab.evaluation.judges.asking import Asker, Outcome, Request
-from mixlab.evaluation.judges.questions import Form, build_judge_request, is_open, read_reply
+from mixlab.evaluation.judges.questions import Form, Questions, is_open, read_reply
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt
 
@@ -28,11 +28,13 @@ OpenAsker = Callable[[], Asker]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judged(Generic[T]):
     """What became of a list of prompts: the requests and replies of each, in the order of the attempts."""
 
     requests: list[list[Request]]
     replies: list[list[Reply]]
+    values: list[T | None]
+    """What the last reply to each holds."""
     undone: Mapping[int, str]
     """Positions of the prompts that are not done, and why."""
     failure: UserError | None
@@ -45,17 +47,19 @@ def judge_all(
     form: Form[T],
     store: VerdictStore,
     open_asker: OpenAsker,
-) -> Judged:
+) -> Judged[T]:
     """Judge every prompt: from the store as far as it is there, else asked for; equal prompts are asked once."""
     asker: Asker | None = None
     replies: list[list[Reply]] = [[] for _ in prompts]
     requests: list[list[Request]] = [[] for _ in prompts]
+    values: list[T | None] = [None for _ in prompts]
+    questions = Questions(settings, run)
     undone: dict[int, str] = {}
     failure: UserError | None = None
     coming = list(range(len(prompts)))
     while coming:
         for at in coming:
-            requests[at].append(build_judge_request(settings, prompts[at], run, replies[at]))
+            requests[at].append(questions.build(prompts[at], replies[at]))
         wanted = {requests[at][-1].question: requests[at][-1] for at in coming}
         stored = store.read(list(wanted))
         outcome = Outcome()
@@ -70,13 +74,14 @@ def judge_all(
             name = requests[at][-1].question
             if name in stored:
                 replies[at] += stored[name]
+                values[at] = read_reply(replies[at][-1], form)
             else:
                 undone[at] = reasons[name]
-        coming = [at for at in coming if at not in undone and is_open(settings, replies[at], form)]
+        coming = [at for at in coming if at not in undone and is_open(settings, replies[at], values[at])]
         if failure is not None:
             undone |= dict.fromkeys(coming, "not asked again")
             break
-    return Judged(requests, replies, undone, failure)
+    return Judged(requests, replies, values, undone, failure)
 
 
 def _explain(outcome: Outcome) -> dict[bytes, str]:
@@ -87,7 +92,7 @@ def _explain(outcome: Outcome) -> dict[bytes, str]:
 
 
 def require_judged(
-    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged, form: Form[T], work: Path
+    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged[T], form: Form[T], work: Path
 ) -> None:
     """Raise where not everything could be judged, listing it in `work`, or where no reply of many can be read.
 
@@ -98,9 +103,8 @@ def require_judged(
     if judged.undone:
         _write_undone(undone, prompts, judged)
         raise _describe_undone(settings, prompts, judged, undone)
-    last = [replies[-1] for replies in judged.replies]
-    if len(last) >= _FEWEST_TO_DOUBT and all(read_reply(one, form) is None for one in last):
-        raise _describe_unread(settings, last, form)
+    if len(prompts) >= _FEWEST_TO_DOUBT and all(value is None for value in judged.values):
+        raise _describe_unread(settings, [replies[-1] for replies in judged.replies], form)
 
 
 def _describe_unread(settings: AskedJudgeSettings, replies: Sequence[Reply], form: Form[T]) -> DataError:
@@ -113,7 +117,7 @@ def _describe_unread(settings: AskedJudgeSettings, replies: Sequence[Reply], for
     )
 
 
-def _write_undone(path: Path, prompts: Sequence[JudgePrompt], judged: Judged) -> None:
+def _write_undone(path: Path, prompts: Sequence[JudgePrompt], judged: Judged[T]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for at, why in sorted(judged.undone.items()):
@@ -121,7 +125,7 @@ def _write_undone(path: Path, prompts: Sequence[JudgePrompt], judged: Judged) ->
 
 
 def _describe_undone(
-    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged, path: Path
+    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged[T], path: Path
 ) -> UserError:
     left = f"{settings.label}: {len(judged.undone)} of {len(prompts)} verdicts are left undone, listed in {path}"
     kept = "every verdict that arrived is kept, and only these are asked for when it runs again"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.judging import AskedJudgeSettings, ModelJudgeSettings
 from mixlab.data.replies import Reply
-from mixlab.evaluation.judges.questions import Form, build_judge_request, is_open
+from mixlab.evaluation.judges.questions import Form, Questions, is_open, read_reply
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt, render_prompts
 from mixlab.evaluation.scorers.score import read_texts
@@ -55,16 +55,18 @@ def estimate_prompts(
     settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], run: int, form: Form[T], store: VerdictStore
 ) -> JudgeWork:
     """Estimate what is left of prompts whose responses are there; equal ones are asked once."""
+    questions = Questions(settings, run)
     replies: list[list[Reply]] = [[] for _ in prompts]
     coming, missing = list(range(len(prompts))), {}
     while coming:
-        requests = {at: build_judge_request(settings, prompts[at], run, replies[at]) for at in coming}
+        requests = {at: questions.build(prompts[at], replies[at]) for at in coming}
         stored = store.read(list({one.question for one in requests.values()}))
         for at, request in requests.items():
             replies[at] += stored.get(request.question, [])
             if request.question not in stored:
                 missing[request.question] = request
-        coming = [at for at in coming if requests[at].question in stored and is_open(settings, replies[at], form)]
+        found = {at: read_reply(replies[at][-1], form) for at in coming if requests[at].question in stored}
+        coming = [at for at, value in found.items() if is_open(settings, replies[at], value)]
     texts = [[message["content"] for message in request.body["messages"]] for request in missing.values()]
     tokens = sum(estimate_text_tokens(text) for one in texts for text in one)
     return JudgeWork(len(prompts), len(missing), tokens, len(missing) * settings.max_tokens)

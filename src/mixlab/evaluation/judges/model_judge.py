@@ -13,7 +13,7 @@ from mixlab.data.replies import Reply
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.asking import Request
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all, require_judged
-from mixlab.evaluation.judges.questions import rating_form, read_reply
+from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt, Verdict, render_prompts
 from mixlab.evaluation.scoring import pair_responses
@@ -54,8 +54,8 @@ def write_model_verdicts(
     form = rating_form(settings)
     judged = judge_all(settings, prompts, run, form, store, open_asker)
     require_judged(settings, prompts, judged, form, work)
-    scores = [read_reply(replies[-1], form) for replies in judged.replies]
-    verdicts = [_build_verdict(*one) for one in zip(prompts, judged.requests, judged.replies, scores, strict=True)]
+    asked = zip(prompts, judged.requests, judged.replies, judged.values, strict=True)
+    verdicts = [_build_verdict(*one) for one in asked]
     with (out / "verdicts.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for verdict in verdicts:
             write_line(stream, vars(verdict))

@@ -17,7 +17,7 @@ from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.asking import Request
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all, require_judged
 from mixlab.evaluation.judges.estimate import JudgeWork, count_shown, estimate_blank
-from mixlab.evaluation.judges.questions import Form, read_reply
+from mixlab.evaluation.judges.questions import Form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import read_turns
 from mixlab.evaluation.pair_prompts import ORDERS, Order, PairPrompt, Place, parse_preference, render_pair_prompts
@@ -151,8 +151,8 @@ def write_comparisons(
     form = preference_form(settings)
     judged = judge_all(settings, prompts, run, form, store, open_asker)
     require_judged(settings, prompts, judged, form, work)
-    asked = iter(zip(judged.requests, judged.replies, strict=True))
-    compared = [_compare(turn, [next(asked) for _ in turn.prompts], form) for turn in turns]
+    asked = iter(zip(judged.requests, judged.replies, judged.values, strict=True))
+    compared = [_compare(turn, [next(asked) for _ in turn.prompts]) for turn in turns]
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
         for comparison in compared:
             write_line(stream, vars(comparison))
@@ -194,9 +194,10 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
     }
 
 
-def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply]]], form: Form[Place]) -> Comparison:
-    last = [replies[-1] for _, replies in asked]
-    sides = [_read_side(prompt, reply, form) for prompt, reply in zip(turn.prompts, last, strict=True)]
+def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply], Place | None]]) -> Comparison:
+    last = [replies[-1] for _, replies, _ in asked]
+    places = [place for *_, place in asked]
+    sides = [place and _SIDES[prompt.order][place] for prompt, place in zip(turn.prompts, places, strict=True)]
     first, second = sides or _TIED
     parsed = first is not None and second is not None
     flipped = parsed and first != second
@@ -213,15 +214,10 @@ def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply
         flipped_to=None if not leaning else "first" if leaning > 0 else "second",
         identical=not asked,
         parsed=parsed,
-        verdict_ids=[requests[len(replies) - 1].question.hex() for requests, replies in asked],
+        verdict_ids=[requests[len(replies) - 1].question.hex() for requests, replies, _ in asked],
         replies=[one.text for one in last],
-        attempts=[len(replies) for _, replies in asked],
+        attempts=[len(replies) for _, replies, _ in asked],
         finish_reasons=[one.finish_reason for one in last],
         prompt_tokens=[one.prompt_tokens for one in last],
         response_tokens=[one.response_tokens for one in last],
     )
-
-
-def _read_side(prompt: PairPrompt, reply: Reply, form: Form[Place]) -> Side | None:
-    place = read_reply(reply, form)
-    return None if place is None else _SIDES[prompt.order][place]

@@ -46,25 +46,36 @@ def rating_form(settings: ModelJudgeSettings) -> Form[float]:
     return Form(RATING.word, partial(read_published_rating, settings.prompts.ratings), RATING.prompts)
 
 
-def build_judge_request(
-    settings: AskedJudgeSettings, read: "JudgePrompt", run: int, earlier: Sequence[Reply]
-) -> Request:
-    """Build the request of the attempt after `earlier` ones in which nothing could be read.
+class Questions:
+    """Builds the requests of one judge run."""
 
-    Its name is sha256 over the request's own fields (model, messages, sampling), the judge run and the attempt: what
-    else is in a study's settings does not matter, so that studies share verdicts. A stated revision of the model is in
-    the name too, though not in the request.
-    """
-    attempt = len(earlier) + 1
-    fields = {name: getattr(settings, name) for name in ChatModelSettings.model_fields}
-    if settings.seed is not None:
-        fields["seed"] = (settings.seed + run + SEED_STEP * (attempt - 1)) % 2**31
-    sampled = ChatModelSettings(**fields)
-    body = build_request(build_messages(settings, read, earlier), sampled)
-    named = {"request": body, "judge_run": run, "attempt": attempt}
-    if settings.revision is not None:
-        named["revision"] = settings.revision
-    return Request(hashlib.sha256(canonical_json(named).encode()).digest(), attempt, body, settings.max_tokens)
+    def __init__(self, settings: AskedJudgeSettings, run: int) -> None:
+        self._settings, self._run = settings, run
+        self._sampled: dict[int, ChatModelSettings] = {}
+
+    def build(self, read: "JudgePrompt", earlier: Sequence[Reply]) -> Request:
+        """Build the request of the attempt after `earlier` ones in which nothing could be read.
+
+        Its name is sha256 over the request's own fields (model, messages, sampling), the judge run and the attempt:
+        what else is in a study's settings does not matter, so that studies share verdicts. A stated revision of the
+        model is in the name too, though not in the request.
+        """
+        settings, attempt = self._settings, len(earlier) + 1
+        body = build_request(build_messages(settings, read, earlier), self._sample(attempt))
+        named = {"request": body, "judge_run": self._run, "attempt": attempt}
+        if settings.revision is not None:
+            named["revision"] = settings.revision
+        return Request(hashlib.sha256(canonical_json(named).encode()).digest(), attempt, body, settings.max_tokens)
+
+    def _sample(self, attempt: int) -> ChatModelSettings:
+        """How an attempt is sampled: made once for all requests, since checking settings takes its time."""
+        if attempt not in self._sampled:
+            settings = self._settings
+            fields = {name: getattr(settings, name) for name in ChatModelSettings.model_fields}
+            if settings.seed is not None:
+                fields["seed"] = (settings.seed + self._run + SEED_STEP * (attempt - 1)) % 2**31
+            self._sampled[attempt] = ChatModelSettings(**fields)
+        return self._sampled[attempt]
 
 
 def build_messages(settings: AskedJudgeSettings, read: "JudgePrompt", earlier: Sequence[Reply]) -> list[Message]:
@@ -91,12 +102,11 @@ def read_reply(reply: Reply, form: Form[T]) -> T | None:
     return None if text is None else form.parse(text)
 
 
-def is_open(settings: AskedJudgeSettings, replies: Sequence[Reply], form: Form[T]) -> bool:
-    """Whether something with these replies is to be judged (again): a refused request is not repeated."""
+def is_open(settings: AskedJudgeSettings, replies: Sequence[Reply], value: object) -> bool:
+    """Whether something is to be judged (again), of whose replies the last holds `value`: no refused request is."""
     if not replies:
         return True
-    last = replies[-1]
-    return len(replies) < settings.attempts and last.finish_reason != REFUSED and read_reply(last, form) is None
+    return value is None and len(replies) < settings.attempts and replies[-1].finish_reason != REFUSED
 
 
 def _storable(text: str) -> str:
