@@ -47,8 +47,32 @@ def judge_all(
     form: Form[T],
     store: VerdictStore,
     open_asker: OpenAsker,
+    work: Path,
 ) -> Judged[T]:
-    """Judge every prompt: from the store as far as it is there, else asked for; equal prompts are asked once."""
+    """Judge every prompt: from the store as far as it is there, else asked for; equal prompts are asked once.
+
+    Where not everything could be judged, it is listed in `work`, and what made the endpoint unusable is raised, else
+    DataError; so is it where not one of many replies can be read. What was answered is kept.
+    """
+    judged = _ask_all(settings, prompts, run, form, store, open_asker)
+    undone = work / UNDONE
+    undone.unlink(missing_ok=True)
+    if judged.undone:
+        _write_undone(undone, prompts, judged)
+        raise _describe_undone(settings, prompts, judged, undone)
+    if len(prompts) >= _FEWEST_TO_DOUBT and all(value is None for value in judged.values):
+        raise _describe_unread(settings, [replies[-1] for replies in judged.replies], form)
+    return judged
+
+
+def _ask_all(
+    settings: AskedJudgeSettings,
+    prompts: Sequence[JudgePrompt],
+    run: int,
+    form: Form[T],
+    store: VerdictStore,
+    open_asker: OpenAsker,
+) -> Judged[T]:
     asker: Asker | None = None
     replies: list[list[Reply]] = [[] for _ in prompts]
     requests: list[list[Request]] = [[] for _ in prompts]
@@ -89,22 +113,6 @@ def _explain(outcome: Outcome) -> dict[bytes, str]:
     reasons = dict.fromkeys(outcome.unasked, "not asked")
     reasons |= dict.fromkeys(outcome.over_budget, "over the budget")
     return reasons | outcome.given_up
-
-
-def require_judged(
-    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], judged: Judged[T], form: Form[T], work: Path
-) -> None:
-    """Raise where not everything could be judged, listing it in `work`, or where no reply of many can be read.
-
-    What was answered is kept. Raises what made the endpoint unusable, else DataError.
-    """
-    undone = work / UNDONE
-    undone.unlink(missing_ok=True)
-    if judged.undone:
-        _write_undone(undone, prompts, judged)
-        raise _describe_undone(settings, prompts, judged, undone)
-    if len(prompts) >= _FEWEST_TO_DOUBT and all(value is None for value in judged.values):
-        raise _describe_unread(settings, [replies[-1] for replies in judged.replies], form)
 
 
 def _describe_unread(settings: AskedJudgeSettings, replies: Sequence[Reply], form: Form[T]) -> DataError:

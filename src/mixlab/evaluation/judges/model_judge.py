@@ -12,7 +12,7 @@ from mixlab.config.judging import ModelJudgeSettings
 from mixlab.data.replies import Reply
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.asking import Request
-from mixlab.evaluation.judges.attempts import OpenAsker, judge_all, require_judged
+from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
 from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt, Verdict, render_prompts
@@ -52,8 +52,7 @@ def write_model_verdicts(
     pairs = pair_responses(items, read_responses(responses))
     prompts = [prompt for pair in pairs for prompt in render_prompts(settings, pair)]
     form = rating_form(settings)
-    judged = judge_all(settings, prompts, run, form, store, open_asker)
-    require_judged(settings, prompts, judged, form, work)
+    judged = judge_all(settings, prompts, run, form, store, open_asker, work)
     asked = zip(prompts, judged.requests, judged.replies, judged.values, strict=True)
     verdicts = [_build_verdict(*one) for one in asked]
     with (out / "verdicts.jsonl").open("w", encoding="utf-8", newline="\n") as stream:

@@ -15,7 +15,7 @@ from mixlab.data.replies import Reply
 from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.asking import Request
-from mixlab.evaluation.judges.attempts import OpenAsker, judge_all, require_judged
+from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
 from mixlab.evaluation.judges.estimate import JudgeWork, count_shown, estimate_blank
 from mixlab.evaluation.judges.questions import Form
 from mixlab.evaluation.judges.store import VerdictStore
@@ -149,8 +149,7 @@ def write_comparisons(
     turns = list(render_turns(settings, items, (read_responses(responses[0]), read_responses(responses[1]))))
     prompts = [prompt for turn in turns for prompt in turn.prompts]
     form = preference_form(settings)
-    judged = judge_all(settings, prompts, run, form, store, open_asker)
-    require_judged(settings, prompts, judged, form, work)
+    judged = judge_all(settings, prompts, run, form, store, open_asker, work)
     asked = iter(zip(judged.requests, judged.replies, judged.values, strict=True))
     compared = [_compare(turn, [next(asked) for _ in turn.prompts]) for turn in turns]
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
