@@ -31,6 +31,7 @@ MADE = {
     "mixture": "micro/even/mixture_seed 1/mixture",
     "counts": "micro/counts",
 }
+QUICK = ("source", "tokenize", "mixture")
 """Stage -> label of the artifact that is made on a full disk."""
 
 
@@ -76,7 +77,7 @@ def fill(disk: Path, pages: int) -> None:
         file.write(bytes(state.f_bavail * state.f_frsize - pages * PAGE_BYTES))
 
 
-@pytest.mark.parametrize("stage", MADE)
+@pytest.mark.parametrize("stage", [pytest.param(one, marks=() if one in QUICK else pytest.mark.long) for one in MADE])
 def test_a_disk_that_fills_while_a_data_stage_writes_ends_it_with_nothing_published(
     study: Path, small_disk: Path, finished: Path, stage: str
 ) -> None:
