@@ -6,17 +6,16 @@ from shlex import quote
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.config.problems import UserError
-from mixlab.plan.stages import STAGES
-from mixlab.plan.workflow import exit_with, open_workflow
+from mixlab.plan.starting import start_run
+from mixlab.plan.workflow import STAGES, exit_with, open_workflow
 
 try:
     flow = open_workflow(Path.cwd(), config, workflow.is_main_process, os.environ)
 except (UserError, ArtifactError) as error:
     exit_with(error)
 
-PYTHON = quote(sys.executable)
-RUN = f"{PYTHON} -P {quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}"
-MIXLAB = f"{PYTHON} -m mixlab.cli"
+RUN = f"{quote(sys.executable)} -P {quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}"
+MIXLAB = f"{quote(sys.executable)} -m mixlab.cli"
 TRACK = f"{MIXLAB} track --after-run {quote(str(flow.plan_file))}"
 
 
@@ -37,6 +36,10 @@ include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    start_run(flow, workflow, os.environ)
 
 
 onsuccess:

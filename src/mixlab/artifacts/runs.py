@@ -1,0 +1,86 @@
+"""The runs of Snakemake in a working folder: who they are, what they were asked to make, and whether they live.
+
+A run is a file `work/runs/<id>.json` whose lock its process holds until it dies, on whatever host. Its jobs know it by
+an environment variable and write its id into the locks they hold, so that what outlives it can be found.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from mixlab.artifacts.locks import try_lock, try_patiently
+
+RUN_VARIABLE = "MIXLAB_RUN"
+"""Environment variable by which the jobs of a run know it."""
+RUNS = "runs"
+_KEPT_SECONDS = 30 * 86_400
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any.
+
+    `groups` maps the artifact by which Snakemake knows a job to all that the job makes, where these are several.
+    """
+
+    id: str
+    plan: str
+    host: str
+    process: int
+    since: str
+    slurm_name: str
+    groups: Mapping[str, Sequence[str]]
+    is_alive: bool
+
+
+def begin_run(work: Path, plan: str, groups: Mapping[str, Sequence[str]], slurm_name: str = "") -> tuple[str, IO[str]]:
+    """Note a run of this process that begins, and return its id and the file that holds its lock while it is open."""
+    folder = work / RUNS
+    folder.mkdir(parents=True, exist_ok=True)
+    _forget_old(folder)
+    host, now = socket.gethostname(), datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S}-{host}-{os.getpid()}"
+    file = (folder / f"{name}.json").open("x+", encoding="utf-8")
+    try_patiently(file)  # who lists the runs holds each lock for an instant
+    since = now.isoformat(timespec="seconds")
+    card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
+    json.dump({**card, "groups": groups}, file, ensure_ascii=False)
+    file.flush()
+    return name, file
+
+
+def list_runs(work: Path) -> list[Run]:
+    """List the runs that were begun here, oldest first."""
+    runs = []
+    for path in sorted((work / RUNS).glob("*.json")):
+        with path.open("r+", encoding="utf-8") as file:
+            is_alive = not try_lock(file)
+            try:
+                card = json.load(file)
+            except ValueError:  # killed before it had written it: it has no job
+                continue
+        runs.append(Run(path.stem, is_alive=is_alive, **card))
+    return runs
+
+
+def read_groups(work: Path, run: str) -> Mapping[str, Sequence[str]] | None:
+    """Read what the jobs of a run make together; None where the run is not noted."""
+    try:
+        groups: Mapping[str, Sequence[str]] = json.loads((work / RUNS / f"{run}.json").read_text("utf-8"))["groups"]
+    except FileNotFoundError:
+        return None
+    return groups
+
+
+def _forget_old(folder: Path) -> None:
+    for path in folder.glob("*.json"):
+        if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+            with path.open("r+", encoding="utf-8") as file:
+                if try_lock(file):
+                    path.unlink()

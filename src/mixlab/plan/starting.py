@@ -1,0 +1,46 @@
+"""The moment before a run's first job: what a cluster would refuse is said, and the run is noted for others."""
+
+import os
+import re
+from collections.abc import MutableMapping
+from typing import IO, Any
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
+from mixlab.config.problems import ConfigError, Problem, UserError
+from mixlab.plan.slurm import check_accounts, check_partitions
+from mixlab.plan.workflow import Flow
+
+_held: list[IO[str]] = []
+"""The file whose lock says that this process lives: it stays open to the end."""
+
+
+def start_run(flow: Flow, workflow: Any, environment: MutableMapping[str, str]) -> None:
+    """Check the jobs of Snakemake's `workflow` and note its run.
+
+    Leaves with 2 for a user's mistake, before anything is submitted.
+    """
+    is_slurm = workflow.executor_plugin.name == "slurm"
+    try:
+        if is_slurm:
+            require_slurm([job for job in workflow.dag.needrun_jobs() if not job.is_local])
+        name = workflow.scheduler._executor.run_uuid if is_slurm else ""
+        run, file = begin_run(flow.store.work, str(flow.plan_file), flow.groups, name)
+    except (UserError, ArtifactError) as error:
+        os.write(2, f"mixlab: {error}\n".encode())
+        raise SystemExit(2) from None
+    _held.append(file)
+    environment[RUN_VARIABLE] = run
+
+
+def require_slurm(jobs: list[Any]) -> None:
+    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name."""
+    if not jobs:
+        return
+    problems = []
+    for name, check in (("slurm_partition", check_partitions), ("slurm_account", check_accounts)):
+        given = [str(job.resources.get(name) or "") for job in jobs]
+        named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
+        problems += [Problem(one, key=name) for one in check(named, needs_default="" in given)]
+    if problems:
+        raise ConfigError(problems)
