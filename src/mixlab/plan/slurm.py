@@ -1,6 +1,7 @@
 """What Slurm says of itself and of jobs: its own commands, asked with a limit of time."""
 
 import getpass
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -53,11 +54,21 @@ def list_partitions() -> tuple[list[str], str | None]:
     return sorted({name.rstrip("*") for name in names}), default
 
 
-def enforces_accounts() -> bool:
-    """Whether this cluster takes no job without an account that the user belongs to."""
-    config = _ask("scontrol", "show", "config")
-    line = next((one for one in config.splitlines() if one.startswith("AccountingStorageEnforce")), "")
-    return bool({"associations", "limits", "qos", "safe"} & set(line.partition("=")[2].strip().lower().split(",")))
+@dataclass(frozen=True)
+class Accounting:
+    """Whether a cluster keeps accounts and the history of jobs, and whether it takes no job without an account."""
+
+    is_kept: bool
+    is_enforced: bool
+
+
+def read_accounting() -> Accounting:
+    """Ask Slurm how it keeps accounts."""
+    settings = dict(re.findall(r"^(AccountingStorage\w+) *= *(\S*)", _ask("scontrol", "show", "config"), re.M))
+    kind = settings.get("AccountingStorageType", "")
+    enforced = set(settings.get("AccountingStorageEnforce", "").lower().split(","))
+    is_kept = kind not in ("", "(null)", "accounting_storage/none")
+    return Accounting(is_kept, is_kept and bool({"associations", "limits", "qos", "safe"} & enforced))
 
 
 def list_accounts() -> tuple[list[str], str | None]:
@@ -96,10 +107,12 @@ def check_partitions(wanted: Iterable[str], needs_default: bool) -> list[str]:
     return problems
 
 
-def check_accounts(wanted: Iterable[str], needs_default: bool) -> list[str]:
+def check_accounts(wanted: Iterable[str], needs_default: bool, accounting: Accounting) -> list[str]:
     """Say what is wrong with the accounts that jobs name; `needs_default`: some name none."""
     given = sorted(set(wanted))
-    if not enforces_accounts():
+    if not accounting.is_kept:
+        return [f"this cluster keeps no accounts, and '{one}' is given: leave slurm_account out" for one in given]
+    if not accounting.is_enforced:
         return []
     names, default = list_accounts()
     known = f"yours: {', '.join(names)}" if names else "you have none: ask the cluster's administrators"

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import MutableMapping
+from functools import partial
 from typing import IO, Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
 from mixlab.config.problems import ConfigError, Problem, UserError
-from mixlab.plan.slurm import check_accounts, check_partitions
+from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
 from mixlab.plan.workflow import Flow
 
 _held: list[IO[str]] = []
@@ -23,7 +24,8 @@ def start_run(flow: Flow, workflow: Any, environment: MutableMapping[str, str]) 
     is_slurm = workflow.executor_plugin.name == "slurm"
     try:
         if is_slurm:
-            require_slurm([job for job in workflow.dag.needrun_jobs() if not job.is_local])
+            jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+            require_slurm(jobs, workflow.executor_settings.status_command)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
         run, file = begin_run(flow.store.work, str(flow.plan_file), flow.groups, name)
     except (UserError, ArtifactError) as error:
@@ -33,14 +35,23 @@ def start_run(flow: Flow, workflow: Any, environment: MutableMapping[str, str]) 
     environment[RUN_VARIABLE] = run
 
 
-def require_slurm(jobs: list[Any]) -> None:
-    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name."""
+def require_slurm(jobs: list[Any], status_command: str | None) -> None:
+    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
+
+    `status_command` is what Snakemake would ask for the state of jobs: it would wait for ever for one that only fails.
+    """
     if not jobs:
         return
+    accounting = read_accounting()
+    checks = (("slurm_partition", check_partitions), ("slurm_account", partial(check_accounts, accounting=accounting)))
     problems = []
-    for name, check in (("slurm_partition", check_partitions), ("slurm_account", check_accounts)):
+    for name, check in checks:
         given = [str(job.resources.get(name) or "") for job in jobs]
         named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
-        problems += [Problem(one, key=name) for one in check(named, needs_default="" in given)]
+        problems += [Problem(one, key=name) for one in check(named, "" in given)]
+    if status_command == "sacct" and not accounting.is_kept:
+        problems.append(
+            Problem("sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue")
+        )
     if problems:
         raise ConfigError(problems)
