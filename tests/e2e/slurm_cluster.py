@@ -54,12 +54,11 @@ SlurmdTimeout=20
 KillWait=3
 MinJobAge=3600
 InactiveLimit=0
-GresTypes=gpu
 {nodes}
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=90 State=UP
 PartitionName=cpu Nodes=n1 MaxTime=90 State=UP
 """
-_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=16000 Gres=gpu:4"
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=16000"
 
 
 def find_obstacle() -> str:
@@ -162,7 +161,6 @@ class PrivateSlurm:
         nodes = [_NODE.format(name=name, host=host, port=port) for name, port in zip(NODES, ports[1:], strict=True)]
         text = _CONFIG.format(host=host, ports=ports, folder=self.folder, nodes="\n".join(nodes))
         self.config.write_text(text)
-        (self.folder / "gres.conf").write_text("".join(f"NodeName={name} Name=gpu Count=4\n" for name in NODES))
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         (self.folder / "state").mkdir()
         for name in NODES:

@@ -78,5 +78,6 @@ class ModelResources:
 
     def list_possible(self, stage: str) -> list[StageResources]:
         """List what jobs of a stage may ask for: one entry, or one for each row of the table of sizes."""
-        rows = [int(row.up_to_parameters) for row in self.machine.sizes] if self.are_sized(stage) else []
-        return [self.machine.resources(stage, count) for count in rows or [None]]
+        rows = self.machine.sizes if self.are_sized(stage) else ()
+        counts: list[int | None] = [int(row.up_to_parameters) for row in rows] or [None]
+        return [self.machine.resources(stage, count) for count in counts]

@@ -148,7 +148,9 @@ def test_a_model_whose_size_nobody_knows_yet_is_named_with_the_cure() -> None:
     plan = plan_every_stage()
     (read,) = plan.by_stage("base_model")
     machine = read_machine(sizes=[{"up_to_parameters": 1e9, "stages": {"base_model": {"memory_mib": 3000}}}])
-    with pytest.raises(ConfigError, match="micro/base_model/read ask for depends on its size, and .*`mixlab lock base"):
+    with pytest.raises(
+        ConfigError, match=r"micro/base_model/read ask for depends on its size, and .*`mixlab lock base"
+    ):
         measure_models(machine, Workloads(plan, Store(Path("unused"))), [read.key])
 
 
