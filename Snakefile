@@ -6,11 +6,10 @@ from shlex import quote
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.config.problems import UserError
-from mixlab.plan.starting import start_run
-from mixlab.plan.workflow import STAGES, exit_with, open_workflow
+from mixlab.plan.job_flow import exit_with, open_flow
 
 try:
-    flow = open_workflow(Path.cwd(), config, workflow.is_main_process, os.environ)
+    flow = open_flow(Path.cwd(), config, workflow.is_main_process, os.environ)
 except (UserError, ArtifactError) as error:
     exit_with(error)
 
@@ -39,7 +38,7 @@ include: "rules/report.smk"
 
 
 onstart:
-    start_run(flow, workflow, os.environ)
+    flow.start(workflow, os.environ)
 
 
 onsuccess:

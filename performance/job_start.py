@@ -60,7 +60,7 @@ def main() -> None:
             if node.key in keys or node.stage in ("scores", "aggregate", "report"):
                 Store(ours).manifest_path(node.stage, node.key).unlink()
         flow = open_workflow(ours, {}, True, environment)
-        run, _file = begin_run(ours / "work", environment[PLAN_VARIABLE], flow.groups)
+        run, _file = begin_run(ours / "work", environment[PLAN_VARIABLE], flow.list_jobs())
         write_bare(bare, plan, built=True)
         target = [*AS_A_JOB, "--allowed-rules", STAGE, "--target-jobs", f"{STAGE}:key={flow.plan.nodes[keys[0]].key}"]
         theirs = [*AS_A_JOB, "--allowed-rules", STAGE, "--target-jobs", f"{STAGE}:key={group}"]

@@ -12,7 +12,7 @@ import pytest
 from checkouts import environment
 from click.testing import Result
 
-from mixlab.artifacts.runs import begin_run, list_runs
+from mixlab.artifacts.runs import JobCard, begin_run, list_runs, read_jobs
 from mixlab.artifacts.store import Store
 from mixlab.plan.build import build_plan
 from mixlab.plan.planfile import render_plan, write_plan
@@ -100,9 +100,12 @@ def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke
 
 
 def test_a_run_of_this_process_lives_until_its_file_is_closed_and_old_ones_are_forgotten(tmp_path: Path) -> None:
-    name, file = begin_run(tmp_path, "work/plans/plan.jsonl", {"a": ["a", "b"]}, "slurm name")
+    job = JobCard(["a", "b"], ["artifacts/sft/c/manifest.json"], 2, {"mem_mb": 2000, "gres": "gpu:8"})
+    name, file = begin_run(tmp_path, "work/plans/plan.jsonl", {"a": job}, "slurm name")
     (run,) = list_runs(tmp_path)
-    assert (run.id, run.is_alive, run.groups, run.slurm_name) == (name, True, {"a": ["a", "b"]}, "slurm name")
+    assert (run.id, run.is_alive, run.plan, run.slurm_name) == (name, True, "work/plans/plan.jsonl", "slurm name")
+    assert read_jobs(tmp_path, name) == ("work/plans/plan.jsonl", {"a": job})
+    assert read_jobs(tmp_path, "another") is None
     file.close()
     assert [one.is_alive for one in list_runs(tmp_path)] == [False]
     os.utime(tmp_path / f"runs/{name}.json", (0, 0))

@@ -1,7 +1,8 @@
 """The runs of Snakemake in a working folder: who they are, what they were asked to make, and whether they live.
 
 A run is a file `work/runs/<id>.json` whose lock its process holds until it dies, on whatever host. Its jobs know it by
-an environment variable and write its id into the locks they hold, so that what outlives it can be found.
+an environment variable: they read there what they are to make, and write its id into the locks they hold, so that what
+outlives it can be found. Imports nothing heavy: every job of a cluster reads it twice before its program starts.
 """
 
 import json
@@ -24,10 +25,7 @@ _KEPT_SECONDS = 30 * 86_400
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any.
-
-    `groups` maps the artifact by which Snakemake knows a job to all that the job makes, where these are several.
-    """
+    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any."""
 
     id: str
     plan: str
@@ -35,12 +33,24 @@ class Run:
     process: int
     since: str
     slurm_name: str
-    groups: Mapping[str, Sequence[str]]
     is_alive: bool
 
 
-def begin_run(work: Path, plan: str, groups: Mapping[str, Sequence[str]], slurm_name: str = "") -> tuple[str, IO[str]]:
-    """Note a run of this process that begins, and return its id and the file that holds its lock while it is open."""
+@dataclass(frozen=True)
+class JobCard:
+    """What one job of a run makes, and waits for: keys, paths of inputs, threads and what else it asks for, by name."""
+
+    keys: Sequence[str]
+    inputs: Sequence[str]
+    threads: int
+    asked: Mapping[str, int | str]
+
+
+def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "") -> tuple[str, IO[str]]:
+    """Note a run of this process that begins, and return its id and the file that holds its lock while it is open.
+
+    `jobs` are by the artifact by which Snakemake knows each.
+    """
     folder = work / RUNS
     folder.mkdir(parents=True, exist_ok=True)
     _forget_old(folder)
@@ -50,7 +60,8 @@ def begin_run(work: Path, plan: str, groups: Mapping[str, Sequence[str]], slurm_
     try_patiently(file)  # who lists the runs holds each lock for an instant
     since = now.isoformat(timespec="seconds")
     card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
-    json.dump({**card, "groups": groups}, file, ensure_ascii=False)
+    cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
+    file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()
     return name, file
 
@@ -62,20 +73,20 @@ def list_runs(work: Path) -> list[Run]:
         with path.open("r+", encoding="utf-8") as file:
             is_alive = not try_lock(file)
             try:
-                card = json.load(file)
+                card = json.loads(file.readline())
             except ValueError:  # killed before it had written it: it has no job
                 continue
         runs.append(Run(path.stem, is_alive=is_alive, **card))
     return runs
 
 
-def read_groups(work: Path, run: str) -> Mapping[str, Sequence[str]] | None:
-    """Read what the jobs of a run make together; None where the run is not noted."""
+def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
+    """Read the plan file and the jobs of a run; None where the run is not noted."""
     try:
-        groups: Mapping[str, Sequence[str]] = json.loads((work / RUNS / f"{run}.json").read_text("utf-8"))["groups"]
+        head, jobs = (work / RUNS / f"{run}.json").read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return None
-    return groups
+    return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
 
 
 def _forget_old(folder: Path) -> None:

@@ -2,22 +2,24 @@
 
 import os
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
+from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, begin_run
 from mixlab.config.problems import ConfigError, Problem, UserError
 from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
-from mixlab.plan.workflow import Flow
 
 _held: list[IO[str]] = []
 """The file whose lock says that this process lives: it stays open to the end."""
 
 
-def start_run(flow: Flow, workflow: Any, environment: MutableMapping[str, str]) -> None:
-    """Check the jobs of Snakemake's `workflow` and note its run.
+def start_run(
+    work: Path, plan_file: Path, told: Mapping[str, JobCard], workflow: Any, environment: MutableMapping[str, str]
+) -> None:
+    """Check the jobs of Snakemake's `workflow` and note its run, with what its jobs are told.
 
     Leaves with 2 for a user's mistake, before anything is submitted.
     """
@@ -27,7 +29,7 @@ def start_run(flow: Flow, workflow: Any, environment: MutableMapping[str, str]) 
             jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
             require_slurm(jobs, workflow.executor_settings.status_command)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
-        run, file = begin_run(flow.store.work, str(flow.plan_file), flow.groups, name)
+        run, file = begin_run(work, str(plan_file), told, name)
     except (UserError, ArtifactError) as error:
         os.write(2, f"mixlab: {error}\n".encode())
         raise SystemExit(2) from None

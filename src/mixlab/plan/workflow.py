@@ -1,19 +1,18 @@
 """What the Snakefile looks up: for each rule its inputs, outputs, keys and resources, all from one plan."""
 
 import logging
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from shlex import quote
+from types import SimpleNamespace
 from typing import Any
 
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
-from mixlab.artifacts.runs import RUN_VARIABLE, read_groups
-from mixlab.artifacts.states import NO_STATES, States, read_states
+from mixlab.artifacts.runs import JobCard
+from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
@@ -22,23 +21,19 @@ from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import Planned, build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.job_flow import NEVER, NOTHING, write_command
 from mixlab.plan.model_resources import ModelResources, measure_models
 from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
+from mixlab.plan.starting import start_run
 from mixlab.plan.workload import Workloads
 
 log = logging.getLogger(__name__)
 
 PLAN_VARIABLE = "MIXLAB_PLAN"
 """Environment variable by which the jobs of a run find the plan of the run that submitted them."""
-
-NOTHING = "config.yaml"
-"""A file that is always there: a target that wants nothing names it, so that Snakemake has nothing to do."""
-
-NEVER = "nothing-is-absent"
-"""A pattern that matches no artifact."""
 
 _ALLOWED = ("study",)
 
@@ -73,6 +68,11 @@ class Flow:
         """The manifest of an artifact, relative to the working folder: the file Snakemake knows it by."""
         return f"artifacts/{self.plan.nodes[key].stage}/{key}/manifest.json"
 
+    @property
+    def stages(self) -> list[str]:
+        """Names of all stages, each of which is a target."""
+        return list(STAGES)
+
     @cached_property
     def targets(self) -> list[str]:
         """What `all` asks for; never empty, so that a finished study says there is nothing to be done."""
@@ -102,11 +102,11 @@ class Flow:
     def group_command(self, run: str, stage: str) -> Callable[[Any], str]:
         """Return the function that writes a grouped job's command line: all of its group that are missing."""
 
-        def write_command(wildcards: Any) -> str:
+        def write_keys(wildcards: Any) -> str:
             keys = " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
             return f"{self.command(run, stage)} --key {keys}"
 
-        return write_command
+        return write_keys
 
     def _is_finished(self, node: Node) -> bool:
         # a discarded artifact that has to come back is finished by its tombstone and runs all the same
@@ -128,10 +128,28 @@ class Flow:
                 groups.setdefault((node.stage, node.group), []).append(node)
         return groups
 
-    @cached_property
-    def groups(self) -> dict[str, list[str]]:
-        """The artifacts that one process makes together, by the one that Snakemake knows the job by."""
-        return {members[0].key: [node.key for node in members] for members in self._groups.values()}
+    def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
+        """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
+        start_run(self.store.work, self.plan_file, self.list_jobs(), workflow, environment)
+
+    def list_jobs(self) -> dict[str, JobCard]:
+        """What the jobs of a run are told, by the artifact by which Snakemake knows each."""
+        cards = {}
+        for key in self.demand.run:
+            node = self.plan.nodes[key]
+            if self._leader(node) == key:
+                job = SimpleNamespace(key=key)
+                told = {
+                    name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()
+                }
+                threads = self.threads(node.stage)
+                cards[key] = JobCard(
+                    [member.key for member in self._missing(node)],
+                    self.inputs(node.stage)(job),
+                    threads(job) if callable(threads) else threads,
+                    {name: value for name, value in told.items() if value is not None},
+                )
+        return cards
 
     def _missing(self, node: Node) -> list[Node]:
         return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
@@ -170,7 +188,7 @@ class Flow:
 
     def command(self, run: str, stage: str) -> str:
         """The command line of a stage's jobs, up to their keys; `run` is how a doormat is called."""
-        return f"{run}/{stage}.py --plan {quote(str(self.plan_file))}"
+        return write_command(run, stage, self.plan_file)
 
     def threads(self, stage: str) -> Any:
         """CPU threads of one job of a stage; where its model's size decides, the function that says it of one."""
@@ -248,50 +266,6 @@ def _spread(asked: StageResources) -> dict[str, int | str]:
     return {**spread, "gres": f"gpu:{asked.gpus}", "tasks_per_gpu": 0} if asked.gpus else spread
 
 
-@dataclass(frozen=True)
-class JobFlow(Flow):
-    """The same for a job's own process, which is told by its run what to make: it looks at no artifact but its own.
-
-    `made_together` maps the artifact by which Snakemake knows a job to all that the job makes.
-    """
-
-    made_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    @property
-    def targets(self) -> list[str]:
-        """Nothing: the job was told its target."""
-        return [NOTHING]
-
-    def wanted(self, stage: str) -> list[str]:
-        """Nothing, as above."""
-        return [NOTHING]
-
-    @property
-    def fetched(self) -> list[str]:
-        """Nothing: what is fetched was fetched before the job was submitted."""
-        return []
-
-    def pattern(self, stage: str) -> str:
-        """Pattern of any key."""
-        return "[0-9a-f]{16}"
-
-    @property
-    def single_fetch_pattern(self) -> str:
-        """A pattern of nothing, as above."""
-        return NEVER
-
-    def _is_finished(self, node: Node) -> bool:
-        return self.store.is_complete(*node.name)
-
-    @cached_property
-    def _leaders(self) -> dict[str, str]:
-        return {key: leader for leader, keys in self.made_together.items() for key in keys}
-
-    def _missing(self, node: Node) -> list[Node]:
-        leader = self._leaders.get(node.key)
-        return [node] if leader is None else [self.plan.nodes[key] for key in self.made_together[leader]]
-
-
 def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
     """Plan the studies for a Snakemake run, write the plan file and announce it to the jobs of the run.
 
@@ -302,11 +276,6 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     inherited = environment.get(PLAN_VARIABLE)
     if not is_main and inherited:
         known = read_plan(Path(inherited))
-        groups = read_groups(store.work, environment.get(RUN_VARIABLE, ""))
-        if groups is not None:
-            return JobFlow(
-                store, known.plan, NO_STATES, known.machine, Path(inherited), False, known.parameters, groups
-            )
         states = read_states(store, STAGES)
         return Flow(
             store, known.plan, states, known.machine, Path(inherited), is_main=False, parameters=known.parameters
@@ -334,9 +303,3 @@ def _measure_models(planned: Planned, store: Store, states: States) -> dict[str,
     targets = [key for keys in planned.plan.targets.values() for key in keys]
     workloads = Workloads(planned.plan, store, planned.files, planned.facts)
     return measure_models(planned.config.machine, workloads, build_demand(planned.plan, states, targets).run)
-
-
-def exit_with(error: Exception) -> None:
-    """Print a user's mistake without a traceback and leave with exit code 2, whatever Snakemake would make of it."""
-    os.write(2, f"mixlab: {error}\n".encode())
-    os._exit(2)
