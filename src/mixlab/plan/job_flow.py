@@ -5,9 +5,9 @@ plan, and looks at no artifact but those its job names.
 """
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,7 @@ NEVER = "nothing-is-absent"
 """A pattern that matches no artifact."""
 
 
-def open_flow(
-    root: Path, config: Mapping[str, Any], is_main: bool, environment: MutableMapping[str, str]
-) -> "Flow | JobFlow":
+def open_flow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> "Flow | JobFlow":
     """Open what the Snakefile looks things up in: the plan, or in a job of a run that is noted what the run told it."""
     told = None if is_main else read_jobs(root / "work", environment.get(RUN_VARIABLE, ""))
     if told is not None:
@@ -101,7 +99,10 @@ class JobFlow:
     def asked(self, stage: str) -> dict[str, Callable[[Any], int | str | None]]:
         """What jobs ask for, by name, each as a function of the job; None where that job does not ask for it."""
         names = dict.fromkeys(name for job in self.jobs.values() for name in job.asked)
-        return {name: lambda wildcards, name=name: self._find(wildcards).asked.get(name) for name in names}
+        return {name: partial(self._ask, name) for name in names}
+
+    def _ask(self, name: str, wildcards: Any) -> int | str | None:
+        return self._find(wildcards).asked.get(name)
 
     def retries(self, stage: str) -> int:
         """None: the run that submitted the job starts it again."""
