@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -23,6 +22,14 @@ def read_said(root: Path) -> str:
 
 def has_saved(root: Path, key: str) -> bool:
     return any((root / f"work/ipt/{key}/resume").glob("state-*[0-9]"))
+
+
+def give_no_second_try(root: Path) -> None:
+    """Let a job that fails be told at once."""
+    config = root / "config.yaml"
+    text = config.read_text()
+    assert "retries: 2" in text, "mend the test"
+    config.write_text(text.replace("retries: 2", "retries: 0"))
 
 
 @pytest.fixture
@@ -82,8 +89,8 @@ def test_a_running_orphan_is_listed_and_cancelled_and_a_restart_goes_on_from_its
 
 def test_a_job_over_its_memory_is_told(cluster: Cluster, training: tuple[Path, str]) -> None:
     root, key = training
-    more = ["--set-resources", "ipt:mem_mb=250", "--retries", "0", "--", f"artifacts/ipt/{key}/manifest.json"]
-    process = cluster.snakemake(root, *more)
+    give_no_second_try(root)
+    process = cluster.snakemake(root, "--set-resources", "ipt:mem_mb=250", "--", f"artifacts/ipt/{key}/manifest.json")
     assert process.wait(PATIENCE) == 1, read_said(root)
     said = read_said(root)
     assert "Error in rule ipt:" in said
@@ -94,11 +101,8 @@ def test_a_job_over_its_memory_is_told(cluster: Cluster, training: tuple[Path, s
 
 def test_a_job_over_its_time_is_told_and_what_it_saved_is_kept(cluster: Cluster, training: tuple[Path, str]) -> None:
     root, key = training
-    shutil.rmtree(root / "logs/slurm", ignore_errors=True)
-    config = root / "config.yaml"
-    config.write_text(config.read_text().replace("retries: 2", "retries: 0"))
-    more = ["--set-resources", "ipt:runtime=1", "--", f"artifacts/ipt/{key}/manifest.json"]
-    process = cluster.snakemake(root, *more)
+    give_no_second_try(root)
+    process = cluster.snakemake(root, "--set-resources", "ipt:runtime=1", "--", f"artifacts/ipt/{key}/manifest.json")
     assert process.wait(2 * PATIENCE) == 1, read_said(root)
     assert re.search(r"SLURM status is: '(TIMEOUT|FAILED)'", read_said(root))
     (log,) = (root / "logs/slurm").rglob("*.log")
