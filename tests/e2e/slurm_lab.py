@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from checkouts import environment
+from checkouts import REPOSITORY, environment
 from safetensors.numpy import load_file
 from slurm_cluster import PrivateSlurm
 
@@ -96,6 +96,19 @@ def list_submitted(root: Path) -> list[str]:
     """Numbers of the jobs that Snakemake says it submitted, in order."""
     said = (root / "snakemake.log").read_text()
     return list(dict.fromkeys(re.findall(r"has been submitted with SLURM jobid (\d+)", said)))
+
+
+def find_unsaid(heading: str, said: str) -> list[str]:
+    """Lines that docs/cluster.md shows under a heading and that were not said; numbers, keys and days apart."""
+    text = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2]
+    shown = text.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert shown, f"nothing is shown under {heading!r}"
+    lines = {_forget_numbers(line) for line in said.splitlines()}
+    return [line for line in shown if _forget_numbers(line) not in lines]
+
+
+def _forget_numbers(line: str) -> str:
+    return re.sub(r"\d+", "N", re.sub(r"\b[0-9a-f]{16}\b", "KEY", line)).strip()
 
 
 def prepare(finished: Path, root: Path, per_node: int) -> str:

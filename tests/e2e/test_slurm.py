@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from runs import read_artifacts, wait_for
-from slurm_lab import Cluster, list_submitted
+from slurm_lab import Cluster, find_unsaid, list_submitted
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
@@ -38,9 +38,7 @@ def test_what_the_cluster_would_refuse_is_told_at_once_and_nothing_is_submitted(
     process = cluster.snakemake(root, *wrong, "--slurm-status-command", "sacct", "all")
     assert process.wait(PATIENCE) == 2, (root / "snakemake.log").read_text()
     said = (root / "snakemake.log").read_text()
-    assert "mixlab: slurm_partition: no partition 'gqu'; this cluster has cpu, gpu (" in said
-    assert "slurm_account: this cluster keeps no accounts, and 'ours' is given: leave slurm_account out" in said
-    assert "sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue" in said
+    assert find_unsaid("A partition or an account that the cluster does not have", said) == []
     assert "Traceback" not in said
     assert list_submitted(root) == []
     assert cluster.call("squeue", "--noheader") == ""

@@ -12,7 +12,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, read_jobs
+from mixlab.config.problems import UserError
 
 if TYPE_CHECKING:
     from mixlab.plan.workflow import Flow
@@ -25,25 +27,27 @@ NEVER = "nothing-is-absent"
 
 
 def open_flow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> "Flow | JobFlow":
-    """Open what the Snakefile looks things up in: the plan, or in a job of a run that is noted what the run told it."""
+    """Open what the Snakefile looks things up in: the plan, or in a job of a run that is noted what the run told it.
+
+    A user's mistake is printed without a traceback and ends the process with exit code 2, whatever Snakemake would make
+    of it.
+    """
     told = None if is_main else read_jobs(root / "work", environment.get(RUN_VARIABLE, ""))
     if told is not None:
         plan, jobs = told
         return JobFlow(root, Path(plan), jobs)
     from mixlab.plan.workflow import open_workflow
 
-    return open_workflow(root, config, is_main, environment)
+    try:
+        return open_workflow(root, config, is_main, environment)
+    except (UserError, ArtifactError) as error:
+        os.write(2, f"mixlab: {error}\n".encode())
+        os._exit(2)
 
 
 def write_command(run: str, stage: str, plan_file: Path) -> str:
     """The command line of a stage's jobs, up to their keys; `run` is how a doormat is called."""
     return f"{run}/{stage}.py --plan {quote(str(plan_file))}"
-
-
-def exit_with(error: Exception) -> None:
-    """Print a user's mistake without a traceback and leave with exit code 2, whatever Snakemake would make of it."""
-    os.write(2, f"mixlab: {error}\n".encode())
-    os._exit(2)
 
 
 @dataclass(frozen=True)
