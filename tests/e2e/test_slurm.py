@@ -100,5 +100,5 @@ def test_a_restart_completes_in_fewer_submissions_than_jobs_and_with_the_same_by
         assert again.keys() == first.keys()
         assert again == first
     # Slurm's own words are kept of what failed alone
-    assert (root / "logs/slurm").is_dir()
+    assert said.count(f"(log: {root}/logs/slurm/") == 3
     assert list((root / "logs/slurm").rglob("*.log")) == []

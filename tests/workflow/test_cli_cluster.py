@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,8 +109,15 @@ def test_a_run_of_this_process_lives_until_its_file_is_closed_and_old_ones_are_f
     assert read_jobs(tmp_path, "another") is None
     file.close()
     assert [one.is_alive for one in list_runs(tmp_path)] == [False]
-    os.utime(tmp_path / f"runs/{name}.json", (0, 0))
-    (tmp_path / f"runs/{name}.json").rename(tmp_path / "runs/20200101T000000-host-1.json")
+    folder, day = tmp_path / "runs", 86_400
+    (folder / f"{name}.json").unlink()
+    texts = {"slurm": '{"slurm_name": "a"}\n{}', "local": '{"slurm_name": ""}\n{}'}
+    for kind, text in texts.items():
+        for days in (0, 2, 40):
+            path = folder / f"{kind}-{days}.json"
+            path.write_text(text)
+            os.utime(path, (time.time() - days * day,) * 2)
     later, held = begin_run(tmp_path, "work/plans/plan.jsonl", {})
-    assert [one.id for one in list_runs(tmp_path)] == [later]
+    kept = {path.stem for path in folder.iterdir()}
+    assert kept == {later, "slurm-0", "slurm-2", "local-0"}
     held.close()

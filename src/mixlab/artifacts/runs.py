@@ -20,7 +20,9 @@ from mixlab.artifacts.locks import try_lock, try_patiently
 RUN_VARIABLE = "MIXLAB_RUN"
 """Environment variable by which the jobs of a run know it."""
 RUNS = "runs"
-_KEPT_SECONDS = 30 * 86_400
+_DAY_SECONDS = 86_400
+_KEPT_DAYS = 30
+"""How long a dead run is known that has jobs on Slurm: so long they may wait there."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
 
 def _forget_old(folder: Path) -> None:
     for path in folder.glob("*.json"):
-        if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
-            with path.open("r+", encoding="utf-8") as file:
-                if try_lock(file):
-                    path.unlink()
+        days = (time.time() - path.stat().st_mtime) / _DAY_SECONDS
+        if days < 1:
+            continue
+        with path.open("r+", encoding="utf-8") as file:
+            if try_lock(file) and (days > _KEPT_DAYS or '"slurm_name": ""' in file.readline()):
+                path.unlink()
