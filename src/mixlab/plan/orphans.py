@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def cancel_orphans(orphans: Sequence[Orphan]) -> None:
     for orphan in orphans:
         if orphan.is_here:
             for writer in orphan.writers:
-                os.kill(writer.process, signal.SIGTERM)
+                # it has just ended, or is another user's, and then it is told as left
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(writer.process, signal.SIGTERM)
 
 
 def wait_for_end(store: Store, seconds: float, tell: Callable[[int], None]) -> list[Orphan]:
