@@ -4,20 +4,18 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-from mixlab.artifacts.errors import ArtifactError
-from mixlab.config.problems import UserError
-from mixlab.plan.stages import STAGES
-from mixlab.plan.workflow import exit_with, open_workflow
+from mixlab.plan.job_flow import open_flow
 
-try:
-    flow = open_workflow(Path.cwd(), config, workflow.is_main_process, os.environ)
-except (UserError, ArtifactError) as error:
-    exit_with(error)
-
-PYTHON = quote(sys.executable)
+flow = open_flow(Path.cwd(), config, workflow.is_main_process, os.environ)
+HERE = quote(sys.executable)
+PYTHON = "python" if workflow.deployment_settings.deployment_method else HERE
 RUN = f"{PYTHON} -P {quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}"
 MIXLAB = f"{PYTHON} -m mixlab.cli"
-TRACK = f"{MIXLAB} track --after-run {quote(str(flow.plan_file))}"
+TRACK = f"{HERE} -m mixlab.cli track --after-run {quote(str(flow.plan_file))}"
+
+
+# built from envs/mixlab.def; used with --software-deployment-method apptainer alone
+container: "envs/mixlab.sif"
 
 
 wildcard_constraints:
@@ -37,6 +35,10 @@ include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    flow.start(workflow, os.environ)
 
 
 onsuccess:

@@ -14,8 +14,7 @@ rule tokenizer:
         "../envs/mixlab.yaml"
     threads: flow.threads("tokenizer")
     resources:
-        mem_mb=flow.memory_mib("tokenizer"),
-        runtime=flow.minutes("tokenizer"),
+        **flow.asked("tokenizer"),
     params:
         command=flow.command(RUN, "tokenizer"),
     shell:
@@ -35,8 +34,7 @@ rule tokenize_shard:
         "../envs/mixlab.yaml"
     threads: flow.threads("tokenize_shard")
     resources:
-        mem_mb=flow.memory_mib("tokenize_shard"),
-        runtime=flow.minutes("tokenize_shard"),
+        **flow.asked("tokenize_shard"),
     params:
         command=flow.command(RUN, "tokenize_shard"),
     shell:
@@ -56,8 +54,7 @@ rule tokenize:
         "../envs/mixlab.yaml"
     threads: flow.threads("tokenize")
     resources:
-        mem_mb=flow.memory_mib("tokenize"),
-        runtime=flow.minutes("tokenize"),
+        **flow.asked("tokenize"),
     params:
         command=flow.command(RUN, "tokenize"),
     shell:
@@ -77,8 +74,7 @@ rule pack:
         "../envs/mixlab.yaml"
     threads: flow.threads("pack")
     resources:
-        mem_mb=flow.memory_mib("pack"),
-        runtime=flow.minutes("pack"),
+        **flow.asked("pack"),
     params:
         command=flow.command(RUN, "pack"),
     shell:
@@ -98,8 +94,7 @@ rule mixture:
         "../envs/mixlab.yaml"
     threads: flow.threads("mixture")
     resources:
-        mem_mb=flow.memory_mib("mixture"),
-        runtime=flow.minutes("mixture"),
+        **flow.asked("mixture"),
     params:
         command=flow.command(RUN, "mixture"),
     shell:
@@ -119,8 +114,7 @@ rule counts:
         "../envs/mixlab.yaml"
     threads: flow.threads("counts")
     resources:
-        mem_mb=flow.memory_mib("counts"),
-        runtime=flow.minutes("counts"),
+        **flow.asked("counts"),
     params:
         command=flow.command(RUN, "counts"),
     shell:

@@ -14,9 +14,7 @@ rule generate:
         "../envs/mixlab.yaml"
     threads: flow.threads("generate")
     resources:
-        mem_mb=flow.memory_mib("generate"),
-        runtime=flow.minutes("generate"),
-        gpu=flow.engine_gpus("generate"),
+        **flow.asked("generate"),
     params:
         command=flow.group_command(RUN, "generate"),
     shell:
@@ -36,8 +34,7 @@ rule score:
         "../envs/mixlab.yaml"
     threads: flow.threads("score")
     resources:
-        mem_mb=flow.memory_mib("score"),
-        runtime=flow.minutes("score"),
+        **flow.asked("score"),
     params:
         command=flow.group_command(RUN, "score"),
     shell:
@@ -57,8 +54,7 @@ rule judge:
         "../envs/mixlab.yaml"
     threads: flow.threads("judge")
     resources:
-        mem_mb=flow.memory_mib("judge"),
-        runtime=flow.minutes("judge"),
+        **flow.asked("judge"),
     params:
         command=flow.group_command(RUN, "judge"),
     shell:
@@ -78,8 +74,7 @@ rule judge_pairs:
         "../envs/mixlab.yaml"
     threads: flow.threads("judge_pairs")
     resources:
-        mem_mb=flow.memory_mib("judge_pairs"),
-        runtime=flow.minutes("judge_pairs"),
+        **flow.asked("judge_pairs"),
     params:
         command=flow.group_command(RUN, "judge_pairs"),
     shell:

@@ -1,6 +1,6 @@
 # Targets by stage, and what is fetched instead of made.
 
-for stage in STAGES:
+for stage in flow.stages:
 
     rule:
         name:

@@ -14,8 +14,7 @@ rule scores:
         "../envs/mixlab.yaml"
     threads: flow.threads("scores")
     resources:
-        mem_mb=flow.memory_mib("scores"),
-        runtime=flow.minutes("scores"),
+        **flow.asked("scores"),
     params:
         command=flow.command(RUN, "scores"),
     shell:
@@ -35,8 +34,7 @@ rule aggregate:
         "../envs/mixlab.yaml"
     threads: flow.threads("aggregate")
     resources:
-        mem_mb=flow.memory_mib("aggregate"),
-        runtime=flow.minutes("aggregate"),
+        **flow.asked("aggregate"),
     params:
         command=flow.command(RUN, "aggregate"),
     shell:
@@ -56,8 +54,7 @@ rule report:
         "../envs/mixlab.yaml"
     threads: flow.threads("report")
     resources:
-        mem_mb=flow.memory_mib("report"),
-        runtime=flow.minutes("report"),
+        **flow.asked("report"),
     params:
         command=flow.command(RUN, "report"),
     shell:

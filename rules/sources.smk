@@ -14,8 +14,7 @@ rule source:
         "../envs/mixlab.yaml"
     threads: flow.threads("source")
     resources:
-        mem_mb=flow.memory_mib("source"),
-        runtime=flow.minutes("source"),
+        **flow.asked("source"),
     params:
         command=flow.command(RUN, "source"),
     shell:
@@ -35,8 +34,7 @@ rule contamination:
         "../envs/mixlab.yaml"
     threads: flow.threads("contamination")
     resources:
-        mem_mb=flow.memory_mib("contamination"),
-        runtime=flow.minutes("contamination"),
+        **flow.asked("contamination"),
     params:
         command=flow.command(RUN, "contamination"),
     shell:
@@ -56,8 +54,7 @@ rule label:
         "../envs/mixlab.yaml"
     threads: flow.threads("label")
     resources:
-        mem_mb=flow.memory_mib("label"),
-        runtime=flow.minutes("label"),
+        **flow.asked("label"),
     params:
         command=flow.command(RUN, "label"),
     shell:
@@ -77,8 +74,7 @@ rule filter:
         "../envs/mixlab.yaml"
     threads: flow.threads("filter")
     resources:
-        mem_mb=flow.memory_mib("filter"),
-        runtime=flow.minutes("filter"),
+        **flow.asked("filter"),
     params:
         command=flow.command(RUN, "filter"),
     shell:

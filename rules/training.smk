@@ -14,9 +14,7 @@ rule base_model:
         "../envs/mixlab.yaml"
     threads: flow.threads("base_model")
     resources:
-        mem_mb=flow.memory_mib("base_model"),
-        runtime=flow.minutes("base_model"),
-        gpu=flow.gpus("base_model"),
+        **flow.asked("base_model"),
     params:
         command=flow.command(RUN, "base_model"),
     shell:
@@ -37,7 +35,7 @@ rule pretrain:
         "../envs/mixlab.yaml"
     threads: flow.threads("pretrain")
     resources:
-        **flow.training_resources("pretrain"),
+        **flow.asked("pretrain"),
     params:
         command=flow.command(RUN, "pretrain"),
     shell:
@@ -58,7 +56,7 @@ rule ipt:
         "../envs/mixlab.yaml"
     threads: flow.threads("ipt")
     resources:
-        **flow.training_resources("ipt"),
+        **flow.asked("ipt"),
     params:
         command=flow.command(RUN, "ipt"),
     shell:
@@ -78,8 +76,7 @@ rule average:
         "../envs/mixlab.yaml"
     threads: flow.threads("average")
     resources:
-        mem_mb=flow.memory_mib("average"),
-        runtime=flow.minutes("average"),
+        **flow.asked("average"),
     params:
         command=flow.command(RUN, "average"),
     shell:
@@ -100,7 +97,7 @@ rule sft:
         "../envs/mixlab.yaml"
     threads: flow.threads("sft")
     resources:
-        **flow.training_resources("sft"),
+        **flow.asked("sft"),
     params:
         command=flow.command(RUN, "sft"),
     shell:

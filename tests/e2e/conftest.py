@@ -1,12 +1,15 @@
 """One finished micro study for all tests of this room; each test edits a copy of its own."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from checkouts import copy_checkout
 from filelock import FileLock
 from runs import run_all
+from slurm_cluster import PrivateSlurm, find_obstacle
+from slurm_lab import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,16 @@ def study(finished: Path, tmp_path: Path) -> Path:
     root = tmp_path / "moved 移動"
     shutil.copytree(finished, root, symlinks=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Slurm of two nodes, one for the session: its tests are of one xdist group."""
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    slurm = PrivateSlurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        slurm.up()
+        yield Cluster(slurm)
+    finally:
+        slurm.down()

@@ -1,23 +1,23 @@
-"""A private Slurm of one machine for tests, and jobs on it; see ../shared/slurm/up.sh."""
+"""Jobs and runs of Snakemake on the Slurm of the tests (slurm_cluster.py)."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 from checkouts import REPOSITORY, environment
 from safetensors.numpy import load_file
+from slurm_cluster import PrivateSlurm
 
-TOOLS = REPOSITORY.parent / "shared/slurm"
-SYSTEM = Path("/etc/slurm/slurm.conf")
 HOOKS = Path(__file__).parent / "hooks_slow"
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+ASK_SQUEUE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3")
+"""The Slurm of the tests keeps no history, and a test waits for no minute."""
 
 SETTINGS = """\
   checkpoint_seconds: 0.01
@@ -30,29 +30,12 @@ SETTINGS = """\
 """
 
 
-@contextmanager
-def bring_up(folder: Path) -> Iterator[dict[str, str]]:
-    """A cluster of two nodes with its state in `folder`, taken down whatever happens; the variables that name it."""
-    if not (TOOLS / "up.sh").is_file():
-        pytest.skip(f"no Slurm for tests: {TOOLS} is not there")
-    missing = [tool for tool in ("slurmctld", "slurmd", "munged", "srun") if shutil.which(tool) is None]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"a Slurm of one's own needs root and slurm-wlm, munge (missing: {', '.join(missing) or 'root'})")
-    if os.path.lexists(SYSTEM):
-        pytest.skip(f"{SYSTEM} is there: another Slurm is up")
-    try:
-        up = subprocess.run(["bash", TOOLS / "up.sh", folder, "2"], capture_output=True, text=True, timeout=150)
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield {"SLURM_CONF": str(folder / "slurm.conf")}
-    finally:
-        subprocess.run(["bash", TOOLS / "down.sh", folder], capture_output=True, check=False, timeout=150)
-
-
 class Cluster:
     """The cluster's commands."""
 
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.variables = variables
+    def __init__(self, slurm: PrivateSlurm) -> None:
+        self.slurm = slurm
+        self.variables = slurm.variables
 
     def environment(self, root: Path, *more: Path) -> dict[str, str]:
         """Variables of jobs that use the code of `root`; every save of a state is slow while `root`/slow is there."""
@@ -61,6 +44,25 @@ class Cluster:
         slow = {"SLOW_FILE": str(root / "slow"), "SLOW_SECONDS": "10"}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, **self.variables, **slow, "PYTHONPATH": path, "PATH": programs}
+
+    def snakemake(self, root: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `snakemake --profile slurm` in `root`, its output in `root`/snakemake.log, in a session of its own."""
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *ASK_SQUEUE, *arguments]
+        with (root / "snakemake.log").open("w") as output:
+            return subprocess.Popen(
+                command,
+                cwd=root,
+                env=self.environment(root),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def mixlab(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of mixlab in `root`."""
+        command = [sys.executable, "-m", "mixlab.cli", *arguments]
+        env = self.environment(root)
+        return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=180)
 
     def call(self, *command: str) -> str:
         """Run one of Slurm's commands and return what it says."""
@@ -88,6 +90,25 @@ class Cluster:
         """What Slurm says of a job, such as JobState or ExitCode."""
         words = self.call("scontrol", "show", "job", "-o", job).split()
         return dict(word.split("=", 1) for word in words if "=" in word)[name]
+
+
+def list_submitted(root: Path) -> list[str]:
+    """Numbers of the jobs that Snakemake says it submitted, in order."""
+    said = (root / "snakemake.log").read_text()
+    return list(dict.fromkeys(re.findall(r"has been submitted with SLURM jobid (\d+)", said)))
+
+
+def find_unsaid(heading: str, said: str) -> list[str]:
+    """Lines that docs/cluster.md shows under a heading and that were not said; numbers, keys and days apart."""
+    text = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2]
+    shown = text.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert shown, f"nothing is shown under {heading!r}"
+    lines = {_forget_numbers(line) for line in said.splitlines()}
+    return [line for line in shown if _forget_numbers(line) not in lines]
+
+
+def _forget_numbers(line: str) -> str:
+    return re.sub(r"\d+", "N", re.sub(r"\b[0-9a-f]{16}\b", "KEY", line)).strip()
 
 
 def prepare(finished: Path, root: Path, per_node: int) -> str:

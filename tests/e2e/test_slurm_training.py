@@ -17,9 +17,9 @@ import psutil
 import pytest
 from checkouts import REPOSITORY, run_python
 from runs import kill_group, wait_for
-from slurm_lab import Cluster, bring_up, measure_difference, prepare
+from slurm_lab import Cluster, list_submitted, measure_difference, prepare
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.slurm, pytest.mark.timeout(1200)]
 
 STAGES_TESTS = [REPOSITORY / "tests/unit" / name for name in ("stages", "data", "training")]
 MAKE_JOB = "import sys, pathlib, ranks_lab\nfolder = pathlib.Path(sys.argv[1])\n" + (
@@ -54,28 +54,12 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with bring_up(tmp_path_factory.mktemp("slurm")) as variables:
-        yield Cluster(variables)
-
-
-@pytest.fixture(scope="module")
 def under_snakemake(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """`snakemake --profile slurm` with the signal that profiles/slurm/config.yaml advises."""
     root = tmp_path_factory.mktemp("nodes") / "two nodes 二台"
     key = prepare(finished, root, per_node=1)
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--slurm-status-command", "squeue"]
-    command += ["--slurm-init-seconds-before-status-checks", "3"]
-    command += ["--default-resources", "slurm_partition=gpu", "slurm_extra='--signal=TERM@120'", "--"]
-    with (root / "snakemake.log").open("w") as output:
-        process = subprocess.Popen(
-            [*command, f"artifacts/ipt/{key}/manifest.json"],
-            cwd=root,
-            env=cluster.environment(root),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    more = ["--default-resources", "slurm_partition=gpu", "slurm_extra='--signal=TERM@120'", "--"]
+    process = cluster.snakemake(root, *more, f"artifacts/ipt/{key}/manifest.json")
     yield Run(root, key, process)
     if process.poll() is None:
         kill_group(process)
@@ -92,12 +76,6 @@ def own_script(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPa
     plan = str(newest.relative_to(root))
     script = ["--time=30", "--signal=B:USR1@120", "profiles/slurm/train.sbatch", "ipt", plan, key]
     return Run(root, key, job=cluster.submit(root, cluster.environment(root), *script), plan=plan)
-
-
-def list_jobs(run: Run) -> list[str]:
-    """Numbers of the jobs that Snakemake submitted, in order."""
-    said = (run.root / "snakemake.log").read_text()
-    return list(dict.fromkeys(re.findall(r"has been submitted with SLURM jobid (\d+)", said)))
 
 
 def find_ranks(folder: Path) -> list[psutil.Process]:
@@ -123,8 +101,8 @@ def warned(cluster: Cluster, under_snakemake: Run, own_script: Run) -> None:
     """Both jobs train, and their time is nearly over; then the next ones have all the time they want."""
     for run in (under_snakemake, own_script):
         wait_for(lambda run=run: bool(run.states), PATIENCE)
-        cluster.shorten(run.job or list_jobs(run)[0])
-    wait_for(lambda: len(list_jobs(under_snakemake)) == 2, PATIENCE)
+        cluster.shorten(run.job or list_submitted(run.root)[0])
+    wait_for(lambda: len(list_submitted(under_snakemake.root)) == 2, PATIENCE)
     wait_for(lambda: cluster.tell(own_script.job, "JobState") == "PENDING", PATIENCE)
     cluster.call("scontrol", "update", f"JobId={own_script.job}", "TimeLimit=30")
     for run in (under_snakemake, own_script):
@@ -176,7 +154,7 @@ def test_snakemake_starts_a_job_again_whose_time_is_over_and_it_goes_on(
     assert run.process is not None
     assert run.process.wait(timeout=2 * PATIENCE) == 0, (run.root / "snakemake.log").read_text()
     said = (run.root / "snakemake.log").read_text()
-    first, second = list_jobs(run)
+    first, second = list_submitted(run.root)
     assert (cluster.tell(first, "JobState"), cluster.tell(second, "JobState")) == ("FAILED", "COMPLETED")
     assert said.count("Trying to restart job") == 1
     assert "rank 0 of 2 on cpu" in log.read_text("utf-8")

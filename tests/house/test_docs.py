@@ -32,6 +32,7 @@ SESSION = (
 DRY = {
     "make demo": "make --dry-run demo",
     "make test": "make --dry-run test",
+    "make .venv/.installed": "make --dry-run .venv/.installed",
     "snakemake --profile slurm -n all": "snakemake --profile slurm -n all",
     "snakemake --profile slurm all --default-resources slurm_account=ACCOUNT slurm_partition=PARTITION": (
         "snakemake --profile slurm all --default-resources slurm_account=ACCOUNT slurm_partition=PARTITION -n"
@@ -44,6 +45,13 @@ ELSEWHERE = {
     "mixlab show micro": "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is",
     "mixlab explain 'even/mixture_seed 1/mixture'": (
         "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is"
+    ),
+    "mixlab show demo": (
+        "tests/e2e/test_slurm_study.py::test_a_study_is_finished_through_a_dead_node_and_a_killed_snakemake"
+    ),
+    **dict.fromkeys(
+        ("mixlab cluster orphans", "mixlab cluster orphans --cancel", "mixlab unlock"),
+        "tests/e2e/test_slurm.py::test_jobs_of_a_killed_run_are_listed_and_cancelled",
     ),
     "mixlab price --study demo --gpu a100": (
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"

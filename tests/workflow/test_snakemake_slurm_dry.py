@@ -44,7 +44,7 @@ def count_jobs(said: str) -> dict[str, int]:
 
 
 def list_outputs(said: str) -> list[str]:
-    return re.findall(r"^    output: (artifacts/\S+)/manifest\.json", said, re.M)
+    return re.findall(r"^ {4,}output: (artifacts/\S+)/manifest\.json", said, re.M)
 
 
 def count_expected(nodes: list[Node]) -> dict[str, int]:
@@ -67,6 +67,53 @@ def test_a_cluster_is_asked_for_as_many_jobs_as_one_machine(root: Path) -> None:
     pretend_finished(root)
     for profile in ("slurm", "local"):
         assert "Nothing to be done" in dry_run(root, profile)
+
+
+SIZED = """\
+  cluster: {cpu_partition: cpu}
+  sizes:
+  - up_to_parameters: 1e12
+    stages:
+      ipt: {memory_mib: 7000, runtime_minutes: 33, gpus: 8, launch: {nodes: 2, processes_per_node: 8}}
+      generate: {gpus: 1}
+"""
+
+
+def read_resources(said: str) -> dict[str, dict[str, str]]:
+    """Read what a dry run says the first job of each rule asks for."""
+    found: dict[str, dict[str, str]] = {}
+    for block in re.split(r"\n(?= *rule )", said):
+        asked = re.search(r"^ {4,}resources: (.+)$", block, re.M)
+        threads = re.search(r"^ {4,}threads: (\d+)$", block, re.M)
+        if asked:
+            words = dict(part.split("=", 1) for part in asked[1].split(", "))
+            found.setdefault(block.split()[1].rstrip(":"), {**words, "threads": threads[1] if threads else "1"})
+    return {rule: words for rule, words in found.items() if rule != "all"}
+
+
+def test_jobs_ask_for_what_the_table_of_sizes_says_and_a_clusters_own_settings_win(root: Path) -> None:
+    with (root / "config.yaml").open("a") as file:
+        file.write(SIZED)
+    asked = read_resources(dry_run(root, "slurm", "--default-resources", "slurm_partition=main"))
+    spread = {"mem_mb": "7000", "runtime": "33", "nodes": "2", "tasks": "2", "mpi": "srun", "gres": "gpu:8"}
+    assert {name: asked["ipt"].get(name) for name in spread} == spread
+    assert asked["generate"]["gpu"] == "1"
+    partitions = {rule: words["slurm_partition"] for rule, words in asked.items()}
+    assert {rule for rule, name in partitions.items() if name == "main"} == {"ipt", "generate"}
+    assert {name for rule, name in partitions.items() if rule not in ("ipt", "generate")} == {"cpu"}
+    profile = root / "profiles/slurm/config.yaml"
+    own = "default-resources: [slurm_account=ours]\nset-resources: {ipt: {mem_mb: 9000, slurm_partition: big}}\n"
+    profile.write_text(profile.read_text() + own + "set-threads: {ipt: 5}\n")
+    # without --cores a dry run shows one thread for each job, whatever is submitted
+    asked = read_resources(dry_run(root, "slurm", "--cores", "64"))
+    assert {name: asked["ipt"][name] for name in ("mem_mb", "slurm_partition", "slurm_account", "threads")} == {
+        "mem_mb": "9000",
+        "slurm_partition": "big",
+        "slurm_account": "ours",
+        "threads": "5",
+    }
+    assert asked["ipt"]["runtime"] == "33"
+    assert asked["score"]["slurm_account"] == "ours"
 
 
 @pytest.mark.parametrize("name", ["slurm", "local"])

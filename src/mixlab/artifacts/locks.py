@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,19 +20,25 @@ _PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Writer:
-    """Who holds a lock: stage and key of the artifact, host, process and since when."""
+    """Who holds a lock: stage and key of the artifact, host, process and since when.
+
+    `run` is the run of Snakemake that started it, `job` the number of its Slurm job; empty where there is none.
+    """
 
     stage: str
     key: str
     host: str
     process: int
     since: str
+    run: str = ""
+    job: str = ""
 
     def __str__(self) -> str:
         return f"{self.stage} {self.key} is being written by process {self.process} on {self.host} since {self.since}"
 
 
-def _try_lock(file: IO[str]) -> bool:
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file for this process until it is closed; False where another holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -40,10 +46,10 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-def _try_patiently(file: IO[str]) -> bool:
+def try_patiently(file: IO[str]) -> bool:
     """Try for a moment: who lists the writers holds each lock for an instant."""
     for _ in range(_TRIES):
-        if _try_lock(file):
+        if try_lock(file):
             return True
         time.sleep(_PAUSE_SECONDS)
     return False
@@ -54,19 +60,31 @@ def _read_writer(path: Path) -> Writer:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         card = {}
-    return Writer(path.parent.name, path.stem, card.get("host", "?"), card.get("process", 0), card.get("since", "?"))
+    return Writer(
+        path.parent.name,
+        path.stem,
+        card.get("host", "?"),
+        card.get("process", 0),
+        card.get("since", "?"),
+        card.get("run", ""),
+        card.get("job", ""),
+    )
 
 
 @contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock at `path` (`work/<stage>/<key>.lock`) or raise BusyError naming the holder's host and process."""
+def hold_lock(path: Path, origin: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Hold the lock at `path` (`work/<stage>/<key>.lock`) or raise BusyError naming the holder's host and process.
+
+    `origin` may say of which `run` and `job` the holder is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
-        if not _try_patiently(file):
+        if not try_patiently(file):
             raise BusyError(f"{_read_writer(path)}; wait for it, or stop it and run again")
         file.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since}))
+        card = {"host": socket.gethostname(), "process": os.getpid(), "since": since, **(origin or {})}
+        file.write(json.dumps(card))
         file.flush()
         yield
 
@@ -76,6 +94,6 @@ def list_writers(work: Path) -> list[Writer]:
     writers = []
     for path in sorted(work.glob("*/*.lock")):
         with path.open("r+") as file:
-            if not _try_lock(file):
+            if not try_lock(file):
                 writers.append(_read_writer(path))
     return writers

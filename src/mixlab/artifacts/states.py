@@ -27,6 +27,10 @@ class States:
         return name not in self.complete and name in self.tracked
 
 
+NO_STATES = States(frozenset(), frozenset(), frozenset())
+"""Of who looks at no folder."""
+
+
 def _list_names(folder: os.PathLike[str], suffix: str) -> list[str]:
     try:
         return [entry.removesuffix(suffix) for entry in os.listdir(folder) if entry.endswith(suffix)]

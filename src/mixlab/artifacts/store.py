@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,14 +90,15 @@ class Store:
         return folder / member if member else folder
 
     @contextmanager
-    def writing(self, stage: str, key: str) -> Iterator["Draft | None"]:
+    def writing(self, stage: str, key: str, origin: Mapping[str, str] | None = None) -> Iterator["Draft | None"]:
         """Hold the artifact's lock and give a draft to fill, or None when it is already whole.
 
-        Raises BusyError when another process holds the lock. The draft's `resume` folder survives a failure.
+        Raises BusyError when another process holds the lock. The draft's `resume` folder survives a failure. `origin`
+        is noted in the lock.
         """
         draft = Draft(self, stage, key)
         try:
-            with hold_lock(self.lock_path(stage, key)):
+            with hold_lock(self.lock_path(stage, key), origin):
                 if self.is_complete(stage, key):
                     yield None
                     return

@@ -27,6 +27,7 @@ COMMANDS = {
     "discard": "Drop data that nobody needs any more.",
     "forget": "Drop the pointer of data that is lost.",
     "unlock": "Free the working folder after a killed run.",
+    "cluster": "Jobs that outlived a killed run: list them, cancel them.",
     "gc": "Free space that no study, branch or tag needs.",
     "deliver": "Bring one stage of a study up to date (the stages of dvc.yaml).",
     "show": "The main table of a finished study, and where its report is.",

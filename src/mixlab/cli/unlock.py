@@ -22,8 +22,9 @@ def command(as_json: bool) -> None:
     """
     store = open_store()
     if writers := list_writers(store.work):
-        lines = [f"{render_count(len(writers), 'writer')} still at work; wait, or stop it, then unlock"]
-        raise BusyError("\n".join([*lines, *map(str, writers)]))
+        cure = "wait, or stop it (`mixlab cluster orphans`), then unlock"
+        first = f"{render_count(len(writers), 'writer')} still at work; {cure}"
+        raise BusyError("\n".join([first, *map(str, writers)]))
     code = unlock(store.root)
     if code:
         sys.exit(code)

@@ -1,10 +1,12 @@
 """What a user may say about the machine: it changes how fast a result comes, never the result, and no key."""
 
+import itertools
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mixlab.config.base import Settings
 from mixlab.config.endpoints import EndpointSettings
@@ -12,6 +14,8 @@ from mixlab.config.judge_budget import JudgingSettings
 from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
+from mixlab.config.problems import ConfigError, Problem, did_you_mean
+from mixlab.config.resources import SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
 from mixlab.config.vllm import VllmSettings
@@ -21,26 +25,6 @@ SYSCONFIG = "sysconfig:"
 
 SandboxRequirement = Literal["any", "strong"]
 """What must hold models' code where it is run: whatever can be had, or bubblewrap and a system call filter."""
-
-TRAINED = ("pretrain", "ipt", "sft")
-"""Stages that train, and may do so in several processes."""
-
-
-class StageResources(Settings):
-    """What one job of a stage asks of the machine or of Slurm."""
-
-    threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one job")
-    memory_mib: int = Field(default=2000, ge=1, description="main memory of one job, in MiB")
-    runtime_minutes: int = Field(default=60, ge=1, description="wall time a cluster grants one job, in minutes")
-    gpus: int = Field(
-        default=0, ge=0, le=64, description="GPUs of one job (pretrain, ipt, sft, generate), on each node"
-    )
-    retries: int = Field(
-        default=0, ge=0, le=1000, description="how often a job that ended early is started again (pretrain, ipt, sft)"
-    )
-    launch: LaunchSettings = Field(
-        default_factory=LaunchSettings, description="processes of one job (pretrain, ipt, sft)"
-    )
 
 
 class MachineSettings(Settings):
@@ -91,14 +75,44 @@ class MachineSettings(Settings):
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
     )
+    sizes: tuple[ModelSize, ...] = Field(
+        default=(),
+        description="what jobs ask for by the size of the model they work on: rows, from the smallest up; the first "
+        "that a model fits in holds",
+    )
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings, description="where a cluster runs jobs")
 
     @field_validator("stages")
     @classmethod
     def _only_training_is_launched(cls, stages: dict[str, StageResources]) -> dict[str, StageResources]:
-        for stage, asked in stages.items():
-            if stage not in TRAINED and (asked.launch != LaunchSettings() or asked.retries):
-                raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
+        _check_launched(stages)
         return stages
+
+    @field_validator("sizes")
+    @classmethod
+    def _sizes_grow(cls, sizes: tuple[ModelSize, ...]) -> tuple[ModelSize, ...]:
+        limits = [row.up_to_parameters for row in sizes]
+        if any(one >= next_one for one, next_one in itertools.pairwise(limits)):
+            raise ValueError(f"rows go from the smallest models up, got {', '.join(f'{one:g}' for one in limits)}")
+        for row in sizes:
+            for stage in row.stages:
+                if stage not in SIZED:
+                    hint = did_you_mean(stage, SIZED)
+                    raise ValueError(f"stage '{stage}' works on no model{hint}; rows are for {', '.join(SIZED)}")
+            _check_launched(row.stages)
+        return sizes
+
+    @model_validator(mode="after")
+    def _sizes_fit_stages(self) -> Self:
+        for row in self.sizes:
+            for stage in row.stages.keys() & self.stages.keys():
+                try:
+                    self.stages[stage].over(row.stages[stage])
+                except ValueError as error:
+                    why = "; ".join(one["msg"] for one in error.errors()) if hasattr(error, "errors") else str(error)
+                    message = f"stages.{stage} does not fit the row up to {row.up_to_parameters:g} parameters: {why}"
+                    raise ValueError(message) from error
+        return self
 
     @field_validator("data_roots")
     @classmethod
@@ -109,9 +123,24 @@ class MachineSettings(Settings):
                 raise ValueError(f"data root '{name}': {place!r} is none of sysconfig's paths: {', '.join(known)}")
         return roots
 
-    def resources(self, stage: str) -> StageResources:
-        """Return what a job of `stage` asks for."""
-        return self.stages.get(stage, StageResources())
+    def resources(self, stage: str, parameters: int | None = None) -> StageResources:
+        """Return what a job of `stage` asks for that works on a model of so many parameters, None: on no model.
+
+        Raises ConfigError when the model is larger than every row of `sizes`.
+        """
+        asked = self.stages.get(stage, StageResources())
+        if parameters is None or not self.sizes:
+            return asked
+        for row in self.sizes:
+            if parameters <= row.up_to_parameters:
+                return asked.over(row.stages[stage]) if stage in row.stages else asked
+        largest = self.sizes[-1].up_to_parameters
+        raise ConfigError(
+            Problem(
+                f"stage {stage}: a model of {parameters:,} parameters, but the last row is up to {largest:g}; add one",
+                key="machine.sizes",
+            )
+        )
 
     def root(self, name: str, base: Path) -> Path:
         """Return the folder of a data root.
@@ -122,6 +151,12 @@ class MachineSettings(Settings):
         if place.startswith(SYSCONFIG):
             return Path(sysconfig.get_paths()[place.removeprefix(SYSCONFIG)])
         return base / place
+
+
+def _check_launched(stages: Mapping[str, StageResources]) -> None:
+    for stage, asked in stages.items():
+        if stage not in TRAINED and (asked.launch != LaunchSettings() or asked.retries):
+            raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
 
 
 class MainConfig(Settings):

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.model_resources import ModelResources
 from mixlab.plan.stages import STAGES
 
 PLANS = "plans"
@@ -24,11 +25,24 @@ class PlanFile:
     machine: MachineSettings
     files: Mapping[str, str]
     """Digest of a source file -> its path on this machine."""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Key of a base model -> its parameters, where the machine's settings go by sizes."""
+
+    def machine_for(self, node: Node) -> MachineSettings:
+        """The machine's settings, those of the node's stage as its own model has them."""
+        if not self.machine.sizes:
+            return self.machine
+        asked = ModelResources(self.machine, self.plan, self.parameters).find(node)
+        return self.machine.model_copy(update={"stages": {**self.machine.stages, node.stage: asked}})
 
 
-def render_plan(plan: Plan, machine: MachineSettings, files: Mapping[str, str]) -> str:
+def render_plan(
+    plan: Plan, machine: MachineSettings, files: Mapping[str, str], parameters: Mapping[str, int] | None = None
+) -> str:
     """Render a plan as JSON lines: machine and files, then each spec once, then each node."""
-    head = {"machine": machine.model_dump(mode="json"), "files": files, "targets": plan.targets}
+    # as it was written: what is not given is what a row of the table of sizes may give
+    settings = machine.model_dump(mode="json", exclude_unset=True)
+    head = {"machine": settings, "files": files, "targets": plan.targets, "parameters": parameters or {}}
     lines = [canonical_json(head)]
     numbers: dict[int, int] = {}
     for node in plan.nodes.values():
@@ -70,7 +84,7 @@ def read_plan(path: Path) -> PlanFile:
                 spec = STAGES[stage].spec.model_validate(spec)
                 specs[number] = (stage, spec)
             plan.nodes[key] = Node(stage, key, spec, _to_roles(parents), _to_roles(reads), group, labels)
-    return PlanFile(plan, MachineSettings.model_validate(head["machine"]), head["files"])
+    return PlanFile(plan, MachineSettings.model_validate(head["machine"]), head["files"], head["parameters"])
 
 
 def _to_roles(roles: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -1,37 +1,39 @@
 """What the Snakefile looks up: for each rule its inputs, outputs, keys and resources, all from one plan."""
 
 import logging
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from shlex import quote
+from types import SimpleNamespace
 from typing import Any
 
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
+from mixlab.artifacts.runs import JobCard
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.plan.build import build_plan, split_names
+from mixlab.config.resources import TRAINED, StageResources
+from mixlab.plan.build import Planned, build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.job_flow import NEVER, NOTHING, write_command
+from mixlab.plan.model_resources import ModelResources, measure_models
 from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
+from mixlab.plan.starting import start_run
+from mixlab.plan.workload import Workloads
 
 log = logging.getLogger(__name__)
 
 PLAN_VARIABLE = "MIXLAB_PLAN"
 """Environment variable by which the jobs of a run find the plan of the run that submitted them."""
-
-NOTHING = "config.yaml"
-"""A file that is always there: a target that wants nothing names it, so that Snakemake has nothing to do."""
 
 _ALLOWED = ("study",)
 
@@ -46,6 +48,7 @@ class Flow:
     machine: MachineSettings
     plan_file: Path
     is_main: bool = True
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def demand(self) -> Demand:
@@ -65,6 +68,11 @@ class Flow:
         """The manifest of an artifact, relative to the working folder: the file Snakemake knows it by."""
         return f"artifacts/{self.plan.nodes[key].stage}/{key}/manifest.json"
 
+    @property
+    def stages(self) -> list[str]:
+        """Names of all stages, each of which is a target."""
+        return list(STAGES)
+
     @cached_property
     def targets(self) -> list[str]:
         """What `all` asks for; never empty, so that a finished study says there is nothing to be done."""
@@ -83,8 +91,7 @@ class Flow:
 
         def list_inputs(wildcards: Any) -> list[str]:
             node = self._node(stage, wildcards.key)
-            # a discarded artifact that has to come back is finished by its tombstone and runs all the same
-            if self.states.is_finished(node.name) and node.key not in self._running:
+            if self._is_finished(node):
                 return []
             if (leader := self._leader(node)) != node.key:
                 return [self.path(leader)]
@@ -95,11 +102,15 @@ class Flow:
     def group_command(self, run: str, stage: str) -> Callable[[Any], str]:
         """Return the function that writes a grouped job's command line: all of its group that are missing."""
 
-        def write_command(wildcards: Any) -> str:
+        def write_keys(wildcards: Any) -> str:
             keys = " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
             return f"{self.command(run, stage)} --key {keys}"
 
-        return write_command
+        return write_keys
+
+    def _is_finished(self, node: Node) -> bool:
+        # a discarded artifact that has to come back is finished by its tombstone and runs all the same
+        return self.states.is_finished(node.name) and node.key not in self._running
 
     def _node(self, stage: str, key: str) -> Node:
         node = self.plan.nodes.get(key)
@@ -116,6 +127,29 @@ class Flow:
             if STAGES[node.stage].grouped:
                 groups.setdefault((node.stage, node.group), []).append(node)
         return groups
+
+    def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
+        """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
+        start_run(self.store.work, self.plan_file, self.list_jobs(), workflow, environment)
+
+    def list_jobs(self) -> dict[str, JobCard]:
+        """What the jobs of a run are told, by the artifact by which Snakemake knows each."""
+        cards = {}
+        for key in self.demand.run:
+            node = self.plan.nodes[key]
+            if self._leader(node) == key:
+                job = SimpleNamespace(key=key)
+                told = {
+                    name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()
+                }
+                threads = self.threads(node.stage)
+                cards[key] = JobCard(
+                    [member.key for member in self._missing(node)],
+                    self.inputs(node.stage)(job),
+                    threads(job) if callable(threads) else threads,
+                    {name: value for name, value in told.items() if value is not None},
+                )
+        return cards
 
     def _missing(self, node: Node) -> list[Node]:
         return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
@@ -150,58 +184,86 @@ class Flow:
         """Pattern of `<stage>/<key>` of what can be fetched but is not wanted by any study: only when asked for."""
         wanted = set(self.demand.fetch)
         names = (name for name in sorted(self.states.tracked) if name[1] not in wanted and self.states.is_absent(name))
-        return "|".join(re.escape(f"{stage}/{key}") for stage, key in names) or "nothing-is-absent"
+        return "|".join(re.escape(f"{stage}/{key}") for stage, key in names) or NEVER
 
     def command(self, run: str, stage: str) -> str:
         """The command line of a stage's jobs, up to their keys; `run` is how a doormat is called."""
-        return f"{run}/{stage}.py --plan {quote(str(self.plan_file))}"
+        return write_command(run, stage, self.plan_file)
 
-    def threads(self, stage: str) -> int:
-        """CPU threads of one job of a stage."""
-        return self.machine.resources(stage).threads
+    def threads(self, stage: str) -> Any:
+        """CPU threads of one job of a stage; where its model's size decides, the function that says it of one."""
+        return self._each(stage, lambda asked: asked.threads)
 
-    def memory_mib(self, stage: str) -> int:
-        """Main memory of one job of a stage, in MiB."""
-        return self.machine.resources(stage).memory_mib
+    def asked(self, stage: str) -> dict[str, Any]:
+        """What one job of a stage asks for, as Snakemake and its executor for Slurm know it.
 
-    def minutes(self, stage: str) -> int:
-        """Wall time granted to one job of a stage, in minutes."""
-        return self.machine.resources(stage).runtime_minutes
-
-    def gpus(self, stage: str) -> int:
-        """GPUs of one job of a stage."""
-        return self.machine.resources(stage).gpus
+        A stage that asks for no GPU goes to the partition that config.yaml names for it, if it names one.
+        """
+        if stage in TRAINED:
+            asked = self.training_resources(stage)
+        else:
+            asked = {
+                "mem_mb": self._each(stage, lambda one: one.memory_mib),
+                "runtime": self._each(stage, lambda one: one.runtime_minutes),
+            }
+        if stage == "generate":
+            asked["gpu"] = self.engine_gpus(stage)
+        elif stage == "base_model":
+            asked["gpu"] = self._each(stage, lambda one: one.gpus)
+        partition = self.machine.cluster.cpu_partition
+        if partition is not None and not any(one.gpus for one in self._resources.list_possible(stage)):
+            asked["slurm_partition"] = partition
+        return asked
 
     def engine_gpus(self, stage: str) -> Callable[[Any], int]:
         """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
 
         def count_gpus(wildcards: Any) -> int:
-            spec = self._node(stage, wildcards.key).spec
-            is_served = isinstance(spec, GenerateSpec) and isinstance(spec.engine, OpenaiEngineSettings)
-            return 0 if is_served else self.gpus(stage)
+            node = self._node(stage, wildcards.key)
+            is_served = isinstance(node.spec, GenerateSpec) and isinstance(node.spec.engine, OpenaiEngineSettings)
+            return 0 if is_served else self._resources.find(node).gpus
 
         return count_gpus
 
-    def training_resources(self, stage: str) -> dict[str, int | str]:
-        """What one training job asks for, on one machine or several, as Snakemake's executor for Slurm knows it.
-
-        For several machines the job's own process calls srun (`mpi`), one task each.
-        """
-        resources = self.machine.resources(stage)
-        nodes = resources.launch.nodes
-        asked: dict[str, int | str] = {"mem_mb": resources.memory_mib, "runtime": resources.runtime_minutes}
-        if nodes == 1:
-            return {**asked, "gpu": resources.gpus}
-        spread = {**asked, "mpi": "srun", "nodes": nodes, "tasks": nodes}
-        # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
-        return {**spread, "gres": f"gpu:{resources.gpus}", "tasks_per_gpu": 0} if resources.gpus else spread
+    def training_resources(self, stage: str) -> dict[str, Any]:
+        """What one training job asks for, on one machine or several; what is None it does not ask for."""
+        if not self._resources.are_sized(stage):
+            return _spread(self.machine.resources(stage))
+        names = dict.fromkeys(name for asked in self._resources.list_possible(stage) for name in _spread(asked))
+        return {name: self._each(stage, partial(_tell, name)) for name in names}
 
     def retries(self, stage: str) -> int:
         """How often a training job that ended early is started again; it goes on from its newest state.
 
         A job's own process, which reads the rules again, starts nothing again: the job is over, or its time nearly is.
+        Snakemake knows one number for all jobs of a rule: the largest.
         """
-        return self.machine.resources(stage).retries if self.is_main else 0
+        return max(one.retries for one in self._resources.list_possible(stage)) if self.is_main else 0
+
+    @cached_property
+    def _resources(self) -> ModelResources:
+        return ModelResources(self.machine, self.plan, self.parameters)
+
+    def _each(self, stage: str, tell: Callable[[StageResources], Any]) -> Any:
+        """What `tell` says of all jobs of a stage, or the function that says it of one."""
+        if not self._resources.are_sized(stage):
+            return tell(self.machine.resources(stage))
+        return lambda wildcards: tell(self._resources.find(self._node(stage, wildcards.key)))
+
+
+def _tell(name: str, asked: StageResources) -> int | str | None:
+    return _spread(asked).get(name)
+
+
+def _spread(asked: StageResources) -> dict[str, int | str]:
+    """What one training job asks for; for several machines its own process calls srun (`mpi`), one task each."""
+    nodes = asked.launch.nodes
+    found: dict[str, int | str] = {"mem_mb": asked.memory_mib, "runtime": asked.runtime_minutes}
+    if nodes == 1:
+        return {**found, "gpu": asked.gpus}
+    spread = {**found, "mpi": "srun", "nodes": nodes, "tasks": nodes}
+    # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
+    return {**spread, "gres": f"gpu:{asked.gpus}", "tasks_per_gpu": 0} if asked.gpus else spread
 
 
 def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environment: dict[str, str]) -> Flow:
@@ -214,17 +276,21 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     inherited = environment.get(PLAN_VARIABLE)
     if not is_main and inherited:
         known = read_plan(Path(inherited))
-        return Flow(store, known.plan, read_states(store, STAGES), known.machine, Path(inherited), is_main=False)
+        states = read_states(store, STAGES)
+        return Flow(
+            store, known.plan, states, known.machine, Path(inherited), is_main=False, parameters=known.parameters
+        )
     for key in config:
         if key not in _ALLOWED:
             hint = did_you_mean(key, _ALLOWED)
             message = f"--config takes only `study=NAME`{hint}; other settings stand in config.yaml and studies/"
             raise ConfigError(Problem(message, key=key))
     planned = build_plan(root, split_names(str(config.get("study", ""))))
-    text = render_plan(planned.plan, planned.config.machine, planned.files)
-    path = write_plan(store, text).relative_to(root)
+    machine, states = planned.config.machine, read_states(store, STAGES)
+    parameters = _measure_models(planned, store, states) if machine.sizes else {}
+    path = write_plan(store, render_plan(planned.plan, machine, planned.files, parameters)).relative_to(root)
     environment[PLAN_VARIABLE] = str(path)
-    flow = Flow(store, planned.plan, read_states(store, STAGES), planned.config.machine, path, is_main=is_main)
+    flow = Flow(store, planned.plan, states, machine, path, is_main=is_main, parameters=parameters)
     clear_links(root)
     # before any job: what this machine lacks, and data that nobody has, would else end the run in its middle
     for warning in require_machine(planned, flow.demand.run, root, environment):
@@ -233,7 +299,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     return flow
 
 
-def exit_with(error: Exception) -> None:
-    """Print a user's mistake without a traceback and leave with exit code 2, whatever Snakemake would make of it."""
-    os.write(2, f"mixlab: {error}\n".encode())
-    os._exit(2)
+def _measure_models(planned: Planned, store: Store, states: States) -> dict[str, int]:
+    targets = [key for keys in planned.plan.targets.values() for key in keys]
+    workloads = Workloads(planned.plan, store, planned.files, planned.facts)
+    return measure_models(planned.config.machine, workloads, build_demand(planned.plan, states, targets).run)

@@ -17,6 +17,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
 from mixlab.artifacts.provenance import read_provenance, write_provenance
+from mixlab.artifacts.runs import RUN_VARIABLE
 from mixlab.artifacts.store import Draft, Store
 from mixlab.config.problems import UserError
 from mixlab.plan.canonical import to_plain
@@ -77,7 +78,8 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
     """Make one artifact under its lock, or find it whole already; return the signal that came while publishing."""
     started = time.perf_counter()
-    with store.writing(node.stage, node.key) as draft:
+    origin = {"run": os.environ.get(RUN_VARIABLE, ""), "job": os.environ.get("SLURM_JOB_ID", "")}
+    with store.writing(node.stage, node.key, origin) as draft:
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
             return None
@@ -138,7 +140,7 @@ def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, sessi
             session.once(("verified", reference), partial(store.open, parent.stage, reference))
             for parent, reference in zip(nodes, references, strict=True)
         )
-    threads = planned.machine.resources(node.stage).threads
+    machine = planned.machine_for(node)
     return Inputs(
         planned.plan,
         node,
@@ -146,8 +148,8 @@ def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, sessi
         specs,
         draft.resume,
         planned.files,
-        planned.machine,
-        threads,
+        machine,
+        machine.resources(node.stage).threads,
         session,
         partial(_read_facts, store),
         store.metrics,

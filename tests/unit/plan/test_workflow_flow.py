@@ -209,8 +209,9 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
     asked = StageResources(threads=3, memory_mib=4000, runtime_minutes=50, gpus=6)
     flow = Flow(Store(Path()), plan, build_flow(plan).states, MachineSettings(stages={"ipt": asked}), PLAN_FILE)
     for stage, expected in (("ipt", asked), ("sft", StageResources())):
-        got = (flow.threads(stage), flow.memory_mib(stage), flow.minutes(stage), flow.gpus(stage))
-        assert got == tuple(getattr(expected, name) for name in ("threads", "memory_mib", "runtime_minutes", "gpus"))
+        asks = {"mem_mb": expected.memory_mib, "runtime": expected.runtime_minutes, "gpu": expected.gpus}
+        assert (flow.threads(stage), flow.asked(stage)) == (expected.threads, asks)
+    assert flow.asked("score") == {"mem_mb": StageResources().memory_mib, "runtime": StageResources().runtime_minutes}
 
 
 def test_a_model_that_is_served_needs_no_gpu_here(root: Path) -> None:

@@ -1,0 +1,101 @@
+"""The runs of Snakemake in a working folder: who they are, what they were asked to make, and whether they live.
+
+A run is a file `work/runs/<id>.json` whose lock its process holds until it dies, on whatever host. Its jobs know it by
+an environment variable: they read there what they are to make, and write its id into the locks they hold, so that what
+outlives it can be found. Imports nothing heavy: every job of a cluster reads it twice before its program starts.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from mixlab.artifacts.locks import try_lock, try_patiently
+
+RUN_VARIABLE = "MIXLAB_RUN"
+"""Environment variable by which the jobs of a run know it."""
+RUNS = "runs"
+_DAY_SECONDS = 86_400
+_KEPT_DAYS = 30
+"""How long a dead run is known that has jobs on Slurm: so long they may wait there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any."""
+
+    id: str
+    plan: str
+    host: str
+    process: int
+    since: str
+    slurm_name: str
+    is_alive: bool
+
+
+@dataclass(frozen=True)
+class JobCard:
+    """What one job of a run makes, and waits for: keys, paths of inputs, threads and what else it asks for, by name."""
+
+    keys: Sequence[str]
+    inputs: Sequence[str]
+    threads: int
+    asked: Mapping[str, int | str]
+
+
+def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "") -> tuple[str, IO[str]]:
+    """Note a run of this process that begins, and return its id and the file that holds its lock while it is open.
+
+    `jobs` are by the artifact by which Snakemake knows each.
+    """
+    folder = work / RUNS
+    folder.mkdir(parents=True, exist_ok=True)
+    _forget_old(folder)
+    host, now = socket.gethostname(), datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S}-{host}-{os.getpid()}"
+    file = (folder / f"{name}.json").open("x+", encoding="utf-8")
+    try_patiently(file)  # who lists the runs holds each lock for an instant
+    since = now.isoformat(timespec="seconds")
+    card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
+    cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
+    file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
+    file.flush()
+    return name, file
+
+
+def list_runs(work: Path) -> list[Run]:
+    """List the runs that were begun here, oldest first."""
+    runs = []
+    for path in sorted((work / RUNS).glob("*.json")):
+        with path.open("r+", encoding="utf-8") as file:
+            is_alive = not try_lock(file)
+            try:
+                card = json.loads(file.readline())
+            except ValueError:  # killed before it had written it: it has no job
+                continue
+        runs.append(Run(path.stem, is_alive=is_alive, **card))
+    return runs
+
+
+def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
+    """Read the plan file and the jobs of a run; None where the run is not noted."""
+    try:
+        head, jobs = (work / RUNS / f"{run}.json").read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return None
+    return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
+
+
+def _forget_old(folder: Path) -> None:
+    for path in folder.glob("*.json"):
+        days = (time.time() - path.stat().st_mtime) / _DAY_SECONDS
+        if days < 1:
+            continue
+        with path.open("r+", encoding="utf-8") as file:
+            if try_lock(file) and (days > _KEPT_DAYS or '"slurm_name": ""' in file.readline()):
+                path.unlink()

@@ -1,0 +1,102 @@
+"""What outlived its run of Snakemake: jobs in Slurm's queue, and processes that still write."""
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mixlab.artifacts.locks import Writer, list_writers
+from mixlab.artifacts.runs import Run, list_runs
+from mixlab.artifacts.store import Store
+from mixlab.plan.planfile import read_plan
+from mixlab.plan.slurm import SlurmJob, cancel_jobs, has_slurm, list_jobs
+
+_COMMENT = re.compile(r"rule_(?P<rule>\w+?)(?:_wildcards_(?P<key>[0-9a-f]{16}))?$")
+"""What Snakemake's executor for Slurm notes of a job; of several together it names their group."""
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A job of Slurm, a process, or a process of a job, whose run of Snakemake is dead.
+
+    `stage`, `key` and `label` are of what it writes, or is to make; `key` is empty where several are made together and
+    none is begun. `elapsed` is as Slurm writes it, and empty of a process alone; so is `job`.
+    """
+
+    run: str
+    stage: str
+    key: str = ""
+    label: str = ""
+    job: str = ""
+    state: str = ""
+    elapsed: str = ""
+    nodes: str = ""
+    writers: tuple[Writer, ...] = field(default=())
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine that no job of Slurm holds."""
+        return not self.job and all(one.host == socket.gethostname() for one in self.writers)
+
+
+def find_orphans(store: Store) -> list[Orphan]:
+    """List what outlived its run in this working folder, jobs first; without Slurm processes alone."""
+    runs = {run.id: run for run in list_runs(store.work)}
+    dead = {run.slurm_name: run for run in runs.values() if run.slurm_name and not run.is_alive}
+    writers = [one for one in list_writers(store.work) if one.run and not _lives(runs.get(one.run))]
+    jobs = list_jobs() if dead and has_slurm() else []
+    found = [_describe_job(job, dead[job.name], writers) for job in jobs if job.name in dead]
+    held = {writer for orphan in found for writer in orphan.writers}
+    found += [Orphan(one.run, one.stage, one.key, writers=(one,), nodes=one.host) for one in writers if one not in held]
+    return _label(store.root, runs, found)
+
+
+def _lives(run: Run | None) -> bool:
+    return run is not None and run.is_alive
+
+
+def _describe_job(job: SlurmJob, run: Run, writers: Iterable[Writer]) -> Orphan:
+    own = tuple(one for one in writers if one.job == job.id)
+    match = _COMMENT.match(job.comment)
+    stage, key = (match["rule"], match["key"] or "") if match else (job.comment, "")
+    if own:
+        stage, key = own[0].stage, own[0].key
+    state = job.state if job.reason in ("None", "") or job.state == "RUNNING" else f"{job.state} ({job.reason})"
+    return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own)
+
+
+def _label(root: Path, runs: dict[str, Run], orphans: Sequence[Orphan]) -> list[Orphan]:
+    plans = {runs[one.run].plan for one in orphans if one.run in runs}
+    nodes = {
+        key: node
+        for plan in plans
+        if (root / plan).is_file()
+        for key, node in read_plan(root / plan).plan.nodes.items()
+    }
+    return [replace(one, label=nodes[one.key].label) if one.key in nodes else one for one in orphans]
+
+
+def cancel_orphans(orphans: Sequence[Orphan]) -> None:
+    """Cancel jobs of Slurm, and send SIGTERM to the processes of this machine that are of no job."""
+    cancel_jobs([one.job for one in orphans if one.job])
+    for orphan in orphans:
+        if orphan.is_here:
+            for writer in orphan.writers:
+                # it has just ended, or is another user's, and then it is told as left
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(writer.process, signal.SIGTERM)
+
+
+def wait_for_end(store: Store, seconds: float, tell: Callable[[int], None]) -> list[Orphan]:
+    """Wait until no orphan is left, at most so long, and return those that are; `tell` is told their number."""
+    end = time.monotonic() + seconds
+    while (left := find_orphans(store)) and time.monotonic() < end:
+        tell(len(left))
+        time.sleep(_POLL_SECONDS)
+    return left

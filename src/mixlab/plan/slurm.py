@@ -1,0 +1,123 @@
+"""What Slurm says of itself and of jobs: its own commands, asked with a limit of time."""
+
+import getpass
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mixlab.config.problems import ConfigError
+
+_PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes."""
+
+    id: str
+    name: str
+    comment: str
+    state: str
+    reason: str
+    elapsed: str
+    nodes: str
+
+
+def has_slurm() -> bool:
+    """Whether this machine has Slurm's commands."""
+    return shutil.which("squeue") is not None and shutil.which("sbatch") is not None
+
+
+def list_jobs() -> list[SlurmJob]:
+    """List the jobs of this user that have not ended; raises ConfigError when Slurm does not answer."""
+    fields = "%i|%j|%T|%M|%N|%r|%k"
+    said = _ask("squeue", "--noheader", "--user", getpass.getuser(), "--format", fields)
+    jobs = []
+    for line in said.splitlines():
+        number, name, state, elapsed, nodes, reason, comment = line.split("|", 6)
+        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes))
+    return jobs
+
+
+def cancel_jobs(numbers: Sequence[str]) -> None:
+    """Cancel jobs; those that have ended meanwhile are passed over."""
+    if numbers:
+        _ask("scancel", *numbers)
+
+
+def list_partitions() -> tuple[list[str], str | None]:
+    """List the partitions of this cluster, and the default one, None where there is none."""
+    names = _ask("sinfo", "--noheader", "--format", "%P").split()
+    default = next((name.rstrip("*") for name in names if name.endswith("*")), None)
+    return sorted({name.rstrip("*") for name in names}), default
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Whether a cluster keeps accounts and the history of jobs, and whether it takes no job without an account."""
+
+    is_kept: bool
+    is_enforced: bool
+
+
+def read_accounting() -> Accounting:
+    """Ask Slurm how it keeps accounts."""
+    settings = dict(re.findall(r"^(AccountingStorage\w+) *= *(\S*)", _ask("scontrol", "show", "config"), re.M))
+    kind = settings.get("AccountingStorageType", "")
+    enforced = set(settings.get("AccountingStorageEnforce", "").lower().split(","))
+    is_kept = kind not in ("", "(null)", "accounting_storage/none")
+    return Accounting(is_kept, is_kept and bool({"associations", "limits", "qos", "safe"} & enforced))
+
+
+def list_accounts() -> tuple[list[str], str | None]:
+    """List the accounts of this user, and the default one, None where there is none."""
+    user = getpass.getuser()
+    said = _ask(
+        "sacctmgr", "--noheader", "--parsable2", "show", "user", user, "withassoc", "format=account,defaultaccount"
+    )
+    rows = [line.split("|") for line in said.splitlines() if "|" in line]
+    default = next((row[1] for row in rows if row[1]), None)
+    return sorted({row[0] for row in rows if row[0]}), default
+
+
+def _ask(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no {command[0]} on this machine: a cluster's jobs are submitted from its login node"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(f"Slurm does not answer: {command[0]} said nothing for {_PATIENCE_SECONDS} s") from error
+    if done.returncode:
+        raise ConfigError(f"Slurm does not answer: {' '.join(command[:3])}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def check_partitions(wanted: Iterable[str], needs_default: bool) -> list[str]:
+    """Say what is wrong with the partitions that jobs name; `needs_default`: some name none."""
+    names, default = list_partitions()
+    known = f"this cluster has {', '.join(names)}"
+    cure = "--default-resources slurm_partition=NAME, or `default-resources:` in profiles/slurm/config.yaml"
+    problems = [f"no partition '{one}'; {known} ({cure})" for one in sorted(set(wanted)) if one not in names]
+    if needs_default and default is None:
+        problems.append(f"no partition is given and the cluster has no default one; {known}: {cure}")
+    return problems
+
+
+def check_accounts(wanted: Iterable[str], needs_default: bool, accounting: Accounting) -> list[str]:
+    """Say what is wrong with the accounts that jobs name; `needs_default`: some name none."""
+    given = sorted(set(wanted))
+    if not accounting.is_kept:
+        return [f"this cluster keeps no accounts, and '{one}' is given: leave slurm_account out" for one in given]
+    if not accounting.is_enforced:
+        return []
+    names, default = list_accounts()
+    known = f"yours: {', '.join(names)}" if names else "you have none: ask the cluster's administrators"
+    cure = "--default-resources slurm_account=NAME, or `default-resources:` in profiles/slurm/config.yaml"
+    problems = [f"no account '{one}' of yours; {known} ({cure})" for one in given if one.lower() not in names]
+    if needs_default and default is None:
+        problems.append(f"no account is given, and this cluster takes no job without; {known}: {cure}")
+    return problems

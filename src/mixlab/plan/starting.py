@@ -1,0 +1,59 @@
+"""The moment before a run's first job: what a cluster would refuse is said, and the run is noted for others."""
+
+import os
+import re
+from collections.abc import Mapping, MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, begin_run
+from mixlab.config.problems import ConfigError, Problem, UserError
+from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
+
+_held: list[IO[str]] = []
+"""The file whose lock says that this process lives: it stays open to the end."""
+
+
+def start_run(
+    work: Path, plan_file: Path, told: Mapping[str, JobCard], workflow: Any, environment: MutableMapping[str, str]
+) -> None:
+    """Check the jobs of Snakemake's `workflow` and note its run, with what its jobs are told.
+
+    Leaves with 2 for a user's mistake, before anything is submitted.
+    """
+    is_slurm = workflow.executor_plugin.name == "slurm"
+    try:
+        if is_slurm:
+            jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+            require_slurm(jobs, workflow.executor_settings.status_command)
+        name = workflow.scheduler._executor.run_uuid if is_slurm else ""
+        run, file = begin_run(work, str(plan_file), told, name)
+    except (UserError, ArtifactError) as error:
+        os.write(2, f"mixlab: {error}\n".encode())
+        raise SystemExit(2) from None
+    _held.append(file)
+    environment[RUN_VARIABLE] = run
+
+
+def require_slurm(jobs: list[Any], status_command: str | None) -> None:
+    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
+
+    `status_command` is what Snakemake would ask for the state of jobs: it would wait for ever for one that only fails.
+    """
+    if not jobs:
+        return
+    accounting = read_accounting()
+    checks = (("slurm_partition", check_partitions), ("slurm_account", partial(check_accounts, accounting=accounting)))
+    problems = []
+    for name, check in checks:
+        given = [str(job.resources.get(name) or "") for job in jobs]
+        named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
+        problems += [Problem(one, key=name) for one in check(named, "" in given)]
+    if status_command == "sacct" and not accounting.is_kept:
+        problems.append(
+            Problem("sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue")
+        )
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,90 @@
+"""What a job's own process looks up is what the run that submitted it says, and costs no import of the plan."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from golden import plan_micro
+
+from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
+from mixlab.artifacts.states import NO_STATES
+from mixlab.artifacts.store import Store
+from mixlab.config.machine import MachineSettings
+from mixlab.plan.graph import Plan
+from mixlab.plan.job_flow import NOTHING, JobFlow, open_flow
+from mixlab.plan.workflow import Flow
+
+MACHINE = {
+    "stages": {"score": {"threads": 3}},
+    "sizes": [{"up_to_parameters": 1e9, "stages": {"ipt": {"gpus": 8, "launch": {"nodes": 2}}}}],
+}
+
+
+def evaluate(value: Any, key: str) -> Any:
+    return value(SimpleNamespace(key=key)) if callable(value) else value
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return plan_micro()
+
+
+@pytest.fixture
+def flows(plan: Plan, tmp_path: Path) -> tuple[Flow, JobFlow]:
+    """The flow of a run, and that of its jobs."""
+    (base,) = plan.by_stage("pretrain")
+    machine = MachineSettings.model_validate(MACHINE)
+    flow = Flow(Store(tmp_path), plan, NO_STATES, machine, Path("work/plans/a b.jsonl"), parameters={base.key: 1000})
+    run, file = begin_run(tmp_path / "work", str(flow.plan_file), flow.list_jobs())
+    file.close()
+    told = open_flow(tmp_path, {}, False, {RUN_VARIABLE: run})
+    assert isinstance(told, JobFlow)
+    return flow, told
+
+
+def test_every_job_is_told_what_its_run_knows(flows: tuple[Flow, JobFlow], plan: Plan) -> None:
+    flow, told = flows
+    leaders = set(flow.list_jobs())
+    assert len(leaders) > 60
+    for node in plan.nodes.values():
+        job = SimpleNamespace(key=node.key)
+        assert told.inputs(node.stage)(job) == flow.inputs(node.stage)(job), node.label
+        if node.key not in leaders:
+            continue
+        assert evaluate(told.threads(node.stage), node.key) == evaluate(flow.threads(node.stage), node.key)
+        ours, theirs = flow.asked(node.stage), told.asked(node.stage)
+        asked = {name: evaluate(value, node.key) for name, value in ours.items()}
+        assert {
+            name: evaluate(theirs[name], node.key) for name in theirs if evaluate(theirs[name], node.key) is not None
+        } == {name: value for name, value in asked.items() if value is not None}
+        assert told.command("python", node.stage) == flow.command("python", node.stage)
+        assert told.group_command("python", node.stage)(job) == flow.group_command("python", node.stage)(job)
+
+
+def test_what_is_made_by_now_needs_nothing_and_nothing_is_wanted_or_fetched(
+    flows: tuple[Flow, JobFlow], plan: Plan
+) -> None:
+    flow, told = flows
+    node = plan.by_stage("ipt")[0]
+    assert told.inputs("ipt")(SimpleNamespace(key=node.key))
+    manifest = flow.store.manifest_path(*node.name)
+    manifest.parent.mkdir(parents=True)
+    manifest.touch()
+    assert told.inputs("ipt")(SimpleNamespace(key=node.key)) == []
+    assert (told.targets, told.fetched, list(told.stages)) == ((NOTHING,), (), [])
+    assert told.retries("ipt") == 0
+
+
+def test_a_job_starts_without_the_plan_and_its_libraries(flows: tuple[Flow, JobFlow], tmp_path: Path) -> None:
+    (run,) = [path.stem for path in (tmp_path / "work/runs").iterdir()]
+    code = (
+        "import sys; from pathlib import Path\nfrom mixlab.plan.job_flow import open_flow\n"
+        f"flow = open_flow(Path({str(tmp_path)!r}), {{}}, False, {{{RUN_VARIABLE!r}: {run!r}}})\n"
+        "assert len(flow.jobs) > 60\n"
+        "print([name for name in ('pydantic', 'yaml', 'numpy', 'mixlab.plan.workflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,84 @@
+"""What a cluster would refuse is told before a job is submitted; the programs answer as on real clusters."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mixlab.config.problems import ConfigError
+from mixlab.plan.slurm import list_jobs
+from mixlab.plan.starting import require_slurm
+
+ENFORCED = (
+    "AccountingStorageEnforce = associations,limits,qos,safe\nAccountingStorageType   = accounting_storage/slurmdbd"
+)
+KEPT = "AccountingStorageEnforce = none\nAccountingStorageType   = accounting_storage/slurmdbd"
+NONE = "AccountingStorageEnforce = none\nAccountingStorageType   = accounting_storage/none"
+Answer = Callable[..., None]
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Puts programs on the PATH, alone, that say what they are given: name -> text."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def install(**texts: str) -> None:
+        for name, text in texts.items():
+            (folder / f"{name}.txt").write_text(f"{text}\n" if text else "")
+            (folder / name).write_text(f'#!/bin/sh\n/bin/cat "{folder}/{name}.txt"\n')
+            (folder / name).chmod(0o755)
+
+    return install
+
+
+def job(**resources: str) -> SimpleNamespace:
+    return SimpleNamespace(resources=resources)
+
+
+def test_a_cluster_that_takes_no_job_without_an_account_is_asked_whose_there_are(answer: Answer) -> None:
+    answer(sinfo="batch*\ngpu", scontrol=ENFORCED, sacctmgr="physics|\nchemistry|")
+    with pytest.raises(ConfigError) as caught:
+        require_slurm([job(), job(slurm_account="biology")], "sacct")
+    missing, wrong = sorted(str(one) for one in caught.value.problems)[::-1]
+    assert wrong.startswith("slurm_account: no account 'biology' of yours; yours: chemistry, physics (")
+    assert missing.startswith("slurm_account: no account is given, and this cluster takes no job without; yours: chem")
+    assert "--default-resources slurm_account=NAME" in missing
+    require_slurm([job(slurm_account="physics"), job(slurm_account="Physics, chemistry")], "sacct")
+
+
+def test_a_default_account_and_a_default_partition_are_enough(answer: Answer) -> None:
+    answer(sinfo="batch*\ngpu", scontrol=ENFORCED, sacctmgr="physics|physics\nchemistry|physics")
+    require_slurm([job(), job(slurm_partition="gpu,batch")], "sacct")
+    answer(scontrol=KEPT, sacctmgr="")
+    require_slurm([job(slurm_account="whatever")], "sacct")
+
+
+def test_nothing_is_asked_when_nothing_is_submitted(answer: Answer) -> None:
+    require_slurm([], "sacct")
+
+
+def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answer: Answer) -> None:
+    answer(sinfo="gpu\nbatch", scontrol=NONE)
+    with pytest.raises(ConfigError) as caught:
+        require_slurm([job(slurm_account="ours"), job(slurm_partition="bacth")], "sacct")
+    told = str(caught.value).splitlines()
+    assert len(told) == 4
+    assert told[0].startswith("slurm_partition: no partition 'bacth'; this cluster has batch, gpu (")
+    assert told[1].startswith("slurm_partition: no partition is given and the cluster has no default one")
+    assert told[2] == "slurm_account: this cluster keeps no accounts, and 'ours' is given: leave slurm_account out"
+    assert told[3].startswith("sacct tells nothing")
+
+
+def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -> None:
+    with pytest.raises(ConfigError, match=r"no (sinfo|scontrol) on this machine: .* from its login node"):
+        require_slurm([job()], "sacct")
+
+
+def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
+    answer(squeue="7|a-b|PENDING|0:00||Priority|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|rule_sft")
+    waiting, running = list_jobs()
+    assert (waiting.id, waiting.comment, waiting.reason, waiting.nodes) == ("7", "rule_ipt|x", "Priority", "")
+    assert (running.elapsed, running.nodes, running.name) == ("1-00:00:01", "n[1-2]", "a-b")
