@@ -26,9 +26,9 @@ def list_refs(root: Path) -> dict[str, str]:
     refs = dict(line.split("\0") for line in printed.splitlines() if "\0" in line)
     # origin/HEAD names one of the others
     refs = {ref: short for ref, short in refs.items() if not ref.endswith("/HEAD")}
-    trees = run_git(root, "worktree", "list", "--porcelain") or ""
-    heads = {line.split()[1] for line in trees.splitlines() if line.startswith("HEAD ")}
-    return {**refs, "HEAD": "HEAD", **{head: head[:12] for head in sorted(heads)}}
+    trees = (run_git(root, "worktree", "list", "--porcelain") or "").split("\n\n")
+    detached = {tree.partition("HEAD ")[2].split()[0] for tree in trees if "\ndetached" in tree}
+    return {**refs, **{head: f"commit {head[:12]}" for head in sorted(detached)}}
 
 
 def read_branches(root: Path, keys: Iterable[str] | None = None) -> Held:

@@ -196,13 +196,32 @@ class Depot:
         from dvc_data.hashfile.transfer import transfer
 
         remote = self.need_remote()
-        wanted = [HashInfo(_HASH, one.oid) for one in pointers]
+        listed = list(pointers)
+        self._drop_truncated(listed)
+        wanted = [HashInfo(_HASH, one.oid) for one in listed]
         with self.site.reached() as failed:
             result = transfer(self.cache, remote, wanted, cache_odb=self.cache, shallow=False)
         if result.failed:
             error = self.site.explain(failed[0]) if failed else self.site
             raise ArtifactError(f"{len(result.failed)} objects could not be uploaded: {error}")
         return len(result.transferred)
+
+    def _drop_truncated(self, pointers: Sequence[Pointer]) -> None:
+        """Remove from the remote what an upload that was killed left half written there; SSH has no rename for it.
+
+        Folders come last in an upload: where one is whole, so are its files; of the others each file is measured.
+        """
+        whole = self._keep_whole({one.oid for one in pointers})
+        trees = (self.read_tree(one) or {} for one in pointers if one.oid not in whole)
+        self._keep_whole({oid for tree in trees for oid in tree.values()})
+
+    def _keep_whole(self, oids: set[str]) -> set[str]:
+        """Return which objects the remote has in full length, and remove the shorter ones from it."""
+        there = self.measure_remote(self.list_uploaded(oids))
+        short = {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
+        if short:
+            self.remove_remote(sorted(short))
+        return set(there) - short
 
     def place(self, pointer: Pointer) -> Manifest | None:
         """Put a cached artifact in its place by one rename, after comparing it with its manifest; None if it is there.

@@ -11,7 +11,7 @@ _MOST_FIELDS = 8
 
 
 def judge_clash(clash: Clash) -> str:
-    """Say in two words what it means: a promise of equal bytes that is broken, or makings that may differ by rounding."""
+    """Say in two words what it means: a broken promise of equal bytes, or makings that may differ by rounding."""
     stage = STAGES.get(clash.stage)
     return VALID if stage is not None and stage.reproducible == "numeric" else BROKEN
 

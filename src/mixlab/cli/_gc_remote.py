@@ -39,8 +39,8 @@ def _print(leftover: Leftover, removed: bool) -> None:
     rows = [(one.stage, one.key, one.oid, render_bytes(one.bytes)) for one in leftover.artifacts]
     if rows:
         click.echo(render_table(("stage", "key", "md5", "size"), rows))
-    for oid, size in leftover.objects.items():
-        click.echo(f"files/md5/{oid[:2]}/{oid[2:]}  {render_bytes(size)}")
+    for oid, number in leftover.objects.items():
+        click.echo(f"files/md5/{oid[:2]}/{oid[2:]}  {render_bytes(number)}")
     for one in leftover.lost:
         click.echo(f"{one.stage} {one.key}: tracked, but its list of files is neither on the remote nor in the cache")
     stay = f"{render_count(leftover.needed, 'object')} stay, tracked somewhere"

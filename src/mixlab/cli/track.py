@@ -11,7 +11,8 @@ import click
 from mixlab.artifacts.clashes import Clash, find_clashes
 from mixlab.artifacts.history import is_repository, list_uncommitted
 from mixlab.artifacts.pointers import Pointer
-from mixlab.artifacts.states import read_states
+from mixlab.artifacts.recompute import read_recompute
+from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tracking import list_copies, list_untracked, push_artifacts, track_artifacts
 from mixlab.cli._clashes import BROKEN, describe_clashes, judge_clash, render_clash
@@ -51,12 +52,12 @@ def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: 
     plan = plan_named(store, what)
     names = select_names(plan, read_states(store, STAGES), what)
     named = {name for name in names if any(is_key(word) and name[1].startswith(word) for word in what)}
-    made = track_artifacts(store, [*list_untracked(store, set(names) - named), *list_copies(store, named)], push=push)
+    new = [*list_untracked(store, set(names) - named), *list_copies(store, named)]
+    made, clashes = track_new(store, new, push)
     uploaded = push_artifacts(store, [name for name in names if store.pointer(*name).is_file()]) if push else 0
     changed = publish(store, plan)
     if plan.targets and has_dvc(store):
         record_finished(store, plan)
-    clashes = find_clashes(store, [one.name for one in made])
     if as_json:
         card = {"tracked": describe_names([one.name for one in made]), "uploaded": uploaded, "results": changed}
         print_json({**card, "clashes": describe_clashes(clashes)})
@@ -65,6 +66,13 @@ def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: 
         warn_clashes(clashes)
     if any(judge_clash(clash) == BROKEN for clash in clashes):
         sys.exit(BROKEN_PROMISE)
+
+
+def track_new(store: Store, names: Sequence[Name], push: bool = False) -> tuple[list[Pointer], list[Clash]]:
+    """Track artifacts, and find of which a branch tracks other bytes; what was lost and made again replaces its own."""
+    lost = read_recompute(store)
+    made = track_artifacts(store, names, push=push)
+    return made, find_clashes(store, [one.name for one in made if one.name not in lost])
 
 
 def warn_clashes(clashes: Sequence[Clash]) -> None:
@@ -100,8 +108,8 @@ def track_after_run(store: Store, plan_file: Path) -> None:
 
 def track_plan(store: Store, plan: Plan) -> list[Pointer]:
     """Track every whole artifact of a plan, and bring receipts and dvc.lock of a finished study up to date."""
-    made = track_artifacts(store, list_untracked(store, [node.name for node in plan.nodes.values()]))
-    warn_clashes(find_clashes(store, [one.name for one in made]))
+    made, clashes = track_new(store, list_untracked(store, [node.name for node in plan.nodes.values()]))
+    warn_clashes(clashes)
     record_finished(store, plan)
     return made
 
