@@ -7,16 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dvc_checkouts import run
+from configobj import ConfigObj
 
 SECRET = "planted-secret-c0ffee"
 """A password, key or token that no output may show."""
+
+SECTION = 'remote "store"'
+"""Where DVC's settings hold the remote."""
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
@@ -92,11 +95,20 @@ def serve_ssh(folder: Path) -> Iterator[Server]:
         yield server
 
 
+def set_remote(root: Path, local: Mapping[str, str] | None = None, **settings: str) -> None:
+    """Set what `dvc remote modify [--local] store` would, without starting DVC for each value."""
+    for name, values in (("config", settings), ("config.local", local or {})):
+        path = root / ".dvc" / name
+        known = ConfigObj(str(path), encoding="utf-8")
+        known.setdefault(SECTION, {}).update(values)
+        known.write()
+
+
 def use_ssh(root: Path, server: Server, place: Path, key: str = "user_key") -> None:
     """Make a folder behind the server the default remote of a copy; the key's path is this machine's business."""
-    run(root, "dvc", "remote", "add", "--default", "--force", "store", f"ssh://127.0.0.1:{server.port}{place}")
-    for name, value in (("user", getpass.getuser()), ("keyfile", str(server.folder / key))):
-        run(root, "dvc", "remote", "modify", "--local", "store", name, value)
+    keyfile = str(server.folder / key)
+    url = f"ssh://127.0.0.1:{server.port}{place}"
+    set_remote(root, local={"user": getpass.getuser(), "keyfile": keyfile}, url=url)
 
 
 @contextmanager
@@ -113,7 +125,5 @@ def serve_s3(folder: Path) -> Iterator[Server]:
 
 def use_s3(root: Path, server: Server) -> None:
     """Make the bucket the default remote of a copy; the credentials stand in .dvc/config.local, which git ignores."""
-    run(root, "dvc", "remote", "add", "--default", "--force", "store", "s3://artifacts/mixlab")
-    run(root, "dvc", "remote", "modify", "store", "endpointurl", f"http://127.0.0.1:{server.port}")
-    for name, value in (("access_key_id", "somebody"), ("secret_access_key", SECRET)):
-        run(root, "dvc", "remote", "modify", "--local", "store", name, value)
+    local = {"access_key_id": "somebody", "secret_access_key": SECRET}
+    set_remote(root, local, url="s3://artifacts/mixlab", endpointurl=f"http://127.0.0.1:{server.port}")

@@ -41,7 +41,9 @@ def make_shelf(root: Path, url: str = "../../remote") -> Path:
     return root
 
 
-def make_one(root: Path, stage: str, key: str, payload: str, host: str = "gpu01", reproducible: str = "numeric") -> Name:
+def make_one(
+    root: Path, stage: str, key: str, payload: str, host: str = "gpu01", reproducible: str = "numeric"
+) -> Name:
     """Make a whole artifact of two files, one of them the same in all, with the provenance of a host."""
     store = Store(root)
     with store.writing(stage, key) as draft:

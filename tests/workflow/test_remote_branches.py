@@ -1,4 +1,4 @@
-"""Several branches and one remote: artifacts of others, merges, other bytes of one key, what was discarded elsewhere."""
+"""Several branches, one remote: artifacts of others, merges, other bytes of one key, what was discarded elsewhere."""
 
 import json
 import shutil
@@ -51,7 +51,9 @@ def read_payload(root: Path, stage: str, key: str) -> str:
     return (root / "artifacts" / stage / key / "payload.txt").read_text()
 
 
-def test_an_artifact_of_another_branch_is_fetched_by_the_first_digits_of_its_key_and_git_sees_nothing(shelf: Path) -> None:
+def test_an_artifact_of_another_branch_is_fetched_by_the_first_digits_of_its_key_and_git_sees_nothing(
+    shelf: Path,
+) -> None:
     switch(shelf, "other", new=True)
     make_one(shelf, "ipt", C, "far away\n")
     publish(shelf, C)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import clone, commit, list_bytes, mixlab, run
-from remote_labs import SECRET, Server, find_port, serve_s3, serve_ssh, use_s3, use_ssh
+from remote_labs import SECRET, Server, find_port, serve_s3, serve_ssh, set_remote, use_s3, use_ssh
 from shelves import make_one, make_shelf
 
 A, B = "00000000000000aa", "00000000000000bb"
@@ -47,7 +47,7 @@ def share(root: Path, tmp_path: Path) -> Path:
 
 
 def check_exchange(first: Path, second: Path) -> None:
-    """One artifact is restored by mixlab, the other pulled by DVC; what the clone adds is pushed by DVC and comes back."""
+    """One artifact is restored by mixlab, the other pulled by DVC; what the clone adds goes back by DVC's push."""
     made = list_bytes(first / "artifacts")
     assert "Restored 1 artifact" in mixlab(second, "restore", A)
     assert set(list_bytes(second / "artifacts")) == {name for name in made if A in name}
@@ -62,6 +62,14 @@ def check_exchange(first: Path, second: Path) -> None:
     assert list_bytes(first / "artifacts") == list_bytes(second / "artifacts")
 
 
+def test_a_clone_restores_from_a_real_ssh_server(shelf: Path, ssh: Server, tmp_path: Path) -> None:
+    use_ssh(shelf, ssh, tmp_path / "data")
+    second = share(shelf, tmp_path)
+    assert "Restored 2 artifacts" in mixlab(second, "restore", A, B)
+    assert list_bytes(second / "artifacts") == list_bytes(shelf / "artifacts")
+
+
+@pytest.mark.long
 def test_two_clones_exchange_artifacts_through_a_real_ssh_server(shelf: Path, ssh: Server, tmp_path: Path) -> None:
     use_ssh(shelf, ssh, tmp_path / "data of the team")
     check_exchange(shelf, share(shelf, tmp_path))
@@ -72,11 +80,11 @@ def test_an_ssh_server_that_refuses_or_is_down_is_named_in_one_line_without_a_se
 ) -> None:
     make_one(shelf, "ipt", A, "here\n")
     use_ssh(shelf, ssh, tmp_path / "data", key="wrong_key")
-    run(shelf, "dvc", "remote", "modify", "--local", "store", "password", SECRET)
+    set_remote(shelf, local={"password": SECRET})
     said = mixlab(shelf, "track", A, "--push", code=2)
     assert f"ssh://127.0.0.1:{ssh.port}" in said
     assert "check user, key and host key" in said
-    run(shelf, "dvc", "remote", "modify", "store", "url", f"ssh://somebody:{SECRET}@127.0.0.1:{find_port()}/data")
+    set_remote(shelf, url=f"ssh://somebody:{SECRET}@127.0.0.1:{find_port()}/data")
     down = mixlab(shelf, "track", A, "--push", code=2)
     assert "is it up, and may this machine reach it?" in down
     assert SECRET not in said + down
@@ -92,7 +100,7 @@ def test_two_clones_exchange_artifacts_through_an_s3(shelf: Path, s3: Server, tm
     check_exchange(shelf, second)
     mixlab(shelf, "forget", A)
     commit(shelf, "forgotten")
-    assert "Removed 2 objects" in mixlab(shelf, "gc", "--remote", "--yes")
+    assert "Removed 3 objects" in mixlab(shelf, "gc", "--remote", "--yes")
 
 
 @pytest.mark.long
@@ -101,10 +109,10 @@ def test_an_s3_that_refuses_or_is_down_is_named_without_a_secret(
 ) -> None:
     use_s3(shelf, s3)
     make_one(shelf, "ipt", A, "here\n")
-    run(shelf, "dvc", "remote", "modify", "store", "url", "s3://no-such-bucket/mixlab")
+    set_remote(shelf, url="s3://no-such-bucket/mixlab")
     refused = mixlab(shelf, "track", A, "--push", code=2)
     assert "no-such-bucket" in refused
-    run(shelf, "dvc", "remote", "modify", "store", "endpointurl", f"http://127.0.0.1:{find_port()}")
+    set_remote(shelf, endpointurl=f"http://127.0.0.1:{find_port()}")
     monkeypatch.setenv("AWS_SESSION_TOKEN", f"{SECRET}-session")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     down = mixlab(shelf, "track", A, "--push", code=2)
