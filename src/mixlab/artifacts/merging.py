@@ -23,8 +23,26 @@ OURS, THEIRS = "ours", "theirs"
 
 DRIVER = {"merge.mixlab.name": "files that mixlab derives from studies and pointers", "merge.mixlab.driver": "true"}
 """Settings of git. The driver takes our side without a conflict; the hook below rewrites the files right afterwards."""
-HOOK = "pre-merge-commit"
+HOOK = "post-merge"
 _MARK = "# mixlab merge --install"
+_SCRIPT = """\
+#!/bin/sh
+{mark}: derived files follow what was merged, in the merge's own commit
+# nothing to do after a fast-forward, nor after --squash
+[ "$1" = 0 ] && git rev-parse --quiet --verify HEAD^2 > /dev/null || exit 0
+git reflog -1 --format=%gs | grep -q Fast-forward && exit 0
+cd {folder} || exit 1
+{command}
+code=$?
+git diff --cached --quiet && exit $code
+# git still counts itself in the merge here, so that `git commit --amend` is refused
+sign=
+[ "$(git config --bool commit.gpgsign)" = true ] && sign=-S
+parents=$(git show -s --format=%P HEAD | sed 's/[^ ][^ ]*/-p &/g')
+merged=$(git show -s --format=%B HEAD | git commit-tree $sign $parents "$(git write-tree)") || exit 1
+git update-ref -m "mixlab merge: derived files" HEAD "$merged" || exit 1
+exit $code
+"""
 
 
 @dataclass(frozen=True)
@@ -132,8 +150,7 @@ def install_driver(root: Path) -> Path:
     for name, value in DRIVER.items():
         subprocess.run(["git", "-C", str(root), "config", name, value], check=True)
     hook.parent.mkdir(parents=True, exist_ok=True)
-    inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip()
-    change = f"cd {shlex.quote(inside)} || exit 1\n" if inside else ""
-    hook.write_text(f"#!/bin/sh\n{_MARK}: derived files follow what was merged\n{change}exec {command}\n")
+    inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip() or "."
+    hook.write_text(_SCRIPT.format(mark=_MARK, folder=shlex.quote(inside), command=command), encoding="utf-8")
     hook.chmod(hook.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     return hook
