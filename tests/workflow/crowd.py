@@ -12,7 +12,7 @@ from mixlab.cli import main
 def work(command: str, size: int, keys: list[str]) -> None:
     """Run one command of mixlab for each batch; leaves with its exit code when one fails."""
     more = ["--push"] if command == "track" else []
-    import dvc.repo  # noqa: F401, PLC0415  the second that this takes is not what a kill should meet
+    import dvc.repo  # noqa: F401  the second that this takes is not what a kill should meet
 
     print("ready", flush=True)
     for start in range(0, len(keys), size):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from checkouts import environment
+from checkouts import REPOSITORY, environment
 from dvc_checkouts import commit, mixlab, run
 from shelves import make_one, make_shelf
 
@@ -38,10 +38,10 @@ def name_keys(kind: int, count: int) -> list[str]:
 def start(root: Path, command: str, keys: Sequence[str]) -> subprocess.Popen[str]:
     """Start a process of the crowd and wait until it is about to begin."""
     arguments = [sys.executable, str(CROWD), command, "5", *keys]
-    log = (root.parent / "crowd.log").open("a")
-    process = subprocess.Popen(
-        arguments, cwd=root, env=environment(root), stdout=subprocess.PIPE, stderr=log, text=True
-    )
+    with (root.parent / "crowd.log").open("a") as log:
+        process = subprocess.Popen(
+            arguments, cwd=root, env=environment(REPOSITORY), stdout=subprocess.PIPE, stderr=log, text=True
+        )
     process.args = [command, *keys]
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (root.parent / "crowd.log").read_text()
@@ -105,7 +105,7 @@ def check_whole(root: Path, keys: Sequence[str]) -> None:
 
 
 def test_a_few_processes_and_a_kill_lose_nothing(shelf: Path) -> None:
-    check_crowd(shelf, count=20, processes=3, kills=1, seed=3)
+    check_crowd(shelf, count=12, processes=2, kills=1, seed=3)
 
 
 @pytest.mark.long
