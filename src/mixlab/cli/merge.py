@@ -56,7 +56,8 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: boo
     store = open_store()
     if install:
         hook = install_driver(store.root)
-        print_json({"hook": str(hook)}) if as_json else click.echo(f"Merge driver named to git, hook written: {hook}")
+        place = hook.relative_to(store.root).as_posix() if hook.is_relative_to(store.root) else str(hook)
+        print_json({"hook": place}) if as_json else click.echo(f"Merge driver named to git, hook written: {place}")
         return
     if not is_repository(store.root):
         raise ArtifactError(f"{store.root}: no git repository; run `git init` in it")
