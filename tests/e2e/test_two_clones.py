@@ -55,7 +55,7 @@ def test_a_changed_ratio_and_a_new_seed_meet_over_ssh(finished: Path, tmp_path: 
         use_ssh(one, server, tmp_path / "team data")
         shutil.copytree(finished / "artifacts", one / "artifacts")
         mixlab(one, "track", "--push")
-        share(one, "finished")
+        commit(one, "finished")
         everything = list_made(one)
 
         other = clone(one, tmp_path / "second 写し")

@@ -1,13 +1,12 @@
 """docs/remotes.md shows what the commands print, in a repository made for it."""
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkouts import REPOSITORY
-from docs_blocks import Command, find_difference, read_commands, run_command
+from docs_blocks import find_difference, read_commands, run_command
 from dvc_checkouts import commit, mixlab, run
 from shelves import make_one, make_shelf, switch
 
