@@ -70,6 +70,24 @@ ELSEWHERE = {
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(
         (
+            "mixlab fetch 5eed",
+            "mixlab merge --install",
+            "mixlab track 5eed000000000002 --push",
+            "mixlab merge --keep 27328de95055 5eed000000000002",
+            "mixlab gc --remote",
+        ),
+        "tests/house/test_docs_remotes.py::test_the_document_shows_what_its_commands_print",
+    ),
+    **dict.fromkeys(
+        (
+            "dvc remote add --default store ssh://data.lab.example/srv/mixlab",
+            "dvc remote modify --local store user hanako",
+            "dvc remote modify --local store keyfile ~/.ssh/id_ed25519",
+        ),
+        "tests/house/test_docs_remotes.py::test_the_commands_that_name_a_remote_keep_what_is_ones_own_out_of_git",
+    ),
+    **dict.fromkeys(
+        (
             "mixlab export 'even/mixture_seed 1/mixture' --study micro --format megatron --to exports/even",
             "cat exports/even/megatron_arguments.txt",
             "mixlab export 'even/mixture_seed 1/mixture' --study micro --format windows --responses "

@@ -18,7 +18,7 @@ from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
 
-UNDER_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", ".gitignore")
+UNDER_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", ".gitignore", ".gitattributes")
 TABLES = {"metrics.json": '{"mean": 0.5}\n', "scores.csv": "benchmark,score\ndemo,0.5\n"}
 
 

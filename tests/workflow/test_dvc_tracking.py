@@ -1,5 +1,6 @@
 """What DVC keeps: pointers, clones, branches, `dvc repro` over artifacts that are there."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -177,3 +178,52 @@ def test_links_for_people_carry_labels_and_follow_a_renaming(
         "scores.csv": b"benchmark,score\ndemo,0.5\n",
     }
     assert ipt.key in {path.name for path in (root / "artifacts/ipt").iterdir()}
+
+
+def test_derived_files_that_both_branches_rewrote_follow_what_was_merged(root: Path) -> None:
+    run(root, "git", "switch", "--quiet", "--create", "seeds")
+    edit_study(root, "sft_seed: [1, 2]", "sft_seed: [1, 2, 3]")
+    run(root, "git", "switch", "--quiet", "main")
+    edit_study(root, "{math: 3, reasoning: 1}", "{math: 4, reasoning: 1}")
+
+    assert "CONFLICT" in run(root, "git", "merge", "--no-edit", "seeds", code=1)
+    assert "plans/micro, receipts/micro, results/micro, dvc.lock" in mixlab(root, "merge")
+    run(root, "git", "commit", "--quiet", "--no-edit")
+    by_hand = run(root, "git", "rev-parse", "HEAD^{tree}")
+
+    run(root, "git", "reset", "--quiet", "--hard", "HEAD^")
+    mixlab(root, "merge", "--install")
+    run(root, "git", "merge", "--quiet", "--no-edit", "seeds")
+    assert run(root, "git", "rev-parse", "HEAD^{tree}") == by_hand
+    assert run(root, "git", "status", "--short") == ""
+
+    plan = plan_micro(root)
+    keys = (root / "plans/micro/sft.txt").read_text().split()
+    assert keys == sorted(node.key for node in plan.by_stage("sft"))
+    said = json.loads(run(root, "dvc", "status", "--json"))
+    unfinished = {"sft", "generate", "score", "judge", "scores", "aggregate", "report"}
+    assert unfinished <= set(said) <= unfinished | {"judge_pairs"}
+
+
+def edit_study(root: Path, old: str, new: str) -> None:
+    """Edit the study, pretend to run what that asks for, track and commit: derived files change with it."""
+    study = root / "studies/micro.yaml"
+    text = study.read_text()
+    assert old in text
+    study.write_text(text.replace(old, new))
+    make_artifacts(root, plan_micro(root).nodes.values())
+    mixlab(root, "track")
+    commit(root, new)
+
+
+def test_a_study_that_git_could_not_merge_is_the_users_to_mend_first(root: Path) -> None:
+    study = root / "studies/micro.yaml"
+    for branch, new in (("four", "{math: 4, reasoning: 1}"), ("five", "{math: 5, reasoning: 1}")):
+        run(root, "git", "switch", "--quiet", "main")
+        run(root, "git", "switch", "--quiet", "--create", branch)
+        study.write_text(study.read_text().replace("{math: 3, reasoning: 1}", new))
+        commit(root, branch)
+    run(root, "git", "merge", "--no-edit", "four", code=1)
+    before = run(root, "git", "status", "--short")
+    assert "studies/micro.yaml: git could not merge it" in mixlab(root, "merge", code=2)
+    assert run(root, "git", "status", "--short") == before

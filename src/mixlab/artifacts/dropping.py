@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from mixlab.artifacts.history import list_reachable
+from mixlab.artifacts.branches import read_branches
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.pointers import Pointer, drop_pointers, list_pointers, read_pointer
 from mixlab.artifacts.recompute import read_recompute, write_recompute
@@ -67,6 +67,6 @@ def list_kept(store: Store, without: set[Name]) -> list[Pointer]:
 
     Raises ArtifactError for a pointer that cannot be read: nobody knows what it needs.
     """
-    kept = {one for name, found in list_reachable(store.root).items() if name not in without for one in found}
+    kept = {one for name, found in read_branches(store.root).items() if name not in without for one in found}
     kept.update(read_pointer(store, name) for name in list_pointers(store) if name not in without)
     return sorted(kept, key=lambda one: (one.name, one.oid))

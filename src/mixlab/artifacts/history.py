@@ -1,7 +1,8 @@
 """What git knows of pointers: who committed one, which ones any branch or tag has, and where a lost one was."""
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
@@ -9,12 +10,14 @@ from mixlab.artifacts.pointers import Pointer, parse_pointer
 from mixlab.artifacts.states import Name
 
 TRACKED = "tracked"
+EVERYWHERE = ("--all", "--full-history")
+"""All branches and tags; without the second, git passes over a side branch whose pointers the merge dropped."""
 _NOT_COMMITTED = "nobody yet"
 
 
 def is_repository(root: Path) -> bool:
     """Whether the working folder belongs to a git repository with at least one commit or none yet."""
-    return _run(root, "rev-parse", "--git-dir") is not None
+    return run_git(root, "rev-parse", "--git-dir") is not None
 
 
 def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
@@ -27,9 +30,44 @@ def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _run(root: Path, *arguments: str) -> str | None:
+def run_git(root: Path, *arguments: str) -> str | None:
+    """Run git below `root` and return what it prints as text, or None when it fails or is not installed."""
     printed = _run_bytes(root, *arguments)
     return None if printed is None else printed.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class GitObject:
+    """An object of git: its name, its type (blob, tree, commit) and its bytes."""
+
+    oid: str
+    type: str
+    data: bytes
+
+
+def read_objects(root: Path, names: Sequence[str]) -> list[GitObject | None]:
+    """Read many objects (`blob`, `ref:./path`) in one process, in their order; None for what is not there.
+
+    Raises ArtifactError when git fails: what branches track is not taken for nothing then.
+    """
+    if not names:
+        return []
+    printed = _run_bytes(root, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
+    if printed is None:
+        raise ArtifactError(f"{root}: git cannot read its objects; `git fsck` says why")
+    found: list[GitObject | None] = []
+    place = 0
+    for _ in names:
+        end = printed.find(b"\n", place)
+        about = printed[place:end].split() if end >= 0 else []
+        place = end + 1
+        if len(about) != 3 or not about[2].isdigit():
+            found.append(None)
+            continue
+        size = int(about[2])
+        found.append(GitObject(about[0].decode(), about[1].decode(), printed[place : place + size]))
+        place += size + 1
+    return found
 
 
 def _to_name(path: str) -> Name:
@@ -43,7 +81,7 @@ def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
     if not wanted:
         return {}
     paths = [f"{TRACKED}/{stage}/{key}.dvc" for stage, key in wanted]
-    printed = _run(root, "log", "--format=%x00%cn, commit %h", "--name-only", "--", *_shorten(paths)) or ""
+    printed = run_git(root, "log", "--format=%x00%cn, commit %h", "--name-only", "--", *_shorten(paths)) or ""
     for block in printed.split("\0")[1:]:
         committer, _, files = block.partition("\n")
         for path in files.split():
@@ -59,62 +97,51 @@ def _shorten(paths: list[str], most: int = 1000) -> list[str]:
 
 def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
     """List the files below some places that git does not have as they are: new, changed or removed."""
-    printed = _run(root, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *places) or ""
+    printed = run_git(root, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *places) or ""
     return sorted(line[3:] for line in printed.split("\0") if line)
 
 
 def find_pointer(root: Path, key: str) -> tuple[str, str] | None:
     """Find the newest pointer to `key` on any branch or tag; return its stage and text, or None."""
     place = f":(glob){TRACKED}/*/{key}.dvc"
-    printed = _run(root, "log", "--all", "--diff-filter=AM", "-1", "--format=%H", "--name-only", "--", place) or ""
+    asked = ("log", *EVERYWHERE, "--diff-filter=AM", "-1", "--format=%H", "--name-only", "--", place)
+    printed = run_git(root, *asked) or ""
     commit, *paths = printed.split()[:2] or [""]
     if not paths:
         return None
     stage, _ = _to_name(paths[0])
-    text = _run(root, "show", f"{commit}:./{TRACKED}/{stage}/{key}.dvc")
+    text = run_git(root, "show", f"{commit}:./{TRACKED}/{stage}/{key}.dvc")
     return (stage, text) if text is not None else None
-
-
-def list_reachable(root: Path) -> dict[Name, set[Pointer]]:
-    """Map each artifact to its pointers on any branch, remote branch or tag, read without a checkout."""
-    refs = (_run(root, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes", "refs/tags") or "").split()
-    return _read_trees(root, [*refs, "HEAD"])
 
 
 def list_past(root: Path) -> dict[Name, set[Pointer]]:
     """Map each artifact to every pointer it ever had in any commit that git still knows."""
-    printed = _run(root, "log", "--all", "--diff-filter=AM", "--raw", "--no-abbrev", "--format=", "--", TRACKED) or ""
-    rows = (line.split() for line in printed.splitlines() if line.startswith(":"))
-    return _read_blobs(root, {(row[3], row[5]) for row in rows if row[5].endswith(".dvc")})
+    return _read_blobs(root, set(_list_blobs(root, TRACKED)))
 
 
-def _read_trees(root: Path, refs: Iterable[str]) -> dict[Name, set[Pointer]]:
-    trees = (_run(root, "rev-parse", "--verify", "--quiet", f"{ref}:./{TRACKED}") for ref in refs)
-    blobs: set[tuple[str, str]] = set()
-    for tree in sorted({tree.strip() for tree in trees if tree}):
-        for line in (_run(root, "ls-tree", "-r", "--full-tree", tree) or "").splitlines():
-            about, _, path = line.partition("\t")
-            if path.endswith(".dvc"):
-                blobs.add((about.split()[2], path))
-    return _read_blobs(root, blobs)
+def find_past(root: Path, key: str) -> list[Pointer]:
+    """List the pointers that artifacts whose key begins with `key` ever had on any branch, newest first."""
+    read = (_read_blobs(root, [blob]) for blob in dict.fromkeys(_list_blobs(root, f":(glob){TRACKED}/*/{key}*.dvc")))
+    return [pointer for found in read for pointers in found.values() for pointer in pointers]
+
+
+def _list_blobs(root: Path, place: str) -> list[tuple[str, str]]:
+    """List blob and path of all pointers that any commit brought or changed, newest first."""
+    asked = ("log", *EVERYWHERE, "--diff-filter=AM", "--raw", "--no-abbrev", "--format=", "--", place)
+    rows = (line.split() for line in (run_git(root, *asked) or "").splitlines() if line.startswith(":"))
+    return [(row[3], row[5]) for row in rows if row[5].endswith(".dvc")]
 
 
 def _read_blobs(root: Path, blobs: Iterable[tuple[str, str]]) -> dict[Name, set[Pointer]]:
     """Read many pointers by their blob and path, in one process."""
     found: dict[Name, set[Pointer]] = {}
     listed = sorted(blobs)
-    printed = _run_bytes(root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in listed).encode())
-    rest = printed or b""
-    for _, path in listed:
-        head, _, rest = rest.partition(b"\n")
-        about = head.split()
-        if len(about) != 3:
+    for (_, path), read in zip(listed, read_objects(root, [blob for blob, _ in listed]), strict=True):
+        if read is None:
             continue  # a blob that a partial clone left behind
-        size = int(about[2])
-        text, rest = rest[:size].decode(errors="replace"), rest[size + 1 :]
         name = _to_name(path)
         try:
-            found.setdefault(name, set()).add(parse_pointer(*name, text))
+            found.setdefault(name, set()).add(parse_pointer(*name, read.data.decode(errors="replace")))
         except ArtifactError:
             continue  # a foreign .dvc file below tracked/ names no artifact
     return {name: pointers for name, pointers in found.items() if pointers}

@@ -77,13 +77,17 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        files = tuple(FileEntry(**{**file, "blocks": tuple(file["blocks"])}) for file in card["files"])
-        return Manifest(card["stage"], card["key"], card["spec"], card["parents"], files)
+        return parse_manifest(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ArtifactError(f"{folder}: no {MANIFEST}, so it is not a whole artifact") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: damaged ({error}); run `mixlab verify --repair`") from error
+
+
+def parse_manifest(card: Any) -> Manifest:
+    """Build a manifest from the JSON of its file; raises KeyError or TypeError when it is none."""
+    files = tuple(FileEntry(**{**file, "blocks": tuple(file["blocks"])}) for file in card["files"])
+    return Manifest(card["stage"], card["key"], card["spec"], card["parents"], files)
 
 
 def check_files(folder: Path, manifest: Manifest, member: str = "") -> list[str]:

@@ -1,5 +1,6 @@
 """Pointers: the small files by which git knows an artifact and DVC finds its bytes."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,6 +45,23 @@ def read_pointer(store: Store, name: Name) -> Pointer:
         return parse_pointer(*name, store.pointer(*name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{name[0]} {name[1]}: not tracked, so there is nothing to fetch") from None
+
+
+def render_pointer(pointer: Pointer) -> str:
+    """Render a pointer as DVC writes it, by DVC's own YAML: the same text whoever makes the artifact."""
+    from dvc.utils.serialize import dumps_yaml
+
+    out = {"md5": pointer.oid, "size": pointer.bytes, "nfiles": pointer.files, "hash": "md5", "path": pointer.key}
+    return str(dumps_yaml({"wdir": f"../../artifacts/{pointer.stage}", "outs": [out]}))
+
+
+def write_pointer(store: Store, pointer: Pointer) -> None:
+    """Write a pointer by one rename from `work/`, so that a kill leaves the old one, the new one or none."""
+    path, temporary = store.pointer(*pointer.name), store.work / f".{pointer.key}.dvc.{os.getpid()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(render_pointer(pointer), encoding="utf-8")
+    temporary.replace(path)
 
 
 def list_pointers(store: Store) -> list[Name]:

@@ -6,17 +6,20 @@ DVC is imported here and in tracking.py only, and only when one of these functio
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.failures import Place, collect_failures, hide_secrets
 from mixlab.artifacts.keys import read_blocks
 from mixlab.artifacts.links import clear_links
-from mixlab.artifacts.manifest import Manifest
+from mixlab.artifacts.manifest import MANIFEST, Manifest, parse_manifest
 from mixlab.artifacts.pointers import Pointer
 from mixlab.artifacts.store import Store
 
@@ -41,7 +44,7 @@ def open_depot(store: Store) -> Iterator[Depot]:
     except NotDvcRepoError:
         raise ArtifactError(f"{store.root}: no DVC repository; run `dvc init` in it") from None
     except (DvcException, SCMError) as error:
-        raise ArtifactError(f"DVC: {error}") from error
+        raise ArtifactError(hide_secrets(f"DVC: {error}", {})) from error
     finally:
         clear_links(store.root)
 
@@ -63,24 +66,26 @@ class Depot:
         """The name of the default remote, or nothing."""
         return str(self.repo.config["core"].get("remote") or "")
 
+    @property
+    def site(self) -> Place:
+        """The default remote's name and settings, as errors show it."""
+        return Place(self.remote_name, dict(self.repo.config["remote"].get(self.remote_name.lower(), {})))
+
+    @cached_property
+    def _remote(self) -> Any:
+        with self.site.reached():
+            return self.repo.cloud.get_remote_odb()
+
     def remote(self) -> Any:
         """Return the object store of the default remote, or None when none is configured."""
-        return self.repo.cloud.get_remote_odb() if self.remote_name else None
+        return self._remote if self.remote_name else None
 
     def need_remote(self) -> Any:
         """Return the object store of the default remote; raises ArtifactError when none is configured."""
         remote = self.remote()
         if remote is None:
-            raise ArtifactError("no DVC remote is configured; `dvc remote add -d NAME PLACE` names one")
+            raise ArtifactError("no DVC remote is configured; `dvc remote add --default NAME PLACE` names one")
         return remote
-
-    @contextmanager
-    def _reach(self) -> Iterator[None]:
-        """Turn what a remote that cannot be reached raises into an error that names it."""
-        try:
-            yield
-        except OSError as error:
-            raise ArtifactError(f"remote '{self.remote_name}': {error}") from error
 
     def read_tree(self, pointer: Pointer, *places: Any) -> dict[str, str] | None:
         """Map the files of an artifact to their objects, read from the first place that knows it; None if none does."""
@@ -89,10 +94,11 @@ class Depot:
         from dvc_objects.errors import ObjectFormatError
 
         for place in places or (self.cache,):
-            try:
-                tree = Tree.load(place, HashInfo(_HASH, pointer.oid))
-            except (FileNotFoundError, ObjectFormatError):
-                continue
+            with self.site.reached():
+                try:
+                    tree = Tree.load(place, HashInfo(_HASH, pointer.oid))
+                except (FileNotFoundError, ObjectFormatError):
+                    continue
             return {"/".join(parts): info.value for parts, _, info in tree}
         return None
 
@@ -103,18 +109,55 @@ class Depot:
     def _path(self, oid: str) -> Path:
         return Path(self.cache.oid_to_path(oid))
 
+    def is_cached(self, pointer: Pointer) -> bool:
+        """Whether the cache has the artifact's folder and every file of it; bytes are not looked at."""
+        return all(map(self.has, (self.read_tree(pointer) or {"": ""}).values()))
+
+    def read_manifest(self, pointer: Pointer) -> Manifest | None:
+        """Read the manifest of the bytes that a pointer names, from cache or remote; None when neither has it."""
+        places = [place for place in (self.cache, self.remote()) if place is not None]
+        oid = (self.read_tree(pointer, *places) or {}).get(MANIFEST, "")
+        for place in places if oid else ():
+            with self.site.reached():
+                try:
+                    with place.fs.open(place.oid_to_path(oid), "rb") as file:
+                        return parse_manifest(json.loads(file.read()))
+                except FileNotFoundError:
+                    continue
+        return None
+
+    def commit(self, name: tuple[str, str]) -> Pointer:
+        """Put an artifact's bytes into the cache, linked where the cache type says so, and describe its pointer.
+
+        The artifact's own files are not touched: a kill in between leaves it whole.
+        """
+        from dvc_data.hashfile.build import build
+        from dvc_data.hashfile.transfer import transfer
+
+        place = str(self.store.folder(*name).absolute())
+        staged, meta, tree = build(self.cache, place, self.repo.fs, _HASH, ignore=self.repo.dvcignore)
+        linked = next(iter(self.cache.cache_types), None) == "hardlink"
+        with collect_failures() as failed:
+            transfer(staged, self.cache, {tree.hash_info}, shallow=False, hardlink=linked)
+        if failed:
+            raise ArtifactError(f"{name[0]} {name[1]}: cannot be put into the cache ({failed[0]}); nothing was tracked")
+        return Pointer(*name, tree.oid, meta.size or 0, meta.nfiles or 0)
+
     def list_missing(self, pointers: Iterable[Pointer], cached: bool = True) -> list[Pointer]:
         """List the artifacts that cannot be had: some object is neither in the cache nor on the remote.
 
         `cached: False` asks the remote alone. The cache is asked first; the remote in two batches, folders then files.
+        The folders' lists, a few bytes each, are brought along.
         """
-        asked_for = sorted(set(pointers), key=lambda one: one.name)
-        known = {one: self.read_tree(one) for one in asked_for} if cached else {}
-        trees = {one: tree for one, tree in known.items() if tree is not None}
+        asked_for = sorted(set(pointers), key=lambda one: (one.name, one.oid))
+        trees = {one: tree for one in asked_for if cached and (tree := self.read_tree(one)) is not None}
         unknown = [one for one in asked_for if one not in trees]
         there = self.list_uploaded({one.oid for one in unknown})
+        if cached:
+            self._transfer(there)
         for pointer in unknown:
-            tree = self.read_tree(pointer, self.remote()) if pointer.oid in there else None
+            places = (self.cache, self.remote()) if cached else (self.remote(),)
+            tree = self.read_tree(pointer, *places) if pointer.oid in there else None
             if tree is not None:
                 trees[pointer] = tree
         wanted = {oid for tree in trees.values() for oid in tree.values() if not (cached and self.has(oid))}
@@ -139,8 +182,10 @@ class Depot:
         if oids:
             wanted = [HashInfo(_HASH, oid) for oid in sorted(oids)]
             remote = self.need_remote()
-            with self._reach():
+            with self.site.reached() as failed:
                 transfer(remote, self.cache, wanted, verify=True, cache_odb=remote)
+            if failed and not isinstance(failed[0], FileNotFoundError):
+                raise self.site.explain(failed[0])
 
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
@@ -151,19 +196,39 @@ class Depot:
         from dvc_data.hashfile.transfer import transfer
 
         remote = self.need_remote()
-        wanted = [HashInfo(_HASH, one.oid) for one in pointers]
-        with self._reach():
+        listed = list(pointers)
+        self._drop_truncated(listed)
+        wanted = [HashInfo(_HASH, one.oid) for one in listed]
+        with self.site.reached() as failed:
             result = transfer(self.cache, remote, wanted, cache_odb=self.cache, shallow=False)
         if result.failed:
-            raise ArtifactError(f"{len(result.failed)} objects could not be uploaded to '{self.remote_name}'")
+            error = self.site.explain(failed[0]) if failed else self.site
+            raise ArtifactError(f"{len(result.failed)} objects could not be uploaded: {error}")
         return len(result.transferred)
+
+    def _drop_truncated(self, pointers: Sequence[Pointer]) -> None:
+        """Remove from the remote what an upload that was killed left half written there; SSH has no rename for it.
+
+        Folders come last in an upload: where one is whole, so are its files; of the others each file is measured.
+        """
+        whole = self._keep_whole({one.oid for one in pointers})
+        trees = (self.read_tree(one) or {} for one in pointers if one.oid not in whole)
+        self._keep_whole({oid for tree in trees for oid in tree.values()})
+
+    def _keep_whole(self, oids: set[str]) -> set[str]:
+        """Return which objects the remote has in full length, and remove the shorter ones from it."""
+        there = self.measure_remote(self.list_uploaded(oids))
+        short = {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
+        if short:
+            self.remove_remote(sorted(short))
+        return set(there) - short
 
     def place(self, pointer: Pointer) -> Manifest | None:
         """Put a cached artifact in its place by one rename, after comparing it with its manifest; None if it is there.
 
         Raises ArtifactError when its bytes are not those of the manifest, BusyError when somebody writes it.
         """
-        from dvc_data.hashfile.checkout import checkout
+        from dvc_data.hashfile.checkout import CheckoutError, LinkError, checkout
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.tree import Tree
 
@@ -171,7 +236,10 @@ class Depot:
         with self.store.writing(*pointer.name) as draft:
             if draft is None:
                 return None
-            checkout(str(draft.out), self.repo.fs, tree, self.cache, force=True, quiet=True)
+            try:
+                checkout(str(draft.out), self.repo.fs, tree, self.cache, force=True, quiet=True)
+            except (CheckoutError, LinkError) as error:
+                raise error.__cause__ or error from None  # a full disk, or an object that has gone
             manifest = draft.adopt()
         self._remember(pointer, tree)
         return manifest
@@ -207,8 +275,36 @@ class Depot:
         remote = self.remote()
         if remote is None or not oids:
             return set()
-        with self._reach():
+        with self.site.reached():
             return set(remote.oids_exist(oids))
+
+    def list_remote(self) -> set[str]:
+        """List every object of the remote."""
+        remote = self.need_remote()
+        with self.site.reached():
+            return set(remote.all())
+
+    def measure_remote(self, oids: Iterable[str]) -> dict[str, int]:
+        """Map objects of the remote to their bytes."""
+        remote = self.need_remote()
+        listed = sorted(oids)
+        with self.site.reached():
+            sizes = remote.fs.info([remote.oid_to_path(oid) for oid in listed]) if listed else []
+        return {oid: int(about["size"]) for oid, about in zip(listed, sizes, strict=True)}
+
+    def bring_trees(self, oids: Iterable[str]) -> None:
+        """Bring folders' lists of files, a few bytes each, from the remote into the cache."""
+        self._transfer({oid for oid in oids if not self.has(oid)})
+
+    def remove_remote(self, oids: Iterable[str]) -> None:
+        """Remove objects from the remote, and DVC's note on this machine of what it has seen there."""
+        from dvc_data.hashfile.db import get_index
+
+        remote = self.need_remote()
+        with self.site.reached():
+            for oid in oids:
+                remote.fs.remove(remote.oid_to_path(oid))
+            get_index(remote).clear()
 
     def drop(self, oids: Iterable[str]) -> int:
         """Remove objects from the cache; return the bytes that this frees."""

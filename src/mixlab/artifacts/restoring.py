@@ -1,15 +1,20 @@
 """Bring tracked artifacts back: ask first, fetch, put in place, and mend what was damaged on this machine."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.history import find_pointer, read_committers
 from mixlab.artifacts.pointers import Pointer, parse_pointer, read_pointer
 from mixlab.artifacts.remote import Depot, open_depot
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import drop_artifact, drop_tombstones
+
+_PATIENCE_SECONDS = 60.0
+"""How long the copying of an artifact by another process is waited for: a trainer's lock is held for days."""
+_PAUSE_SECONDS = 0.2
 
 CURE = (
     "push them where they were made (`dvc push`), or make them again (`mixlab restore --recompute-missing`), "
@@ -58,6 +63,13 @@ def require_fetchable(store: Store, names: Iterable[Name]) -> None:
         raise build_error(missing)
 
 
+def check_fetchable_pointers(store: Store, pointers: Sequence[Pointer]) -> None:
+    """Raise ArtifactError listing the pointers, from any branch, whose data cannot be had."""
+    with open_depot(store) as depot:
+        if lost := depot.list_missing(pointers):
+            raise build_error(_name_committers(store, lost))
+
+
 def build_error(missing: Sequence[Missing]) -> ArtifactError:
     """Build the error that lists what cannot be fetched, and the cures."""
     return ArtifactError("\n".join([*map(str, missing), CURE]))
@@ -70,23 +82,33 @@ def restore_artifacts(store: Store, names: Iterable[Name]) -> list[Name]:
     Nothing is fetched when something cannot be had: then ArtifactError lists it with key and committer.
     """
     wanted = [read_pointer(store, name) for name in sorted(set(names)) if not store.is_complete(*name)]
-    if not wanted:
-        return []
-    with open_depot(store) as depot:
-        if lost := depot.list_missing(wanted):
-            raise build_error(_name_committers(store, lost))
-        depot.fetch(wanted)
-        for pointer in wanted:
-            _place(depot, pointer)
-    restored = [pointer.name for pointer in wanted]
+    restored = bring_artifacts(store, wanted)
     drop_tombstones(store, restored)
     return restored
+
+
+def bring_artifacts(store: Store, pointers: Sequence[Pointer]) -> list[Name]:
+    """Fetch what pointers name, from any branch, and put each in its place; nothing that git keeps is changed.
+
+    Raises ArtifactError as `restore_artifacts` does.
+    """
+    if not pointers:
+        return []
+    with open_depot(store) as depot:
+        if lost := depot.list_missing(pointers):
+            raise build_error(_name_committers(store, lost))
+        depot.fetch(pointers)
+        for pointer in pointers:
+            _place(depot, pointer)
+    return [pointer.name for pointer in pointers]
 
 
 def _place(depot: Depot, pointer: Pointer) -> None:
     """Place an artifact; when the cache's copy is damaged, replace it by the remote's, once."""
     try:
-        depot.place(pointer)
+        _place_patiently(depot, pointer)
+    except BusyError:
+        raise
     except ArtifactError:
         damaged = depot.list_damaged(pointer)
         if not damaged:
@@ -95,7 +117,21 @@ def _place(depot: Depot, pointer: Pointer) -> None:
             raise _hopeless(depot, pointer) from None
         depot.drop(damaged)
         depot.fetch([pointer])
-        depot.place(pointer)
+        _place_patiently(depot, pointer)
+
+
+def _place_patiently(depot: Depot, pointer: Pointer) -> None:
+    """Place an artifact, or wait while another process does; raises BusyError when it writes for long."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            depot.place(pointer)
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def repair_artifact(store: Store, name: Name) -> bool:

@@ -148,10 +148,13 @@ class Draft:
     ) -> Manifest:
         """Seal the draft and let the artifact appear by one rename; what must never lack comes before the rename.
 
+        What is made anew is no longer discarded: its tombstone goes first.
+
         Raises ArtifactError when something that is no whole artifact stands in its place.
         """
         manifest = write_manifest(self.out, self.stage, self.key, spec, parents)
         before_rename(manifest)
+        self.store.tombstone(self.stage, self.key).unlink(missing_ok=True)
         self._appear()
         return manifest
 

@@ -23,6 +23,8 @@ COMMANDS = {
     "sources": "List what a registry or a study declares; check registries.",
     "track": "Put finished artifacts under DVC.",
     "restore": "Fetch tracked artifacts.",
+    "fetch": "Fetch artifacts of any branch by key, for a look.",
+    "merge": "After a merge of git: derived files, pointers, clashes.",
     "verify": "Compare artifacts with their digests.",
     "discard": "Drop data that nobody needs any more.",
     "forget": "Drop the pointer of data that is lost.",

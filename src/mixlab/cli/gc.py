@@ -20,21 +20,31 @@ from mixlab.cli._common import (
     render_count,
     render_table,
 )
+from mixlab.cli._gc_remote import clean_remote
 from mixlab.cli._needs import render_seconds
+from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
 from mixlab.plan.planfile import PLANS, read_plan
 
 
-@click.command(epilog=example("mixlab gc", "mixlab gc --yes", "mixlab gc --unpushed --yes"))
+@click.command(epilog=example("mixlab gc", "mixlab gc --unpushed --yes", "mixlab gc --remote"))
 @click.option("--unpushed", is_flag=True, help="Also what is on no remote: making it again costs what is printed.")
+@click.option("--remote", is_flag=True, help="On the DVC remote instead of here: what no branch or tag tracks.")
 @click.option("--yes", is_flag=True, help="Free it; without this, gc only says what it would free.")
 @json_option
-def command(unpushed: bool, yes: bool, as_json: bool) -> None:
+def command(unpushed: bool, remote: bool, yes: bool, as_json: bool) -> None:
     """Free what is needed by no study of this checkout, no pointer on any branch or tag, and no running job.
 
-    Copies that a remote has go first; what is on no remote goes only with --unpushed. Nothing on a remote is touched.
+    Copies that a remote has go first; what is on no remote goes only with --unpushed. Nothing on a remote is touched,
+    but with --remote: then what a pointer once named and no branch, tag, stash, worktree or this folder names now goes
+    from there, and nothing goes here. git fetches first, so that the branches of others count.
     """
     store = open_store()
+    if remote:
+        if unpushed:
+            raise ConfigError("--unpushed is about copies here, --remote about the remote; give one of them")
+        clean_remote(store, yes, as_json)
+        return
     if yes and any((store.root / ".snakemake" / "locks").glob("*")):
         raise BusyError("Snakemake is at work here, or was killed; wait, or `mixlab unlock`, then collect")
     finding = find_garbage(store, list_reachable_names(store))

@@ -2,26 +2,33 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from mixlab.artifacts.clashes import Clash, find_clashes
 from mixlab.artifacts.history import is_repository, list_uncommitted
 from mixlab.artifacts.pointers import Pointer
-from mixlab.artifacts.states import read_states
+from mixlab.artifacts.recompute import read_recompute
+from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
-from mixlab.artifacts.tracking import list_untracked, push_artifacts, track_artifacts
+from mixlab.artifacts.tracking import list_copies, list_untracked, push_artifacts, track_artifacts
+from mixlab.cli._clashes import BROKEN, describe_clashes, judge_clash, render_clash
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
 from mixlab.cli._named import RESULTS, refresh_named, write_results
 from mixlab.cli._receipts import record_finished
-from mixlab.cli._selection import count_stages, describe_names, plan_named, select_names
+from mixlab.cli._selection import count_stages, describe_names, is_key, plan_named, select_names
 from mixlab.plan.graph import Plan
 from mixlab.plan.planfile import read_plan
 from mixlab.plan.stages import STAGES
 
 SWITCH = "MIXLAB_TRACK"
 """Environment variable: `off` inside `dvc repro`, where `mixlab deliver` tracks instead."""
+
+BROKEN_PROMISE = 1
+"""Exit code when another branch tracks other bytes of a key whose stage promises the same: both are tracked."""
 
 COMMITTED = ("tracked", "discarded", "provenance", "dvc.lock")
 COMMITTED_BY_STUDY = ("plans", "receipts", RESULTS)
@@ -44,15 +51,34 @@ def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: 
         return
     plan = plan_named(store, what)
     names = select_names(plan, read_states(store, STAGES), what)
-    made = track_artifacts(store, list_untracked(store, names), push=push)
+    named = {name for name in names if any(is_key(word) and name[1].startswith(word) for word in what)}
+    new = [*list_untracked(store, set(names) - named), *list_copies(store, named)]
+    made, clashes = track_new(store, new, push)
     uploaded = push_artifacts(store, [name for name in names if store.pointer(*name).is_file()]) if push else 0
     changed = publish(store, plan)
     if plan.targets and has_dvc(store):
         record_finished(store, plan)
     if as_json:
-        print_json({"tracked": describe_names([one.name for one in made]), "uploaded": uploaded, "results": changed})
+        card = {"tracked": describe_names([one.name for one in made]), "uploaded": uploaded, "results": changed}
+        print_json({**card, "clashes": describe_clashes(clashes)})
     else:
         _print(store, plan, made, push)
+        warn_clashes(clashes)
+    if any(judge_clash(clash) == BROKEN for clash in clashes):
+        sys.exit(BROKEN_PROMISE)
+
+
+def track_new(store: Store, names: Sequence[Name], push: bool = False) -> tuple[list[Pointer], list[Clash]]:
+    """Track artifacts, and find of which a branch tracks other bytes; what was lost and made again replaces its own."""
+    lost = read_recompute(store)
+    made = track_artifacts(store, names, push=push)
+    return made, find_clashes(store, [one.name for one in made if one.name not in lost])
+
+
+def warn_clashes(clashes: Sequence[Clash]) -> None:
+    """Say of which new pointers another branch has other bytes; both are tracked until somebody keeps one."""
+    for clash in clashes:
+        click.echo("\n".join(render_clash(clash)), err=True)
 
 
 def publish(store: Store, plan: Plan) -> list[str]:
@@ -82,7 +108,8 @@ def track_after_run(store: Store, plan_file: Path) -> None:
 
 def track_plan(store: Store, plan: Plan) -> list[Pointer]:
     """Track every whole artifact of a plan, and bring receipts and dvc.lock of a finished study up to date."""
-    made = track_artifacts(store, list_untracked(store, [node.name for node in plan.nodes.values()]))
+    made, clashes = track_new(store, list_untracked(store, [node.name for node in plan.nodes.values()]))
+    warn_clashes(clashes)
     record_finished(store, plan)
     return made
 

@@ -1,0 +1,96 @@
+"""What every branch and tag tracks, read without a checkout: four processes of git, however many branches."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.history import TRACKED, GitObject, read_objects, run_git
+from mixlab.artifacts.pointers import Pointer, parse_pointer
+from mixlab.artifacts.states import Name
+
+_SUFFIX = b".dvc"
+
+Held = dict[Name, dict[Pointer, list[str]]]
+"""Artifact -> its pointers -> the branches, remote branches and tags (short names) that have them."""
+
+
+def list_refs(root: Path) -> dict[str, str]:
+    """Map every commit that something names to a short name of it.
+
+    Branches, remote branches, tags, stashes, DVC's experiments, and what each worktree has checked out.
+    """
+    printed = run_git(root, "for-each-ref", "--format=%(refname)%00%(refname:short)")
+    if printed is None:
+        return {}
+    refs = dict(line.split("\0") for line in printed.splitlines() if "\0" in line)
+    # origin/HEAD names one of the others
+    refs = {ref: short for ref, short in refs.items() if not ref.endswith("/HEAD")}
+    trees = (run_git(root, "worktree", "list", "--porcelain") or "").split("\n\n")
+    detached = {tree.partition("HEAD ")[2].split()[0] for tree in trees if "\ndetached" in tree}
+    return {**refs, **{head: f"commit {head[:12]}" for head in sorted(detached)}}
+
+
+def read_branches(root: Path, keys: Iterable[str] | None = None) -> Held:
+    """Read the pointers on every branch and tag: all, or those of artifacts whose key begins with one of `keys`.
+
+    A stage's folder that is the same on many branches is read once.
+    """
+    prefixes = None if keys is None else tuple(key.encode() for key in keys)
+    holders = _find_blobs(root, prefixes)
+    held: Held = {}
+    listed = sorted(holders)
+    for (name, oid), blob in zip(listed, read_objects(root, [oid for _, oid in listed]), strict=True):
+        pointer = _parse(name, blob)
+        if pointer is not None:
+            held.setdefault(name, {})[pointer] = holders[name, oid]
+    return held
+
+
+def _parse(name: Name, blob: GitObject | None) -> Pointer | None:
+    try:
+        return parse_pointer(*name, blob.data.decode(errors="replace")) if blob else None
+    except ArtifactError:
+        return None  # a foreign .dvc file below tracked/ names no artifact
+
+
+def _find_blobs(root: Path, prefixes: tuple[bytes, ...] | None) -> dict[tuple[Name, str], list[str]]:
+    """Map artifact and blob of a pointer to the refs that have it."""
+    refs = list_refs(root)
+    folders: dict[str, list[str]] = {}
+    for short, tree in zip(refs.values(), read_objects(root, [f"{ref}:./{TRACKED}" for ref in refs]), strict=True):
+        if tree is not None and tree.type == "tree":
+            for folder, oid in _list_entries(tree):
+                folders.setdefault(f"{oid} {os.fsdecode(folder)}", []).append(short)
+    holders: dict[tuple[Name, str], list[str]] = {}
+    wanted = sorted(folders)
+    for place, tree in zip(wanted, read_objects(root, [place.split()[0] for place in wanted]), strict=True):
+        if tree is None or tree.type != "tree":
+            continue
+        stage = place.partition(" ")[2]
+        for file, oid in _list_entries(tree):
+            if file.endswith(_SUFFIX) and (prefixes is None or file.startswith(prefixes)):
+                key = os.fsdecode(file.removesuffix(_SUFFIX))
+                holders.setdefault(((stage, key), oid), []).extend(folders[place])
+    return holders
+
+
+def _list_entries(tree: GitObject) -> Iterator[tuple[bytes, str]]:
+    """List name and object of a tree's entries; its bytes are `mode name NUL object` one after another."""
+    width = len(tree.oid) // 2
+    place = 0
+    while place < len(tree.data):
+        end = tree.data.index(b"\0", place)
+        name = tree.data[place:end].partition(b" ")[2]
+        place = end + 1 + width
+        yield name, tree.data[end + 1 : place].hex()
+
+
+def read_texts(root: Path, folder: str) -> dict[str, str]:
+    """Map the files of a folder that any branch or tag has to their text; of equal names the first found."""
+    trees = read_objects(root, [f"{ref}:./{folder}" for ref in list_refs(root)])
+    files = {
+        os.fsdecode(file): oid for tree in trees if tree and tree.type == "tree" for file, oid in _list_entries(tree)
+    }
+    found = zip(files, read_objects(root, list(files.values())), strict=True)
+    return {name: blob.data.decode(errors="replace") for name, blob in found if blob is not None}

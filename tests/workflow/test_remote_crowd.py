@@ -1,0 +1,113 @@
+"""Many processes track and restore at once in one folder, and some are killed: nothing is lost, nothing is half."""
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from checkouts import REPOSITORY, environment
+from dvc_checkouts import commit, mixlab, run
+from shelves import make_one, make_shelf
+
+from mixlab.artifacts.manifest import check_files, read_manifest
+from mixlab.artifacts.pointers import list_pointers, read_pointer, render_pointer
+from mixlab.artifacts.remote import open_depot
+from mixlab.artifacts.store import Store
+
+CROWD = Path(__file__).with_name("crowd.py")
+STAGE = "score"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository with a remote in a folder, made the current folder."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    root = make_shelf(tmp_path / "shelf")
+    monkeypatch.chdir(root)
+    return root
+
+
+def name_keys(kind: int, count: int) -> list[str]:
+    """Name `count` keys of a kind; the kinds' keys differ."""
+    return [f"{kind:04x}{number:012x}" for number in range(count)]
+
+
+def start(root: Path, command: str, keys: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a process of the crowd and wait until it is about to begin."""
+    arguments = [sys.executable, str(CROWD), command, "5", *keys]
+    with (root.parent / "crowd.log").open("a") as log:
+        process = subprocess.Popen(
+            arguments, cwd=root, env=environment(REPOSITORY), stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    process.args = [command, *keys]
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", (root.parent / "crowd.log").read_text()
+    return process
+
+
+def let_crowd_work(root: Path, work: Sequence[tuple[str, Sequence[str]]], kills: int, seed: int) -> int:
+    """Run all pieces of work at once; kill a process `kills` times at random moments and start it again."""
+    chance = random.Random(seed)
+    alive = [start(root, command, keys) for command, keys in work]
+    killed = 0
+    while killed < kills and any(process.poll() is None for process in alive):
+        victim = chance.choice([process for process in alive if process.poll() is None])
+        try:
+            victim.communicate(timeout=chance.uniform(0.02, 0.5))
+        except subprocess.TimeoutExpired:
+            victim.kill()
+            victim.communicate()
+            killed += 1
+            alive[alive.index(victim)] = start(root, victim.args[0], victim.args[1:])
+    for process in alive:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said + (root.parent / "crowd.log").read_text()
+    return killed
+
+
+def check_crowd(root: Path, count: int, processes: int, kills: int, seed: int) -> None:
+    """Half of the artifacts are to be tracked and uploaded, half to be restored, each by several processes."""
+    tracked, restored = name_keys(1, count // 2), name_keys(2, count // 2)
+    for key in (*tracked, *restored):
+        make_one(root, STAGE, key, f"{key}\n" * 50)
+    mixlab(root, "track", *restored, "--push")
+    commit(root, "there before")
+    for key in restored:
+        shutil.rmtree(root / "artifacts" / STAGE / key)
+    shutil.rmtree(root / ".dvc/cache")
+    chance = random.Random(seed)
+    work = []
+    for number in range(processes):
+        command, keys = ("track", tracked) if number % 2 else ("restore", restored)
+        work.append((command, chance.sample(keys, len(keys))))
+    killed = let_crowd_work(root, work, kills, seed)
+    assert killed >= kills // 2, "nearly all were done before anybody was killed"
+    check_whole(root, [*tracked, *restored])
+
+
+def check_whole(root: Path, keys: Sequence[str]) -> None:
+    """Every pointer is valid, every artifact whole, every byte on the remote, and DVC's locks are free."""
+    store = Store(root)
+    names = sorted((STAGE, key) for key in keys)
+    assert list_pointers(store) == names
+    pointers = [read_pointer(store, name) for name in names]
+    assert [store.pointer(*one.name).read_text() for one in pointers] == [render_pointer(one) for one in pointers]
+    folders = [store.folder(*name) for name in names]
+    assert [line for folder in folders for line in check_files(folder, read_manifest(folder))] == []
+    with open_depot(store) as depot:
+        assert depot.list_missing(pointers, cached=False) == []
+        assert [oid for one in pointers for oid in depot.list_damaged(one)] == []
+    assert [path for path in store.work.glob("*/*") if path.is_dir() and (path / "out").exists()] == []
+    assert "up to date" in run(root, "dvc", "status")
+
+
+def test_a_few_processes_and_a_kill_lose_nothing(shelf: Path) -> None:
+    check_crowd(shelf, count=12, processes=2, kills=1, seed=3)
+
+
+@pytest.mark.long
+def test_eight_processes_and_many_kills_lose_nothing_of_200_artifacts(shelf: Path) -> None:
+    check_crowd(shelf, count=200, processes=8, kills=12, seed=1)
