@@ -1,6 +1,6 @@
 """`mixlab price --edit`: the price of a study as it would be after an edit, beside that of the study as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -127,7 +127,7 @@ def print_edited(edited: Edited) -> None:
 
 
 def _list_rows(before: Sums, after: Sums) -> list[list[str]]:
-    shown = {
+    shown: dict[str, Callable[[Any], str]] = {
         "artifacts": str,
         "jobs": str,
         "time": render_duration,

@@ -25,6 +25,7 @@ def describe_price(priced: Priced) -> dict[str, Any]:
         "generation": [asdict(line) for line in (*priced.generation, total_of(priced))],
         "verdicts": priced.verdicts,
         "judgings_unknown": priced.unread,
+        "items_unusable": priced.faults,
         "judging": [describe_line(line, judging) for line in priced.judging],
         "wall": {
             "gpus": priced.terms.gpus,

@@ -27,7 +27,6 @@ _TRAINING = (
     "MFU",
 )
 _GENERATION = ("benchmark", "responses", "items", "prompts", "tokens, at most", "tokens, expected", "FLOPs")
-_ON_GPUS = (*TRAINED, "generate")
 
 
 def print_price(priced: Priced) -> None:
@@ -70,7 +69,7 @@ def _print_right(header: Sequence[str], rows: Sequence[Sequence[str]], left: int
 def _render_stage(line: StageQuote) -> list[str]:
     hours = "?" if line.gpu_hours is None else render_number(line.gpu_hours)
     # a stage that computes without a GPU has none to count
-    if not line.gpu_hours and line.gpu_hours is not None and line.stage not in (*_ON_GPUS, "total"):
+    if line.gpu_hours == 0 and line.stage not in (*TRAINED, "total"):
         hours = ""
     size = _render_known(render_bytes(line.bytes), line.bytes_unknown, line.artifacts)
     time = _render_known(render_duration(line.seconds), line.seconds_unknown, line.jobs)
@@ -122,10 +121,10 @@ def render_tokens(number: int) -> str:
 
 
 def render_duration(seconds: float) -> str:
-    """Render a duration for people: 12.3 s, 45 min, 9.5 h, 30.2 days."""
-    for most, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+    """Render a duration for people: 12.3 s, 45.1 min, 9.5 h, 30.2 days."""
+    for most, unit, name in ((600, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < most:
-            return f"{seconds / unit:.0f} min" if name == "min" else f"{seconds / unit:.1f} {name}"
+            return f"{seconds / unit:.1f} {name}"
     return f"{seconds / 86_400:,.1f} days"
 
 
@@ -147,7 +146,8 @@ def list_price_notes(priced: Priced) -> Iterator[str]:
 def _list_wall_notes(priced: Priced) -> Iterator[str]:
     total, terms = priced.total, priced.terms
     if total.jobs:
-        places = f"{_count(terms.gpus, 'GPU')} and {_count(terms.count_cores(), 'core')}"
+        gpus = f"{_count(terms.gpus, 'GPU')} and " if terms.gpus is not None else ""
+        places = f"{gpus}{_count(terms.count_cores(), 'core')}"
         more = (
             f", and {total.seconds_unknown} of {total.jobs} jobs nobody measured yet" if total.seconds_unknown else ""
         )
@@ -157,7 +157,9 @@ def _list_wall_notes(priced: Priced) -> Iterator[str]:
     if hosts:
         yield f"time of what was measured: by the provenance of like artifacts, made on {', '.join(sorted(hosts))}"
     if unknown := [line.stage for line in priced.stages if line.seconds_unknown]:
-        yield f"time not known, and in no sum: {', '.join(unknown)}; none was made here yet"
+        yield f"time not known, and in no sum: {', '.join(unknown)}; nothing alike was made here yet"
+    if any(line.stage in TRAINED and line.seconds_unknown for line in priced.stages):
+        yield "time of training: by formula with --gpus N; machine.stages gives it no GPU here"
 
 
 def _list_traffic_notes(priced: Priced) -> Iterator[str]:
@@ -176,6 +178,8 @@ def _list_answer_notes(priced: Priced) -> Iterator[str]:
         asked = sum(line.work.to_ask for line in priced.judging if line.is_pairwise == (stage == "judge_pairs"))
         of_models = "none of them asks a model" if not asked else f"of which up to {asked} ask a model"
         yield f"{stage}: {count} verdicts, {of_models}"
+    for label, why in priced.faults.items():
+        yield f"items of '{label}' cannot be asked, and are in no sum: {why}"
     unknown = sum(line.unknown for line in priced.generation)
     if unknown or priced.unread:
         places = f"{_count(unknown, 'response')} and {_count(priced.unread, 'judging')}"
@@ -183,7 +187,7 @@ def _list_answer_notes(priced: Priced) -> Iterator[str]:
     if any(line.expected_tokens is None for line in priced.generation):
         yield "tokens expected: known once responses to the benchmark are here; until then all may be of the longest"
     if shapeless := sum(line.shapeless for line in priced.generation):
-        yield f"FLOPs of {_count(shapeless, 'response')} in no sum: the model is served elsewhere, or its shape not known"
+        yield f"FLOPs in no sum: {_count(shapeless, 'response')} of models served elsewhere, or of unknown shape"
     yield from list_notes(priced.judging, priced.planned.config.machine.judging)
 
 

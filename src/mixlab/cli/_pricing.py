@@ -33,7 +33,7 @@ class Terms:
 
     gpu: str | None = None
     mfu: float | None = None
-    gpus: int = 1
+    gpus: int | None = None
     cores: int | None = None
 
     @property
@@ -62,6 +62,8 @@ class Priced:
     """By stage, what judges say: rules as well as models."""
     unread: int
     """Judgings whose items are not here, so that they are in no sum."""
+    faults: dict[str, str]
+    """Label of a benchmark's source -> why its items cannot be asked."""
     judging: Sequence[JudgeLine]
     schedule: Schedule
     history: History
@@ -124,6 +126,7 @@ class Pricer:
             self.sum_generation(nodes),
             dict(verdicts),
             unread,
+            self.counter.faults,
             estimate_judging(self.counter, quoter.demand.run),
             quoter.schedule(self.terms.gpus, self.terms.count_cores()),
             quoter.history,
@@ -176,6 +179,7 @@ def open_pricer(
             planned.config.machine,
             peak,
             terms.by_formula,
+            terms.gpus is not None,
         )
         answered = [node for node in made if node.stage == "generate"]
         answers = Answers(store, workloads, counter.count_asked, answered)

@@ -46,7 +46,7 @@ def _read_moment(_context: click.Context, _option: click.Parameter, value: str |
 @click.argument("named", nargs=-1, metavar="[STUDY]...")
 @click.option("--study", "studies", multiple=True, metavar="NAME", help="As STUDY; may be repeated.")
 @click.option("--edit", "edits", multiple=True, metavar="PATH=VALUE", help="Price the study as if its file said this.")
-@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="GPUs there are, for wall time.")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs there are, for wall time; absent: those of one job.")
 @click.option("--cores", type=click.IntRange(min=1), help="CPU cores there are, for wall time; absent: this machine's.")
 @click.option(
     "--mfu",
@@ -63,7 +63,7 @@ def command(
     named: Sequence[str],
     studies: Sequence[str],
     edits: Sequence[str],
-    gpus: int,
+    gpus: int | None,
     cores: int | None,
     mfu: float | None,
     gpu: str | None,

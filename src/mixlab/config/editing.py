@@ -112,7 +112,7 @@ def _read_value(path: KeyPath, value: Any, types: Mapping[str, Any]) -> Tree:
 
 
 def _set(data: dict[str, Any], path: KeyPath, value: Any, types: Mapping[str, Any]) -> KeyPath:
-    """Put a value at a path of plain data and return where it stands; raises ValueError where the path leads nowhere."""
+    """Put a value at a path and return where it stands; raises ValueError where the path leads nowhere."""
     here: Any = data
     taken: tuple[str | int, ...] = ()
     for part in path[:-1]:

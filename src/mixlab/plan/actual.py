@@ -13,6 +13,7 @@ from mixlab.artifacts.store import Store
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.jobs import list_jobs
 from mixlab.plan.past import find_record, parse_moment
+from mixlab.plan.price import DEVICE_FACT
 from mixlab.plan.quote import Quoter
 from mixlab.plan.stages import STAGES
 
@@ -90,7 +91,10 @@ def compare_stages(quoter: Quoter, made: Mapping[str, Record]) -> list[StageActu
     for job in list_jobs(quoter.plan, made):
         lines[job.stage].predicted_jobs += 1
     for timed in quoter.jobs:
-        if timed.seconds is not None and all(key in made for key in timed.job.keys):
+        # a formula about GPUs says nothing of a run on a CPU
+        facts = made.get(timed.job.keys[0], {}).get("facts") or {}
+        is_alike = not timed.by_formula or facts.get(DEVICE_FACT) != "cpu"
+        if timed.seconds is not None and is_alike and all(key in made for key in timed.job.keys):
             line = lines[timed.job.stage]
             line.predicted_seconds += timed.seconds
             line.seconds_of_predicted += sum(_count_seconds(made[key]) for key in timed.job.keys)

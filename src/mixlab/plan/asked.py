@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.store import Store
@@ -44,8 +45,8 @@ class Answered:
 class Generation:
     """Sums over the artifacts of one benchmark; `expected_tokens` is None where no response of it is here.
 
-    `unknown` counts artifacts that are in no sum, as their items are not here; `shapeless` those whose operations are in
-    no sum, as their model's shape is not known, or it is served elsewhere.
+    `unknown` counts artifacts that are in no sum, as their items are not here; `shapeless` those whose operations are
+    in no sum, as their model's shape is not known, or it is served elsewhere.
     """
 
     benchmark: str
@@ -72,7 +73,7 @@ class Answers:
     _is_read: bool = False
 
     def find(self, node: Node) -> Answered | None:
-        """Return the mean of the same benchmark and base model, else of the same benchmark; None where there is none."""
+        """Return the mean of the same benchmark and base model, else of the benchmark; None where there is none."""
         if not self._is_read:
             self._read()
         items, base = self._name(node)
@@ -81,8 +82,7 @@ class Answers:
         ]
         if not found:
             return None
-        mean = [sum(values) / len(found) for values in zip(*((one.prompt_tokens, one.new_tokens) for one in found))]
-        return Answered(*mean)
+        return Answered(fmean(one.prompt_tokens for one in found), fmean(one.new_tokens for one in found))
 
     def _name(self, node: Node) -> tuple[str, str]:
         base = find_model_base(self.workloads, node)

@@ -50,14 +50,16 @@ class Timed:
     seconds: float | None
     pool: Pool
     width: int
+    by_formula: bool = False
 
 
 @dataclass
 class Quoter:
     """Quotes what a demand asks for.
 
-    `mfu_of` maps base model and stage to the share of the peak; `by_formula`: training is timed by it though runs were
-    measured, as somebody asks about another device.
+    `mfu_of` maps base model and stage to the share of the peak. Training is timed by formula where nothing alike was
+    measured and the machine's settings give it GPUs; with `on_gpus` also where they give none, as somebody asks what it
+    would take on some; `by_formula`: though runs were measured, as somebody asks about another device.
     """
 
     store: Store
@@ -71,6 +73,7 @@ class Quoter:
     machine: MachineSettings
     gpu: GpuSettings
     by_formula: bool = False
+    on_gpus: bool = False
     _bytes: dict[str, int | None] = field(default_factory=dict)
 
     @cached_property
@@ -104,10 +107,14 @@ class Quoter:
             line.gpu_hours = None if hours is None or line.gpu_hours is None else line.gpu_hours + hours
         return [line for line in lines.values() if line.planned]
 
-    def schedule(self, gpus: int, cores: int) -> Schedule:
-        """Schedule all jobs on so many GPUs and CPU cores; those of unknown length take no time."""
+    def schedule(self, gpus: int | None, cores: int) -> Schedule:
+        """Schedule all jobs on so many GPUs and CPU cores; those of unknown length take no time.
+
+        Without a number of GPUs there are as many as one job takes.
+        """
         tasks = [Task(one.seconds or 0.0, one.pool, one.width, frozenset(one.job.above)) for one in self.jobs]
-        return schedule(tasks, {"gpus": gpus, "cores": cores})
+        widest = max((task.width for task in tasks if task.pool == "gpus"), default=1)
+        return schedule(tasks, {"gpus": gpus or widest, "cores": cores})
 
     def count_bytes(self, node: Node) -> int | None:
         """Say how large an artifact becomes: its weights by formula, anything else by what is most like it."""
@@ -136,23 +143,26 @@ class Quoter:
         return Timed(job, seconds, "gpus" if gpus else "cores", gpus or resources.threads)
 
     def _time_training(self, job: Job, node: Node) -> Timed:
-        resources, run = self.machine.resources(job.stage), self.runs[node.key]
+        resources = self.machine.resources(job.stage)
         ranks, gpus = resources.launch.ranks, resources.gpus * resources.launch.nodes
         alike = None
-        if not self.by_formula:
+        if not self.by_formula and (gpus or not self.on_gpus):
             amount = self.amounts.measure(node)
             alike = self.history.estimate_seconds(job.stage, amount, is_first=True, alike=True)
         if alike is not None:
             seconds = alike / ranks + (self.history.estimate_start(job.stage) or 0.0)
             return Timed(job, seconds, "gpus" if gpus else "cores", gpus or resources.threads * ranks)
+        if not gpus and not self.on_gpus and not self.by_formula:
+            return Timed(job, None, "cores", resources.threads * ranks)
         width = max(1, gpus)
-        hours = self._count_gpu_hours_of(run)
-        return Timed(job, None if hours is None else hours * 3600 / width, "gpus", width)
+        hours = self._count_gpu_hours_of(self.runs[node.key])
+        return Timed(job, None if hours is None else hours * 3600 / width, "gpus", width, by_formula=True)
 
     def _count_gpu_hours_of(self, run: Run) -> float | None:
         if run.flops is None:
             return None
-        return run.flops / (getattr(self.gpu, run.dtype) * self.mfu_of[run.base_model, run.node.stage]) / 3600
+        peak = self.gpu.float32 if run.dtype == "float32" else self.gpu.bfloat16
+        return run.flops / (peak * self.mfu_of[run.base_model, run.node.stage]) / 3600
 
     def _count_gpu_hours(self, timed: Timed) -> float | None:
         if timed.job.stage in PRICED:

@@ -16,11 +16,11 @@ from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
 from mixlab.config.judging import ModelJudgeSettings, RuleJudgeSettings
 from mixlab.config.origins import FilesOrigin, HubOrigin
+from mixlab.config.problems import DataError
 from mixlab.config.sources import SourceSettings
 from mixlab.data.records import Record
 from mixlab.data.sources.source import build_source, open_source
 from mixlab.evaluation.judges.estimate import JudgeWork, estimate_items, estimate_prompts, estimate_text_tokens
-from mixlab.evaluation.judges.pair_judge import estimate_pairs, preference_form, render_turns
 from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import render_prompts
@@ -48,6 +48,8 @@ class Counter:
     store: Store
     complete: frozenset[Name]
     verdicts: VerdictStore
+    faults: dict[str, str] = field(default_factory=dict)
+    """Label of a benchmark's source -> why its items cannot be asked; what they would take is not known."""
     _items: dict[str, Sequence[Record] | None] = field(default_factory=dict)
     _asked: dict[tuple[Any, ...], Asked | None] = field(default_factory=dict)
     _work: dict[tuple[Any, ...], JudgeWork | None] = field(default_factory=dict)
@@ -63,7 +65,11 @@ class Counter:
             raise TypeError(f"expected a node of stage generate, got {node.stage}")
         name = (id(node.spec), node.parents["items"], node.parents.get("examples"))
         if name not in self._asked:
-            self._asked[name] = self._count_asked(node, node.spec)
+            try:
+                self._asked[name] = self._count_asked(node, node.spec)
+            except DataError as error:
+                self._note(node.parents["items"][0], error)
+                self._asked[name] = None
         return self._asked[name]
 
     def estimate_judging(self, node: Node) -> JudgeWork | None:
@@ -103,6 +109,11 @@ class Counter:
         known = self._work[name]
         return None if known is None else known.verdicts
 
+    def _note(self, items: str, error: DataError) -> None:
+        first, *rest = error.problems
+        more = f"; and {len(rest)} more problems" if rest else ""
+        self.faults[self.planned.plan.nodes[items].label] = f"{first}{more}"
+
     def _answers(self, node: Node) -> list[Node]:
         return [self.planned.plan.nodes[keys[0]] for role, keys in node.parents.items() if role != "items"]
 
@@ -119,6 +130,7 @@ class Counter:
             tokens = sum(map(estimate_text_tokens, texts))
             return Asked(len(questions), len(texts), tokens, 0 if weighed else len(texts) * longest)
         asked = list(islice(rows, spec.prompt.limit))
+        prompts.check_items(spec.prompt, asked, ())
         turns, tokens = 0, 0
         for one in asked:
             said = [estimate_text_tokens(text) for text in prompts.render_turns(spec.prompt, one)]
@@ -131,7 +143,11 @@ class Counter:
     def _read_items(self, node: Node, role: str = "items") -> Sequence[Record] | None:
         (key,) = node.parents[role]
         if key not in self._items:
-            self._items[key] = self._read_source(self.planned.plan.nodes[key])
+            try:
+                self._items[key] = self._read_source(self.planned.plan.nodes[key])
+            except DataError as error:
+                self._note(key, error)
+                self._items[key] = None
         return self._items[key]
 
     def _read_source(self, node: Node) -> Sequence[Record] | None:
@@ -165,6 +181,9 @@ class Counter:
         if rows is None:
             return None
         if isinstance(spec, JudgePairsSpec):
+            # it brings an HTTP client, which most studies do not need
+            from mixlab.evaluation.judges.pair_judge import estimate_pairs
+
             return estimate_pairs(spec.judge, rows[:limit], tokens)
         return estimate_items(_require_model(spec), rows[:limit], tokens)
 
@@ -176,6 +195,8 @@ class Counter:
             return None
         said = [read_responses(self.store.open(*one.name)) for one in answers]
         if isinstance(spec, JudgePairsSpec):
+            from mixlab.evaluation.judges.pair_judge import preference_form, render_turns
+
             turns = render_turns(spec.judge, rows, (said[0], said[1]))
             compared = [prompt for turn in turns for prompt in turn.prompts]
             return estimate_prompts(spec.judge, compared, spec.judge_run, preference_form(spec.judge), self.verdicts)
