@@ -158,7 +158,8 @@ def _list_wall_notes(priced: Priced) -> Iterator[str]:
         yield f"time of what was measured: by the provenance of like artifacts, made on {', '.join(sorted(hosts))}"
     if unknown := [line.stage for line in priced.stages if line.seconds_unknown]:
         yield f"time not known, and in no sum: {', '.join(unknown)}; nothing alike was made here yet"
-    if any(line.stage in TRAINED and line.seconds_unknown for line in priced.stages):
+    is_asked = terms.gpus is not None or terms.by_formula
+    if not is_asked and any(line.stage in TRAINED and line.seconds_unknown for line in priced.stages):
         yield "time of training: by formula with --gpus N; machine.stages gives it no GPU here"
 
 

@@ -19,6 +19,7 @@ from mixlab.cli._common import find_state
 from mixlab.cli.diff import is_changed, open_side
 from mixlab.config.problems import ConfigError
 from mixlab.plan.canonical import to_plain
+from mixlab.plan.compare import Change
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.relatives import Card, Library, Step
@@ -171,8 +172,14 @@ def _render_step(step: Step) -> str:
     if relative is None:
         return f"{card.stage} '{card.label}' is new: no counterpart of it is known"
     same = "" if relative.label == card.label else f" for '{card.label}'"
-    what = [str(change) for change in step.changes]
-    what += [f"{one.path} is {one.new} in place of {one.old}" for one in step.parents]
+    what = [*map(str, step.changes), *map(_render_parent, step.parents)]
     rest = [f"and {len(what) - _SHOWN} more changes"] if len(what) > _SHOWN else []
     told = "; ".join([*what[:_SHOWN], *rest]) or "nothing that its spec or parents say"
     return f"as {card.stage} '{relative.label}' ({relative.key}, {relative.state}){same}, but {told}"
+
+
+def _render_parent(change: Change) -> str:
+    """Render another parent: by name, unless the name is the same or there are many."""
+    if change.old == change.new or change.old.endswith(" artifacts"):
+        return f"another artifact as {change.path}"
+    return f"{change.path} {change.new} in place of {change.old}"

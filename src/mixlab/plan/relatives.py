@@ -11,8 +11,8 @@ from mixlab.plan.graph import Roles
 
 _LOOKED_AT = 20
 """Relatives that are compared all the way up; those before them are told apart by themselves and their parents."""
-_LONGEST = 40
-"""Steps that are told; a chain of stages is shorter."""
+_UNLIKE = 10
+"""What an artifact without a counterpart counts, in differences of fields."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,19 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One artifact beside its relative: what differs in its spec, and which parents are others.
+class Pair:
+    """A parent in some role that is not its relative's, beside the one it stands for; empty where there is none."""
 
-    `relative` is None where a parent has none that is known: it is new.
+    role: str
+    key: str
+    relative: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact beside its relative: what differs in its spec, and in which roles its parents are others.
+
+    `relative` is None where no counterpart is known: it is new.
     """
 
     card: Card
@@ -45,7 +54,8 @@ class Library:
     """Every artifact whose spec is known, by key."""
 
     cards: dict[str, Card] = field(default_factory=dict)
-    _distances: dict[tuple[str, str], int] = field(default_factory=dict)
+    _causes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    _costs: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(self, cards: Iterable[Card]) -> None:
         """Take in cards; the first of a key stays."""
@@ -63,55 +73,81 @@ class Library:
         )
 
     def measure(self, key: str, other: str) -> int:
-        """Count the differences of two artifacts and of what is above them."""
-        if key == other:
-            return 0
+        """Count the differences of two artifacts and of what is above them; what merely follows counts for nothing."""
         pair = (key, other)
-        if pair not in self._distances:
+        if pair not in self._costs:
             card, relative = self.cards.get(key), self.cards.get(other)
             if card is None or relative is None or card.stage != relative.stage:
-                self._distances[pair] = 1
+                self._costs[pair] = _UNLIKE
             else:
-                self._distances[pair] = len(list_changes(relative, card)) + sum(
-                    1 + (self.measure(came, lost) if came and lost else 0)
-                    for _, came, lost in pair_parents(card, relative)
-                )
-        return self._distances[pair]
+                above = (self.measure(one.key, one.relative) for one in self.pair_parents(card, relative))
+                self._costs[pair] = len(list_changes(relative, card)) + sum(above)
+        return self._costs[pair]
 
     def _compare(self, card: Card, other: Card) -> int:
-        return len(list_changes(other, card)) + len(list(pair_parents(card, other)))
+        return len(list_changes(other, card)) + sum(1 for _ in self.pair_parents(card, other))
 
     def explain(self, card: Card, relative: Card) -> list[Step]:
-        """Follow what differs from an artifact up to where it began: one step each, the artifact itself first."""
+        """Follow what differs from an artifact up to where it began, one step each: each cause is followed once."""
         steps: list[Step] = []
-        waiting: list[tuple[Card, Card | None]] = [(card, relative)]
-        seen: set[str] = set()
-        while waiting and len(steps) < _LONGEST:
-            one, other = waiting.pop(0)
-            if one.key in seen:
-                continue
-            seen.add(one.key)
-            if other is None:
-                steps.append(Step(one, None, (), ()))
-                continue
-            parents = find_role_changes(other.parents, one.parents, self._name)
-            steps.append(Step(one, other, list_changes(other, one), parents))
-            waiting += self._list_parents(one, other)
+        told: set[str] = set()
+        self._follow(card, relative, steps, told)
         return steps
 
-    def _list_parents(self, card: Card, relative: Card) -> Iterator[tuple[Card, Card | None]]:
-        """Yield the first parent of each role that is another, beside the one it stands for."""
-        told: set[str] = set()
-        for role, came, lost in pair_parents(card, relative):
-            above = self.cards.get(came) if came else None
-            if above is not None and role not in told:
-                told.add(role)
-                yield above, self.cards.get(lost) if lost else None
+    def _follow(self, card: Card, relative: Card | None, steps: list[Step], told: set[str]) -> None:
+        if relative is None:
+            told.add(card.key)
+            steps.append(Step(card, None, (), ()))
+            return
+        changes = list_changes(relative, card)
+        steps.append(Step(card, relative, changes, find_role_changes(relative.parents, card.parents, self._name)))
+        told.update({card.key} if changes else ())
+        for pair in self.pair_parents(card, relative):
+            if pair.key and self.list_causes(pair.key, pair.relative) - told:
+                above = self.cards[pair.key]
+                other = self.cards.get(pair.relative)
+                self._follow(above, other if other is not None and other.stage == above.stage else None, steps, told)
+
+    def list_causes(self, key: str, other: str) -> frozenset[str]:
+        """List what above an artifact, or itself, differs from its counterpart by more than its parents."""
+        place = (key, other)
+        if place not in self._causes:
+            card, relative = self.cards.get(key), self.cards.get(other)
+            if card is None:
+                found: frozenset[str] = frozenset()
+            elif relative is None or relative.stage != card.stage:
+                found = frozenset({key})
+            else:
+                found = frozenset({key} if list_changes(relative, card) else ())
+                pairs = (one for one in self.pair_parents(card, relative) if one.key)
+                found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs))
+            self._causes[place] = found
+        return self._causes[place]
+
+    def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
+        """Yield the parents that are not in both, each beside its namesake, else beside one that is left."""
+        for role in sorted({*card.parents, *other.parents}):
+            mine, theirs = (_list_keys(one.parents.get(role, ())) for one in (card, other))
+            came = [key for key in mine if key not in theirs]
+            lost = [key for key in theirs if key not in mine]
+            left: list[str] = []
+            for key in came:
+                same = next((one for one in lost if self._label(one) == self._label(key)), None)
+                if same is None:
+                    left.append(key)
+                else:
+                    lost.remove(same)
+                    yield Pair(role, key, same)
+            for one, its in zip_longest(left, lost, fillvalue=""):
+                yield Pair(role, one, its)
+
+    def _label(self, key: str) -> str:
+        card = self.cards.get(key)
+        return card.label if card is not None and card.label else key
 
     def _name(self, reference: str) -> str:
         key, member = split_reference(reference)
-        card = self.cards.get(key)
-        name = f"'{card.label}'" if card is not None and card.label else key
+        name = f"'{self._label(key)}'"
         return f"{name}:{member}" if member else name
 
 
@@ -122,12 +158,5 @@ def list_changes(old: Card, new: Card) -> tuple[Change, ...]:
     return tuple(find_plain_changes(old.spec, new.spec))
 
 
-def pair_parents(card: Card, other: Card) -> Iterator[tuple[str, str, str]]:
-    """Yield role, key and the other's key of parents that are not in both; empty where one has no counterpart."""
-    for role in sorted({*card.parents, *other.parents}):
-        mine = [split_reference(one)[0] for one in card.parents.get(role, ())]
-        theirs = [split_reference(one)[0] for one in other.parents.get(role, ())]
-        came = [key for key in dict.fromkeys(mine) if key not in theirs]
-        lost = [key for key in dict.fromkeys(theirs) if key not in mine]
-        for mine_key, their_key in zip_longest(came, lost, fillvalue=""):
-            yield role, mine_key, their_key
+def _list_keys(references: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(split_reference(one)[0] for one in references))

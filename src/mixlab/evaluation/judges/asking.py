@@ -8,10 +8,9 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.problems import DataError, UserError
