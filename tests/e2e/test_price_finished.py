@@ -27,7 +27,7 @@ def test_tokens_and_steps_of_a_finished_study_are_those_of_its_training_logs(fin
 
 
 def test_jobs_items_and_verdicts_that_were_predicted_are_the_actual_ones(finished: Path) -> None:
-    """Predicted as if nothing had been made: each job is a process, a benchmark's items are counted before it is made."""
+    """Predicted as if nothing had been made: a job is a process, and a benchmark is counted before it is made."""
     compared = json.loads(run_mixlab(finished, "price", "micro", "--actual", "--json"))
     assert compared["unmade"] == 0
     jobs = {line["stage"]: (line["jobs"], line["predicted_jobs"], line["jobs_unknown"]) for line in compared["stages"]}
@@ -59,8 +59,16 @@ def edited(study: Path) -> dict[str, Any]:
 def test_the_price_of_an_edit_is_measured_on_what_is_finished(edited: dict[str, Any]) -> None:
     todo = {line["stage"]: line["artifacts"] for line in edited["stages"] if line["artifacts"]}
     assert todo == {
-        **{"mixture": 1, "ipt": 1, "average": 1, "sft": 2, "generate": 6, "score": 3, "judge": 6, "scores": 3},
-        **{"aggregate": 1, "report": 1},
+        "mixture": 1,
+        "ipt": 1,
+        "average": 1,
+        "sft": 2,
+        "generate": 6,
+        "score": 3,
+        "judge": 6,
+        "scores": 3,
+        "aggregate": 1,
+        "report": 1,
     }
     total = edited["total"]
     assert (total["jobs"], total["seconds_unknown"], total["bytes_unknown"]) == (19, 0, 0)

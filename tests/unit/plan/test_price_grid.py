@@ -15,7 +15,7 @@ from mixlab.plan.price import build_lines, list_runs, sum_lines
 from mixlab.plan.workload import Workloads
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "performance"))
-from grid import build_paper_study, write_paper_study  # noqa: E402
+from grid import build_paper_study, write_paper_study
 
 STEPS, WINDOWS = 25_000, 1_024
 SHAPES = {
