@@ -186,3 +186,39 @@ def test_the_formula_is_shown_with_its_numbers(micro: Path, invoke: Invoke) -> N
 
 def test_before_anything_is_made_there_is_nothing_to_compare(micro: Path, invoke: Invoke) -> None:
     assert invoke("price", "--actual").stdout == "nothing of it was made here; 85 artifacts are to be made\n"
+
+
+def test_what_is_tracked_would_be_fetched_and_its_size_is_known(micro: Path, invoke: Invoke) -> None:
+    plan = json.loads(invoke("plan", "--json").stdout)
+    (key,) = (one["key"] for one in plan["run"] if one["labels"] == ["micro/source/test_math_en"])
+    pointer = Store(micro).pointer("source", key)
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text(f"outs:\n- md5: {'0' * 32}.dir\n  size: 4096\n  nfiles: 2\n  hash: md5\n  path: {key}\n")
+    priced = json.loads(invoke("price", "--json").stdout)
+    (line,) = (one for one in priced["stages"] if one["stage"] == "source")
+    assert (line["kept"], line["fetched"], line["artifacts"], line["fetched_bytes"]) == (0, 1, 5, 4096)
+    assert priced["generation"][-1]["items"] == 72
+    assert "to fetch from cache or remote: 1 artifact, 4.0 KiB" in invoke("price").stdout
+
+
+def test_hours_of_generation_on_gpus_are_not_guessed(micro: Path, invoke: Invoke) -> None:
+    config = micro / "config.yaml"
+    config.write_text(f"{config.read_text()}  stages: {{generate: {{gpus: 1}}, ipt: {{gpus: 2}}}}\n")
+    priced = json.loads(invoke("price", "--json").stdout)
+    lines = {line["stage"]: line for line in priced["stages"]}
+    assert (lines["generate"]["gpu_hours"], lines["generate"]["gpu_hours_unknown"]) == (0, 6)
+    assert lines["ipt"]["gpu_hours_unknown"] == 0 < lines["ipt"]["gpu_hours"]
+    # the settings give ipt GPUs, so that its time is known by formula: half as long on two
+    assert lines["ipt"]["seconds"] == pytest.approx(lines["ipt"]["gpu_hours"] * 3600 / 2)
+    assert (lines["sft"]["seconds"], lines["sft"]["seconds_unknown"]) == (0, 4)
+    assert "GPU-hours of generation: as measured, and nothing alike was made here yet" in invoke("price").stdout
+
+
+def test_items_that_cannot_be_asked_are_told_and_in_no_sum(micro: Path, invoke: Invoke) -> None:
+    study = micro / "studies/micro.yaml"
+    study.write_text(study.read_text().replace("demo_math_en: {", "gsm8k: {max_new_tokens: 16, "))
+    priced = json.loads(invoke("price", "--json").stdout)
+    lines = {line["benchmark"]: line for line in priced["generation"]}
+    assert (lines["gsm8k"]["unknown"], lines["gsm8k"]["items"], lines["total"]["items"]) == (6, 0, 24)
+    assert list(priced["items_unusable"]) == ["micro/source/test_math_en"]
+    assert "items of 'micro/source/test_math_en' cannot be asked, and are in no sum: " in invoke("price").stdout

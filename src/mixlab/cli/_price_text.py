@@ -67,14 +67,14 @@ def _print_right(header: Sequence[str], rows: Sequence[Sequence[str]], left: int
 
 
 def _render_stage(line: StageQuote) -> list[str]:
-    hours = "?" if line.gpu_hours is None else render_number(line.gpu_hours)
+    hours = _render_known(render_number(line.gpu_hours), line.gpu_hours_unknown, line.jobs)
     # a stage that computes without a GPU has none to count
-    if line.gpu_hours == 0 and line.stage not in (*TRAINED, "total"):
+    if not line.gpu_hours and not line.gpu_hours_unknown and line.stage not in (*TRAINED, "total"):
         hours = ""
     size = _render_known(render_bytes(line.bytes), line.bytes_unknown, line.artifacts)
     time = _render_known(render_duration(line.seconds), line.seconds_unknown, line.jobs)
     counts = (line.kept, line.fetched, line.artifacts, line.jobs)
-    return [line.stage, *map(str, counts), time, hours if line.jobs else "", size]
+    return [line.stage, *map(str, counts), time, hours, size]
 
 
 def _render_known(text: str, unknown: int, of: int) -> str:
@@ -170,6 +170,8 @@ def _list_traffic_notes(priced: Priced) -> Iterator[str]:
     if total.artifacts:
         known = f"at least {render_bytes(total.bytes)}" if total.bytes_unknown else render_bytes(total.bytes)
         yield f"to push, when all of it is tracked: {known}"
+    if any(line.gpu_hours_unknown for line in priced.stages if line.stage not in TRAINED):
+        yield "GPU-hours of generation: as measured, and nothing alike was made here yet; FLOPs say the least it takes"
     if unknown := [line.stage for line in priced.stages if line.bytes_unknown]:
         yield f"disk not known, and in no sum: {', '.join(unknown)}; none was made here yet"
 

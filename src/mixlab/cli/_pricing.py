@@ -83,10 +83,7 @@ class Priced:
         total = StageQuote("total")
         for line in self.stages:
             for name, value in vars(line).items():
-                if name == "gpu_hours":
-                    told = [one for one in (total.gpu_hours, value) if one is not None]
-                    total.gpu_hours = sum(told) if len(told) == 2 else None
-                elif name != "stage":
+                if name != "stage":
                     setattr(total, name, getattr(total, name) + value)
         return total
 

@@ -16,7 +16,7 @@ from mixlab.plan.build import build_plan, check_budgets
 from mixlab.plan.demand import build_demand
 from mixlab.plan.stages import STAGES
 from mixlab.stages.counting import open_counter
-from mixlab.stages.judge import STORE
+from mixlab.stages.places import STORE
 
 _SPENT = (
     "study",

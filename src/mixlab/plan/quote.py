@@ -24,8 +24,8 @@ class StageQuote:
     """One stage: what is planned, kept, fetched and made, and what making it takes as far as that is known.
 
     `seconds` are those of its processes together; `seconds_unknown` counts processes that are not in it,
-    `bytes_unknown` artifacts that are not in `bytes`. `gpu_hours` is None where the stage uses GPUs and nobody knows
-    for how long.
+    `bytes_unknown` artifacts that are not in `bytes`, `gpu_hours_unknown` processes on GPUs that are not in
+    `gpu_hours`.
     """
 
     stage: str
@@ -36,7 +36,8 @@ class StageQuote:
     jobs: int = 0
     seconds: float = 0.0
     seconds_unknown: int = 0
-    gpu_hours: float | None = 0.0
+    gpu_hours: float = 0.0
+    gpu_hours_unknown: int = 0
     bytes: int = 0
     bytes_unknown: int = 0
     fetched_bytes: int = 0
@@ -104,7 +105,8 @@ class Quoter:
             line.seconds += timed.seconds or 0.0
             line.seconds_unknown += timed.seconds is None
             hours = self._count_gpu_hours(timed)
-            line.gpu_hours = None if hours is None or line.gpu_hours is None else line.gpu_hours + hours
+            line.gpu_hours += hours or 0.0
+            line.gpu_hours_unknown += hours is None
         return [line for line in lines.values() if line.planned]
 
     def schedule(self, gpus: int | None, cores: int) -> Schedule:
@@ -166,7 +168,7 @@ class Quoter:
 
     def _count_gpu_hours(self, timed: Timed) -> float | None:
         if timed.job.stage in PRICED:
-            return self._count_gpu_hours_of(self.runs[timed.job.keys[0]]) or 0.0
+            return self._count_gpu_hours_of(self.runs[timed.job.keys[0]])
         if timed.pool == "cores":
             return 0.0
         return None if timed.seconds is None else timed.seconds * timed.width / 3600

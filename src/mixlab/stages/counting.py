@@ -34,7 +34,7 @@ from mixlab.plan.asked import Asked
 from mixlab.plan.build import Planned
 from mixlab.plan.graph import Node
 from mixlab.plan.specs import GenerateSpec, JudgePairsSpec, JudgeSpec
-from mixlab.stages.judge import STORE
+from mixlab.stages.places import STORE
 
 LARGEST_BYTES = 256 * 1024**2
 """A benchmark's files that are larger are not read before their source is made."""
