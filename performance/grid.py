@@ -1,5 +1,6 @@
 """A mock of the paper's grid: 4 base models x 25 mixtures, 3 SFT seeds, with and without SFT, 6 benchmarks."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,76 @@ def build_study() -> dict[str, Any]:
         "seeds": {"sft_seed": [1, 2, 3], "judge_run": [1, 2, 3]},
         "benchmarks": {name: {"data": f"test_{name}"} for name in BENCHMARKS},
     }
+
+
+PAPER = {
+    "llmjp3": ("llmjp3-1.8b", 99_574),
+    "qwen2.5": ("qwen2.5-1.5b", 151_936),
+    "llama-inhouse": ("llama-inhouse-1.3b", 99_574),
+    "llama3.2": ("llama3.2-1b", 128_256),
+}
+"""The paper's base models: architecture and vocabulary, as studies/kodama_oda/architectures.yaml says them."""
+
+
+_OURS = {
+    "gsm8k": "demo_math_en",
+    "mgsm_ja": "demo_math_ja",
+    "humaneval": "demo_code_en",
+    "jhumaneval": "demo_code_ja",
+    "mt_bench_en": "demo_dialogue_en",
+    "mt_bench_ja": "demo_dialogue_ja",
+}
+"""Declarations that generated items fit, so that what is asked can be counted."""
+
+
+def _shrink(source: dict[str, Any]) -> dict[str, Any]:
+    """Take fewer items of a benchmark: there are no more distinct ones."""
+    return {**source, "origin": {**source["origin"], "size": 40}} if source["kind"] == "benchmark" else source
+
+
+def build_paper_study() -> dict[str, Any]:
+    """Return the mock with the paper's own recipes, architectures, window lengths and steps (studies/kodama_oda/).
+
+    Base models are declared from scratch, since nothing can be downloaded: their pretraining is a few windows, and
+    stands in a line of its own. Data are generated, so that budgets stand and packs need not be there.
+    """
+    study = build_study()
+    pretraining = study["base_models"]["base0"]
+    overrides = {"ipt": {"sequence_tokens": 4096}, "sft": {"sequence_tokens": 4096}}
+    return {
+        "extends": ["kodama_oda/architectures.yaml", "kodama_oda/recipes.yaml"],
+        **{name: study[name] for name in ("title", "variants", "seeds")},
+        "sources": {name: _shrink(source) for name, source in study["sources"].items()},
+        "benchmarks": {name: {"data": f"test_{name}", "uses": uses} for name, uses in _OURS.items()},
+        "tokenizers": {
+            f"tokenizer of {name}": {"vocab_size": vocabulary, "sources": ["raw_en"]}
+            for name, (_, vocabulary) in PAPER.items()
+        },
+        "base_models": {
+            name: {
+                "tokenizer": f"tokenizer of {name}",
+                "architecture": architecture,
+                "mixture": {**pretraining["mixture"], "budget": {"windows": 1024}},
+                "sequence_tokens": 4096,
+                "training": {**pretraining["training"], "schedule": {"name": "constant"}},
+                **({"overrides": overrides} if name == "llmjp3" else {}),
+            }
+            for name, (architecture, _) in PAPER.items()
+        },
+        # the budget is that of the recipes: 25,000 steps of 1,024 windows
+        "variant_defaults": {
+            name: study["variant_defaults"][name] for name in ("sources", "instruction", "max_epochs")
+        },
+        "sft": {"mixture": {**study["sft"]["mixture"], "budget": {"samples": 20_000}, "max_epochs": 1000}},
+    }
+
+
+def write_paper_study(root: Path, study: dict[str, Any]) -> None:
+    """Write the paper's mock with what it extends."""
+    target = root / "studies" / "kodama_oda"
+    if not target.exists():
+        shutil.copytree(Path(__file__).resolve().parent.parent / "studies" / "kodama_oda", target)
+    write_study(root, study)
 
 
 def write_study(root: Path, study: dict[str, Any]) -> None:

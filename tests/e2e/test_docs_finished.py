@@ -10,7 +10,7 @@ from mixlab.plan.stages import STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests/house"))
-from docs_blocks import Command, find_difference, read_commands  # noqa: E402
+from docs_blocks import Command, find_difference, read_commands, run_command  # noqa: E402
 
 
 def blur(line: str) -> str:
@@ -30,6 +30,17 @@ def test_readme_shows_a_finished_study_as_it_is(finished: Path) -> None:
     here = tuple(line for line in explained.printed if "tracked/" not in line)
     said = run_mixlab(finished, "explain", label)
     assert not find_difference(Command(explained.block, explained.text, here), said)
+
+
+def test_the_document_explains_why_something_would_run(study: Path) -> None:
+    identity = "-c user.name=Hanako -c user.email=hanako@lab.example"
+    run_command(study, f"git init -q && git add config.yaml studies sources.lock && git {identity} commit -qm begin")
+    commands = read_commands(REPOSITORY / "docs/explain.md")
+    assert len(commands) == 4
+    for command in commands:
+        said = run_command(study, command.text.replace("git commit", f"git {identity} commit"))
+        difference = find_difference(command, said)
+        assert not difference, difference
 
 
 def test_the_table_of_stages_names_the_files_of_every_artifact(finished: Path) -> None:

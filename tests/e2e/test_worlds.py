@@ -34,6 +34,21 @@ def test_every_claimed_effect_is_met_by_three_standard_errors(tmp_path: Path, wo
         assert effect["verdict"] == "met", effect
         assert float(effect["ratio"]) >= 3, effect
         assert int(effect["variant_n_seeds"]) >= 2, effect
+    check_predictions(root, world)
+
+
+def check_predictions(root: Path, world: str) -> None:
+    """What was predicted before anything was made is what came: processes, items, prompts, verdicts."""
+    compared = json.loads(run_mixlab(root, "price", world, "--actual", "--json"))
+    jobs = {line["stage"]: (line["jobs"], line["predicted_jobs"]) for line in compared["stages"]}
+    assert sum(actual for actual, _ in jobs.values()) == 347
+    assert all(actual == predicted for actual, predicted in jobs.values()), jobs
+    asked = compared["benchmarks"]
+    assert sum(line["items"] for line in asked) == sum(line["predicted_items"] for line in asked) == 18_816
+    assert {line["benchmark"]: line["prompts"] for line in asked} == {
+        line["benchmark"]: line["predicted_prompts"] for line in asked
+    }
+    assert compared["verdicts"] == [{"stage": "judge", "predicted_verdicts": 2304, "verdicts": 2304}]
 
 
 def test_the_same_chain_runs_on_real_data_and_its_scorers_are_right(tmp_path: Path, shared_data: Path) -> None:

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "mixlab explain 'even/mixture_seed 1/mixture'": (
         "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is"
     ),
+<<<<<<< HEAD
     "mixlab show demo": (
         "tests/e2e/test_slurm_study.py::test_a_study_is_finished_through_a_dead_node_and_a_killed_snakemake"
     ),
@@ -55,6 +56,22 @@ ELSEWHERE = {
     ),
     "mixlab price --study demo --gpu a100": (
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
+=======
+    **dict.fromkeys(
+        (
+            "mixlab price demo --gpu a100 --gpus 8 --cores 8",
+            "mixlab price demo --edit 'seeds.sft_seed=[1, 2, 3, 4]'",
+        ),
+        "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_and_an_edit_of_it_cost",
+    ),
+    **dict.fromkeys(
+        (
+            "mixlab explain --why 'math heavy 数学/mixture_seed 1/ipt_seed 1/sft_seed 1/sft'",
+            "git commit -qam 'more maths'",
+            "mixlab diff HEAD~1 HEAD --study micro",
+        ),
+        "tests/e2e/test_docs_finished.py::test_the_document_explains_why_something_would_run",
+>>>>>>> price
     ),
     "mixlab check-benchmarks gsm8k mgsm_ja truthfulqa": (
         "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"

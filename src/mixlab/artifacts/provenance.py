@@ -56,11 +56,13 @@ def write_provenance(
     reproducible: str,
     machine: dict[str, Any],
     facts: Mapping[str, str] | None = None,
+    process: Mapping[str, str | float] | None = None,
 ) -> Path:
     """Write `provenance/<stage>/<key>/<own-digest>.json` and return its path.
 
     `machine` says what this run used of the machine (threads, batches); never a secret or an environment.
     `facts`: what the stage itself says of this run and no byte depends on, such as what kept tested code apart.
+    `process`: who made it, as `describe_process` says; of those that one process makes, the first has its start.
     """
     record = {
         "stage": manifest.stage,
@@ -74,6 +76,7 @@ def write_provenance(
         "platform": platform.machine(),
         "machine": machine,
         **({"facts": dict(facts)} if facts else {}),
+        **({"process": dict(process)} if process else {}),
         "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "reproducible": reproducible,

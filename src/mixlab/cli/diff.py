@@ -145,6 +145,11 @@ def open_side(root: Path, name: str) -> Iterator[Side]:
         yield Side(name, Path(temporary).resolve(), root)
 
 
+def is_changed(root: Path, revision: str) -> bool:
+    """Whether the configuration of the working folder says other things than that of a revision."""
+    return _git(root, "diff", "--quiet", revision, "--", CONFIG, STUDIES, LOCK) is None
+
+
 def _git(root: Path, *arguments: str) -> bytes | None:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
     return done.stdout if done.returncode == 0 else None

@@ -1,6 +1,7 @@
 """`mixlab explain`: all that is known of one artifact."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from mixlab.cli._common import (
     render_bytes,
     study_option,
 )
+from mixlab.cli._why import describe_reason, find_reason, print_reason
 from mixlab.config.problems import ConfigError, did_you_mean
 from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
@@ -33,26 +35,43 @@ from mixlab.plan.stages import STAGES
 
 SHORTEST_PREFIX = 4
 _LISTED = 10
+_PLACE = re.compile(rf"(?:artifacts|tracked|discarded|work|provenance)/\w+/([0-9a-f]{{{KEY_LENGTH}}})(?:[./]|$)")
 
 
-@click.command(epilog=example("mixlab explain 431b", "mixlab explain even/mixture_seed --stage mixture"))
-@click.argument("what", metavar="KEY|LABEL")
+@click.command(epilog=example("mixlab explain 431b", "mixlab explain even/mixture_seed --stage mixture --why"))
+@click.argument("what", metavar="KEY|LABEL|PATH")
+@click.option("--why", is_flag=True, help="Say why it would run, against the finished artifact most like it.")
 @click.option("--stage", type=click.Choice(tuple(STAGES)), help="Look among the artifacts of this stage.")
 @study_option
 @json_option
-def command(what: str, stage: str | None, studies: Sequence[str], as_json: bool) -> None:
-    """Explain one artifact: spec, parents, children, where it is, who made it.
+def command(what: str, why: bool, stage: str | None, studies: Sequence[str], as_json: bool) -> None:
+    """Explain one artifact: spec, parents, children, where it is, who made it; with --why, why it would run.
 
-    KEY is a key or its first digits (at least 4), LABEL a label or a part of one. Without --study: all studies.
+    KEY is a key or its first digits (at least 4), LABEL a label or a part of one, PATH a place below artifacts/ or
+    tracked/. Without --study: all studies.
     """
     store = open_store()
     states = read_states(store, STAGES)
     plan = plan_studies(store.root, studies)
-    card = describe(store, states, plan, find_node(plan, what, stage, states))
+    node = find_node(plan, read_path(what), stage, states)
+    if why:
+        reason = find_reason(store, states, plan, node)
+        if as_json:
+            print_json(describe_reason(reason))
+        else:
+            print_reason(reason)
+        return
+    card = describe(store, states, plan, node)
     if as_json:
         print_json(card)
     else:
         _print(card)
+
+
+def read_path(what: str) -> str:
+    """Return the key in a path such as `artifacts/ipt/KEY/manifest.json` or `tracked/ipt/KEY.dvc`; else what it got."""
+    found = _PLACE.match(what)
+    return found[1] if found else what
 
 
 def plan_studies(root: Path, names: Sequence[str]) -> Plan:

@@ -207,3 +207,15 @@ def count_training_flops(
         for rows, columns, of in (per_layer[name] for name in lora.targets)
     )
     return 2 * FORWARD * matrices + 3 * FORWARD * (attention + shape.layers * adapters * tokens)
+
+
+def count_generation_flops(shape: DecoderShape, prompt_tokens: float, new_tokens: float) -> float:
+    """Count the operations of answering one prompt, each token computed once and kept in the cache of keys and values.
+
+    2 x active projections x tokens + 2 x vocabulary x hidden_size x new tokens + 2 x layers x heads x head_size x
+    tokens squared, where tokens are those of the prompt and the new ones; each attends to those before it alone.
+    """
+    tokens = prompt_tokens + new_tokens
+    matrices = shape.layers * _count_active(shape, tuple(shape.projections())) * tokens
+    matrices += shape.vocab_size * shape.hidden_size * new_tokens
+    return FORWARD * (matrices + shape.layers * shape.heads * shape.head_size * tokens**2)

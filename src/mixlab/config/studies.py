@@ -1,6 +1,6 @@
 """Find and read the study files and `config.yaml`, every mistake with its address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin
@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mixlab.config.assumed import Assumption
+from mixlab.config.editing import Edit, edit_document
 from mixlab.config.laying import DEFAULTS as DEFAULTS
 from mixlab.config.laying import VARIANTS as VARIANTS
 from mixlab.config.laying import find_override_problems, lay_defaults, lay_overrides, list_overridden
@@ -97,10 +98,10 @@ def load_study(root: Path, name: str) -> tuple[Study, Document]:
     return read.study, read.document
 
 
-def read_study(root: Path, name: str) -> StudyFile:
+def read_study(root: Path, name: str, edits: Sequence[Edit] = ()) -> StudyFile:
     """Read what can be understood of `studies/<name>.yaml`, so that further problems can be looked for in the rest.
 
-    Raises ConfigError when there is no such file or it is no YAML.
+    With `edits`, as if the file said them. Raises ConfigError when there is no such file or it is no YAML.
     """
     folder = root / STUDIES
     path = folder / f"{name}.yaml"
@@ -113,6 +114,7 @@ def read_study(root: Path, name: str) -> StudyFile:
     if is_registry(written):
         message = "this is a registry of sources, not a study; a study takes it by `extends:`"
         raise ConfigError(Problem(message, str(_relative(path)), 1))
+    written = edit_document(written, edits, STUDY_TYPES) if edits else written
     read = _read(lay_defaults(written))
     seen = {base: _read(lay_defaults(lay_overrides(written, base))) for base in list_overridden(written)}
     found = [*read.problems, *find_override_problems(written), *_find_pool_problems(read)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.config.base_models import HubModel, ModelFiles, ScratchModelConfig
+from mixlab.config.editing import Edit
 from mixlab.config.loading import Document, sort_problems
 from mixlab.config.machine import MainConfig
 from mixlab.config.model_facts import ModelFacts
@@ -82,12 +83,17 @@ def list_locked(study: Study) -> list[str]:
 
 
 def build_plan(
-    root: Path, names: Sequence[str] = (), check_files: bool = True, data_base: Path | None = None
+    root: Path,
+    names: Sequence[str] = (),
+    check_files: bool = True,
+    data_base: Path | None = None,
+    edits: Sequence[Edit] = (),
 ) -> Planned:
     """Plan the named studies, or the one `config.yaml` names.
 
     `check_files: False` leaves the source files on this machine unlooked at. `data_base` is what data roots are
-    relative to, where that is not `root`. Raises ConfigError with every problem.
+    relative to, where that is not `root`. `edits` are what the studies' files do not say and are read as saying. Raises
+    ConfigError with every problem.
     """
     config, document = read_main_config(root)
     lock = read_lock(root)
@@ -101,7 +107,7 @@ def build_plan(
         problems.append(Problem(f"names no study, got {config.study!r}", CONFIG, key="study"))
     for name in chosen:
         try:
-            read = read_study(root, name)
+            read = read_study(root, name, edits)
         except ConfigError as error:
             problems += error.problems
             continue

@@ -11,7 +11,7 @@ from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.specs import Spec
 
 _ABSENT = object()
-_ORDERED_BY_KEY = frozenset({"aggregate"})
+ORDERED_BY_KEY = frozenset({"aggregate"})
 """Stages whose spec lists things in order of keys, so that it changes all over when a key above it does."""
 _UNORDERED = "sources"
 """Field whose entries stand in order of keys, so that only which ones there are means something."""
@@ -110,7 +110,7 @@ class _Finder:
         if self.is_topmost(node):
             return True
         if self.namesake(node) is not None:
-            return node.stage not in _ORDERED_BY_KEY
+            return node.stage not in ORDERED_BY_KEY
         return all(key in self.old.nodes or self.namesake(self.new.nodes[key]) for key in node.inputs())
 
     def nearest(self, node: Node) -> tuple[Node | None, tuple[Change, ...]]:
@@ -143,7 +143,11 @@ class _Finder:
 
 def find_changes(old: Spec, new: Spec) -> Iterator[Change]:
     """Yield what differs between two specs of a stage, field by field."""
-    before, after = to_plain(old), to_plain(new)
+    yield from find_plain_changes(to_plain(old), to_plain(new))
+
+
+def find_plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    """Yield what differs between two specs as manifests hold them."""
     sections = [name for name, value in after.items() if isinstance(value, dict)]
     for path, was, now in _walk(before, after, ()):
         if path[-1].endswith("_key") or all(isinstance(one, str) and _KEY.fullmatch(one) for one in (was, now)):

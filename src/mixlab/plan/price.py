@@ -4,7 +4,6 @@ Tokens, steps and shapes are taken from what is made, else from budgets and sett
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -22,8 +21,6 @@ from mixlab.plan.workload import UnknownError, Workload, Workloads, find_lora
 
 PRICED = ("pretrain", "ipt", "sft")
 """Stages that train."""
-UNPRICED = ("average", "generate")
-"""Stages that compute with models and have no formula here: one is reading and adding, the other depends on answers."""
 
 State = Literal["done", "to_do", "not_needed"]
 MFU_FACT, DEVICE_FACT = "mfu", "device"
@@ -105,9 +102,7 @@ def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]
 
 
 def _describe(workloads: Workloads, node: Node, state: State) -> Run:
-    training = getattr(node.spec, "training", None)
-    if not isinstance(training, TrainSettings):
-        raise TypeError(f"expected training settings in the spec of {node.stage}")
+    training = find_training(node)
     base = workloads.find_base(node)
     parts = base.label.split("/", 2)  # study, stage, name
     name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
@@ -121,10 +116,12 @@ def _describe(workloads: Workloads, node: Node, state: State) -> Run:
     return Run(node, name, state, training.dtype, work, flops)
 
 
-def count_unpriced(workloads: Workloads, demand: Demand) -> dict[str, int]:
-    """Count what would run in stages that use models but are not priced."""
-    counts = Counter(workloads.plan.nodes[key].stage for key in demand.run)
-    return {stage: counts[stage] for stage in UNPRICED if counts[stage]}
+def find_training(node: Node) -> TrainSettings:
+    """Return the settings by which a node trains; raises TypeError for one that does not."""
+    training = getattr(node.spec, "training", None)
+    if not isinstance(training, TrainSettings):
+        raise TypeError(f"expected training settings in the spec of {node.stage}")
+    return training
 
 
 def read_measured(store: Store, runs: Iterable[Run]) -> MeasuredBy:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
 from mixlab.config.base_models import BaseModelSettings, HubModel, ModelFiles
 from mixlab.config.model_facts import ModelFacts
@@ -71,6 +72,8 @@ class Workloads:
     """Digest of a source file -> its path on this machine."""
     facts: Mapping[ModelFiles | HubModel, ModelFacts] = field(default_factory=dict)
     """Sizes of base models that are read, as far as sources.lock notes them."""
+    complete: frozenset[Name] | None = None
+    """What counts as made; None: what is whole here now."""
     _mixtures: dict[str, _Mixture] = field(default_factory=dict)
     _shapes: dict[str, DecoderShape] = field(default_factory=dict)
 
@@ -80,6 +83,10 @@ class Workloads:
             if references := node.parents.get(role):
                 return self.find_base(self.plan.nodes[references[0].partition(":")[0]])
         return node
+
+    def is_made(self, node: Node) -> bool:
+        """Whether an artifact counts as made, so that it may be read."""
+        return self.store.is_complete(*node.name) if self.complete is None else node.name in self.complete
 
     def measure(self, node: Node, training: TrainSettings) -> Workload:
         """Say what a run reads; raises UnknownError when that cannot be known yet."""
@@ -100,7 +107,7 @@ class Workloads:
 
     def _mixture(self, node: Node) -> _Mixture:
         if node.key not in self._mixtures:
-            made = self.store.is_complete(*node.name)
+            made = self.is_made(node)
             self._mixtures[node.key] = self._read_mixture(node) if made else self._bound_mixture(node)
         return self._mixtures[node.key]
 
@@ -120,13 +127,13 @@ class Workloads:
             return _Mixture(windows * longest, windows, None, longest, BY_WINDOWS)
         if budget.tokens is not None:
             return _Mixture(budget.tokens, ceil(budget.tokens / longest), None, longest, BY_TOKENS)
-        if budget.epochs is None or not all(self.store.is_complete(*pack.name) for pack in packs):
+        if budget.epochs is None or not all(self.is_made(pack) for pack in packs):
             raise UnknownError("the budget of its mixture is in epochs, and the packs behind it are not here yet")
         tokens = int(budget.epochs * sum(self._read(pack, "index.json")["tokens"] for pack in packs))
         return _Mixture(tokens, ceil(tokens / longest), None, longest, BY_EPOCHS)
 
     def _find_shape(self, base: Node) -> DecoderShape:
-        if self.store.is_complete(*base.name):
+        if self.is_made(base):
             try:
                 return parse_decoder_shape(self._read(base, "config.json"))
             except ValueError as error:
@@ -157,7 +164,7 @@ class Workloads:
 
     def _vocabulary(self, node: Node) -> int:
         """Entries of a tokenizer; of one that is still to be trained those asked for, and scarce text yields fewer."""
-        if self.store.is_complete(*node.name):
+        if self.is_made(node):
             return int(self._read(node, "index.json")["vocab_size"])
         settings = getattr(node.spec, "tokenizer", None)
         if isinstance(settings, TokenizerSettings):

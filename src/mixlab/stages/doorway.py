@@ -16,6 +16,7 @@ from typing import Any
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
+from mixlab.artifacts.processes import describe_process
 from mixlab.artifacts.provenance import read_provenance, write_provenance
 from mixlab.artifacts.runs import RUN_VARIABLE
 from mixlab.artifacts.store import Draft, Store
@@ -77,12 +78,15 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
 
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
     """Make one artifact under its lock, or find it whole already; return the signal that came while publishing."""
+    process = describe_process()
     started = time.perf_counter()
     origin = {"run": os.environ.get(RUN_VARIABLE, ""), "job": os.environ.get("SLURM_JOB_ID", "")}
     with store.writing(node.stage, node.key, origin) as draft:
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
             return None
+        if session.once(("process",), lambda: node.key) != node.key:
+            process.pop("start_seconds", None)
         inputs = open_inputs(planned, node, store, draft, session)
         facts = run(node.spec, inputs, draft.out)
         parents = {role: list(references) for role, references in node.parents.items()}
@@ -91,7 +95,7 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             manifest = draft.publish(
                 to_plain(node.spec),
                 parents,
-                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
+                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
             )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
@@ -118,7 +122,13 @@ def _not_ending() -> Iterator[list[int]]:
 
 
 def _note_provenance(
-    store: Store, manifest: Manifest, node: Node, inputs: Inputs, started: float, facts: Mapping[str, str]
+    store: Store,
+    manifest: Manifest,
+    node: Node,
+    inputs: Inputs,
+    started: float,
+    facts: Mapping[str, str],
+    process: Mapping[str, str | float],
 ) -> None:
     machine = {
         "threads": inputs.threads,
@@ -126,7 +136,7 @@ def _note_provenance(
         "generation_batch": inputs.machine.generation_batch,
     }
     seconds = time.perf_counter() - started
-    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine, facts)
+    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine, facts, process)
 
 
 def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:

@@ -12,14 +12,12 @@ from mixlab.evaluation.judging import write_verdicts
 from mixlab.plan.graph import find_study
 from mixlab.plan.specs import JudgeSpec
 from mixlab.stages.job import Inputs
+from mixlab.stages.places import STORE as STORE
 from mixlab.stages.source import read_source
 
 if TYPE_CHECKING:
     from mixlab.evaluation.judges.asking import Asker
     from mixlab.evaluation.judges.store import VerdictStore
-
-STORE = Path("stores") / "judge.sqlite"
-"""Below the working folder: every verdict of every model judge, and what was spent; git-ignored."""
 
 
 def run(spec: JudgeSpec, inputs: Inputs, out: Path) -> Mapping[str, str] | None:

@@ -20,7 +20,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.config.training import AdamWSettings, ConstantSchedule, LoraSettings, TrainSettings
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.price import Line, Measured, Run, build_lines, count_unpriced, list_runs, read_measured, sum_lines
+from mixlab.plan.price import Line, Measured, Run, build_lines, list_runs, read_measured, sum_lines
 from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import UnknownError, Workloads, count_entries, find_lora
 
@@ -176,7 +176,6 @@ def test_done_to_do_and_not_needed_are_summed_apart(plan: Plan, store: Store) ->
     total = sum_lines(list(lines.values()), "all")
     assert total.to_do == lines["ipt"].to_do
     assert total.done.flops == lines["ipt"].done.flops + lines["pretrain"].done.flops
-    assert count_unpriced(Workloads(plan, store), build_demand(plan, states, targets)) == {}
 
 
 def test_gpu_hours_are_operations_by_the_peak_of_their_dtype_and_the_share_used(plan: Plan, store: Store) -> None:

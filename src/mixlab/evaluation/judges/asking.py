@@ -8,16 +8,16 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.problems import DataError, UserError
 from mixlab.data.replies import REFUSED, Reply
 from mixlab.evaluation.judges.books import Books
 from mixlab.evaluation.judges.journal import Journal
+from mixlab.evaluation.judges.request import Request as Request
 from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore
 from mixlab.generation.async_chat import AsyncChat
 from mixlab.generation.breaker import Breaker
@@ -31,21 +31,6 @@ _REFUSALS_BEFORE_DOUBT = 50
 _AHEAD = 16
 """So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
 that a commit, which waits for the disk, may take fifteen times as long as a reply before any place stays empty."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A question as it is sent: its name in the store, the number of the attempt, and the body of the request."""
-
-    question: bytes
-    attempt: int
-    body: Mapping[str, Any]
-    max_tokens: int
-
-    @property
-    def model(self) -> str:
-        """The model that is asked."""
-        return str(self.body["model"])
 
 
 @dataclass

@@ -14,7 +14,7 @@ from mixlab.data.records import Message
 from mixlab.data.replies import REFUSED, WITHHELD, Reply
 from mixlab.data.thoughts import strip_thoughts
 from mixlab.evaluation.judge_prompts import parse_rating
-from mixlab.evaluation.judges.asking import Request
+from mixlab.evaluation.judges.request import Request
 from mixlab.evaluation.published_prompts import read_published_rating
 from mixlab.generation.openai import build_request
 

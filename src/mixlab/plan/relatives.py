@@ -1,0 +1,162 @@
+"""Why an artifact would run: how it differs from the finished one most like it, and what above it began that."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from mixlab.artifacts.keys import split_reference
+from mixlab.plan.compare import ORDERED_BY_KEY, Change, find_plain_changes, find_role_changes
+from mixlab.plan.graph import Roles
+
+_LOOKED_AT = 20
+"""Relatives that are compared all the way up; those before them are told apart by themselves and their parents."""
+_UNLIKE = 10
+"""What an artifact without a counterpart counts, in differences of fields."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of an artifact: its spec as plain data, its parents, what people call it, and where it is."""
+
+    stage: str
+    key: str
+    label: str
+    state: str
+    spec: Mapping[str, Any]
+    parents: Roles
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A parent in some role that is not its relative's, beside the one it stands for; empty where there is none."""
+
+    role: str
+    key: str
+    relative: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact beside its relative: what differs in its spec, and in which roles its parents are others.
+
+    `relative` is None where no counterpart is known: it is new.
+    """
+
+    card: Card
+    relative: Card | None
+    changes: tuple[Change, ...]
+    parents: tuple[Change, ...]
+
+
+@dataclass
+class Library:
+    """Every artifact whose spec is known, by key."""
+
+    cards: dict[str, Card] = field(default_factory=dict)
+    _causes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    _costs: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, cards: Iterable[Card]) -> None:
+        """Take in cards; the first of a key stays."""
+        for card in cards:
+            self.cards.setdefault(card.key, card)
+
+    def find_nearest(self, card: Card, among: Sequence[Card]) -> Card | None:
+        """Return the one of `among` with the fewest differences, all the way up; a namesake goes before its equals."""
+        near = sorted(among, key=lambda other: (self._compare(card, other), other.key))[:_LOOKED_AT]
+        near += [other for other in among if other.label == card.label and other not in near][:_LOOKED_AT]
+        return min(
+            near,
+            key=lambda other: (self.measure(card.key, other.key), other.label != card.label, other.key),
+            default=None,
+        )
+
+    def measure(self, key: str, other: str) -> int:
+        """Count the differences of two artifacts and of what is above them; what merely follows counts for nothing."""
+        pair = (key, other)
+        if pair not in self._costs:
+            card, relative = self.cards.get(key), self.cards.get(other)
+            if card is None or relative is None or card.stage != relative.stage:
+                self._costs[pair] = _UNLIKE
+            else:
+                above = (self.measure(one.key, one.relative) for one in self.pair_parents(card, relative))
+                self._costs[pair] = len(list_changes(relative, card)) + sum(above)
+        return self._costs[pair]
+
+    def _compare(self, card: Card, other: Card) -> int:
+        return len(list_changes(other, card)) + sum(1 for _ in self.pair_parents(card, other))
+
+    def explain(self, card: Card, relative: Card) -> list[Step]:
+        """Follow what differs from an artifact up to where it began, one step each: each cause is followed once."""
+        steps: list[Step] = []
+        told: set[str] = set()
+        self._follow(card, relative, steps, told)
+        return steps
+
+    def _follow(self, card: Card, relative: Card | None, steps: list[Step], told: set[str]) -> None:
+        if relative is None:
+            told.add(card.key)
+            steps.append(Step(card, None, (), ()))
+            return
+        changes = list_changes(relative, card)
+        steps.append(Step(card, relative, changes, find_role_changes(relative.parents, card.parents, self._name)))
+        told.update({card.key} if changes else ())
+        for pair in self.pair_parents(card, relative):
+            if pair.key and self.list_causes(pair.key, pair.relative) - told:
+                above = self.cards[pair.key]
+                other = self.cards.get(pair.relative)
+                self._follow(above, other if other is not None and other.stage == above.stage else None, steps, told)
+
+    def list_causes(self, key: str, other: str) -> frozenset[str]:
+        """List what above an artifact, or itself, differs from its counterpart by more than its parents."""
+        place = (key, other)
+        if place not in self._causes:
+            card, relative = self.cards.get(key), self.cards.get(other)
+            if card is None:
+                found: frozenset[str] = frozenset()
+            elif relative is None or relative.stage != card.stage:
+                found = frozenset({key})
+            else:
+                found = frozenset({key} if list_changes(relative, card) else ())
+                pairs = (one for one in self.pair_parents(card, relative) if one.key)
+                found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs))
+            self._causes[place] = found
+        return self._causes[place]
+
+    def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
+        """Yield the parents that are not in both, each beside its namesake, else beside one that is left."""
+        for role in sorted({*card.parents, *other.parents}):
+            mine, theirs = (_list_keys(one.parents.get(role, ())) for one in (card, other))
+            came = [key for key in mine if key not in theirs]
+            lost = [key for key in theirs if key not in mine]
+            left: list[str] = []
+            for key in came:
+                same = next((one for one in lost if self._label(one) == self._label(key)), None)
+                if same is None:
+                    left.append(key)
+                else:
+                    lost.remove(same)
+                    yield Pair(role, key, same)
+            for one, its in zip_longest(left, lost, fillvalue=""):
+                yield Pair(role, one, its)
+
+    def _label(self, key: str) -> str:
+        card = self.cards.get(key)
+        return card.label if card is not None and card.label else key
+
+    def _name(self, reference: str) -> str:
+        key, member = split_reference(reference)
+        name = f"'{self._label(key)}'"
+        return f"{name}:{member}" if member else name
+
+
+def list_changes(old: Card, new: Card) -> tuple[Change, ...]:
+    """List what differs between two specs; one that lists things in order of keys says nothing where those differ."""
+    if new.stage in ORDERED_BY_KEY and dict(old.parents) != dict(new.parents):
+        return ()
+    return tuple(find_plain_changes(old.spec, new.spec))
+
+
+def _list_keys(references: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(split_reference(one)[0] for one in references))
