@@ -16,6 +16,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
+    "status": "Where a study stands: done, running, waiting, failed; live with --watch.",
     "price": "What training costs: tokens, FLOPs and GPU-hours, done and to do.",
     "explain": "One artifact: spec, parents, children, where it is, who made it.",
     "diff": "What an edit would run and keep.",
