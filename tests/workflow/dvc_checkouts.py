@@ -1,6 +1,7 @@
 """Copies of the checkout under git and DVC, their remote a folder, filled with tiny artifacts instead of a run's."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -18,8 +19,21 @@ from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
 
-UNDER_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", ".gitignore")
-TABLES = {"metrics.json": '{"mean": 0.5}\n', "scores.csv": "benchmark,score\ndemo,0.5\n"}
+UNDER_DVC = (
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvc/plots/means.json",
+    ".dvc/plots/scores.json",
+    ".dvcignore",
+    "dvc.yaml",
+    ".gitignore",
+)
+METRICS = {"scores": {"even": {"after_sft": {"demo": {"accuracy": {"mean": 0.5, "se_items": 0.1}}}}}, "effects": {}}
+TABLES = {
+    "aggregate": {"scores.csv": "benchmark,score\ndemo,0.5\n"},
+    "report": {"metrics.json": json.dumps(METRICS), "tables/cells.csv": "variant,benchmark,mean\neven,demo,0.5\n"},
+}
+"""Of the files of some stages those that results/ is made from."""
 
 
 def run(root: Path, *command: str, code: int = 0, **variables: str) -> str:
@@ -94,7 +108,8 @@ def make_artifacts(root: Path, nodes: Iterable[Node], payload: str = "") -> list
             (draft.out / "payload.txt").write_text(f"{node.stage} {node.key} {payload}\n")
             (draft.out / "member").mkdir()
             (draft.out / "member" / "shared.txt").write_text("the same in every artifact\n")
-            for name, text in TABLES.items() if node.stage == "aggregate" else ():
+            for name, text in TABLES.get(node.stage, {}).items():
+                (draft.out / name).parent.mkdir(exist_ok=True)
                 (draft.out / name).write_text(text)
             parents = {role: list(references) for role, references in node.parents.items()}
             draft.publish(to_plain(node.spec), parents)
