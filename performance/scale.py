@@ -2,9 +2,9 @@
 
     python performance/scale.py [--grid paper|many] [--parts status plan price diff snakemake track pull restore dvc]
 
-A finished study of small real artifacts is laid out first (performance/mock.py). Prints one line a command. `dvc`
-(`dvc status` of all pointers, ours and DVC's own) takes minutes. performance/planning.py compares `snakemake -n` with
-bare Snakemake in all its states.
+A finished study of small real artifacts is laid out first (performance/finished_grid.py). Prints one line a command.
+`dvc` (`dvc status` of all pointers, ours and DVC's own) takes minutes and is left out unless it is named.
+performance/planning.py compares `snakemake -n` with bare Snakemake in all its states.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mock
+import finished_grid as mock
 import yaml
 
 from mixlab.artifacts.states import read_states

@@ -107,7 +107,7 @@ def _read(source: Path, target: Path) -> dict[Path, bytes]:
 
 
 def render_metrics(metrics: Mapping[str, Any]) -> bytes:
-    """Render what `dvc metrics` compares: a mean for each variant, stage, benchmark and measure; differences of effects.
+    """Render what `dvc metrics` compares: a mean for each variant, stage, benchmark and measure; effects.
 
     Errors and counts stay in `means.csv`: each number here is a column of `dvc exp show`.
     """

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from labs import DIGEST, SNAPSHOTS, Lab, bug, build_lab, mistake, write_spec
 
+from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.locks import hold_lock
 from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import DataError
@@ -62,6 +64,19 @@ def test_a_host_is_given_verified_folders_in_order_and_the_machine_of_the_plan(l
 def child_environment() -> dict[str, str]:
     """The environment of a child that imports what this process does."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+
+
+def test_an_attempt_is_noted_until_it_succeeds_and_provenance_says_which_gpus_were_held(lab: Lab) -> None:
+    first = lab.averages[0]
+    with pytest.raises(DataError):
+        lab.make(mistake, first)
+    (attempt,) = list_attempts(lab.store, ["average"])
+    assert attempt.name == first.name
+    assert attempt.error
+    lab.make(write_spec, first)
+    assert list_attempts(lab.store, ["average"]) == []
+    (record,) = read_provenance(lab.store, *first.name)
+    assert record["machine"]["gpus"] == 0
 
 
 @pytest.mark.parametrize(("host", "code"), [("mistake", 2), ("bug", 1)])
