@@ -96,7 +96,7 @@ def build_repository(folder: Path, study: dict[str, Any]) -> Plan:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
         else:
             shutil.copy2(source, target)
-    (folder / "sources.lock").write_text("{}\n")
+    (folder / "sources.lock").write_text('{"sources": {}}\n')
     write_study(folder, study)
     _init(folder)
     return build_plan(folder).plan

@@ -51,7 +51,7 @@ def build_study() -> dict[str, Any]:
         sources[f"test_{name}"] = _source("benchmark", language, category, "tasks" if category else "dialogue")
     training = {
         "optimizer": {"name": "adamw", "learning_rate": "1e-4"},
-        "schedule": {"name": "cosine", "warmup_steps": 1000},
+        "schedule": {"name": "cosine", "warmup_steps": 100},
         "global_batch_windows": 1024,
     }
     model = {"hidden_size": 2048, "layers": 24, "heads": 16, "feed_forward": 7168, "max_positions": 4096}

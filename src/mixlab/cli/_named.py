@@ -77,6 +77,12 @@ def find_reports(plan: Plan) -> dict[str, str]:
     }
 
 
+def find_tables(plan: Plan, study: str) -> dict[str, str]:
+    """Map each stage that tables in results/ are made from to the key of the study's artifact of it."""
+    keys = {"aggregate": find_aggregates(plan).get(study), "report": find_reports(plan).get(study)}
+    return {stage: key for stage, key in keys.items() if key is not None}
+
+
 def write_results(store: Store, plan: Plan) -> list[Path]:
     """Write the tables that are here to `results/<study>/`; return those that changed.
 

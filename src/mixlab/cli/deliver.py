@@ -13,7 +13,7 @@ from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tracking import list_untracked, track_artifacts
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
-from mixlab.cli._named import find_aggregates, find_reports, write_results
+from mixlab.cli._named import find_tables, write_results
 from mixlab.cli._receipts import list_keys, write_plans, write_receipt
 from mixlab.cli.track import SWITCH, has_dvc
 from mixlab.config.problems import ConfigError, Problem
@@ -23,8 +23,6 @@ from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
 
 PLAN = "plan"
-TABLES_OF = {"aggregate": find_aggregates, "report": find_reports}
-"""Stages whose tables dvc.yaml names, and how each study's artifact of them is found."""
 
 EXPERIMENT = "DVC_EXP_BASELINE_REV"
 """Environment variable that DVC sets in an experiment: it commits what git has been told of, and no other new file."""
@@ -63,7 +61,7 @@ def deliver(store: Store, plan: Plan, study: str, stage: str) -> int:
     made = list_untracked(store, [node.name for node in plan.nodes.values()])
     if has_dvc(store):
         track_artifacts(store, made)
-    if key := TABLES_OF[stage](plan).get(study) if stage in TABLES_OF else None:
+    if key := find_tables(plan, study).get(stage):
         deliver_results(store, plan, stage, key)
     write_receipt(store, plan, read_states(store, STAGES), study, stage)
     if EXPERIMENT in os.environ:
