@@ -8,8 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +15,18 @@ import pytest
 from checkouts import REPOSITORY, environment
 from click.testing import Result
 from dvc_checkouts import plan_micro
+from status_lab import keep_busy, make
 
-from mixlab.artifacts.attempts import attempt_path, attempting
-from mixlab.artifacts.store import Store, write_json
-from mixlab.plan.graph import Node
-from mixlab.training.watching.metrics import MetricsFile
+from mixlab.artifacts.store import Store
 
 Invoke = Callable[..., Result]
 
 
-def make(root: Path, node: Node, seconds: float = 0.0, gpus: int = 0) -> None:
-    path = Store(root).manifest_path(*node.name)
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    if seconds:
-        record = {"seconds": seconds, "machine": {"gpus": gpus}, "finished": "2026-01-01T00:00:00+00:00"}
-        write_json(root / "provenance" / node.stage / node.key / "1.json", record)
-
-
-def write_metrics(root: Path, node: Node, steps: int) -> None:
-    file = MetricsFile(root / "metrics" / node.stage / f"{node.key}.jsonl")
-    file.write("start", {"label": node.label, "first_step": 1, "steps": 36})
-    for step in range(1, steps + 1):
-        file.write("step", {"step": step, "loss": 4.0})
-    file.close()
-
-
 @pytest.fixture
 def busy(micro: Path) -> Iterator[Path]:
-    """The micro study: a base model and two mixtures made, one ipt at work since two minutes, the other failed."""
-    store, plan = Store(micro), plan_micro(micro)
-    for node in plan.nodes.values():
-        if node.stage not in ("ipt", "average", "sft", "generate", "score", "judge", "scores", "aggregate", "report"):
-            make(micro, node, seconds=90.0 if node.stage == "pretrain" else 1.0, gpus=8 * (node.stage == "pretrain"))
-    working, failing = plan.by_stage("ipt")
-    (micro / "logs").mkdir()
-    (micro / "logs/ipt.log").write_text("".join(f"line {number}\n" for number in range(30)))
-    with pytest.raises(ValueError), store.writing(*failing.name), attempting(store, failing.name):
-        raise ValueError("the loss is not finite\nstep 7")
-    change(store, failing, log="logs/ipt.log")
-    with ExitStack() as stack:
-        stack.enter_context(store.writing(*working.name))
-        stack.enter_context(attempting(store, working.name))
-        begun = datetime.now(UTC) - timedelta(seconds=120)
-        change(store, working, since=begun.isoformat(timespec="seconds"), job="4711", log="logs/ipt.log")
-        write_metrics(micro, working, 12)
+    """The micro study, half done."""
+    with keep_busy(micro):
         yield micro
-
-
-def change(store: Store, node: Node, **fields: str) -> None:
-    path = attempt_path(store, node.name)
-    write_json(path, {**json.loads(path.read_text()), **fields})
 
 
 def look(invoke: Invoke, *arguments: str) -> dict[str, Any]:
@@ -101,10 +60,10 @@ def test_jobs_at_work_are_told_with_process_and_progress_and_failures_with_their
     (job,) = seen["running"]
     assert (job["stage"], job["process"], job["job"], job["step"], job["steps"]) == ("ipt", os.getpid(), "4711", 12, 36)
     assert 119 <= job["elapsed_seconds"] < 300
-    assert job["left_seconds"] is not None
+    assert job["left_seconds"] == pytest.approx(24 * 8)
     (failure,) = seen["failed"]
     assert failure["error"] == "ValueError: the loss is not finite\nstep 7"
-    assert failure["log_tail"] == [f"line {number}" for number in range(20, 30)]
+    assert failure["log_tail"] == [*(f"step {n} of 36" for n in range(1, 8)), "mixlab: the loss is not finite"]
     plan = plan_micro(busy)
     below = [node for node in plan.nodes.values() if failure["key"] in plan.closure([node.key])]
     assert failure["holds_up"] == len(below) - 1 > 10
@@ -112,7 +71,8 @@ def test_jobs_at_work_are_told_with_process_and_progress_and_failures_with_their
     assert f"process {os.getpid()} on" in text
     assert "Slurm job 4711" in text
     assert "step 12 of 36" in text
-    assert "    ValueError: the loss is not finite\n    logs/ipt.log:\n    | line 20\n" in text
+    shown = f"    ValueError: the loss is not finite\n    logs/ipt/{failure['key']}.log:\n    | step 1 of 36\n"
+    assert shown in text
 
 
 def test_what_can_be_fetched_is_done_and_what_nothing_needs_is_not_counted(micro: Path, invoke: Invoke) -> None:
