@@ -1,7 +1,8 @@
-"""`dvc exp`, `dvc metrics` and `dvc plots` on a study that was really run: here, in a temporary copy, from the queue."""
+"""docs/dvc.md: a ratio tried as an experiment, compared and applied, with a study that is really run."""
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,70 +10,99 @@ import pytest
 from checkouts import list_made, list_wanted
 from dvc_checkouts import commit, make_repository, mixlab, run, snakemake
 
-STUDY, RATIO = "studies/micro.yaml", "variants.even.category.weights.math"
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests/house"))
+from docs_blocks import read_commands  # noqa: E402
+
+STUDY = "studies/micro.yaml"
+REMADE = {
+    "mixture": 1,
+    "ipt": 1,
+    "average": 1,
+    "sft": 2,
+    "generate": 6,
+    "score": 3,
+    "judge": 6,
+    "scores": 3,
+    "aggregate": 1,
+    "report": 1,
+}
+"""What the edit of one ratio makes again (docs/edit-table.md)."""
 
 
-def experiment(root: Path, name: str, weight: int, *options: str) -> str:
-    return run(root, "dvc", "exp", "run", "--name", name, "--set-param", f"{STUDY}:{RATIO}={weight}", *options)
-
-
-def read_experiments(root: Path) -> dict[str, dict[str, Any]]:
-    """Name -> params and metrics of what `dvc exp show` lists."""
-    shown = json.loads(run(root, "dvc", "exp", "show", "--json"))
-    revisions = [shown[0], shown[1], *(one for row in shown[1]["experiments"] or [] for one in row["revs"])]
-    return {one["name"] or one["rev"]: one["data"] for one in revisions}
-
-
-@pytest.mark.long
-def test_experiments_make_what_their_ratio_changes_and_can_be_compared_and_applied(
-    finished: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    """The finished micro study under git and DVC, all tracked and committed."""
     root = make_repository(tmp_path)
-    shutil.copytree(finished / "artifacts", root / "artifacts")
+    for folder in ("artifacts", "provenance"):
+        shutil.copytree(finished / folder, root / folder)
     mixlab(root, "track")
     run(root, "dvc", "repro")
     commit(root, "finished")
-    before, study = list_made(root), (root / STUDY).read_text()
+    return root
 
-    # in a temporary copy: the working folder stays as it is, the experiment has its pointers, the cache its data
-    experiment(root, "aside", 2, "--temp")
+
+def count(names: set[tuple[str, str]]) -> dict[str, int]:
+    stages = [stage for stage, _ in names]
+    return {stage: stages.count(stage) for stage in stages}
+
+
+def read_experiments(root: Path) -> dict[str, dict[str, Any]]:
+    """Name -> what `dvc exp show` knows of each experiment, and of the commit that they start from."""
+    _, baseline = json.loads(run(root, "dvc", "exp", "show", "--json"))
+    found = {one["name"]: one["data"] for row in baseline["experiments"] for one in row["revs"]}
+    return {"main": baseline["data"], **found}
+
+
+@pytest.mark.long
+def test_the_commands_of_the_document_try_a_ratio_and_compare_it(root: Path) -> None:
+    begin, *others = (one.text for one in read_commands(REPOSITORY / "docs/dvc.md"))
+    before = list_made(root)
+    # in a copy: the working folder stays as it is, the experiment has its pointers, the cache their data
+    run(root, "bash", "-c", f"{begin} --temp")
     assert run(root, "git", "status", "--short") == ""
     assert list_made(root) == before
-    names = run(root, "git", "diff", "--name-only", "HEAD", "aside", "--", "tracked", "provenance").splitlines()
-    new = {(name.split("/")[1], Path(name).stem) for name in names if name.startswith("tracked/")}
-    assert {stage for stage, _ in new} == {
-        "mixture", "ipt", "average", "sft", "generate", "score", "judge", "scores", "aggregate", "report",
-    }  # fmt: skip
-    assert {Path(name).parts[1:3] for name in names if name.startswith("provenance/")} == new
-
-    # from the queue
-    experiment(root, "queued", 3, "--queue")
-    run(root, "dvc", "exp", "run", "--run-all")
-
-    # here: what is made stays, and the edit with it
-    experiment(root, "here", 4)
-    assert "math: 4" in (root / STUDY).read_text()
-    made = list_made(root) - before
-    assert {stage for stage, _ in made} == {stage for stage, _ in new}
-    assert list_wanted(root) == {}
-
     shown = read_experiments(root)
-    assert {"aside", "queued", "here"} <= set(shown)
     weights = {
-        name: shown[name]["params"][STUDY]["data"]["variants"]["even"]["category"]["weights"]["math"]
-        for name in ("main", "aside", "queued", "here")
+        name: one["params"][STUDY]["data"]["variants"]["even"]["category"]["weights"] for name, one in shown.items()
     }
-    assert weights == {"main": 1, "aside": 2, "queued": 3, "here": 4}
-    metrics = shown["aside"]["metrics"]["results/micro/metrics.json"]["data"]
-    assert set(metrics["scores"]) == {"even", "math heavy 数学"}
-
-    # back to the beginning, then the experiment of the copy: nothing is computed, all is fetched from the cache
-    run(root, "git", "checkout", "--quiet", "--", ".")
-    assert (root / STUDY).read_text() == study
+    assert {name: weight["math"] for name, weight in weights.items()} == {"main": 1, "more-math": 2}
+    for one in shown.values():
+        assert set(one["metrics"]["results/micro/metrics.json"]["data"]["scores"]) == {"even", "math heavy 数学"}
+    said = {command.split(" --")[0]: run(root, "bash", "-c", command) for command in others}
+    assert "variants.even.category.weights.math   1" in said["dvc exp diff main more-math"]
+    assert "plans/" not in said["dvc exp show"]
+    assert "more-math" in said["dvc exp show"]
+    page = (root / "dvc_plots/index.html").read_text()
+    assert page.count('"rev": "more-math"') >= 4
+    assert "se_seeds" in page
+    # applied: what the copy made is here, tracked, and finished
+    made = list_made(root) - before
+    assert count(made) == REMADE
+    assert list_wanted(root) == {}
     assert "Nothing to be done" in snakemake(root, "--dry-run", "all")
-    run(root, "git", "stash", "--include-untracked", "--quiet")
-    run(root, "dvc", "exp", "apply", "aside")
-    assert new == set(list_wanted(root)) - {None} or list_wanted(root) == {}
-    mixlab(root, "restore", "micro")
-    assert new <= list_made(root)
     assert "up to date" in run(root, "dvc", "status")
+    untold = run(root, "git", "status", "--short", "--untracked-files=all", "--", "provenance", "tracked").splitlines()
+    assert {(Path(line).parts[1], Path(line).stem) for line in untold if "tracked/" in line} == made
+    assert {Path(line.split()[-1]).parts[1:3] for line in untold if "provenance/" in line} == made
+
+
+@pytest.mark.long
+def test_experiments_from_the_queue_and_in_the_working_folder_leave_what_they_made(root: Path) -> None:
+    titles = {"queued": "Tiny study", "here": "Study here"}
+    begin = ("dvc", "exp", "run", "--name")
+    run(root, *begin, "queued", "--queue", "--set-param", f"{STUDY}:title={titles['queued']}")
+    run(root, "dvc", "exp", "run", "--run-all")
+    assert run(root, "git", "status", "--short") == ""
+    before = list_made(root)
+    run(root, *begin, "here", "--set-param", f"{STUDY}:title={titles['here']}")
+    ((stage, key),) = list_made(root) - before
+    assert stage == "report"
+    assert (root / f"tracked/report/{key}.dvc").is_file()
+    shown = read_experiments(root)
+    assert {name: shown[name]["params"][STUDY]["data"]["title"] for name in titles} == titles
+    refs = run(root, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    for name in titles:
+        (ref,) = [one for one in refs if one.endswith(f"/{name}")]
+        new = run(root, "git", "diff", "--name-only", "--diff-filter=A", "main", ref).splitlines()
+        assert sorted(Path(path).parts[:2] for path in new) == [("provenance", "report"), ("tracked", "report")]
