@@ -1,4 +1,4 @@
-"""Every command at the size of a paper's grid: wall and peak memory, beside what DVC alone takes for as many pointers.
+"""Every command at the size of a paper's grid: wall, CPU and peak memory, beside DVC alone for as many pointers.
 
     python performance/scale.py [--grid paper|many] [--parts status plan price diff snakemake track pull restore dvc]
 
@@ -45,8 +45,8 @@ class Lab:
     repeats: int
 
 
-def measure(folder: Path, *command: str) -> tuple[float, float, str]:
-    """Run a command once: wall seconds, peak memory of its largest process in MiB, what it printed."""
+def measure(folder: Path, *command: str) -> tuple[float, float, float, str]:
+    """Run a command once: wall seconds, its CPU's, peak memory of its largest process in MiB, what it printed."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=mock.environment(folder)
@@ -56,7 +56,7 @@ def measure(folder: Path, *command: str) -> tuple[float, float, str]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(command)}: {output}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024, output
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output
 
 
 def report(
@@ -68,9 +68,10 @@ def report(
         if before is not None:
             before()
         runs.append(measure(folder, *command))
-    wall, memory = (statistics.median(run[place] for run in runs) for place in (0, 1))
-    said = [line for line in runs[-1][2].splitlines() if line.strip()]
-    print(f"{name:38} {wall:7.2f} s {memory:6.0f} MiB   {said[-1][:70] if said else ''}", flush=True)
+    wall, cpu, memory = (statistics.median(run[place] for run in runs) for place in (0, 1, 2))
+    said = [line for line in runs[-1][3].splitlines() if line.strip()]
+    last = said[-1][:60] if said else ""
+    print(f"{name:38} {wall:7.2f} s  {cpu:7.2f} s CPU {memory:6.0f} MiB   {last}", flush=True)
 
 
 def build_lab(folder: Path, grid: str, parts: Sequence[str], repeats: int) -> Lab:
@@ -158,10 +159,11 @@ def measure_dvc(lab: Lab) -> None:
     walls: dict[Path, list[float]] = {lab.ours: [], lab.twin: []}
     for number in range(1 + lab.repeats):
         for folder, seconds in walls.items():
-            wall, memory, said = measure(folder, "dvc", "status")
+            wall, cpu, memory, said = measure(folder, "dvc", "status")
             kind = "cold" if not number else "warm"
             last = said.strip().splitlines()[-1][:60]
-            print(f"  dvc status, {folder.name}, {kind:25} {wall:7.2f} s {memory:6.0f} MiB   {last}", flush=True)
+            name = f"  dvc status, {folder.name}, {kind}"
+            print(f"{name:38} {wall:7.2f} s  {cpu:7.2f} s CPU {memory:6.0f} MiB   {last}", flush=True)
             if number:
                 seconds.append(wall)
     ratio = statistics.median(a / b for a, b in zip(*walls.values(), strict=True))

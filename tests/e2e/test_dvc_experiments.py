@@ -15,6 +15,8 @@ sys.path.insert(0, str(REPOSITORY / "tests/house"))
 from docs_blocks import read_commands  # noqa: E402
 
 STUDY = "studies/micro.yaml"
+LONG = 1200
+"""Seconds that an experiment may take on a busy machine."""
 REMADE = {
     "mixture": 1,
     "ipt": 1,
@@ -55,11 +57,12 @@ def read_experiments(root: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(2 * LONG)
 def test_the_commands_of_the_document_try_a_ratio_and_compare_it(root: Path) -> None:
     begin, *others = (one.text for one in read_commands(REPOSITORY / "docs/dvc.md"))
     before = list_made(root)
     # in a copy: the working folder stays as it is, the experiment has its pointers, the cache their data
-    run(root, "bash", "-c", f"{begin} --temp")
+    run(root, "bash", "-c", f"{begin} --temp", seconds=LONG)
     assert run(root, "git", "status", "--short") == ""
     assert list_made(root) == before
     shown = read_experiments(root)
@@ -88,14 +91,15 @@ def test_the_commands_of_the_document_try_a_ratio_and_compare_it(root: Path) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(2 * LONG)
 def test_experiments_from_the_queue_and_in_the_working_folder_leave_what_they_made(root: Path) -> None:
     titles = {"queued": "Tiny study", "here": "Study here"}
     begin = ("dvc", "exp", "run", "--name")
     run(root, *begin, "queued", "--queue", "--set-param", f"{STUDY}:title={titles['queued']}")
-    run(root, "dvc", "exp", "run", "--run-all")
+    run(root, "dvc", "exp", "run", "--run-all", seconds=LONG)
     assert run(root, "git", "status", "--short") == ""
     before = list_made(root)
-    run(root, *begin, "here", "--set-param", f"{STUDY}:title={titles['here']}")
+    run(root, *begin, "here", "--set-param", f"{STUDY}:title={titles['here']}", seconds=LONG)
     ((stage, key),) = list_made(root) - before
     assert stage == "report"
     assert (root / f"tracked/report/{key}.dvc").is_file()

@@ -4,11 +4,13 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+
+_MOST_BYTES = 1 << 20
+"""No record is nearly as long."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ class Ledger:
 
 
 def _read_runs(folder: str) -> tuple[Run, ...]:
-    """Read the records of a folder, oldest first; one that is damaged is left out (`mixlab explain KEY` tells)."""
+    """Read the records of a folder, oldest first; one that is damaged is left out (`mixlab explain KEY` tells).
+
+    There may be tens of thousands of folders, so the system is called without pathlib or a file object between.
+    """
     try:
         files = os.listdir(folder)
     except FileNotFoundError:
@@ -64,7 +69,11 @@ def _read_runs(folder: str) -> tuple[Run, ...]:
     for file in files:
         if not file.endswith(".json"):
             continue
-        text = Path(folder, file).read_bytes()
+        opened = os.open(f"{folder}/{file}", os.O_RDONLY)
+        try:
+            text = os.read(opened, _MOST_BYTES)
+        finally:
+            os.close(opened)
         try:
             record = json.loads(text)
             records.append((str(record.get("finished", "")), _parse(record)))
