@@ -133,6 +133,18 @@ ELSEWHERE = {
     ".venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --model MODEL --served-model-name NAME": (
         "tests/workflow/test_vllm_server.py::test_a_vllm_server_is_asked_and_judges_and_its_verdicts_need_it_no_more"
     ),
+    "mixlab status": "tests/house/test_docs_status.py::test_the_document_shows_a_study_at_work",
+    **dict.fromkeys(
+        (
+            "dvc exp run --name more-math --set-param studies/micro.yaml:variants.even.category.weights.math=2",
+            "dvc exp diff main more-math",
+            "dvc exp show --only-changed --drop '(plans|receipts|src)/.*'",
+            "dvc metrics diff main more-math",
+            "dvc plots diff main more-math --targets results/micro/means.csv",
+            "dvc exp apply more-math",
+        ),
+        "tests/e2e/test_dvc_experiments.py::test_the_commands_of_the_document_try_a_ratio_and_compare_it",
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

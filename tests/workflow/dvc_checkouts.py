@@ -1,6 +1,7 @@
 """Copies of the checkout under git and DVC, their remote a folder, filled with tiny artifacts instead of a run's."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -18,15 +19,33 @@ from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
 
+<<<<<<< HEAD
 UNDER_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", ".gitignore", ".gitattributes")
 TABLES = {"metrics.json": '{"mean": 0.5}\n', "scores.csv": "benchmark,score\ndemo,0.5\n"}
+=======
+UNDER_DVC = (
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvc/plots/means.json",
+    ".dvc/plots/scores.json",
+    ".dvcignore",
+    "dvc.yaml",
+    ".gitignore",
+)
+METRICS = {"scores": {"even": {"after_sft": {"demo": {"accuracy": {"mean": 0.5, "se_items": 0.1}}}}}, "effects": {}}
+TABLES = {
+    "aggregate": {"scores.csv": "benchmark,score\ndemo,0.5\n"},
+    "report": {"metrics.json": json.dumps(METRICS), "tables/cells.csv": "variant,benchmark,mean\neven,demo,0.5\n"},
+}
+"""Of the files of some stages those that results/ is made from."""
+>>>>>>> scale
 
 
-def run(root: Path, *command: str, code: int = 0, **variables: str) -> str:
+def run(root: Path, *command: str, code: int = 0, seconds: float = 300, **variables: str) -> str:
     """Run a command in a copy and return all it says; fails when its exit code is another."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     known = {**environment(root), "PATH": path, **variables}
-    done = subprocess.run(command, cwd=root, env=known, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=root, env=known, capture_output=True, text=True, check=False, timeout=seconds)
     said = done.stdout + done.stderr
     if done.returncode != code:
         raise AssertionError(f"{' '.join(command)}: exit code {done.returncode}, not {code}\n{said}")
@@ -94,7 +113,8 @@ def make_artifacts(root: Path, nodes: Iterable[Node], payload: str = "") -> list
             (draft.out / "payload.txt").write_text(f"{node.stage} {node.key} {payload}\n")
             (draft.out / "member").mkdir()
             (draft.out / "member" / "shared.txt").write_text("the same in every artifact\n")
-            for name, text in TABLES.items() if node.stage == "aggregate" else ():
+            for name, text in TABLES.get(node.stage, {}).items():
+                (draft.out / name).parent.mkdir(exist_ok=True)
                 (draft.out / name).write_text(text)
             parents = {role: list(references) for role, references in node.parents.items()}
             draft.publish(to_plain(node.spec), parents)

@@ -46,7 +46,7 @@ def test_every_command_has_json_and_an_example_in_its_help(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("plan",), ("price",), ("explain", "micro/report"), ("diff", ".", "."), ("schema",)]
+    "arguments", [("plan",), ("status",), ("price",), ("explain", "micro/report"), ("diff", ".", "."), ("schema",)]
 )
 def test_looking_imports_nothing_heavy(micro: Path, arguments: tuple[str, ...]) -> None:
     heavy = ("torch", "pandas", "numpy", "snakemake", "dvc", "transformers", "scipy", "pyarrow")

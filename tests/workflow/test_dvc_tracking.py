@@ -173,8 +173,13 @@ def test_links_for_people_carry_labels_and_follow_a_renaming(
     invoke("track")
     assert not (root / "named/micro/math heavy 数学").exists()
     assert (root / "named/micro/数学 多め/mixture_seed 1/ipt_seed 1/ipt").resolve().is_dir()
-    assert list_bytes(root / "results/micro") == {
-        "metrics.json": b'{"mean": 0.5}\n',
+    results = list_bytes(root / "results/micro")
+    assert json.loads(results.pop("metrics.json")) == {
+        "effects": {},
+        "scores": {"even": {"after_sft": {"demo": {"accuracy": 0.5}}}},
+    }
+    assert results == {
+        "means.csv": b"variant,benchmark,mean\neven,demo,0.5\n",
         "scores.csv": b"benchmark,score\ndemo,0.5\n",
     }
     assert ipt.key in {path.name for path in (root / "artifacts/ipt").iterdir()}

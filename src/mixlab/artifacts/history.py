@@ -101,6 +101,13 @@ def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
     return sorted(line[3:] for line in printed.split("\0") if line)
 
 
+def stage_files(root: Path, places: Iterable[str]) -> None:
+    """Tell git of all that is new, changed or removed below some places; raises ArtifactError when it refuses."""
+    there = [place for place in places if (root / place).exists()]
+    if there and _run(root, "add", "--all", "--", *there) is None:
+        raise ArtifactError(f"git add {' '.join(there)} failed in {root}; run it by hand and see")
+
+
 def find_pointer(root: Path, key: str) -> tuple[str, str] | None:
     """Find the newest pointer to `key` on any branch or tag; return its stage and text, or None."""
     place = f":(glob){TRACKED}/*/{key}.dvc"

@@ -97,3 +97,15 @@ def list_writers(work: Path) -> list[Writer]:
             if not try_lock(file):
                 writers.append(_read_writer(path))
     return writers
+
+
+def is_held(path: Path) -> bool:
+    """Whether a writer holds this lock. Asked with a shared lock, so that two who ask never take each other for one."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,8 +1,10 @@
 """What people see: links with readable names, and the final tables beside the code."""
 
+import json
 import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
@@ -10,7 +12,7 @@ from mixlab.plan.graph import Plan
 
 NAMED = "named"
 RESULTS = "results"
-TABLES = ("metrics.json", "scores.csv")
+SCORES, MEANS, METRICS = "scores.csv", "means.csv", "metrics.json"
 
 
 def refresh_named(store: Store, plan: Plan, states: States) -> int:
@@ -68,25 +70,63 @@ def find_aggregates(plan: Plan) -> dict[str, str]:
     }
 
 
+def find_reports(plan: Plan) -> dict[str, str]:
+    """Map each study to the key of its report."""
+    return {
+        study: key for study, targets in plan.targets.items() for key in targets if plan.nodes[key].stage == "report"
+    }
+
+
+def find_tables(plan: Plan, study: str) -> dict[str, str]:
+    """Map each stage that tables in results/ are made from to the key of the study's artifact of it."""
+    keys = {"aggregate": find_aggregates(plan).get(study), "report": find_reports(plan).get(study)}
+    return {stage: key for stage, key in keys.items() if key is not None}
+
+
 def write_results(store: Store, plan: Plan) -> list[Path]:
-    """Copy the tables of each finished aggregate to `results/<study>/`; return those that changed."""
-    changed = []
+    """Write the tables that are here to `results/<study>/`; return those that changed.
+
+    Of the aggregate every score (`scores.csv`, under keys); of the report what bears names: every mean with its errors
+    (`means.csv`), and the means alone for DVC's tables (`metrics.json`).
+    """
+    wanted: dict[Path, bytes] = {}
     for study, key in find_aggregates(plan).items():
-        for name in TABLES:
-            source = store.folder("aggregate", key) / name
-            target = store.root / RESULTS / study / name
-            if store.is_complete("aggregate", key) and source.is_file() and not _is_same(source, target):
-                _copy(source, target)
-                changed.append(target)
+        if store.is_complete("aggregate", key):
+            wanted |= _read(store.folder("aggregate", key) / SCORES, store.root / RESULTS / study / SCORES)
+    for study, key in find_reports(plan).items():
+        folder = store.folder("report", key)
+        if store.is_complete("report", key):
+            wanted |= _read(folder / "tables/cells.csv", store.root / RESULTS / study / MEANS)
+            metrics = _read(folder / METRICS, store.root / RESULTS / study / METRICS)
+            wanted |= {path: render_metrics(json.loads(text)) for path, text in metrics.items()}
+    changed = [path for path, text in wanted.items() if not path.is_file() or path.read_bytes() != text]
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(wanted[path])
+        temporary.replace(path)
     return changed
 
 
-def _is_same(source: Path, target: Path) -> bool:
-    return target.is_file() and source.read_bytes() == target.read_bytes()
+def _read(source: Path, target: Path) -> dict[Path, bytes]:
+    return {target: source.read_bytes()} if source.is_file() else {}
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+def render_metrics(metrics: Mapping[str, Any]) -> bytes:
+    """Render what `dvc metrics` compares: a mean for each variant, stage, benchmark and measure; effects.
+
+    Errors and counts stay in `means.csv`: each number here is a column of `dvc exp show`.
+    """
+    scores = {
+        variant: {
+            stage: {
+                benchmark: {measure: one["mean"] for measure, one in measures.items() if "mean" in one}
+                for benchmark, measures in benchmarks.items()
+            }
+            for stage, benchmarks in stages.items()
+        }
+        for variant, stages in metrics["scores"].items()
+    }
+    effects = {name: one["difference"] for name, one in metrics["effects"].items() if "difference" in one}
+    text = json.dumps({"effects": effects, "scores": scores}, indent=1, sort_keys=True, ensure_ascii=False)
+    return f"{text}\n".encode()

@@ -1,6 +1,10 @@
 """The small text files by which `dvc repro` knows what each stage is asked for and what it delivered."""
 
+<<<<<<< HEAD
 from contextlib import suppress
+=======
+from collections.abc import Mapping
+>>>>>>> scale
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
@@ -22,8 +26,10 @@ RECEIPTS = "receipts"
 
 def list_keys(plan: Plan, study: str) -> dict[str, list[str]]:
     """Map each stage to the sorted keys of a study: what it wants, whatever is finished."""
-    keys = sorted(plan.closure(plan.targets[study]))
-    return {stage: [key for key in keys if plan.nodes[key].stage == stage] for stage in STAGES}
+    wanted: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for key in sorted(plan.closure(plan.targets[study])):
+        wanted[plan.nodes[key].stage].append(key)
+    return wanted
 
 
 def write_plans(store: Store, plan: Plan, study: str) -> bool:
@@ -36,9 +42,12 @@ def write_plans(store: Store, plan: Plan, study: str) -> bool:
     return any([*written, *stale])
 
 
-def write_receipt(store: Store, plan: Plan, states: States, study: str, stage: str) -> bool:
-    """Write which of a stage's keys are finished; return whether that changed."""
-    keys = [key for key in list_keys(plan, study)[stage] if states.is_finished((stage, key))]
+def write_receipt(
+    store: Store, plan: Plan, states: States, study: str, stage: str, wanted: Mapping[str, list[str]] | None = None
+) -> bool:
+    """Write which of a stage's keys are finished; return whether that changed. `wanted`: `list_keys`, where known."""
+    asked = list_keys(plan, study) if wanted is None else wanted
+    keys = [key for key in asked[stage] if states.is_finished((stage, key))]
     return write_keys(store.root / RECEIPTS / study / f"{stage}.txt", keys)
 
 
@@ -67,7 +76,8 @@ def record_finished(store: Store, plan: Plan) -> bool:
     if not build_demand(plan, states, plan.targets[study]).is_empty:
         return False
     changed = [write_plans(store, plan, study)]
-    changed += [write_receipt(store, plan, states, study, stage) for stage in STAGES]
+    wanted = list_keys(plan, study)
+    changed += [write_receipt(store, plan, states, study, stage, wanted) for stage in STAGES]
     return any(changed) and record_pipeline(store)
 
 

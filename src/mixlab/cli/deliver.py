@@ -7,12 +7,13 @@ import sys
 import click
 
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.history import stage_files
 from mixlab.artifacts.restoring import restore_artifacts
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tracking import list_untracked, track_artifacts
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
-from mixlab.cli._named import find_aggregates, write_results
+from mixlab.cli._named import find_tables, write_results
 from mixlab.cli._receipts import list_keys, write_plans, write_receipt
 from mixlab.cli.track import SWITCH, has_dvc
 from mixlab.config.problems import ConfigError, Problem
@@ -22,6 +23,11 @@ from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
 
 PLAN = "plan"
+
+EXPERIMENT = "DVC_EXP_BASELINE_REV"
+"""Environment variable that DVC sets in an experiment: it commits what git has been told of, and no other new file."""
+
+COMMITTED = ("tracked", "provenance", "discarded")
 
 
 @click.command(hidden=True, epilog=example("mixlab deliver plan --study demo", "mixlab deliver ipt --study demo"))
@@ -55,9 +61,11 @@ def deliver(store: Store, plan: Plan, study: str, stage: str) -> int:
     made = list_untracked(store, [node.name for node in plan.nodes.values()])
     if has_dvc(store):
         track_artifacts(store, made)
-    if stage == "aggregate":
-        deliver_results(store, plan, study)
+    if key := find_tables(plan, study).get(stage):
+        deliver_results(store, plan, stage, key)
     write_receipt(store, plan, read_states(store, STAGES), study, stage)
+    if EXPERIMENT in os.environ:
+        stage_files(store.root, COMMITTED)
     return len(made)
 
 
@@ -75,12 +83,11 @@ def run_snakemake(store: Store, study: str, stage: str) -> None:
         sys.exit(done.returncode)
 
 
-def deliver_results(store: Store, plan: Plan, study: str) -> None:
-    """Write the study's tables, from an aggregate that is fetched if need be."""
-    key = find_aggregates(plan)[study]
-    name = ("aggregate", key)
+def deliver_results(store: Store, plan: Plan, stage: str, key: str) -> None:
+    """Write the study's tables, from an aggregate or a report that is fetched if need be."""
+    name = (stage, key)
     if not store.is_complete(*name) and store.pointer(*name).is_file():
         restore_artifacts(store, [name])
     if not store.is_complete(*name):
-        raise ArtifactError(f"aggregate {key}: the study is finished, but its tables are neither here nor tracked")
+        raise ArtifactError(f"{stage} {key}: the study is finished, but its tables are neither here nor tracked")
     write_results(store, plan)

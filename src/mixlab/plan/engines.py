@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mixlab.config.engines import VllmEngineSettings
-from mixlab.config.machine import MachineSettings
+from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
+from mixlab.config.machine import MachineSettings, StageResources
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import CONFIG
 from mixlab.plan.graph import Plan
-from mixlab.plan.specs import GenerateSpec
+from mixlab.plan.specs import GenerateSpec, Spec
 
 
 def require_engines(plan: Plan, machine: MachineSettings, keys: Iterable[str], root: Path) -> None:
@@ -21,3 +21,9 @@ def require_engines(plan: Plan, machine: MachineSettings, keys: Iterable[str], r
     if needed and not (root / machine.vllm.python).is_file():
         message = f"no file {machine.vllm.python}: install vLLM with `make vllm`, or name the Python that has it"
         raise ConfigError(Problem(f"{message}; needed by '{needed[0].label}'", CONFIG, key="machine.vllm.python"))
+
+
+def count_gpus(spec: Spec, resources: StageResources) -> int:
+    """GPUs that one job holds on all its machines: none where a model is served elsewhere."""
+    is_served = isinstance(spec, GenerateSpec) and isinstance(spec.engine, OpenaiEngineSettings)
+    return 0 if is_served else resources.gpus * resources.launch.nodes

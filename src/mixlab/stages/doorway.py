@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mixlab.artifacts.attempts import attempting, forget_attempt
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
@@ -22,6 +23,7 @@ from mixlab.artifacts.runs import RUN_VARIABLE
 from mixlab.artifacts.store import Draft, Store
 from mixlab.config.problems import UserError
 from mixlab.plan.canonical import to_plain
+from mixlab.plan.engines import count_gpus
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import PlanFile, read_plan
 from mixlab.plan.stages import STAGES
@@ -84,7 +86,9 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
     with store.writing(node.stage, node.key, origin) as draft:
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
+            forget_attempt(store, node.name)
             return None
+<<<<<<< HEAD
         if session.once(("process",), lambda: node.key) != node.key:
             process.pop("start_seconds", None)
         inputs = open_inputs(planned, node, store, draft, session)
@@ -97,6 +101,19 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
                 parents,
                 lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
             )
+=======
+        with attempting(store, node.name):
+            inputs = open_inputs(planned, node, store, draft, session)
+            facts = run(node.spec, inputs, draft.out)
+            parents = {role: list(references) for role, references in node.parents.items()}
+            # provenance first: a kill between the two must not leave an artifact that nobody made
+            with _not_ending() as received:
+                manifest = draft.publish(
+                    to_plain(node.spec),
+                    parents,
+                    lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
+                )
+>>>>>>> scale
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
     return received[0] if received else None
@@ -134,6 +151,7 @@ def _note_provenance(
         "threads": inputs.threads,
         "micro_batch_windows": inputs.machine.micro_batch_windows,
         "generation_batch": inputs.machine.generation_batch,
+        "gpus": count_gpus(node.spec, inputs.machine.resources(node.stage)),
     }
     seconds = time.perf_counter() - started
     write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine, facts, process)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from labs import DIGEST, SNAPSHOTS, Lab, bug, build_lab, mistake, write_spec
 
+from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.locks import hold_lock
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.store import Store
@@ -62,6 +63,16 @@ def test_a_host_is_given_verified_folders_in_order_and_the_machine_of_the_plan(l
 def child_environment() -> dict[str, str]:
     """The environment of a child that imports what this process does."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+
+
+def test_an_attempt_is_noted_until_it_succeeds(lab: Lab) -> None:
+    first = lab.averages[0]
+    with pytest.raises(SystemExit):
+        lab.make(mistake, first)
+    (attempt,) = list_attempts(lab.store, ["average"])
+    assert (attempt.name, attempt.error) == (first.name, "texts.jsonl: record 3: no field `text`; mend it")
+    lab.make(write_spec, first)
+    assert list_attempts(lab.store, ["average"]) == []
 
 
 @pytest.mark.parametrize(("host", "code"), [("mistake", 2), ("bug", 1)])
@@ -172,6 +183,7 @@ def test_provenance_says_who_where_and_how_and_holds_no_value_of_the_environment
         "threads": 3,
         "micro_batch_windows": 5,
         "generation_batch": MachineSettings().generation_batch,
+        "gpus": 0,
     }
     facts = {name: record[name] for name in ("stage", "key", "label", "host", "reproducible")}
     identity = {"stage": "average", "key": node.key, "label": "平均 2"}

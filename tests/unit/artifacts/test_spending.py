@@ -1,0 +1,38 @@
+"""What was spent: sums over provenance, each record read once."""
+
+from pathlib import Path
+from typing import Any
+
+from mixlab.artifacts.spending import Ledger
+from mixlab.artifacts.store import Store, write_json
+
+KEY = "0123456789abcdef"
+
+
+def write_record(root: Path, stage: str, number: int, **fields: Any) -> None:
+    record = {"finished": f"2026-01-0{number}T00:00:00+00:00", **fields}
+    write_json(root / "provenance" / stage / KEY / f"{number}.json", record)
+
+
+def test_every_run_of_an_artifact_counts_with_the_gpus_that_it_held(tmp_path: Path) -> None:
+    write_record(tmp_path, "ipt", 2, seconds=10.0, machine={"gpus": 8}, facts={"ranks": "16", "device": "cuda"})
+    write_record(tmp_path, "ipt", 1, seconds=30.0, machine={"gpus": 8}, facts={"ranks": "16", "device": "cuda"})
+    # before GPUs were noted
+    write_record(tmp_path, "sft", 1, seconds=5.0, machine={}, facts={"ranks": "4", "device": "NVIDIA H100 80GB HBM3"})
+    write_record(tmp_path, "pack", 1, seconds=2.0, machine={"gpus": 0})
+    ledger = Ledger(Store(tmp_path))
+    trained = ledger.add_up([("ipt", KEY), ("sft", KEY), ("average", KEY)])
+    assert (trained.seconds, trained.gpu_seconds, trained.process_seconds) == (45.0, 340.0, 660.0)
+    assert trained.newest_seconds == (10.0, 5.0)
+    assert ledger.add_up([("pack", KEY)]).gpu_seconds == 0.0
+
+
+def test_a_damaged_record_is_left_out_and_a_record_is_read_once(tmp_path: Path) -> None:
+    write_record(tmp_path, "pack", 1, seconds=2.0)
+    folder = tmp_path / "provenance/pack" / KEY
+    (folder / "2.json").write_text("{")
+    (folder / "3.json").write_text('{"seconds": "many"}')
+    ledger = Ledger(Store(tmp_path))
+    assert ledger.add_up([("pack", KEY)]).seconds == 2.0
+    (folder / "1.json").unlink()
+    assert ledger.add_up([("pack", KEY)]).seconds == 2.0
