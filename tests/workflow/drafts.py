@@ -28,7 +28,9 @@ class Draft:
         study = _shuffle(self.study, rng) if self.shuffled else self.study
         # equal sections that are one object are written once, with an anchor
         study = _share(study, {}) if self.anchors else _unshare(study)
-        text = yaml.dump(study, Dumper=yaml.CSafeDumper, allow_unicode=True, width=10_000, **{"sort_keys": False, **self.style})
+        text = yaml.dump(
+            study, Dumper=yaml.CSafeDumper, allow_unicode=True, width=10_000, **{"sort_keys": False, **self.style}
+        )
         lines = text.splitlines()
         for number in range(self.remarks):
             lines.insert(rng.randrange(len(lines) + 1), f"# remark {number}" if number % 2 else "")

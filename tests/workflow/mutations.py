@@ -29,7 +29,7 @@ def _budget(draft: Draft, rng: random.Random) -> None:
 
 
 def _samples(draft: Draft, rng: random.Random) -> None:
-    draft.study["sft"]["mixture"]["budget"] = {"samples": rng.randint(24, 39)}
+    draft.study["sft"]["mixture"]["budget"]["samples"] += rng.randint(1, 9)
 
 
 def _max_epochs(draft: Draft, rng: random.Random) -> None:
@@ -291,10 +291,13 @@ BY_NAME = {mutate.__name__.strip("_"): mutate for mutate in (*MEANING, *WRITING)
 WITHOUT_MEANING = frozenset(mutate.__name__.strip("_") for mutate in WRITING)
 
 
-def draw(rng: random.Random) -> tuple[str, ...]:
-    """Choose a random edit: one alone, or up to three together; a third of them without any meaning."""
-    some = [name for name in BY_NAME if name in WITHOUT_MEANING] if rng.random() < 1 / 3 else list(BY_NAME)
-    return tuple(sorted(rng.sample(some, rng.randint(1, 3)), key=list(BY_NAME).index))
+def draw(number: int, rng: random.Random) -> tuple[str, ...]:
+    """Choose a random edit: each kind alone, twice; then two or three together, a third of them without any meaning."""
+    names = list(BY_NAME)
+    if number < 2 * len(names):
+        return (names[number % len(names)],)
+    some = sorted(WITHOUT_MEANING) if rng.random() < 1 / 3 else names
+    return tuple(sorted(rng.sample(some, rng.randint(2, 3)), key=names.index))
 
 
 def edit(draft: Draft, names: tuple[str, ...], seed: str) -> None:

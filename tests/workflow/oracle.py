@@ -8,9 +8,10 @@ identity. It knows what the studies micro and demo use, and refuses a field that
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import wraps
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -131,12 +132,26 @@ class Mixed:
     label: str
 
 
+def once(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method answer a question once."""
+
+    @wraps(method)
+    def ask(self: "Oracle", *question: Any) -> Any:
+        asked = (method.__name__, *question)
+        if asked not in self.answers:
+            self.answers[asked] = method(self, *question)
+        return self.answers[asked]
+
+    return ask
+
+
 class Oracle:
     """All artifacts of a study by identity; `digests` and `sizes` say what the lock holds of a source's files."""
 
     def __init__(self, name: str, study: Document, digests: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]):
         self.name, self.study, self.digests, self.sizes = name, study, digests, sizes
         self.made: dict[str, Made] = {}
+        self.answers: dict[tuple[Any, ...], Any] = {}
         self.mixed: list[tuple[Mixed, str]] = []
         self.seeds = {**DEFAULTS["seeds"], **study.get("seeds", {})}
 
@@ -156,6 +171,7 @@ class Oracle:
         """Return a seed in the study's own world."""
         return int(plain(seed)) + SEED_STEP * self.study.get("study_seed", 0)
 
+    @once
     def source(self, name: str) -> Made:
         """A source's records: places, names, licence, language and category are not what it is made of."""
         config = self.study["sources"][name]
@@ -169,6 +185,7 @@ class Oracle:
         values = {"kind": kind, "on_bad_record": bad, "origin": origin, "digests": self.digests.get(name, ())}
         return self.add("source", f"source/{name}", (), values)
 
+    @once
     def contamination(self, name: str) -> Made:
         """The search of a source for the items of all benchmarks."""
         items = sorted({self.source(use["data"]).identity for use in self.study["benchmarks"].values()})
@@ -181,6 +198,7 @@ class Oracle:
         """What becomes of contaminated records."""
         return str(self.study.get("contamination", {}).get("on_found", "warn"))
 
+    @once
     def dataset(self, part: str) -> tuple[Made, tuple[str, ...], list[str]]:
         """The last of a chain of filters, what one that works on it reads beside it, and the names of the filters."""
         name, _, category = part.partition("/")
@@ -215,6 +233,7 @@ class Oracle:
         reads = () if last is root else (root.identity,)
         return self.add("label", f"label/{name}", (last.identity,), {"labeller": said}, reads)
 
+    @once
     def tokenizer(self, name: str) -> Made:
         """A tokenizer that is trained; the order of its sources means nothing, and its chat template is not its own."""
         config = self.study["tokenizers"][name]
@@ -222,10 +241,12 @@ class Oracle:
         said = {key: one for key, one in config.items() if key not in ("sources", "chat")}
         return self.add("tokenizer", f"tokenizer/{name}", parents, {"tokenizer": full("tokenizer", said)})
 
+    @once
     def chat(self, tokenizer: str) -> Any:
         """The chat template of models with a tokenizer."""
         return full("chat", self.study["tokenizers"][tokenizer].get("chat") or self.study.get("chat"))
 
+    @once
     def pack(self, part: str, tokenizer: str, length: int, layout: str) -> tuple[Made, Made]:
         """The windows and the token store of a part; how many shards make the store decides nothing of it."""
         name = part.partition("/")[0]

@@ -54,7 +54,10 @@ def _build_report(oracle: Oracle) -> Made:
     mixtures = sorted({model.mixed.made.identity for model in models})
     tables = sorted({one.identity for one in scored.values()})
     claims = [_claim(effect, points) for effect in effects]
-    values = {"points": sorted({(scored[one].identity, one.point, one.seeds) for one in models}, key=repr), "claims": claims}
+    values = {
+        "points": sorted({(scored[one].identity, one.point, one.seeds) for one in models}, key=repr),
+        "claims": claims,
+    }
     aggregate = oracle.add("aggregate", "aggregate", (*tables, *mixtures), values)
     return _add_report(oracle, aggregate, points, effects)
 

@@ -107,7 +107,8 @@ class Bench:
 
 
 def list_edits(study: str, count: int) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield so many random edits, each with its seed."""
-    for number in range(count):
+    """Yield so many random edits, each with its seed; of other studies than micro only several edits together."""
+    first = 0 if study == "micro" else 1000
+    for number in range(first, first + count):
         seed = f"{SEED}/{study}/{number}"
-        yield draw(random.Random(seed)), seed
+        yield draw(number, random.Random(seed)), seed
