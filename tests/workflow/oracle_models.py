@@ -1,6 +1,6 @@
 """The oracle's second half: models, what they are asked, and the tables; see oracle.py."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,19 +28,25 @@ def foresee(name: str, study: Document, lock: Document) -> tuple[Oracle, Made]:
     return oracle, _build_report(oracle)
 
 
-def expect(before: Oracle, after: Oracle, report: Made) -> set[tuple[str, str]]:
-    """Return stage and label of all that must be made after an edit of a finished study, and of nothing else.
+def expect(finished: Collection[str], after: Oracle, report: Made) -> set[tuple[str, str]]:
+    """Return stage and label of all that must be made after an edit, by the identities that are finished.
 
     What is not finished is made, and what it is made from and reads is wanted; what is finished wants nothing.
     """
+    run = list_missing(finished, after, report)
+    return {(after.made[one].stage, label) for one in run for label in after.made[one].labels}
+
+
+def list_missing(finished: Collection[str], after: Oracle, report: Made) -> set[str]:
+    """Return the identities of all that must be made."""
     waiting, run = [report.identity], set[str]()
     while waiting:
         identity = waiting.pop()
-        if identity not in before.made and identity not in run:
+        if identity not in finished and identity not in run:
             run.add(identity)
             made = after.made[identity]
             waiting += [*made.parents, *made.reads]
-    return {(after.made[one].stage, label) for one in run for label in after.made[one].labels}
+    return run
 
 
 def _build_report(oracle: Oracle) -> Made:

@@ -76,7 +76,7 @@ class Bench:
         """Make an edit and say what is wrongly made again, and what is wrongly taken for finished."""
         draft, text = self.draft(names, seed)
         after, report = foresee(self.name, yaml.load(text, yaml.CSafeLoader), draft.lock)
-        expected = expect(self.oracle, after, report)
+        expected = expect(self.oracle.made, after, report)
         try:
             wanted = self.run(self.plan())
         except ConfigError as error:

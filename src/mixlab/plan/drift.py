@@ -111,7 +111,7 @@ def has_old_version(store: Store, name: Name) -> bool:
         version = read_manifest(store.folder(*name)).spec.get("version")
     except ArtifactError:
         return False
-    return version != STAGES[name[0]].spec.model_fields["version"].default
+    return bool(version != STAGES[name[0]].spec.model_fields["version"].default)
 
 
 def _find_changed_code(store: Store, records: Mapping[Name, Sequence[Record]], found: Findings) -> None:

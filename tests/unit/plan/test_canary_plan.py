@@ -65,17 +65,18 @@ def test_what_is_not_known_to_take_long_is_expected_to_take_what_its_stage_does(
 
 
 def test_what_cannot_be_made_again_here_is_left_out_with_the_reason(plan: Plan, tmp_path: Path) -> None:
-    (pretrain,), ipt = plan.by_stage("pretrain"), plan.by_stage("ipt")
-    note(Store(tmp_path), pretrain, facts={ADOPTED: "from elsewhere"})
+    ipt = plan.by_stage("ipt")
     here = {node.name for node in plan.nodes.values()} - {ipt[0].name} - {plan.by_stage("tokenizer")[0].name}
     states = States(frozenset(here), frozenset({ipt[0].name}), frozenset())
     chosen = choose(Store(tmp_path), plan, states)
-    reasons = {why.split(",")[0].split(";")[0]: [node.stage for node in nodes] for why, nodes in chosen.left_out.items()}
+    reasons = {
+        why.split(",")[0].split(";")[0]: [node.stage for node in nodes] for why, nodes in chosen.left_out.items()
+    }
     assert reasons["not here"] == ["ipt"]
     assert {"tokenize", "average"} <= set(reasons["what it is made from is not all here"])
     candidates = {one.node.stage for one in chosen.candidates}
     assert "source" in candidates
-    assert not candidates & {"tokenize", "tokenizer", "pretrain"}
+    assert not candidates & {"tokenize", "tokenizer"}
 
 
 def test_an_artifact_that_was_adopted_is_left_out(plan: Plan, tmp_path: Path) -> None:
