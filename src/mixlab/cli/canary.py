@@ -201,7 +201,7 @@ def _print_failure(session: Session, one: Outcome) -> None:
     node, taint = one.node, session.taints[one.node.key]
     click.echo(f"\n{node.stage} {node.key} ({node.label}) is not what the store holds: {one.told}")
     for name, change in one.unlike.items():
-        click.echo(f"  made under another condition: {name} {change}")
+        click.echo(f"  another condition: {name} {change}")
     if one.kept is not None:
         click.echo(f"  kept to be looked at: {one.kept.relative_to(session.store.root.resolve())}")
     _print_nodes("made from it", taint.descendants)

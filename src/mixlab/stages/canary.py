@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from mixlab.artifacts.code import CodeHistory, read_code
 from mixlab.artifacts.comparing import find_difference
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.artifacts.manifest import read_manifest
@@ -105,14 +106,19 @@ class Laboratory:
         return abs(_mean(old) - _mean(new))
 
     def _find_unlike(self, node: Node, place: Path) -> dict[str, str]:
-        """Say in which conditions this making differs from the one that is in the store."""
-        before = [list_conditions(record) for record in read_makings(self.store, node.name)[-1:]]
+        """Say in which code and conditions this making differs from the one that is in the store."""
+        makings = read_makings(self.store, node.name)[-1:]
         now = [list_conditions(record) for record in read_provenance(Store(place), *node.name)[-1:]]
-        if not before or not now:
+        if not makings or not now:
             return {}
-        names = sorted({*before[0], *now[0]})
-        pairs = {name: (before[0].get(name, "unknown"), now[0].get(name, "unknown")) for name in names}
-        return {name: f"{was} -> {is_now}" for name, (was, is_now) in pairs.items() if was != is_now}
+        before = list_conditions(makings[0])
+        pairs = {
+            name: (before.get(name, "unknown"), now[0].get(name, "unknown")) for name in sorted({*before, *now[0]})
+        }
+        unlike = {name: f"{was} -> {is_now}" for name, (was, is_now) in pairs.items() if was != is_now}
+        code = read_code(self.store, str(makings[0].get("code_digest")))
+        changed = CodeHistory().list_changed(code or {}, [str(makings[0].get("commit", ""))])
+        return unlike | ({"code": f"changed since: {', '.join(changed)}"} if changed else {})
 
     def write_record(self, outcome: Outcome, commit: str) -> Path:
         """Keep what came of a canary."""
