@@ -12,8 +12,8 @@ from randomly import Bench, list_edits
 from runs import is_finished, run_all
 
 COUNT = 20
-LIGHT, HEAVY, FEW = 12, 30, 4
-"""Artifacts that an edit makes at most: most make few, so that all of them together take minutes."""
+MOST = {0: 5, 8: 13, 30: 2}
+"""Artifacts that an edit makes at most -> how many such edits: most make few, so that all together take minutes."""
 NOT_RUN = {"content", "places"}
 """Digests and paths that no file here has: `tests/e2e/test_edits.py` edits and moves real files."""
 
@@ -21,17 +21,18 @@ Edit = tuple[tuple[str, ...], str]
 
 
 def choose_edits(bench: Bench) -> Iterator[Edit]:
-    """Choose edits from those that are only planned every day: a few that make many artifacts, one of each kind."""
-    heavy, seen = 0, set[tuple[str, ...]]()
-    for names, seed in list_edits("micro", 1000):
+    """Choose edits of several parts from those that would be planned next: most of them make little."""
+    left = dict(MOST)
+    for names, seed in list_edits("micro", 1500):
+        if len(names) == 1 or NOT_RUN & set(names):
+            continue
         draft, text = bench.draft(names, seed)
         after, report = foresee(bench.name, yaml.load(text, yaml.CSafeLoader), draft.lock)
         size = len(list_missing(bench.oracle.made, after, report))
-        if size > HEAVY or NOT_RUN & set(names) or names in seen or (size > LIGHT and heavy == FEW):
-            continue
-        heavy += size > LIGHT
-        seen.add(names)
-        yield names, seed
+        kind = next((most for most in MOST if size <= most), None)
+        if kind is not None and left[kind]:
+            left[kind] -= 1
+            yield names, seed
 
 
 def digest_all(root: Path) -> dict[str, tuple[int, str]]:
