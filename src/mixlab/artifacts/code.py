@@ -90,7 +90,7 @@ class CodeHistory:
 
     def __init__(self) -> None:
         self._now: dict[str, bytes | None] = {}
-        self._same: dict[tuple[str, str, str], bool | None] = {}
+        self._old: dict[tuple[str, str], bytes] = {}
 
     def list_changed(self, code: Code, commits: Iterable[str]) -> dict[str, str]:
         """Map each file that means something else now to how that is known.
@@ -105,9 +105,11 @@ class CodeHistory:
             if now is None:
                 changed[name] = "is gone"
             elif build_digest(now) != digest:
-                same = [self._has_same_meaning(name, digest, commit) for commit in names]
-                if True not in same:
-                    changed[name] = "changed" if False in same else "bytes differ, and git has no old text"
+                old = self._find_old(name, digest, names)
+                if old is None:
+                    changed[name] = "bytes differ, and git has no old text"
+                elif not _means_the_same(name, old, now):
+                    changed[name] = "changed"
         return changed
 
     def _read_now(self, name: str) -> bytes | None:
@@ -116,14 +118,15 @@ class CodeHistory:
             self._now[name] = path.read_bytes() if path.is_file() else None
         return self._now[name]
 
-    def _has_same_meaning(self, name: str, digest: str, commit: str) -> bool | None:
-        """Whether a file means what it meant; None where the commit does not have the text with that digest."""
-        known = (name, digest, commit)
-        if known not in self._same:
-            old, now = _read_old(name, commit), self._read_now(name)
-            is_it = old is not None and build_digest(old) == digest
-            self._same[known] = _means_the_same(name, old or b"", now or b"") if is_it else None
-        return self._same[known]
+    def _find_old(self, name: str, digest: str, commits: Iterable[str]) -> bytes | None:
+        """Return the text with that digest, from the first commit that has it; None where none does."""
+        if (name, digest) not in self._old:
+            texts = (_read_old(name, commit) for commit in commits)
+            found = next((text for text in texts if text is not None and build_digest(text) == digest), None)
+            if found is None:
+                return None
+            self._old[name, digest] = found
+        return self._old[name, digest]
 
 
 def _read_old(name: str, commit: str) -> bytes | None:
