@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from mixlab.artifacts.code import CodeHistory, read_code
 from mixlab.artifacts.comparing import find_difference
+from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import build_digest, canonical_json
-from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store, write_json
@@ -59,6 +60,7 @@ class Laboratory:
         place = self.folder / node.stage / node.key
         keeps = False
         try:
+            self._require_whole(node)
             link_inputs(self.store, self.plan, node, place)
             made = rerun(self.store.root, self.plan_file, place, node)
             verdict, told, measures = self._compare(node, made, place)
@@ -72,6 +74,16 @@ class Laboratory:
                 clear(place)
         seconds = time.monotonic() - started
         return Outcome(node, verdict, told, seconds, measures, unlike, place if keeps else None)
+
+    def _require_whole(self, node: Node) -> None:
+        """Raise RerunError for an artifact that was damaged after it was made: that says nothing of how it was made."""
+        folder = self.store.folder(*node.name)
+        try:
+            wrong = check_files(folder, read_manifest(folder))
+        except ArtifactError as error:
+            wrong = [str(error)]
+        if wrong:
+            raise RerunError(f"{wrong[0]}; `mixlab verify --repair {node.key}` mends it", is_refused=True)
 
     def _compare(self, node: Node, made: Path, place: Path) -> tuple[Verdict, str, dict[str, float]]:
         there = self.store.folder(*node.name)
@@ -127,7 +139,6 @@ class Laboratory:
             "stage": node.stage,
             "key": node.key,
             "label": node.label,
-            "digest": read_manifest(self.store.folder(*node.name)).digest,
             "verdict": outcome.verdict,
             "told": outcome.told,
             "measures": {name: round(value, 9) for name, value in outcome.measures.items() if value < float("inf")},
