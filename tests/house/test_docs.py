@@ -46,7 +46,6 @@ ELSEWHERE = {
     "mixlab explain 'even/mixture_seed 1/mixture'": (
         "tests/e2e/test_docs_finished.py::test_readme_shows_a_finished_study_as_it_is"
     ),
-<<<<<<< HEAD
     "mixlab show demo": (
         "tests/e2e/test_slurm_study.py::test_a_study_is_finished_through_a_dead_node_and_a_killed_snakemake"
     ),
@@ -54,9 +53,6 @@ ELSEWHERE = {
         ("mixlab cluster orphans", "mixlab cluster orphans --cancel", "mixlab unlock"),
         "tests/e2e/test_slurm.py::test_jobs_of_a_killed_run_are_listed_and_cancelled",
     ),
-    "mixlab price --study demo --gpu a100": (
-        "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_costs"
-=======
     **dict.fromkeys(
         (
             "mixlab price demo --gpu a100 --gpus 8 --cores 8",
@@ -71,7 +67,6 @@ ELSEWHERE = {
             "mixlab diff HEAD~1 HEAD --study micro",
         ),
         "tests/e2e/test_docs_finished.py::test_the_document_explains_why_something_would_run",
->>>>>>> price
     ),
     "mixlab check-benchmarks gsm8k mgsm_ja truthfulqa": (
         "tests/house/test_docs_benchmarks.py::test_the_document_shows_what_the_command_prints"

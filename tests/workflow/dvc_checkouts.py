@@ -19,10 +19,6 @@ from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
 
-<<<<<<< HEAD
-UNDER_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", ".gitignore", ".gitattributes")
-TABLES = {"metrics.json": '{"mean": 0.5}\n', "scores.csv": "benchmark,score\ndemo,0.5\n"}
-=======
 UNDER_DVC = (
     ".dvc/config",
     ".dvc/.gitignore",
@@ -31,6 +27,7 @@ UNDER_DVC = (
     ".dvcignore",
     "dvc.yaml",
     ".gitignore",
+    ".gitattributes",
 )
 METRICS = {"scores": {"even": {"after_sft": {"demo": {"accuracy": {"mean": 0.5, "se_items": 0.1}}}}}, "effects": {}}
 TABLES = {
@@ -38,7 +35,6 @@ TABLES = {
     "report": {"metrics.json": json.dumps(METRICS), "tables/cells.csv": "variant,benchmark,mean\neven,demo,0.5\n"},
 }
 """Of the files of some stages those that results/ is made from."""
->>>>>>> scale
 
 
 def run(root: Path, *command: str, code: int = 0, seconds: float = 300, **variables: str) -> str:

@@ -104,7 +104,7 @@ def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
 def stage_files(root: Path, places: Iterable[str]) -> None:
     """Tell git of all that is new, changed or removed below some places; raises ArtifactError when it refuses."""
     there = [place for place in places if (root / place).exists()]
-    if there and _run(root, "add", "--all", "--", *there) is None:
+    if there and run_git(root, "add", "--all", "--", *there) is None:
         raise ArtifactError(f"git add {' '.join(there)} failed in {root}; run it by hand and see")
 
 

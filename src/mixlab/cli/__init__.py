@@ -16,14 +16,9 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
-<<<<<<< HEAD
+    "status": "Where a study stands: done, running, waiting, failed; live with --watch.",
     "price": "What a study or an edit costs before it runs, and what it took.",
     "explain": "One artifact: spec, parents, children, where it is, who made it; why it would run.",
-=======
-    "status": "Where a study stands: done, running, waiting, failed; live with --watch.",
-    "price": "What training costs: tokens, FLOPs and GPU-hours, done and to do.",
-    "explain": "One artifact: spec, parents, children, where it is, who made it.",
->>>>>>> scale
     "diff": "What an edit would run and keep.",
     "lock": "Write the digests of source files to sources.lock.",
     "sources": "List what a registry or a study declares; check registries.",

@@ -1,10 +1,7 @@
 """The small text files by which `dvc repro` knows what each stage is asked for and what it delivered."""
 
-<<<<<<< HEAD
-from contextlib import suppress
-=======
 from collections.abc import Mapping
->>>>>>> scale
+from contextlib import suppress
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError

@@ -88,21 +88,9 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             log.info("%s %s is already whole", node.stage, node.key)
             forget_attempt(store, node.name)
             return None
-<<<<<<< HEAD
-        if session.once(("process",), lambda: node.key) != node.key:
-            process.pop("start_seconds", None)
-        inputs = open_inputs(planned, node, store, draft, session)
-        facts = run(node.spec, inputs, draft.out)
-        parents = {role: list(references) for role, references in node.parents.items()}
-        # provenance first: a kill between the two must not leave an artifact that nobody made
-        with _not_ending() as received:
-            manifest = draft.publish(
-                to_plain(node.spec),
-                parents,
-                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
-            )
-=======
         with attempting(store, node.name):
+            if session.once(("process",), lambda: node.key) != node.key:
+                process.pop("start_seconds", None)
             inputs = open_inputs(planned, node, store, draft, session)
             facts = run(node.spec, inputs, draft.out)
             parents = {role: list(references) for role, references in node.parents.items()}
@@ -111,9 +99,8 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
                 manifest = draft.publish(
                     to_plain(node.spec),
                     parents,
-                    lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
+                    lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
                 )
->>>>>>> scale
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
     return received[0] if received else None
