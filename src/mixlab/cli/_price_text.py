@@ -8,7 +8,7 @@ import click
 from mixlab.cli._common import render_bytes, render_table
 from mixlab.cli._judge_cost import COST_HEADER, list_notes, render_line
 from mixlab.cli._pricing import Priced
-from mixlab.config.machine import TRAINED
+from mixlab.config.resources import TRAINED
 from mixlab.plan.asked import Generation
 from mixlab.plan.price import Cost, Line, sum_lines
 from mixlab.plan.quote import StageQuote

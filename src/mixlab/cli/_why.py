@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from mixlab.artifacts.branches import read_branches
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import is_repository, list_reachable
+from mixlab.artifacts.history import is_repository
 from mixlab.artifacts.locks import list_writers
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.provenance import read_provenance
@@ -52,7 +53,7 @@ def find_reason(store: Store, states: States, plan: Plan, node: Node) -> Reason:
         return Reason(*node.name, node.label, False, _say_why_not(states, demand, node), (), 0)
     library = Library()
     library.add(_list_planned(plan, states, {}))
-    reachable = set(list_reachable(store.root)) if is_repository(store.root) else set()
+    reachable = set(read_branches(store.root)) if is_repository(store.root) else set()
     library.add(_list_committed(store, list(plan.targets), states, reachable))
     library.add(_list_manifests(store, states, node.stage, library))
     card = library.cards[node.key]

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
-from mixlab.config.machine import MachineSettings, StageResources
+from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.resources import StageResources
 from mixlab.config.studies import CONFIG
 from mixlab.plan.graph import Plan
 from mixlab.plan.specs import GenerateSpec, Spec
