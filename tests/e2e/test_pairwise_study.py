@@ -27,6 +27,7 @@ def find_task(said: str) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_study_that_compares_its_models_shows_who_won_and_what_the_place_decided(study: Path) -> None:
     before = list_made(study)
     append(STUDY, SETTINGS)(study)
