@@ -56,7 +56,7 @@ MinJobAge=3600
 InactiveLimit=0
 {nodes}
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=600 State=UP
-PartitionName=cpu Nodes=n1 MaxTime=600 State=UP
+PartitionName=cpu Nodes=ALL MaxTime=600 State=UP
 """
 _NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=16000"
 

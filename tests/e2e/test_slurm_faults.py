@@ -39,19 +39,24 @@ def training(finished: Path, tmp_path: Path) -> tuple[Path, str]:
     return root, prepare(finished, root, per_node=2)
 
 
+@pytest.mark.parametrize("is_missed", [True, False])
 def test_a_job_whose_node_dies_goes_back_into_the_queue_and_on(
-    cluster: Cluster, training: tuple[Path, str], finished: Path
+    cluster: Cluster, training: tuple[Path, str], finished: Path, is_missed: bool
 ) -> None:
+    """Whether Slurm misses the node, or it is back before that, without what ran on it."""
     root, key = training
     process = cluster.snakemake(root, f"artifacts/ipt/{key}/manifest.json")
     wait_for(lambda: has_saved(root, key), PATIENCE)
     (job,) = list_submitted(root)
     cluster.slurm.kill_node("n2")
+    if not is_missed:
+        cluster.slurm.start_node("n2")
     try:
         # requeued by Slurm under its number, or ended by its other node first and submitted again by Snakemake
         wait_for(lambda: cluster.tell(job, "Restarts") == "1" or len(list_submitted(root)) == 2, PATIENCE)
     finally:
-        cluster.slurm.start_node("n2")
+        if is_missed:
+            cluster.slurm.start_node("n2")
     (root / "slow").unlink()
     assert process.wait(2 * PATIENCE) == 0, read_said(root)
     log = (root / f"logs/ipt/{key}.log").read_text()

@@ -19,7 +19,7 @@ from checkouts import REPOSITORY, run_python
 from runs import kill_group, wait_for
 from slurm_lab import Cluster, list_submitted, measure_difference, prepare
 
-pytestmark = [pytest.mark.long, pytest.mark.slurm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1200)]
 
 STAGES_TESTS = [REPOSITORY / "tests/unit" / name for name in ("stages", "data", "training")]
 MAKE_JOB = "import sys, pathlib, ranks_lab\nfolder = pathlib.Path(sys.argv[1])\n" + (

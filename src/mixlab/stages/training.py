@@ -15,7 +15,7 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
 from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
-from mixlab.training.launching.failures import find_first_failure, raise_failure
+from mixlab.training.launching.failures import find_first_failure, has_failed, raise_failure
 from mixlab.training.launching.job import RankJob
 from mixlab.training.launching.processes import GRACE_SECONDS, check_codes, check_killed, find_ending, find_port
 from mixlab.training.launching.steps import Step
@@ -120,7 +120,8 @@ def _run_nodes(path: Path, job: RankJob) -> list[int]:
             f"launch: {job.launch.nodes} nodes are started by srun within a job of Slurm, and this is none; run "
             "snakemake with --profile slurm, or set launch.nodes: 1"
         )
-    # the nodes' own deadline is first: they kill their ranks and leave word of it
-    step = Step(job.launch.stop_seconds + GRACE_SECONDS)
+    # the nodes' own deadlines are first: they kill their ranks and leave word of it. srun alone would wait for ever for
+    # a node that lost its processes and is back before Slurm has missed it
+    step = Step(job.launch.stop_seconds + GRACE_SECONDS, lambda: has_failed(path.parent), 3 * GRACE_SECONDS)
     command = [sys.executable, "-P", "-m", "mixlab.stages.node", str(path)]
     return [step.run_step(job.launch.nodes, command, os.environ)]

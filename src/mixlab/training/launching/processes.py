@@ -30,12 +30,19 @@ KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 class Children:
     """Processes of one job on this machine; `stop_seconds` is how long they may live after the first signal.
 
-    `failed_elsewhere` tells whether one on another machine has failed; those here then wait in vain.
+    `failed_elsewhere` tells whether one on another machine has failed; those here then wait in vain, and are ended
+    after `grace_seconds`.
     """
 
-    def __init__(self, stop_seconds: float, failed_elsewhere: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        stop_seconds: float,
+        failed_elsewhere: Callable[[], bool] = lambda: False,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self._stop_seconds = stop_seconds
         self._failed_elsewhere = failed_elsewhere
+        self._grace_seconds = grace_seconds
         self._asked_at: float | None = None
         self._running: list[subprocess.Popen[bytes]] = []
         self.received: list[int] = []
@@ -94,7 +101,7 @@ class Children:
             if failed_at is None and now - looked_at > _POLL_ELSEWHERE_SECONDS:
                 looked_at = now
                 failed_at = now if self._failed_elsewhere() else None
-            if failed_at is not None and now - failed_at > GRACE_SECONDS:
+            if failed_at is not None and now - failed_at > self._grace_seconds:
                 return False
             if failed_at is None and self._asked_at is not None and now - self._asked_at > self._stop_seconds:
                 return True

@@ -12,7 +12,6 @@ import pytest
 
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
-from mixlab.training.launching import processes
 from mixlab.training.launching.processes import HUNG, Children, find_ending
 
 HANGS = """
@@ -69,11 +68,10 @@ def test_processes_that_end_in_time_have_their_own_codes(tmp_path: Path) -> None
     assert run(ENDS, tmp_path, signal.SIGTERM, LaunchSettings().stop_seconds) == [143, 143]
 
 
-def test_processes_that_wait_for_a_failed_one_on_another_machine_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+def test_processes_that_wait_for_a_failed_one_on_another_machine_are_ended() -> None:
     begun = time.monotonic()
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    assert Children(600, lambda: True).run(command, [os.environ, os.environ]) == [HUNG, HUNG]
+    assert Children(600, lambda: True, 0.2).run(command, [os.environ, os.environ]) == [HUNG, HUNG]
     assert time.monotonic() - begun < 30
 
 
