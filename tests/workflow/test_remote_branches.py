@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,26 @@ def test_without_a_remote_the_error_names_the_command_that_adds_one(shelf: Path)
     assert "`dvc remote add --default NAME PLACE`" in mixlab(shelf, "track", A, "--push", code=2)
     assert "`dvc remote add --default NAME PLACE`" in mixlab(shelf, "gc", "--remote", code=2)
     assert not (shelf / f"tracked/ipt/{A}.dvc").exists()
+
+
+def test_a_full_disk_says_so_and_the_next_try_goes_on(shelf: Path) -> None:
+    for key in (A, B):
+        make_one(shelf, "ipt", key, key * 20_000)
+    publish(shelf, A, B)
+    made = list_bytes(shelf / "artifacts")
+    lose_here(shelf)
+    cache = shelf / ".dvc/cache"
+    cache.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", cache]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk of one's own needs the right to mount")
+    try:
+        said = mixlab(shelf, "restore", A, B, code=2)
+    finally:
+        subprocess.run(["umount", cache], check=True)
+    assert "No space left on device" in said
+    assert "free space, then run again" in said
+    assert "Traceback" not in said
+    assert not list(shelf.glob("artifacts/*/*/manifest.json"))
+    assert "Restored 2 artifacts" in mixlab(shelf, "restore", A, B)
+    assert list_bytes(shelf / "artifacts") == made
