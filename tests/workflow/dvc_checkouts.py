@@ -26,7 +26,7 @@ def run(root: Path, *command: str, code: int = 0, **variables: str) -> str:
     """Run a command in a copy and return all it says; fails when its exit code is another."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     known = {**environment(root), "PATH": path, **variables}
-    done = subprocess.run(command, cwd=root, env=known, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=root, env=known, capture_output=True, text=True, check=False, timeout=900)
     said = done.stdout + done.stderr
     if done.returncode != code:
         raise AssertionError(f"{' '.join(command)}: exit code {done.returncode}, not {code}\n{said}")
