@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VLLM := .venv-vllm
 
-.PHONY: demo real micro test test-all lint sandbox vllm help
+.PHONY: demo real micro test test-all lint sandbox sshd vllm help
 
 help:
 	@echo "make demo      run the embedded study and print its main table"
@@ -24,6 +24,12 @@ $(INSTALLED): constraints.txt pyproject.toml
 sandbox:
 	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq bubblewrap libseccomp2; \
 	else echo "bubblewrap is missing: run 'sudo apt-get install bubblewrap libseccomp2'"; fi
+
+# Remotes behind SSH are tested against OpenSSH's own server, run by the tests on a free port; without it they skip.
+sshd:
+	@command -v sshd /usr/sbin/sshd > /dev/null || \
+	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq openssh-server; \
+	else echo "sshd is missing: run 'sudo apt-get install openssh-server'"; fi
 
 vllm: $(VLLM)/.installed
 
@@ -57,4 +63,5 @@ test: lint
 # Where vLLM cannot be installed, its tests are skipped and say so.
 test-all: test
 	-@$(MAKE) --no-print-directory vllm
+	-@$(MAKE) --no-print-directory sshd
 	$(BIN)/python -m pytest -m long

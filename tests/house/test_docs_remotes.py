@@ -69,6 +69,7 @@ def test_the_document_shows_what_its_commands_print(shelf: Path) -> None:
         assert not difference, difference
 
 
+@pytest.mark.long
 def test_the_commands_that_name_a_remote_keep_what_is_ones_own_out_of_git(shelf: Path) -> None:
     (shelf / ".dvc/config").write_text("")
     commands = [one for one in read_commands(DOCUMENT) if one.text.startswith("dvc ")]

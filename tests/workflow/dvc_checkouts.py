@@ -37,7 +37,7 @@ TABLES = {
 """Of the files of some stages those that results/ is made from."""
 
 
-def run(root: Path, *command: str, code: int = 0, seconds: float = 300, **variables: str) -> str:
+def run(root: Path, *command: str, code: int = 0, seconds: float = 900, **variables: str) -> str:
     """Run a command in a copy and return all it says; fails when its exit code is another."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     known = {**environment(root), "PATH": path, **variables}

@@ -9,6 +9,10 @@ from dvc_checkouts import clone, commit, list_bytes, mixlab, run
 from remote_labs import SECRET, Server, find_port, serve_s3, serve_ssh, set_remote, use_s3, use_ssh
 from shelves import make_one, make_shelf
 
+from mixlab.artifacts import remote
+from mixlab.artifacts.remote import open_depot
+from mixlab.artifacts.store import Store
+
 A, B = "00000000000000aa", "00000000000000bb"
 
 
@@ -46,6 +50,16 @@ def share(root: Path, tmp_path: Path) -> Path:
     return second
 
 
+def check_measures(root: Path, patch: pytest.MonkeyPatch) -> None:
+    """Objects have the same sizes, asked for one by one or in a listing of the whole remote."""
+    with open_depot(Store(root)) as depot:
+        oids = depot.list_remote()
+        sizes = depot.measure_remote(oids)
+        patch.setattr(remote, "_FEW", 0)
+        assert depot.measure_remote(oids) == sizes == {oid: sizes[oid] for oid in oids}
+        assert len(oids) == 7
+
+
 def check_exchange(first: Path, second: Path) -> None:
     """One artifact is restored by mixlab, the other pulled by DVC; what the clone adds goes back by DVC's push."""
     made = list_bytes(first / "artifacts")
@@ -62,9 +76,12 @@ def check_exchange(first: Path, second: Path) -> None:
     assert list_bytes(first / "artifacts") == list_bytes(second / "artifacts")
 
 
-def test_a_clone_restores_from_a_real_ssh_server(shelf: Path, ssh: Server, tmp_path: Path) -> None:
+def test_a_clone_restores_from_a_real_ssh_server(
+    shelf: Path, ssh: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_ssh(shelf, ssh, tmp_path / "data")
     second = share(shelf, tmp_path)
+    check_measures(shelf, monkeypatch)
     assert "Restored 2 artifacts" in mixlab(second, "restore", A, B)
     assert list_bytes(second / "artifacts") == list_bytes(shelf / "artifacts")
 
@@ -94,9 +111,12 @@ def test_an_ssh_server_that_refuses_or_is_down_is_named_in_one_line_without_a_se
 
 
 @pytest.mark.long
-def test_two_clones_exchange_artifacts_through_an_s3(shelf: Path, s3: Server, tmp_path: Path) -> None:
+def test_two_clones_exchange_artifacts_through_an_s3(
+    shelf: Path, s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_s3(shelf, s3)
     second = share(shelf, tmp_path)
+    check_measures(shelf, monkeypatch)
     check_exchange(shelf, second)
     mixlab(shelf, "forget", A)
     commit(shelf, "forgotten")

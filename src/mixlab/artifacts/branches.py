@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.history import TRACKED, GitObject, read_objects, run_git
+from mixlab.artifacts.keys import KEY_LENGTH
 from mixlab.artifacts.pointers import Pointer, parse_pointer
 from mixlab.artifacts.states import Name
 
@@ -36,8 +38,7 @@ def read_branches(root: Path, keys: Iterable[str] | None = None) -> Held:
 
     A stage's folder that is the same on many branches is read once.
     """
-    prefixes = None if keys is None else tuple(key.encode() for key in keys)
-    holders = _find_blobs(root, prefixes)
+    holders = _find_blobs(root, None if keys is None else Wanted.sort(keys))
     held: Held = {}
     listed = sorted(holders)
     for (name, oid), blob in zip(listed, read_objects(root, [oid for _, oid in listed]), strict=True):
@@ -54,7 +55,25 @@ def _parse(name: Name, blob: GitObject | None) -> Pointer | None:
         return None  # a foreign .dvc file below tracked/ names no artifact
 
 
-def _find_blobs(root: Path, prefixes: tuple[bytes, ...] | None) -> dict[tuple[Name, str], list[str]]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which keys are asked for: whole ones, of which there may be thousands, and the beginnings of others."""
+
+    whole: frozenset[bytes]
+    prefixes: tuple[bytes, ...]
+
+    @classmethod
+    def sort(cls, keys: Iterable[str]) -> "Wanted":
+        """Tell whole keys from beginnings."""
+        known = {key.encode() for key in keys}
+        whole = frozenset(key for key in known if len(key) == KEY_LENGTH)
+        return cls(whole, tuple(sorted(known - whole)))
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self.whole or key.startswith(self.prefixes)
+
+
+def _find_blobs(root: Path, wanted: Wanted | None) -> dict[tuple[Name, str], list[str]]:
     """Map artifact and blob of a pointer to the refs that have it."""
     refs = list_refs(root)
     folders: dict[str, list[str]] = {}
@@ -63,15 +82,15 @@ def _find_blobs(root: Path, prefixes: tuple[bytes, ...] | None) -> dict[tuple[Na
             for folder, oid in _list_entries(tree):
                 folders.setdefault(f"{oid} {os.fsdecode(folder)}", []).append(short)
     holders: dict[tuple[Name, str], list[str]] = {}
-    wanted = sorted(folders)
-    for place, tree in zip(wanted, read_objects(root, [place.split()[0] for place in wanted]), strict=True):
+    places = sorted(folders)
+    for place, tree in zip(places, read_objects(root, [place.split()[0] for place in places]), strict=True):
         if tree is None or tree.type != "tree":
             continue
         stage = place.partition(" ")[2]
         for file, oid in _list_entries(tree):
-            if file.endswith(_SUFFIX) and (prefixes is None or file.startswith(prefixes)):
-                key = os.fsdecode(file.removesuffix(_SUFFIX))
-                holders.setdefault(((stage, key), oid), []).extend(folders[place])
+            key = file.removesuffix(_SUFFIX)
+            if key != file and (wanted is None or key in wanted):
+                holders.setdefault(((stage, os.fsdecode(key)), oid), []).extend(folders[place])
     return holders
 
 

@@ -26,6 +26,8 @@ from mixlab.artifacts.store import Store
 log = logging.getLogger(__name__)
 
 _HASH = "md5"
+_FEW = 1000
+"""So many objects of a server are measured one by one; beyond, listing all that it has takes fewer requests."""
 
 
 @contextmanager
@@ -285,12 +287,15 @@ class Depot:
             return set(remote.all())
 
     def measure_remote(self, oids: Iterable[str]) -> dict[str, int]:
-        """Map objects of the remote to their bytes."""
+        """Map objects of the remote to their bytes: few are asked for one by one, many by listing the whole remote."""
         remote = self.need_remote()
-        listed = sorted(oids)
+        paths = {remote.oid_to_path(oid): oid for oid in sorted(oids)}
         with self.site.reached():
-            sizes = remote.fs.info([remote.oid_to_path(oid) for oid in listed]) if listed else []
-        return {oid: int(about["size"]) for oid, about in zip(listed, sizes, strict=True)}
+            if len(paths) > _FEW and remote.fs.protocol != "local":
+                abouts = remote.fs.fs.find(remote.path, detail=True)
+            else:
+                abouts = dict(zip(paths, remote.fs.info(list(paths)), strict=True)) if paths else {}
+        return {paths[path]: int(about["size"]) for path, about in abouts.items() if path in paths}
 
     def bring_trees(self, oids: Iterable[str]) -> None:
         """Bring folders' lists of files, a few bytes each, from the remote into the cache."""

@@ -34,7 +34,8 @@ def fetch_branches(store: Store) -> None:
     """
     for remote in (run_git(store.root, "remote") or "").split():
         if run_git(store.root, "fetch", "--quiet", remote) is None:
-            raise ArtifactError(f"git cannot fetch from '{remote}': what its branches track is not known, so all stays")
+            reason = "what its branches track is not known, so all stays"
+            raise ArtifactError(f"git cannot fetch from '{remote}': {reason}; `git fetch {remote}` says why")
 
 
 def find_leftover(store: Store) -> Leftover:

@@ -11,11 +11,11 @@ from mixlab.artifacts.history import stage_files
 from mixlab.artifacts.restoring import restore_artifacts
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
-from mixlab.artifacts.tracking import list_untracked, track_artifacts
+from mixlab.artifacts.tracking import list_untracked
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
 from mixlab.cli._named import find_tables, write_results
 from mixlab.cli._receipts import list_keys, write_plans, write_receipt
-from mixlab.cli.track import SWITCH, has_dvc
+from mixlab.cli.track import SWITCH, has_dvc, track_new, warn_clashes
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import build_demand
@@ -60,7 +60,7 @@ def deliver(store: Store, plan: Plan, study: str, stage: str) -> int:
         run_snakemake(store, study, stage)
     made = list_untracked(store, [node.name for node in plan.nodes.values()])
     if has_dvc(store):
-        track_artifacts(store, made)
+        warn_clashes(track_new(store, made)[1])
     if key := find_tables(plan, study).get(stage):
         deliver_results(store, plan, stage, key)
     write_receipt(store, plan, read_states(store, STAGES), study, stage)

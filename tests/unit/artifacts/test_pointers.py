@@ -6,6 +6,7 @@ import pytest
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.pointers import Pointer, drop_pointers, list_pointers, parse_pointer, read_pointer
+from mixlab.artifacts.pointers import write_pointer as store_pointer
 from mixlab.artifacts.recompute import read_recompute, write_recompute
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
@@ -30,6 +31,19 @@ def test_a_key_of_digits_only_is_read_quoted_or_not(tmp_path: Path, written: str
     store = Store(tmp_path)
     write_pointer(store, KEY, render(written))
     assert read_pointer(store, ("ipt", KEY)) == Pointer("ipt", KEY, OID, 1007, 3)
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER, "12345678901234e5"])
+def test_a_pointer_is_written_as_dvc_reads_it_and_in_one_form(tmp_path: Path, key: str) -> None:
+    from dvc.utils.serialize import loads_yaml
+
+    store, pointer = Store(tmp_path), Pointer("ipt", key, OID, 1007, 3)
+    store_pointer(store, pointer)
+    text = store.pointer("ipt", key).read_text()
+    assert read_pointer(store, ("ipt", key)) == pointer
+    assert loads_yaml(text)["outs"] == [{"md5": OID, "size": 1007, "nfiles": 3, "hash": "md5", "path": key}]
+    assert text.replace(f"'{key}'", key) == render(key)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [store.pointer("ipt", key)]
 
 
 @pytest.mark.parametrize(
