@@ -161,7 +161,7 @@ def compare_times(folder: Path) -> None:
     )
     snakemake = ("snakemake", "--profile", "local", "--cores", "1", "all")
     first = run(folder, *snakemake)[0]
-    priced: dict[str, Any] = json.loads(run(folder, "mixlab.cli", "price", "--edit", EDIT, "--cores", "1", "--json")[2])
+    priced: dict[str, Any] = json.loads(run(folder, "mixlab.cli", "price", "--edit", EDIT, "--cores", "1", "--json")[3])
     path = folder / "studies/micro.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    instruction: 1/2\n", "    instruction: 5/8\n", 1), encoding="utf-8")

@@ -91,6 +91,24 @@ def test_two_edits_have_two_causes_though_one_lies_above_the_other(committed: Pa
     ]
 
 
+def test_two_revisions_are_compared_with_the_studies_and_the_lock_of_each(committed: Path, invoke: Invoke) -> None:
+    edit("average: {last: 4}", "average: {last: 3}")
+    git("commit", "--all", "--message", "fewer snapshots")
+    lock = json.loads(Path("sources.lock").read_text())
+    text = Path("sources.lock").read_text()
+    (file,) = (one for one in lock["sources"]["math_file"]["files"])
+    Path("sources.lock").write_text(text.replace(file["digest"], "0" * 64))
+    git("commit", "--all", "--message", "another file")
+    edit("Micro study", "Small study")
+    causes = {one["stage"] for one in json.loads(invoke("diff", "HEAD~2", "HEAD~1", "--json").stdout)["causes"]}
+    assert causes == {"average"}
+    answer = json.loads(invoke("diff", "HEAD~1", "HEAD", "--json").stdout)
+    (cause,) = answer["causes"]
+    (change,) = cause["changes"]
+    assert (cause["stage"], change["new"]) == ("source", f"{'0' * 57}...")
+    assert invoke("diff", "HEAD", "HEAD~0").stdout.startswith("HEAD and HEAD~0 ask for the same 85 artifacts.")
+
+
 def test_folders_can_be_compared_and_a_study_that_one_lacks_is_all_new(
     committed: Path, invoke: Invoke, tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ def _read_moment(_context: click.Context, _option: click.Parameter, value: str |
 @click.command(
     epilog=example(
         "mixlab price demo --gpus 8",
-        "mixlab price demo --edit variants.even.instruction=7/8",
+        "mixlab price demo --edit variants.half.instruction=2/3",
         "mixlab price demo --actual",
     )
 )

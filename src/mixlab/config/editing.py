@@ -58,8 +58,8 @@ def parse_edit(text: str) -> Edit:
         raise ConfigError(Problem(message, EDIT, key=render_key(tuple(parts))))
     tree = parse(value, EDIT)
     if tree.problems:
-        key = render_key(tuple(parts))
-        raise ConfigError([Problem(f"{one.message}, in {value!r}", EDIT, key=key) for one in tree.problems])
+        key, shown = render_key(tuple(parts)), render_value(value, tuple(parts))
+        raise ConfigError([Problem(f"{one.message}, in {shown}", EDIT, key=key) for one in tree.problems])
     return Edit(tuple(parts), tree.data, text)
 
 

@@ -74,13 +74,12 @@ def read_past(store: Store, nodes: Iterable[Node], amounts: Amounts, before: dat
     for node in nodes:
         by_stage.setdefault(node.stage, []).append(node)
     history = History()
-    for stage, made in by_stage.items():
+    for made in by_stage.values():
         step = max(1, math.ceil(len(made) / MOST))
         for node in made[::step]:
             record = find_record(store, node.name, before)
             if record is not None:
                 history.add(_read_one(store, node, amounts.measure(node), record))
-        history.made[stage] = len(made)
     return history
 
 
@@ -110,7 +109,6 @@ class History:
     """What was measured, by stage."""
 
     by_stage: dict[str, list[Past]] = field(default_factory=dict)
-    made: dict[str, int] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], float | None] = field(default_factory=dict)
 
     def add(self, past: Past) -> None:

@@ -65,6 +65,7 @@ def test_a_path_and_a_value_are_read(text: str, path: tuple[str | int, ...], val
         (".a=1", "expected a.b.c=VALUE"),
         ("a.b=", "--edit: a.b: a value is missing"),
         ("a.b=[1", "--edit: a.b: not valid YAML"),
+        ("a.api_key=[s3cret", "--edit: a.api_key: not valid YAML"),
         ("a.b=!!python/name:os.system x", "--edit: a.b: tags are not supported"),
     ],
 )
@@ -72,6 +73,7 @@ def test_what_is_no_edit_is_told(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_edit(text)
     assert told in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_value_replaces_what_stands_there_and_null_removes_it(document: Document) -> None:
