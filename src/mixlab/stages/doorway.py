@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mixlab.artifacts.attempts import attempting, forget_attempt
+from mixlab.artifacts.attempts import attempting
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
@@ -79,22 +79,20 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
     """Make one artifact under its lock, or find it whole already; return the signal that came while publishing."""
     started = time.perf_counter()
-    with store.writing(node.stage, node.key) as draft:
+    with store.writing(node.stage, node.key) as draft, attempting(store, node.name):
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
-            forget_attempt(store, node.name)
             return None
-        with attempting(store, node.name):
-            inputs = open_inputs(planned, node, store, draft, session)
-            facts = run(node.spec, inputs, draft.out)
-            parents = {role: list(references) for role, references in node.parents.items()}
-            # provenance first: a kill between the two must not leave an artifact that nobody made
-            with _not_ending() as received:
-                manifest = draft.publish(
-                    to_plain(node.spec),
-                    parents,
-                    lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
-                )
+        inputs = open_inputs(planned, node, store, draft, session)
+        facts = run(node.spec, inputs, draft.out)
+        parents = {role: list(references) for role, references in node.parents.items()}
+        # provenance first: a kill between the two must not leave an artifact that nobody made
+        with _not_ending() as received:
+            manifest = draft.publish(
+                to_plain(node.spec),
+                parents,
+                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}),
+            )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
     return received[0] if received else None
