@@ -47,7 +47,7 @@ FILES: dict[str, dict[str, Any]] = {
     "mixture": {"certificate.json": CERTIFICATE},
     "pretrain": {"config.json": MODEL},
     "pack": {"index.json": {"tokens": 10**9}},
-    "aggregate": {},
+    "aggregate": {"scores.csv": {}},
     "report": {"metrics.json": {"scores": {}, "effects": {}}, "tables/cells.csv": {}},
 }
 """What commands read of some artifacts."""
@@ -186,11 +186,15 @@ def write_pointer(path: Path, name: str, about: tuple[str, int, int], wdir: str 
     path.write_text(f"{head}outs:\n- md5: {oid}\n  size: {size}\n  nfiles: {files}\n  hash: md5\n  path: {name}\n")
 
 
-def track_by_hand(folder: Path, nodes: Iterable[Node]) -> None:
-    """Give artifacts their pointers."""
+NO_OBJECTS = ("0" * 32 + ".dir", 0, 0)
+"""What a pointer says where nobody asks DVC for the data."""
+
+
+def track_by_hand(folder: Path, nodes: Iterable[Node], with_objects: bool) -> None:
+    """Give artifacts their pointers, and cache and remote their objects where a command will ask for them."""
     store = Store(folder)
     for node in nodes:
-        about = place_objects(folder, store.folder(node.stage, node.key))
+        about = place_objects(folder, store.folder(node.stage, node.key)) if with_objects else NO_OBJECTS
         write_pointer(store.pointer(node.stage, node.key), node.key, about, f"../../artifacts/{node.stage}")
 
 

@@ -30,6 +30,9 @@ from mixlab.plan.graph import Node, Plan
 from mixlab.plan.stages import STAGES
 
 MIXLAB = (sys.executable, "-m", "mixlab.cli")
+WITH_TWIN = {"track", "pull", "dvc"}
+WITH_DATA = {*WITH_TWIN, "restore"}
+"""Parts that need a repository of DVC alone beside ours; parts that move data."""
 NEW = 100
 """Artifacts to track."""
 
@@ -84,9 +87,9 @@ def build_lab(folder: Path, grid: str, parts: Sequence[str], repeats: int) -> La
     fresh = {node.key for node in new}
     old = [node for node in nodes if node.key not in fresh]
     mock.make_artifacts(Store(ours), nodes)
-    mock.track_by_hand(ours, old)
+    mock.track_by_hand(ours, old, with_objects=bool(WITH_DATA & set(parts)))
     mock.build_twin(twin)
-    if {"track", "pull", "dvc"} & set(parts):
+    if WITH_TWIN & set(parts):
         mock.copy_to_twin(ours, twin, old, tracked=True)
         mock.copy_to_twin(ours, twin, new, tracked=False)
         mock.commit(twin)

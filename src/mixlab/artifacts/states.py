@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os.path import isfile
 
+from mixlab.artifacts.manifest import MANIFEST
 from mixlab.artifacts.recompute import read_recompute
 from mixlab.artifacts.store import Store
 
@@ -31,7 +33,7 @@ NO_STATES = States(frozenset(), frozenset(), frozenset())
 """Of who looks at no folder."""
 
 
-def _list_names(folder: os.PathLike[str], suffix: str) -> list[str]:
+def _list_names(folder: str | os.PathLike[str], suffix: str) -> list[str]:
     try:
         return [entry.removesuffix(suffix) for entry in os.listdir(folder) if entry.endswith(suffix)]
     except FileNotFoundError:
@@ -47,9 +49,10 @@ def read_states(store: Store, stages: Iterable[str]) -> States:
     tracked: set[Name] = set()
     discarded: set[Name] = set()
     for stage in stages:
-        for key in _list_names(store.artifacts / stage, ""):
-            if store.is_complete(stage, key):
-                complete.add((stage, key))
+        # as Store.is_complete asks, without a Path for each of tens of thousands
+        folder = str(store.artifacts / stage)
+        keys = _list_names(folder, "")
+        complete.update((stage, key) for key in keys if isfile(f"{folder}/{key}/{MANIFEST}"))  # noqa: PTH113
         tracked.update((stage, key) for key in _list_names(store.tracked / stage, ".dvc"))
         discarded.update((stage, key) for key in _list_names(store.discarded / stage, ".json"))
     return States(frozenset(complete), frozenset(tracked - read_recompute(store)), frozenset(discarded))

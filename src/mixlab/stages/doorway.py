@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mixlab.artifacts.attempts import attempting, forget_attempt
+from mixlab.artifacts.attempts import attempting
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
@@ -83,24 +83,22 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
     process = describe_process()
     started = time.perf_counter()
     origin = {"run": os.environ.get(RUN_VARIABLE, ""), "job": os.environ.get("SLURM_JOB_ID", "")}
-    with store.writing(node.stage, node.key, origin) as draft:
+    with store.writing(node.stage, node.key, origin) as draft, attempting(store, node.name):
         if draft is None:
             log.info("%s %s is already whole", node.stage, node.key)
-            forget_attempt(store, node.name)
             return None
-        with attempting(store, node.name):
-            if session.once(("process",), lambda: node.key) != node.key:
-                process.pop("start_seconds", None)
-            inputs = open_inputs(planned, node, store, draft, session)
-            facts = run(node.spec, inputs, draft.out)
-            parents = {role: list(references) for role, references in node.parents.items()}
-            # provenance first: a kill between the two must not leave an artifact that nobody made
-            with _not_ending() as received:
-                manifest = draft.publish(
-                    to_plain(node.spec),
-                    parents,
-                    lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
-                )
+        if session.once(("process",), lambda: node.key) != node.key:
+            process.pop("start_seconds", None)
+        inputs = open_inputs(planned, node, store, draft, session)
+        facts = run(node.spec, inputs, draft.out)
+        parents = {role: list(references) for role, references in node.parents.items()}
+        # provenance first: a kill between the two must not leave an artifact that nobody made
+        with _not_ending() as received:
+            manifest = draft.publish(
+                to_plain(node.spec),
+                parents,
+                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
+            )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
     return received[0] if received else None
