@@ -5,12 +5,12 @@ import json
 import platform
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mixlab.artifacts.code import list_code, write_code
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.artifacts.manifest import Manifest
 from mixlab.artifacts.store import Store, write_json
@@ -26,16 +26,6 @@ def read_commit(root: Path) -> str:
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def digest_code() -> str:
-    """Return the digest of the project's modules that this process loaded: the stage's own code, as it ran."""
-    sources = []
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and (name == "mixlab" or name.startswith("mixlab.")):
-            sources.append([name, build_digest(Path(file).read_bytes())])
-    return build_digest(canonical_json(sources).encode())
 
 
 def _list_versions() -> dict[str, str]:
@@ -68,7 +58,7 @@ def write_provenance(
         "digest": manifest.digest,
         "label": label,
         "commit": read_commit(store.root),
-        "code_digest": digest_code(),
+        "code_digest": write_code(store, list_code()),
         "versions": _list_versions(),
         "host": socket.gethostname(),
         "platform": platform.machine(),
