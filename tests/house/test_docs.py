@@ -58,6 +58,15 @@ ELSEWHERE = {
         ("mixlab judge cost --study micro", "mixlab judge spent"),
         "tests/house/test_docs_judging.py::test_the_document_shows_what_the_micro_study_would_cost",
     ),
+    **dict.fromkeys(
+        (
+            r"sed -i 's/zip(self._members\[1:\], coefficients\[1:\]/zip(self._members[:0:-1], coefficients[:0:-1]/' "
+            "src/mixlab/training/averaging/mean.py",
+            "mixlab drift micro",
+            'mixlab canary micro --hours 0.1 --stage average || echo "exit code $?"',
+        ),
+        "tests/e2e/test_docs_trust.py::test_the_document_shows_how_drift_is_found_and_what_a_canary_says",
+    ),
     "mixlab track --push": f"{TRACKING}test_tracking_on_a_branch_saves_artifacts_from_a_plain_pull_on_another",
     "dvc pull": f"{TRACKING}test_a_second_clone_pulls_everything_and_plain_pulls_on_branches_delete_nothing",
     **dict.fromkeys(

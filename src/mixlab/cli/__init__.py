@@ -24,6 +24,8 @@ COMMANDS = {
     "track": "Put finished artifacts under DVC.",
     "restore": "Fetch tracked artifacts.",
     "verify": "Compare artifacts with their digests.",
+    "drift": "What was made by code that has changed since, or under unlike conditions.",
+    "canary": "Make a random sample of what is cached again, and compare.",
     "discard": "Drop data that nobody needs any more.",
     "forget": "Drop the pointer of data that is lost.",
     "unlock": "Free the working folder after a killed run.",

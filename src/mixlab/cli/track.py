@@ -23,7 +23,7 @@ from mixlab.plan.stages import STAGES
 SWITCH = "MIXLAB_TRACK"
 """Environment variable: `off` inside `dvc repro`, where `mixlab deliver` tracks instead."""
 
-COMMITTED = ("tracked", "discarded", "provenance", "dvc.lock")
+COMMITTED = ("tracked", "discarded", "provenance", "canaries", "dvc.lock")
 COMMITTED_BY_STUDY = ("plans", "receipts", RESULTS)
 """What tracking changes and git keeps."""
 

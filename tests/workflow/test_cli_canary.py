@@ -1,0 +1,69 @@
+"""`mixlab canary`, as far as nothing is made: what it would test, and how mistakes are told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from mixlab.artifacts.store import Store, write_json
+from mixlab.plan.build import build_plan
+from mixlab.plan.graph import Plan
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def plan(micro: Path) -> Plan:
+    """The micro study, whose artifacts all look whole and took ten seconds each."""
+    plan = build_plan(micro, check_files=False).plan
+    for node in plan.nodes.values():
+        write_json(Store(micro).manifest_path(*node.name), {})
+        write_json(micro / "provenance" / node.stage / node.key / "a.json", {"seconds": 10.0})
+    return plan
+
+
+def test_a_dry_run_draws_as_many_as_fit_into_the_time_one_of_each_stage(plan: Plan, invoke: Invoke) -> None:
+    drawn = json.loads(invoke("canary", "--hours", "0.05", "--dry-run", "--json").stdout)
+    stages = [one["stage"] for one in drawn["would_test"]]
+    assert len(stages) == len(set(stages)) == 12
+    assert drawn["unfit"] == len(plan.nodes) - 12
+    text = invoke("canary", "--hours", "0.05", "--dry-run").stdout
+    assert "12 canaries would be made, in about 3 min; 73 more do not fit." in text
+
+
+def test_what_was_compared_is_drawn_after_what_was_not_and_what_was_refused_counts_for_nothing(
+    plan: Plan, micro: Path, invoke: Invoke
+) -> None:
+    compared, refused, *_ = nodes = plan.by_stage("sft")
+    write_json(micro / "canaries/sft" / compared.key / "a.json", {"verdict": "equal"})
+    write_json(micro / "canaries/sft" / refused.key / "a.json", {"verdict": "refused"})
+    (micro / "canaries/sft" / nodes[2].key).mkdir()
+    (micro / "canaries/sft" / nodes[2].key / "a.json").write_text("{cut off")
+    drawn = json.loads(invoke("canary", "--hours", "1", "--stage", "sft", "--dry-run", "--json").stdout)["would_test"]
+    assert [one["tested"] for one in drawn] == [0, 0, 0, 1]
+    assert drawn[-1]["key"] == compared.key
+
+
+def test_a_dry_run_touches_nothing(plan: Plan, micro: Path, invoke: Invoke) -> None:
+    before = sorted(micro.rglob("*"))
+    assert invoke("canary", "--hours", "1", "--dry-run").exit_code == 0
+    assert sorted(micro.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--hours", "1"], "nothing of what is asked for is finished here"),
+        (["--hours", "0"], "0.0 is not in the range x>0"),
+        (["--hours", "nan"], "nan is not in the range x>0"),
+        ([], "Missing option '--hours'"),
+        (["--hours", "1", "mikro"], "did you mean 'micro'"),
+        (["--hours", "1", "--stage", "avrage"], "'avrage' is not one of"),
+    ],
+)
+def test_mistakes_are_told(micro: Path, invoke: Invoke, arguments: list[str], told: str) -> None:
+    result = invoke("canary", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
