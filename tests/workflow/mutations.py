@@ -25,15 +25,11 @@ def _budget(draft: Draft, rng: random.Random) -> None:
     study = draft.study
     base = rng.choice(list(study["base_models"].values()))
     chosen = rng.choice([study["variant_defaults"], base["mixture"]])
-<<<<<<< HEAD
-    chosen["budget"] = rng.choice([{"tokens": rng.randint(9_000, 15_000)}, {"windows": rng.randint(100, 190)}])
-=======
     tokens = int(chosen["budget"]["tokens"])
     # at least as many steps as before, which warm-up and snapshots need
     chosen["budget"] = rng.choice(
         [{"tokens": tokens + rng.randint(1, 900)}, {"windows": tokens // 60 + rng.randint(1, 9)}]
     )
->>>>>>> trust
 
 
 def _samples(draft: Draft, rng: random.Random) -> None:

@@ -27,12 +27,9 @@ from mixlab.plan.stages import STAGES
 SWITCH = "MIXLAB_TRACK"
 """Environment variable: `off` inside `dvc repro`, where `mixlab deliver` tracks instead."""
 
-<<<<<<< HEAD
 BROKEN_PROMISE = 1
 """Exit code when another branch tracks other bytes of a key whose stage promises the same: both are tracked."""
 
-=======
->>>>>>> trust
 COMMITTED = ("tracked", "discarded", "provenance", "canaries", "dvc.lock")
 COMMITTED_BY_STUDY = ("plans", "receipts", RESULTS)
 """What tracking changes and git keeps."""

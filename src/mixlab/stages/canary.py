@@ -17,11 +17,7 @@ from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store, write_json
 from mixlab.config.canary import CanaryBand
-<<<<<<< HEAD
 from mixlab.config.resources import TRAINED
-=======
-from mixlab.config.machine import TRAINED
->>>>>>> trust
 from mixlab.plan.drift import list_conditions, read_makings
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.stages import STAGES

@@ -9,10 +9,7 @@ import importlib
 import logging
 import os
 import shutil
-<<<<<<< HEAD
-=======
 import signal
->>>>>>> trust
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -80,11 +77,6 @@ def rerun(root: Path, plan_file: Path, folder: Path, node: Node) -> Path:
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     """End a run with all its children, so that none writes on after Ctrl-C."""
-<<<<<<< HEAD
-    import signal
-
-=======
->>>>>>> trust
     for number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, None)):
         try:
             os.killpg(process.pid, number)
