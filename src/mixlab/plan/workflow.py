@@ -130,12 +130,17 @@ class Flow:
 
     def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
         """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
-        start_run(self.store.work, self.plan_file, self.list_jobs(), workflow, environment)
+        jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in STAGES]
+        told = self.list_jobs(job.wildcards.key for job in jobs)
+        start_run(self.store.work, self.plan_file, told, workflow, environment)
 
-    def list_jobs(self) -> dict[str, JobCard]:
-        """What the jobs of a run are told, by the artifact by which Snakemake knows each."""
+    def list_jobs(self, asked: Iterable[str] = ()) -> dict[str, JobCard]:
+        """What the jobs of a run are told, by the artifact by which Snakemake knows each.
+
+        `asked` are keys that Snakemake makes though no study needs them, since they were asked for by name.
+        """
         cards = {}
-        for key in self.demand.run:
+        for key in dict.fromkeys([*self.demand.run, *asked]):
             node = self.plan.nodes[key]
             if self._leader(node) == key:
                 job = SimpleNamespace(key=key)

@@ -10,7 +10,7 @@ import pytest
 from golden import plan_micro
 
 from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
-from mixlab.artifacts.states import NO_STATES
+from mixlab.artifacts.states import NO_STATES, States
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.plan.graph import Plan
@@ -76,6 +76,19 @@ def test_what_is_made_by_now_needs_nothing_and_nothing_is_wanted_or_fetched(
     assert told.inputs("ipt")(SimpleNamespace(key=node.key)) == []
     assert (told.targets, told.fetched, list(told.stages)) == ((NOTHING,), (), [])
     assert told.retries("ipt") == 0
+
+
+def test_what_is_asked_for_by_name_is_told_though_no_study_needs_it(plan: Plan) -> None:
+    finished = frozenset(node.name for node in plan.nodes.values())
+    machine = MachineSettings.model_validate(MACHINE)
+    ipt, score = plan.by_stage("ipt")[0], plan.by_stage("score")[0]
+    states = States(finished - {ipt.name, score.name}, frozenset(), frozenset())
+    flow = Flow(Store(Path("unused")), plan, states, machine, Path("plan"))
+    assert flow.list_jobs() == {}
+    told = flow.list_jobs([ipt.key, score.key])
+    assert {key: card.keys for key, card in told.items()} == {ipt.key: [ipt.key], score.key: [score.key]}
+    assert len(told[ipt.key].inputs) > 3
+    assert told[ipt.key].asked["mem_mb"] == 2000
 
 
 def test_a_job_starts_without_the_plan_and_its_libraries(flows: tuple[Flow, JobFlow], tmp_path: Path) -> None:
