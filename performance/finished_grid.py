@@ -179,11 +179,11 @@ def _place(folder: Path, oid: str, path: Path) -> None:
 
 
 def write_pointer(path: Path, name: str, about: tuple[str, int, int], wdir: str = "") -> None:
-    """Write a pointer as DVC writes it."""
+    """Write a pointer as DVC writes it; quoted, since a key of digits alone would be a number."""
     oid, size, files = about
     path.parent.mkdir(parents=True, exist_ok=True)
     head = f"wdir: {wdir}\n" if wdir else ""
-    path.write_text(f"{head}outs:\n- md5: {oid}\n  size: {size}\n  nfiles: {files}\n  hash: md5\n  path: {name}\n")
+    path.write_text(f"{head}outs:\n- md5: {oid}\n  size: {size}\n  nfiles: {files}\n  hash: md5\n  path: '{name}'\n")
 
 
 NO_OBJECTS = ("0" * 32 + ".dir", 0, 0)

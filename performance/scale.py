@@ -121,7 +121,7 @@ def measure_track(lab: Lab) -> None:
     """Track new artifacts; DVC's own way beside it, one command with as many targets."""
     report(f"mixlab track, {NEW} new", lab.ours, *MIXLAB, "track")
     targets = [f"data/{node.stage}/{node.key}" for node in lab.new]
-    report(f"  dvc add, {NEW} new", lab.twin, "dvc", "add", "--quiet", *targets)
+    report(f"  dvc add, {NEW} new", lab.twin, "dvc", "add", *targets)
 
 
 def measure_pull(lab: Lab) -> None:
