@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import Result
 from dvc_checkouts import (
     clone,
     commit,
@@ -19,7 +21,6 @@ from dvc_checkouts import (
 )
 from edits import REMAKING
 
-from conftest import Invoke
 from mixlab.artifacts.links import clear_links, find_links
 from mixlab.plan.stages import STAGES
 
@@ -135,7 +136,7 @@ def test_a_folder_without_dvc_has_no_links(tmp_path: Path) -> None:
 
 
 def test_after_a_run_tracking_is_silent_where_it_is_off_and_one_line_where_it_cannot_be(
-    root: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    root: Path, invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
     (plan,) = root.glob("work/plans/*.jsonl")
@@ -160,7 +161,7 @@ def test_tracking_nothing_new_does_not_load_dvc(root: Path) -> None:
 
 
 def test_links_for_people_carry_labels_and_follow_a_renaming(
-    root: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    root: Path, invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
     (ipt, *_) = plan_micro(root).by_stage("ipt")
