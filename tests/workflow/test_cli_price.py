@@ -95,6 +95,8 @@ def test_what_is_not_known_is_told_and_not_summed(micro: Path, invoke: Invoke) -
             ("--edit", "variants.evn.instruction=1/2"),
             "--edit: variants.evn.instruction: nothing in 'variants' is named",
         ),
+        (("--edit", "variants.evn.instruction=1/2"), "`variants.evn={…}`, with all of it, adds one"),
+        (("--edit", "extends=base.yaml"), "--edit: extends: what a file extends is read before edits"),
         (("--edit", "variants.even.instruction=2"), "--edit: variants.even.instruction: "),
         (("--edit", "variants.even.instructoin=1/2"), "--edit: variants.even.instructoin: "),
         (("--edit", "average.last=5"), "--edit: average.last: "),
@@ -144,6 +146,13 @@ def test_the_price_of_an_edit_says_what_begins_it_and_what_it_changes(micro: Pat
     assert said.startswith("average.last=3: nothing is written\n")
     assert "average 'even/mixture_seed 1/ipt_seed 1': last 4 -> 3" in said
     assert re.search(r"^jobs +73 +73 +0$", said, re.M)
+    # nothing was ever made, so that nothing is known of these
+    for name in ("time", "wall time"):
+        assert re.search(rf"^{name} +\? +\? +\?$", said, re.M)
+    assert re.search(r"^disk +1\.3 MiB \+ \? +1\.3 MiB \+ \? +0 B \+ \?$", said, re.M)
+    told = json.loads(invoke("price", "--edit", "average.last=3", "--json").stdout)
+    assert [told[name]["seconds"] for name in ("unedited", "edited", "difference")] == [None] * 3
+    assert told["edited"]["unknown"]["seconds"] == 73
     # a comment is no edit
     same = invoke("price", "--edit", "variants.even.instruction=50 %").stdout
     assert "85 artifacts: 0 new, 85 kept, 0 gone" in same

@@ -165,7 +165,7 @@ def print_actual(compared: Compared) -> None:
         click.echo(f"made though kept: {count} that were here at that moment, or not needed ({names})")
     if count := sum(line.repeated for line in compared.stages):
         names = ", ".join(f"{line.stage} {line.repeated}" for line in compared.stages if line.repeated)
-        click.echo(f"made more than once: {count} times ({names})")
+        click.echo(f"made again: {count} ({names})")
     if count := sum(line.resumed for line in compared.stages):
         click.echo(f"{count} went on from a state: provenance has the seconds of their last process alone")
     if compared.unmade:
