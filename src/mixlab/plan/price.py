@@ -104,7 +104,7 @@ def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]
 
 def _describe(workloads: Workloads, node: Node, state: State) -> Run:
     training = find_training(node)
-    base = workloads.find_base(node)
+    base = workloads.plan.find_base(node)
     parts = base.label.split("/", 2)  # study, stage, name
     name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
     try:
