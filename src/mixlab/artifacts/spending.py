@@ -10,7 +10,10 @@ from mixlab.artifacts.store import Store
 
 @dataclass(frozen=True)
 class Spent:
-    """Sums over runs, and the seconds of each artifact's newest run."""
+    """Sums over runs, and the seconds of each artifact's newest run, where these are all that it took.
+
+    Of a run that went on from a state, provenance has the seconds of the last process alone.
+    """
 
     seconds: float = 0.0
     gpu_seconds: float = 0.0
@@ -33,7 +36,7 @@ class Ledger:
             sum(run.seconds for run in every),
             sum(run.seconds * run.gpus for run in every),
             sum(run.seconds * run.processes for run in every),
-            tuple(runs[-1].seconds for runs in lists),
+            tuple(runs[-1].seconds for runs in lists if not runs[-1].is_resumed),
         )
 
     def _read(self, name: Name) -> tuple[Record, ...]:
