@@ -91,3 +91,27 @@ def test_a_record_that_is_damaged_is_named_and_passed_over(
     assert sorted(message.partition(" is passed over: ")[0] for message in caplog.messages) == [
         f"mixlab: provenance/pack/{node.key}/{number}.json" for number in (2, 3)
     ]
+
+
+def test_time_measured_on_a_cpu_is_not_sold_as_time_of_gpus(made: tuple[Path, Plan], invoke: Invoke) -> None:
+    root, plan = made
+    node = plan.by_stage("generate")[0]
+    folder = Store(root).folder(*node.name)
+    folder.mkdir(parents=True)
+    write_json(folder / "index.json", {"items": 8, "prompt_tokens": 80, "response_tokens": 40})
+    write_manifest(folder, *node.name, {}, {})
+    note(root, node, 1)
+
+    def quote() -> dict[str, Any]:
+        (line,) = (one for one in json.loads(invoke("price", "--json").stdout)["stages"] if one["stage"] == "generate")
+        found: dict[str, Any] = line
+        return found
+
+    on_cpu = quote()
+    assert on_cpu["seconds"] > 0 == on_cpu["seconds_unknown"]
+    config = root / "config.yaml"
+    config.write_text(f"{config.read_text()}  stages: {{generate: {{gpus: 1}}}}\n")
+    on_gpu = quote()
+    assert (on_gpu["seconds"], on_gpu["gpu_hours"]) == (0, 0)
+    assert on_gpu["seconds_unknown"] == on_gpu["gpu_hours_unknown"] == on_gpu["jobs"] == 6
+    assert "left out: time on cpu" in invoke("price").stdout
