@@ -23,8 +23,8 @@ _TRAINING = (
     "tokens",
     "steps",
     "FLOPs",
-    "GPU-hours",
-    "GPU-hours done",
+    "GPU-hours at MFU",
+    "done at MFU",
     "MFU",
 )
 _GENERATION = ("benchmark", "responses", "items", "prompts", "tokens, at most", "tokens, expected", "FLOPs")
