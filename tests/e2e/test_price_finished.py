@@ -89,5 +89,5 @@ def test_predictions_as_of_a_moment_are_about_what_was_made_since(finished: Path
     assert (later["stages"], later["unmade"]) == ([], 0)
     (report,) = records
     last = json.loads(run_mixlab(finished, "price", "--actual", "--since", report["finished"], "--json"))
-    assert {line["stage"]: line["artifacts"] for line in last["stages"]}["report"] == 1
+    assert {line["stage"]: line["made"] for line in last["stages"]}["report"] == 1
     assert len(last["stages"]) < 20

@@ -11,6 +11,7 @@ from click.testing import Result
 from mixlab.artifacts.store import Store
 
 Invoke = Callable[..., Result]
+HOPPER = "NVIDIA H100 80GB HBM3"
 
 
 def test_price_says_what_is_done_what_is_to_do_and_what_it_is_based_on(micro: Path, invoke: Invoke) -> None:
@@ -35,13 +36,13 @@ def test_price_says_what_is_done_what_is_to_do_and_what_it_is_based_on(micro: Pa
     path.write_text("{}")
     noted = micro / "provenance/ipt" / one["key"] / "a.json"
     noted.parent.mkdir(parents=True)
-    noted.write_text(json.dumps({"facts": {"mfu": "0.2500", "device": "NVIDIA H200"}}))
+    noted.write_text(json.dumps({"facts": {"mfu": "0.2500", "device": HOPPER}}))
     after = json.loads(invoke("price", "--json").stdout)
     ipt = after["lines"][1]
     assert (ipt["to_do"]["runs"], ipt["done"]["runs"], ipt["done"]["flops"]) == (1, 1, one["flops"])
-    assert ipt["utilisation"] == {"mfu": 0.25, "basis": "measured", "runs": 1, "devices": ["NVIDIA H200"]}
+    assert ipt["utilisation"] == {"mfu": 0.25, "basis": "measured", "runs": 1, "devices": [HOPPER]}
     text = invoke("price").stdout
-    assert "MFU of tiny, ipt: median of 1 measured on NVIDIA H200" in text
+    assert f"MFU of tiny, ipt: median of 1 measured on {HOPPER}" in text
     assert "judge: 96 verdicts, none of them asks a model" in text
     assert "time not known, and in no sum: source, contamination" in text
     assert not (micro / "stores").exists()
@@ -94,6 +95,8 @@ def test_what_is_not_known_is_told_and_not_summed(micro: Path, invoke: Invoke) -
             ("--edit", "variants.evn.instruction=1/2"),
             "--edit: variants.evn.instruction: nothing in 'variants' is named",
         ),
+        (("--edit", "variants.evn.instruction=1/2"), "`variants.evn={…}`, with all of it, adds one"),
+        (("--edit", "extends=base.yaml"), "--edit: extends: what a file extends is read before edits"),
         (("--edit", "variants.even.instruction=2"), "--edit: variants.even.instruction: "),
         (("--edit", "variants.even.instructoin=1/2"), "--edit: variants.even.instructoin: "),
         (("--edit", "average.last=5"), "--edit: average.last: "),
@@ -143,6 +146,13 @@ def test_the_price_of_an_edit_says_what_begins_it_and_what_it_changes(micro: Pat
     assert said.startswith("average.last=3: nothing is written\n")
     assert "average 'even/mixture_seed 1/ipt_seed 1': last 4 -> 3" in said
     assert re.search(r"^jobs +73 +73 +0$", said, re.M)
+    # nothing was ever made, so that nothing is known of these
+    for name in ("time", "wall time"):
+        assert re.search(rf"^{name} +\? +\? +\?$", said, re.M)
+    assert re.search(r"^disk +1\.3 MiB \+ \? +1\.3 MiB \+ \? +0 B \+ \?$", said, re.M)
+    told = json.loads(invoke("price", "--edit", "average.last=3", "--json").stdout)
+    assert [told[name]["seconds"] for name in ("unedited", "edited", "difference")] == [None] * 3
+    assert told["edited"]["unknown"]["seconds"] == 73
     # a comment is no edit
     same = invoke("price", "--edit", "variants.even.instruction=50 %").stdout
     assert "85 artifacts: 0 new, 85 kept, 0 gone" in same
@@ -171,7 +181,10 @@ def test_wall_time_is_told_for_the_gpus_that_are_asked_for(micro: Path, invoke: 
     assert two["wall"]["seconds"] < one["wall"]["seconds"]
     # this machine has no GPU in its settings, and nobody measured a run on it
     plain = json.loads(invoke("price", "--json").stdout)
-    assert (plain["wall"]["seconds"], plain["wall"]["jobs_unknown"]) == (0, 73)
+    assert (plain["wall"]["seconds"], plain["wall"]["jobs_unknown"]) == (None, 73)
+    said = invoke("price", "--cores", "2").stdout
+    assert "wall time with 2 cores: ? (73 of 73 jobs nobody measured yet); longest chain of jobs: ?" in said
+    assert "wall time with 1 GPU and 2 cores: at least " in invoke("price", "--cores", "2", "--gpus", "1").stdout
     assert "time of training: by formula with --gpus N" in invoke("price").stdout
 
 
@@ -222,3 +235,19 @@ def test_items_that_cannot_be_asked_are_told_and_in_no_sum(micro: Path, invoke: 
     assert (lines["gsm8k"]["unknown"], lines["gsm8k"]["items"], lines["total"]["items"]) == (6, 0, 24)
     assert list(priced["items_unusable"]) == ["micro/source/test_math_en"]
     assert "items of 'micro/source/test_math_en' cannot be asked, and are in no sum: " in invoke("price").stdout
+
+
+def test_jobs_ask_for_what_the_table_of_sizes_gives_their_model(micro: Path, invoke: Invoke) -> None:
+    """The model has some 24,000 parameters: the second row."""
+    config = micro / "config.yaml"
+    rows = "[{up_to_parameters: 1e4, stages: {ipt: {gpus: 1}}}, {up_to_parameters: 1e6, stages: {ipt: {gpus: 4}}}]"
+    before = config.read_text()
+    config.write_text(f"{before}  sizes: {rows}\n")
+    lines = {line["stage"]: line for line in json.loads(invoke("price", "--json").stdout)["stages"]}
+    assert lines["ipt"]["seconds"] == pytest.approx(lines["ipt"]["gpu_hours"] * 3600 / 4)
+    assert lines["ipt"]["seconds"] > 0 == lines["sft"]["seconds"]
+    assert "2 jobs would take more GPUs or cores than there are" in invoke("price", "--gpus", "2").stdout
+    config.write_text(f"{before}  sizes: {rows[: rows.index(', {up_to_parameters: 1e6')]}]\n")
+    result = invoke("price")
+    assert result.exit_code == 2
+    assert "but the last row is up to 10000; add one" in result.stderr

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import render_bytes, render_table
-from mixlab.cli._price_text import render_duration, render_tokens
+from mixlab.cli._price_text import render_duration, render_number, render_tokens
 from mixlab.cli._pricing import JUDGED, Pricer, Terms, open_pricer
 from mixlab.plan.actual import (
     NEVER,
@@ -27,7 +28,7 @@ from mixlab.plan.asked import name_benchmark
 from mixlab.plan.build import Planned
 from mixlab.plan.graph import Node
 
-_STAGES = ("stage", "artifacts", "jobs", "predicted", "time", "predicted", "of", "disk", "predicted")
+_STAGES = ("stage", "made", "predicted", "jobs", "predicted", "time", "predicted", "of", "disk", "predicted")
 _ANSWERS = ("benchmark", "responses", "items", "predicted", "prompts", "predicted", "tokens", "at most", "expected")
 
 
@@ -57,7 +58,7 @@ class VerdictsActual:
 
 @dataclass(frozen=True)
 class Compared:
-    """Predictions as of a moment, beside what was made since; `unmade` artifacts are still to be made."""
+    """Predictions as of a moment, beside what was made since; of what was predicted, `unmade` artifacts were not."""
 
     since: datetime | None
     unmade: int
@@ -67,16 +68,20 @@ class Compared:
 
 
 def compare_actual(store: Store, planned: Planned, states: States, terms: Terms, since: datetime | None) -> Compared:
-    """Predict as of `since` what was made from then on, by what was measured before; without it, as if from nothing."""
-    then = find_states_then(store, planned.plan, states, since)
-    with open_pricer(store, planned, then, terms, before=since or NEVER) as pricer:
+    """Predict as of `since` what was to be made, by what was measured before, beside all that was made from then on.
+
+    Without `since`: as if nothing had been made, beside all that ever was.
+    """
+    records = Records(store)
+    then = find_states_then(records, planned.plan, states, since)
+    with open_pricer(store, planned, then, terms, before=since or NEVER, records=records) as pricer:
         run = pricer.quoter.demand.run
-        made = list_made(store, planned.plan, states, run, since)
-        nodes = [planned.plan.nodes[key] for key in made]
+        made = list_made(records, planned.plan, since)
+        nodes = [node for key in made if (node := planned.plan.nodes[key]).name in states.complete]
         return Compared(
             since,
-            len(run) - len(made),
-            compare_stages(pricer.quoter, made),
+            sum(key not in made for key in run),
+            compare_stages(pricer.quoter, states, made),
             _compare_benchmarks(store, pricer, [node for node in nodes if node.stage == "generate"]),
             _compare_verdicts(store, pricer, nodes),
         )
@@ -133,7 +138,7 @@ def describe_actual(compared: Compared) -> dict[str, Any]:
 
 def print_actual(compared: Compared) -> None:
     """Print the comparison as tables."""
-    if not compared.stages:
+    if not any(line.made for line in compared.stages):
         when = "" if compared.since is None else f" since {compared.since.isoformat()}"
         click.echo(f"nothing of it was made here{when}; {compared.unmade} artifacts are to be made")
         return
@@ -148,10 +153,29 @@ def print_actual(compared: Compared) -> None:
     known = sum(line.seconds_of_predicted for line in compared.stages)
     guessed = sum(line.predicted_seconds for line in compared.stages)
     click.echo(f"time of all jobs: {render_duration(total)}{_render_ratio(guessed, known)}")
+    if hours := sum(line.gpu_hours for line in compared.stages):
+        told = sum(line.gpu_hours_of_predicted for line in compared.stages)
+        of = (
+            f"{render_number(told)}, predicted {render_number(sum(one.predicted_gpu_hours for one in compared.stages))}"
+        )
+        click.echo(f"GPU-hours held (time by GPUs): {render_number(hours)}; of what could be predicted {of}")
+    click.echo(f"counted: every time that an artifact of the plan was made {_render_since(compared.since)}")
+    if count := sum(line.unforeseen for line in compared.stages):
+        names = ", ".join(f"{line.stage} {line.unforeseen}" for line in compared.stages if line.unforeseen)
+        click.echo(f"made though kept: {count} that were here at that moment, or not needed ({names})")
+    if count := sum(line.repeated for line in compared.stages):
+        names = ", ".join(f"{line.stage} {line.repeated}" for line in compared.stages if line.repeated)
+        click.echo(f"made again: {count} ({names})")
+    if count := sum(line.resumed for line in compared.stages):
+        click.echo(f"{count} went on from a state: provenance has the seconds of their last process alone")
     if compared.unmade:
-        click.echo(f"not made yet, and in no figure: {compared.unmade} artifacts")
+        click.echo(f"predicted and not made: {compared.unmade} artifacts")
     if unknown := sum(line.jobs_unknown for line in compared.stages):
         click.echo(f"{unknown} artifacts were made before provenance named their process, so their jobs are not known")
+
+
+def _render_since(since: datetime | None) -> str:
+    return "here, at any time" if since is None else f"since {since.isoformat()}"
 
 
 def _render_ratio(predicted: float, actual: float) -> str:
@@ -166,11 +190,11 @@ def _or_unknown(value: int | None) -> str:
 
 
 def _render_stage(line: StageActual) -> list[str]:
-    jobs = "?" if line.jobs_unknown == line.artifacts else f"{line.jobs}{' + ?' if line.jobs_unknown else ''}"
+    jobs = "?" if line.jobs_unknown == line.made and line.made else f"{line.jobs}{' + ?' if line.jobs_unknown else ''}"
     time = render_duration(line.predicted_seconds) if line.predicted_seconds else "?"
     of = render_duration(line.seconds_of_predicted) if line.predicted_seconds else ""
     size = render_bytes(line.predicted_bytes) if line.predicted_bytes else "?"
-    counts = [line.stage, str(line.artifacts), jobs, str(line.predicted_jobs)]
+    counts = [line.stage, str(line.made), str(line.predicted_artifacts), jobs, str(line.predicted_jobs)]
     return [*counts, render_duration(line.seconds), time, of, render_bytes(line.bytes), size]
 
 

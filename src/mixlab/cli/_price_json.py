@@ -13,6 +13,7 @@ def describe_price(priced: Priced) -> dict[str, Any]:
     """Describe all that is known of the price; `runs` lists every training run."""
     pricing, judging = priced.planned.config.machine.pricing, priced.planned.config.machine.judging
     price = pricing.price_per_gpu_hour
+    schedule = priced.schedule
     return {
         "studies": list(priced.planned.plan.targets),
         "stages": [asdict(line) for line in priced.stages],
@@ -30,8 +31,10 @@ def describe_price(priced: Priced) -> dict[str, Any]:
         "wall": {
             "gpus": priced.terms.gpus,
             "cores": priced.terms.count_cores(),
-            **asdict(priced.schedule),
-            "jobs_unknown": priced.total.seconds_unknown,
+            "seconds": None if schedule.is_unknown else schedule.seconds,
+            "chain_seconds": None if schedule.is_unknown else schedule.chain_seconds,
+            "jobs_unknown": schedule.unknown,
+            "jobs_too_wide": schedule.too_wide,
         },
         "runs": [_describe_run(run) for run in priced.runs],
     }

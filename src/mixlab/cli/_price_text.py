@@ -10,6 +10,7 @@ from mixlab.cli._judge_cost import COST_HEADER, list_notes, render_line
 from mixlab.cli._pricing import Priced
 from mixlab.config.resources import TRAINED
 from mixlab.plan.asked import Generation
+from mixlab.plan.jobs import Schedule
 from mixlab.plan.price import Cost, Line, sum_lines
 from mixlab.plan.quote import StageQuote
 
@@ -22,8 +23,8 @@ _TRAINING = (
     "tokens",
     "steps",
     "FLOPs",
-    "GPU-hours",
-    "GPU-hours done",
+    "GPU-hours at MFU",
+    "done at MFU",
     "MFU",
 )
 _GENERATION = ("benchmark", "responses", "items", "prompts", "tokens, at most", "tokens, expected", "FLOPs")
@@ -144,23 +145,41 @@ def list_price_notes(priced: Priced) -> Iterator[str]:
 
 
 def _list_wall_notes(priced: Priced) -> Iterator[str]:
-    total, terms = priced.total, priced.terms
-    if total.jobs:
+    schedule, terms = priced.schedule, priced.terms
+    if schedule.jobs:
         gpus = f"{_count(terms.gpus, 'GPU')} and " if terms.gpus is not None else ""
         places = f"{gpus}{_count(terms.count_cores(), 'core')}"
-        more = (
-            f", and {total.seconds_unknown} of {total.jobs} jobs nobody measured yet" if total.seconds_unknown else ""
-        )
-        told = f"wall time with {places}: {render_duration(priced.schedule.seconds)}{more}"
-        yield f"{told}; longest chain of jobs: {render_duration(priced.schedule.chain_seconds)}"
+        more = f" ({schedule.unknown} of {schedule.jobs} jobs nobody measured yet)" if schedule.unknown else ""
+        told = f"wall time with {places}: {_render_least(schedule, schedule.seconds)}{more}"
+        yield f"{told}; longest chain of jobs: {_render_least(schedule, schedule.chain_seconds)}"
+    if schedule.too_wide:
+        many = _count(schedule.too_wide, "job")
+        yield f"{many} would take more GPUs or cores than there are, and are taken to be longer by as much"
     hosts = {host for line in priced.stages if line.jobs for host in priced.history.hosts(line.stage)}
     if hosts:
         yield f"time of what was measured: by the provenance of like artifacts, made on {', '.join(sorted(hosts))}"
+    yield from _list_left_out(priced)
     if unknown := [line.stage for line in priced.stages if line.seconds_unknown]:
         yield f"time not known, and in no sum: {', '.join(unknown)}; nothing alike was made here yet"
     is_asked = terms.gpus is not None or terms.by_formula
     if not is_asked and any(line.stage in TRAINED and line.seconds_unknown for line in priced.stages):
         yield "time of training: by formula with --gpus N; machine.stages gives it no GPU here"
+
+
+def _render_least(schedule: Schedule, seconds: float) -> str:
+    """Render what a schedule comes to: of jobs of unknown length it knows the least alone."""
+    if schedule.is_unknown:
+        return "?"
+    return f"{'at least ' if schedule.unknown else ''}{render_duration(seconds)}"
+
+
+def _list_left_out(priced: Priced) -> Iterator[str]:
+    """Say what was measured and is in no estimate."""
+    stages = [line.stage for line in priced.stages if line.jobs]
+    if resumed := sum(priced.history.count_resumed(stage) for stage in stages):
+        yield f"left out: {render_runs(resumed)} that went on from a state, as provenance has the last process alone"
+    if priced.elsewhere:
+        yield f"left out: time on {', '.join(priced.elsewhere)}, as what is priced computes on something else"
 
 
 def _list_traffic_notes(priced: Priced) -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.cli._judge_cost import JudgeLine, estimate_judging
@@ -17,6 +18,7 @@ from mixlab.plan.build import Planned
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.jobs import Schedule
+from mixlab.plan.model_resources import ModelResources, measure_models
 from mixlab.plan.past import History, read_past
 from mixlab.plan.price import PRICED, Line, Run, build_lines, list_runs, read_measured, sum_lines
 from mixlab.plan.quote import Quoter, StageQuote
@@ -67,6 +69,8 @@ class Priced:
     judging: Sequence[JudgeLine]
     schedule: Schedule
     history: History
+    elsewhere: Sequence[str]
+    """What the like was measured on beside that which is priced."""
     terms: Terms
     workloads: Workloads
 
@@ -127,6 +131,7 @@ class Pricer:
             estimate_judging(self.counter, quoter.demand.run),
             quoter.schedule(self.terms.gpus, self.terms.count_cores()),
             quoter.history,
+            quoter.list_elsewhere(),
             self.terms,
             quoter.amounts.workloads,
         )
@@ -146,10 +151,12 @@ def open_pricer(
     *,
     beside: Plan | None = None,
     before: datetime | None = None,
+    records: Records | None = None,
 ) -> Iterator[Pricer]:
     """Gather what is known: `states` says what counts as finished, records of later than `before` are not looked at.
 
-    Artifacts of the plan `beside` are measured too: of what an edit leaves behind.
+    Artifacts of the plan `beside` are measured too: of what an edit leaves behind. Raises ConfigError where jobs go by
+    the size of their model and nothing says it, or it is in no row of the table, as a run does.
     """
     pricing = planned.config.machine.pricing
     name, peak = pricing.choose(terms.gpu)
@@ -157,10 +164,12 @@ def open_pricer(
     wide = replace(planned, plan=Plan(nodes, planned.plan.targets))
     demand = build_demand(planned.plan, states, [key for keys in planned.plan.targets.values() for key in keys])
     workloads = Workloads(wide.plan, store, planned.files, planned.facts, states.complete)
+    records = records or Records(store)
     all_runs = list_runs(workloads, states, demand)
     runs = [run for run in all_runs if run.node.key in planned.plan.nodes]
-    lines = build_lines(runs, peak, read_measured(store, all_runs), terms.mfu, pricing.mfu)
+    lines = build_lines(runs, peak, read_measured(records, all_runs, name, before), terms.mfu, pricing.mfu)
     made = [node for node in nodes.values() if node.name in states.complete]
+    sizes = measure_models(planned.config.machine, workloads, demand.run)
     with open_counter(wide, store, states.complete) as counter:
         by_key = {run.node.key: run for run in all_runs}
         amounts = Amounts(workloads, by_key, _read_source_bytes(store), counter.count_items)
@@ -172,8 +181,8 @@ def open_pricer(
             by_key,
             {(line.base_model, line.stage): line.utilisation.mfu for line in lines if line.utilisation is not None},
             amounts,
-            read_past(store, made, amounts, before),
-            planned.config.machine,
+            read_past(records, made, amounts, name, before),
+            ModelResources(planned.config.machine, planned.plan, sizes),
             peak,
             terms.by_formula,
             terms.gpus is not None,

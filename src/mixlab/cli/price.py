@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from mixlab.artifacts.records import parse_moment
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import example, json_option, open_store, print_json
@@ -19,7 +20,6 @@ from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import load_main_config
 from mixlab.plan.arithmetic import render_arithmetic
 from mixlab.plan.build import build_plan, split_names
-from mixlab.plan.past import parse_moment
 from mixlab.plan.stages import STAGES
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_origin
 
 from mixlab.config.assumed import ASSUMED, VALUE, render_assumed, take_assumptions
-from mixlab.config.loading import Document
+from mixlab.config.loading import EXTENDS, Document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.wording import KeyPath, render_key, render_value
 from mixlab.config.yaml_nodes import Address, Tree, parse
@@ -145,12 +145,16 @@ def _find(here: Any, part: str | int, taken: KeyPath, types: Mapping[str, Any], 
     if not isinstance(here, dict):
         raise ValueError(f"{where} is {render_value(here, taken)}, and has nothing named '{part}'")
     name = str(part)
+    if not taken and name == EXTENDS:
+        raise ValueError("what a file extends is read before edits; edit what should change, or change the file")
     if not taken and name not in types:
         raise ValueError(f"a study has no key '{name}'{did_you_mean(name, types)}; known: {', '.join(types)}")
     # sections whose names are the user's: a name that is not there, with something below it, is misspelt
     is_named = len(taken) == 1 and get_origin(types.get(str(taken[0]))) is dict
     if is_named and not is_last and name not in here:
-        raise ValueError(f"nothing in {where} is named '{name}'{did_you_mean(name, here)}; known: {', '.join(here)}")
+        cure = f"`{render_key((*taken, name))}={{…}}`, with all of it, adds one"
+        known = ", ".join(here)
+        raise ValueError(f"nothing in {where} is named '{name}'{did_you_mean(name, here)}; known: {known}; {cure}")
     return name
 
 

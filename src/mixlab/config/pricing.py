@@ -1,5 +1,6 @@
 """What a training run is priced by on this machine: a device's peak, how much of it is used, what an hour costs."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -36,6 +37,31 @@ GPUS: Mapping[str, GpuSettings] = {
     "l40s": _nvidia(362.05, 91.6, "L40S data sheet"),
 }
 """Devices that need not be declared."""
+
+_NAMES: tuple[tuple[str, str], ...] = (
+    (r"\bA100\b", "a100"),
+    (r"\bH100 PCIe\b", "h100-pcie"),
+    (r"\bH100 NVL\b", "h100-nvl"),
+    (r"\bH100 80GB HBM3\b", "h100"),
+    (r"\bH200 NVL\b", "h200-nvl"),
+    (r"\bH200$", "h200"),
+    (r"\bL4$", "l4"),
+    (r"\bL40S\b", "l40s"),
+)
+"""Names as torch.cuda.get_device_name gives them, and what machine.pricing calls the device."""
+
+
+def name_gpu(device: str) -> str | None:
+    """Return what a GPU is called here by torch's name of it; None for one that needs to be declared."""
+    return next((name for pattern, name in _NAMES if re.search(pattern, device)), None)
+
+
+def is_gpu(device: str, gpu: str) -> bool:
+    """Whether torch's name of a device may be that of `gpu`; one that nothing here knows is that of a declared one."""
+    if device in ("", "cpu", "cuda"):  # its kind was not noted
+        return False
+    known = name_gpu(device)
+    return gpu not in GPUS if known is None else known == gpu
 
 
 class PricingSettings(Settings):

@@ -1,112 +1,138 @@
 """What artifacts that were made really took, beside what was predicted of them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.records import Record, Records
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.jobs import list_jobs
-from mixlab.plan.past import find_record, parse_moment
-from mixlab.plan.price import DEVICE_FACT
 from mixlab.plan.quote import Quoter
 from mixlab.plan.stages import STAGES
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """The moment before which nothing was made."""
 
-Record = Mapping[str, Any]
-
 
 @dataclass
 class StageActual:
-    """One stage: artifacts made, and jobs, seconds and bytes as predicted and as they were.
+    """One stage: artifacts, jobs, seconds, GPU-hours and bytes as predicted and as they were.
 
-    A sum that was predicted covers what could be predicted; `…_of_predicted` is what just that came to. `jobs_unknown`
-    counts artifacts whose provenance does not say which process made them.
+    Predicted artifacts and jobs are all that was to be made. `made` counts every time one was made; `repeated` of them
+    were made again, `unforeseen` though the prediction kept or fetched the artifact. `…_of_predicted` is what just that
+    came to of which the time, or size, could be predicted. `jobs_unknown` counts times whose provenance does not say
+    which process made the artifact, `resumed` those whose seconds are of their last process alone.
     """
 
     stage: str
-    artifacts: int = 0
+    predicted_artifacts: int = 0
+    made: int = 0
+    repeated: int = 0
+    unforeseen: int = 0
     predicted_jobs: int = 0
     jobs: int = 0
     jobs_unknown: int = 0
+    resumed: int = 0
     predicted_seconds: float = 0.0
     seconds: float = 0.0
     seconds_of_predicted: float = 0.0
+    predicted_gpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+    gpu_hours_of_predicted: float = 0.0
     predicted_bytes: int = 0
     bytes: int = 0
     bytes_of_predicted: int = 0
 
 
-def find_states_then(store: Store, plan: Plan, states: States, since: datetime | None) -> States:
+def find_states_then(records: Records, plan: Plan, states: States, since: datetime | None) -> States:
     """Return what was finished at a moment: nothing without one, else what was made before or is not here at all."""
     if since is None:
         return States(frozenset(), frozenset(), frozenset())
     nodes = [node for node in plan.nodes.values() if node.name in states.complete]
     # what is here without provenance of its making was adopted or restored, and is taken for old
     old = frozenset(
-        node.name
-        for node in nodes
-        if find_record(store, node.name, since) is not None or find_record(store, node.name) is None
+        node.name for node in nodes if records.find(node.name, since) is not None or records.find(node.name) is None
     )
     elsewhere = states.tracked - states.complete, states.discarded - states.complete
     return States(old, *elsewhere)
 
 
-def list_made(
-    store: Store, plan: Plan, states: States, run: Iterable[str], since: datetime | None
-) -> dict[str, Record]:
-    """Map those of the keys `run` that are here, and were made from a moment on, to their newest provenance."""
-    made: dict[str, Record] = {}
-    for key in run:
-        node = plan.nodes[key]
-        record = find_record(store, node.name) if node.name in states.complete else None
-        if record is not None and (since is None or parse_moment(str(record["finished"])) >= since):
-            made[key] = record
+Made = Mapping[str, Sequence[Record]]
+"""Every time that artifacts were made, oldest first, by key."""
+
+
+def list_made(records: Records, plan: Plan, since: datetime | None) -> Made:
+    """List every time that an artifact of the plan was made here from a moment on, whatever was predicted of it."""
+    made: dict[str, Sequence[Record]] = {}
+    for key, node in plan.nodes.items():
+        dated = [one for one in records.read(node.name) if one.finished is not None]
+        if times := [one for one in dated if since is None or (one.finished or NEVER) >= since]:
+            made[key] = times
     return made
 
 
-def compare_stages(quoter: Quoter, made: Mapping[str, Record]) -> list[StageActual]:
-    """Compare jobs, time and bytes by stage; jobs that are not done as a whole are in no sum of predicted time."""
+def compare_stages(quoter: Quoter, states: States, made: Made) -> list[StageActual]:
+    """Compare what was to be made with what was, by stage; `states` are those of now.
+
+    Of time it compares jobs that are done as a whole and were not resumed, by the last time each was done.
+    """
     lines = {name: StageActual(name) for name in STAGES}
     processes: dict[str, set[str]] = {}
-    for key, record in made.items():
+    wanted = frozenset(quoter.demand.run)
+    for key in wanted:
+        lines[quoter.plan.nodes[key].stage].predicted_artifacts += 1
+    for key, times in made.items():
         node = quoter.plan.nodes[key]
-        line, process = lines[node.stage], record.get("process") or {}
-        line.artifacts += 1
-        line.seconds += _count_seconds(record)
-        line.jobs_unknown += not process
-        processes.setdefault(node.stage, set()).update([process["id"]] if process else [])
-        size, predicted = read_manifest(quoter.store.folder(*node.name)).bytes, quoter.count_bytes(node)
-        line.bytes += size
-        if predicted is not None:
-            line.predicted_bytes += predicted
-            line.bytes_of_predicted += size
-    for job in list_jobs(quoter.plan, made):
+        line = lines[node.stage]
+        line.made += len(times)
+        line.repeated += len(times) - 1
+        line.unforeseen += 0 if key in wanted else len(times)
+        line.resumed += sum(one.is_resumed for one in times)
+        line.jobs_unknown += sum(not one.process for one in times)
+        line.seconds += sum(_count_seconds(one) for one in times)
+        line.gpu_hours += sum(_count_seconds(one) * one.gpus for one in times) / 3600
+        processes.setdefault(node.stage, set()).update(one.process for one in times if one.process)
+        if node.name in states.complete:
+            _compare_bytes(quoter, node, line)
+    for job in list_jobs(quoter.plan, quoter.demand.run):
         lines[job.stage].predicted_jobs += 1
-    for timed in quoter.jobs:
-        # a formula about GPUs says nothing of a run on a CPU
-        facts = made.get(timed.job.keys[0], {}).get("facts") or {}
-        is_alike = not timed.by_formula or facts.get(DEVICE_FACT) != "cpu"
-        if timed.seconds is not None and is_alike and all(key in made for key in timed.job.keys):
-            line = lines[timed.job.stage]
-            line.predicted_seconds += timed.seconds
-            line.seconds_of_predicted += sum(_count_seconds(made[key]) for key in timed.job.keys)
+    _compare_times(quoter, made, lines)
     for stage, ids in processes.items():
         lines[stage].jobs = len(ids)
-    return [line for line in lines.values() if line.artifacts]
+    return [line for line in lines.values() if line.made or line.predicted_artifacts]
+
+
+def _compare_bytes(quoter: Quoter, node: Node, line: StageActual) -> None:
+    size, predicted = read_manifest(quoter.store.folder(*node.name)).bytes, quoter.count_bytes(node)
+    line.bytes += size
+    if predicted is not None:
+        line.predicted_bytes += predicted
+        line.bytes_of_predicted += size
+
+
+def _compare_times(quoter: Quoter, made: Made, lines: Mapping[str, StageActual]) -> None:
+    for timed in quoter.jobs:
+        if timed.seconds is None or not all(key in made for key in timed.job.keys):
+            continue
+        times = [made[key][-1] for key in timed.job.keys]
+        # a formula about GPUs says nothing of a run on a CPU, and a last process nothing of those before it
+        if any(one.is_resumed for one in times) or (timed.by_formula and not times[0].gpus):
+            continue
+        line = lines[timed.job.stage]
+        line.predicted_seconds += timed.seconds
+        line.seconds_of_predicted += sum(map(_count_seconds, times))
+        line.predicted_gpu_hours += timed.seconds * timed.gpus / 3600
+        line.gpu_hours_of_predicted += sum(_count_seconds(one) * one.gpus for one in times) / 3600
 
 
 def _count_seconds(record: Record) -> float:
     """Seconds of making an artifact; of the first of a process those of its start as well."""
-    process = record.get("process") or {}
-    return float(record.get("seconds", 0.0)) + float(process.get("start_seconds", 0.0))
+    return record.seconds + (record.start_seconds or 0.0)
 
 
 @dataclass(frozen=True)

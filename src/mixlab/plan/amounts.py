@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mixlab.config.origins import FilesOrigin, GeneratorOrigin
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.model_resources import find_model
 from mixlab.plan.price import PRICED, Run
 from mixlab.plan.workload import Workloads
 
@@ -55,13 +56,13 @@ class Amounts:
     def _measure(self, node: Node) -> Amount:
         if node.stage in PRICED:
             run = self.runs.get(node.key)
-            return Amount(self.workloads.find_base(node).key, None if run is None or run.flops is None else run.flops)
+            return Amount(self.plan.find_base(node).key, None if run is None or run.flops is None else run.flops)
         if node.stage in _DATA:
             return self._measure_data(node)
         if node.stage in _ASKED:
             return Amount(self._describe_asked(node), self._count_asked(node))
         if node.stage == "average":
-            return Amount(self.workloads.find_base(node).key, len(node.parents["snapshots"]))
+            return Amount(self.plan.find_base(node).key, len(node.parents["snapshots"]))
         return Amount("", max(1, sum(len(one) for one in node.parents.values())))
 
     def _measure_data(self, node: Node) -> Amount:
@@ -99,9 +100,8 @@ class Amounts:
         items = node.parents["items"][0]
         if not isinstance(node.spec, specs.GenerateSpec):
             return items
-        model = node.parents.get("model")
-        base = self.workloads.find_base(self.plan.nodes[model[0].partition(":")[0]]).key if model else "served"
-        return f"{items} {base}"
+        base = find_model(self.plan, node)
+        return f"{items} {'served' if base is None else base.key}"
 
     def _count_asked(self, node: Node) -> int | None:
         if node.stage == "generate":

@@ -19,7 +19,7 @@ def render_arithmetic(
             kinds.setdefault((run.base_model, run.node.stage, run.flops, run.dtype), []).append(run)
     shown: set[str] = set()
     for (base, stage, flops, dtype), alike in kinds.items():
-        shape = workloads.shape(workloads.find_base(alike[0].node))
+        shape = workloads.shape(workloads.plan.find_base(alike[0].node))
         if base not in shown:
             shown.add(base)
             yield from _render_shape(base, shape)

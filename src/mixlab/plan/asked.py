@@ -9,6 +9,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.store import Store
 from mixlab.config.model_flops import count_generation_flops
 from mixlab.plan.graph import Node
+from mixlab.plan.model_resources import find_model
 from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.workload import UnknownError, Workloads
 
@@ -85,7 +86,7 @@ class Answers:
         return Answered(fmean(one.prompt_tokens for one in found), fmean(one.new_tokens for one in found))
 
     def _name(self, node: Node) -> tuple[str, str]:
-        base = find_model_base(self.workloads, node)
+        base = find_model(self.workloads.plan, node)
         return node.parents["items"][0], base.key if base is not None else ""
 
     def _read(self) -> None:
@@ -106,12 +107,6 @@ def _read_index(store: Store, node: Node) -> dict[str, int]:
         return {name: int(card.get(name, 0)) for name in ("items", "prompt_tokens", "response_tokens")}
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
-
-
-def find_model_base(workloads: Workloads, node: Node) -> Node | None:
-    """Return the base model behind responses; None where the model is served elsewhere."""
-    model = node.parents.get("model")
-    return workloads.find_base(workloads.plan.nodes[model[0].partition(":")[0]]) if model else None
 
 
 def sum_generation(nodes: Iterable[Node], count_asked: CountAsked, answers: Answers) -> list[Generation]:
@@ -143,7 +138,7 @@ def sum_generation(nodes: Iterable[Node], count_asked: CountAsked, answers: Answ
 def _add_flops(
     line: Generation, workloads: Workloads, node: Node, asked: Asked, prompt_tokens: float, new_tokens: float
 ) -> None:
-    base = find_model_base(workloads, node)
+    base = find_model(workloads.plan, node)
     try:
         shape = workloads.shape(base) if base is not None else None
     except UnknownError:

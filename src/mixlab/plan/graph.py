@@ -11,6 +11,10 @@ from mixlab.plan.stages import STAGE_OF_SPEC, Stage
 Roles = Mapping[str, tuple[str, ...]]
 
 
+MODEL_ROLES = ("base_model", "model", "snapshots")
+"""Roles by which a model's origin is reached."""
+
+
 @dataclass(slots=True)
 class Node:
     """One artifact of the plan.
@@ -81,6 +85,12 @@ class Plan:
         """List a stage's nodes in order of planning."""
         name = stage if isinstance(stage, str) else stage.name
         return [node for node in self.nodes.values() if node.stage == name]
+
+    def find_base(self, node: Node) -> Node:
+        """Return the node that a model, or what is made with one, goes back to: itself where it starts from nothing."""
+        above = (references for role in MODEL_ROLES if (references := node.parents.get(role)))
+        references = next(above, None)
+        return node if references is None else self.find_base(self.nodes[split_reference(references[0])[0]])
 
     def children(self) -> dict[str, list[str]]:
         """Map each key to the keys that have it among their parents or reads."""

@@ -21,7 +21,7 @@ def count_model_bytes(workloads: Workloads, node: Node) -> int | None:
     if node.stage not in PRICED and averaging is None:
         return None
     try:
-        shape = workloads.shape(workloads.find_base(node))
+        shape = workloads.shape(workloads.plan.find_base(node))
     except UnknownError:
         return None
     parameters = count_parameters(shape).total

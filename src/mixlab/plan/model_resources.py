@@ -13,18 +13,14 @@ from mixlab.plan.workload import UnknownError, Workloads
 
 _BASES = ("base_model", "pretrain")
 """Stages that make a model which goes back to no other."""
-_ABOVE = ("base_model", "model", "snapshots")
-"""Roles by which a model's origin is reached."""
 
 
 def find_model(plan: Plan, node: Node) -> Node | None:
     """Return the base model behind the one that a job loads; None where it loads none, as where a model is served."""
-    while node.stage not in _BASES:
-        above = [references[0] for role in _ABOVE if (references := node.parents.get(role))]
-        if not above or node.stage not in SIZED:
-            return None
-        node = plan.nodes[above[0].partition(":")[0]]
-    return node
+    if node.stage not in SIZED:
+        return None
+    base = plan.find_base(node)
+    return base if base.stage in _BASES else None
 
 
 def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterable[str]) -> dict[str, int]:

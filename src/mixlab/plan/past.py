@@ -7,14 +7,15 @@ takes more in proportion; of less work, what a job takes anyway is not scaled do
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from statistics import median
 from typing import Any
 
 from mixlab.artifacts.manifest import read_manifest
-from mixlab.artifacts.provenance import ADOPTED, read_provenance
+from mixlab.artifacts.records import Record, Records
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+from mixlab.config.pricing import is_gpu
 from mixlab.plan.amounts import Amount, Amounts
 from mixlab.plan.graph import Node
 from mixlab.plan.price import PRICED
@@ -24,8 +25,6 @@ MOST = 200
 NEAREST = 8
 FIXED_SECONDS, FIXED_BYTES = 60.0, 4096.0
 """What is taken for the most that a job takes, or an artifact holds, however little there is to do."""
-RANKS = "ranks"
-"""Fact of a training run: its processes."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Past:
     """One artifact as it was made; `seconds` of training are those of all its processes together.
 
     `is_first`: whether its process made nothing before it, None where provenance does not say; `start_seconds` is then
-    what the process took to start. `process` is empty where it is not known.
+    what the process took to start. `process` is empty where it is not known, `device` where its kind was not noted.
+    `is_resumed`: its process went on from a state, so that `seconds` are not all that it took.
     """
 
     name: Name
@@ -43,73 +43,73 @@ class Past:
     process: str = ""
     start_seconds: float | None = None
     host: str = ""
+    gpus: int = 0
+    device: str = ""
+    is_resumed: bool = False
 
     @property
     def is_first(self) -> bool | None:
         """Whether its process made nothing before it; None where that was not noted."""
         return None if not self.process else self.start_seconds is not None
 
+    def is_on(self, gpus: int, kind: str) -> bool:
+        """Whether it was made on what a job of so many GPUs of a kind computes on; 0: on none.
 
-def parse_moment(text: str) -> datetime:
-    """Read a moment as ISO 8601 writes it; without a zone it is UTC. Raises ValueError for anything else."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def find_record(store: Store, name: Name, before: datetime | None = None) -> dict[str, Any] | None:
-    """Return the newest provenance of an artifact that was really made, up to a moment; None where there is none."""
-    found = None
-    for record in read_provenance(store, *name):
-        facts = record.get("facts")
-        if "finished" not in record or (isinstance(facts, dict) and ADOPTED in facts):
-            continue
-        if before is None or parse_moment(str(record["finished"])) < before:
-            found = record
-    return found
+        Training is measured by what all its processes took, anything else on as many GPUs alone.
+        """
+        if not gpus or not self.gpus:
+            return gpus == self.gpus
+        is_kind = self.device in ("", "cuda") or is_gpu(self.device, kind)
+        return is_kind and (self.name[0] in PRICED or self.gpus == gpus)
 
 
-def read_past(store: Store, nodes: Iterable[Node], amounts: Amounts, before: datetime | None = None) -> "History":
-    """Read what some of the artifacts of `nodes` that are here took; at most MOST of each stage."""
+def read_past(
+    records: Records, nodes: Iterable[Node], amounts: Amounts, gpu: str, before: datetime | None = None
+) -> "History":
+    """Read what some of the artifacts of `nodes` that are here took; at most MOST of each stage.
+
+    `gpu` is the kind of those that jobs to come are to compute on.
+    """
     by_stage: dict[str, list[Node]] = {}
     for node in nodes:
         by_stage.setdefault(node.stage, []).append(node)
-    history = History()
+    history = History(gpu)
     for made in by_stage.values():
         step = max(1, math.ceil(len(made) / MOST))
         for node in made[::step]:
-            record = find_record(store, node.name, before)
+            record = records.find(node.name, before)
             if record is not None:
-                history.add(_read_one(store, node, amounts.measure(node), record))
+                history.add(_read_one(records.store, node, amounts.measure(node), record))
     return history
 
 
-def _read_one(store: Store, node: Node, amount: Amount, record: dict[str, Any]) -> Past:
-    process = record.get("process") or {}
+def _read_one(store: Store, node: Node, amount: Amount, record: Record) -> Past:
+    ranks = record.processes if node.stage in PRICED else 1
     size = read_manifest(store.folder(*node.name)).bytes if store.is_complete(*node.name) else None
+    # who asks for no GPU and lets the machine choose gets what it got before
+    gpus = 0 if record.declared_gpus == 0 else record.gpus
     return Past(
         node.name,
         amount,
-        float(record.get("seconds", 0.0)) * count_ranks(node, record),
+        record.seconds * ranks,
         size,
-        str(process.get("id", "")),
-        process.get("start_seconds"),
-        str(record.get("host", "")),
+        record.process,
+        record.start_seconds,
+        record.host,
+        gpus,
+        record.device,
+        record.is_resumed,
     )
-
-
-def count_ranks(node: Node, record: dict[str, Any]) -> int:
-    """Processes of a training run, as it noted them; 1 of anything else."""
-    facts = record.get("facts") or {}
-    said = str(facts.get(RANKS, 1))
-    return int(said) if node.stage in PRICED and said.isdigit() and int(said) else 1
 
 
 @dataclass
 class History:
-    """What was measured, by stage."""
+    """What was measured, by stage; `gpu` is the kind of GPU that jobs to come are to compute on."""
 
+    gpu: str
     by_stage: dict[str, list[Past]] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], float | None] = field(default_factory=dict)
+    _timed: dict[tuple[str, int], list[Past]] = field(default_factory=dict)
 
     def add(self, past: Past) -> None:
         """Take in one measurement."""
@@ -119,17 +119,36 @@ class History:
         """Name the machines on which a stage was measured."""
         return tuple(sorted({one.host for one in self.by_stage.get(stage, ()) if one.host}))
 
-    def estimate_seconds(self, stage: str, amount: Amount, is_first: bool, *, alike: bool = False) -> float | None:
-        """Estimate how long making an artifact takes; None where its stage, or with `alike` its kind, never was."""
-        measured = self.by_stage.get(stage, [])
+    def count_resumed(self, stage: str) -> int:
+        """Count those whose seconds are of their last process alone, so that they measure no time."""
+        return sum(one.is_resumed for one in self.by_stage.get(stage, ()))
+
+    def list_other(self, stage: str, gpus: int) -> list[str]:
+        """Name what else a stage was measured on than a job of so many GPUs computes on."""
+        others = [one for one in self.by_stage.get(stage, ()) if not one.is_on(gpus, self.gpu)]
+        return sorted({f"{one.gpus} x {one.device or 'GPU'}" if one.gpus else "cpu" for one in others})
+
+    def estimate_seconds(
+        self, stage: str, amount: Amount, is_first: bool, gpus: int = 0, *, alike: bool = False
+    ) -> float | None:
+        """Estimate how long making an artifact takes on so many GPUs; None where that cannot be told.
+
+        That is where its stage, or with `alike` its kind, was never measured on the like.
+        """
         tests: list[Callable[[Past], bool]] = [
             lambda one: one.amount.kind == amount.kind and one.is_first is is_first,
             lambda one: one.amount.kind == amount.kind,
         ]
         if not alike:
             tests += [lambda one: one.is_first is is_first, lambda one: True]
-        name = ("seconds", stage, amount, is_first, alike)
-        return self._once(name, amount, measured, tests, lambda one: one.seconds, FIXED_SECONDS)
+        name = ("seconds", stage, amount, is_first, gpus, alike)
+        return self._once(name, amount, self._list_timed(stage, gpus), tests, lambda one: one.seconds, FIXED_SECONDS)
+
+    def _list_timed(self, stage: str, gpus: int) -> list[Past]:
+        if (stage, gpus) not in self._timed:
+            timed = [one for one in self.by_stage.get(stage, ()) if not one.is_resumed and one.is_on(gpus, self.gpu)]
+            self._timed[stage, gpus] = timed
+        return self._timed[stage, gpus]
 
     def estimate_bytes(self, stage: str, amount: Amount) -> float | None:
         """Estimate how large an artifact becomes; None where its stage never was measured."""

@@ -6,14 +6,14 @@ Tokens, steps and shapes are taken from what is made, else from budgets and sett
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 from typing import Literal
 
-from mixlab.artifacts.provenance import read_provenance
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States
-from mixlab.artifacts.store import Store
-from mixlab.config.model_flops import count_training_flops
-from mixlab.config.pricing import Dtype, GpuSettings
+from mixlab.config.model_flops import DecoderShape, count_training_flops
+from mixlab.config.pricing import Dtype, GpuSettings, is_gpu
 from mixlab.config.training import TrainSettings
 from mixlab.plan.demand import Demand
 from mixlab.plan.graph import Node
@@ -23,8 +23,8 @@ PRICED = ("pretrain", "ipt", "sft")
 """Stages that train."""
 
 State = Literal["done", "to_do", "not_needed"]
-MFU_FACT, DEVICE_FACT = "mfu", "device"
-"""Facts of a training run's provenance: the share of the peak it used, and the name of what it ran on."""
+MFU_FACT = "mfu"
+"""Fact of a training run's provenance: the share of the peak it used."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Run:
     workload: Workload | None = None
     flops: int | None = None
     unknown: str = ""
+    shape: DecoderShape | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ class Utilisation:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one finished run used of the peak of its device, whose name is empty where it was not noted."""
+    """What one finished run used of the peak of its device."""
 
     mfu: float
     device: str
 
 
-MeasuredBy = Mapping[tuple[str, str], Sequence[Measured]]
-"""By base model and stage; by base model and the empty text for all its stages."""
+MeasuredBy = Mapping[tuple[DecoderShape, str], Sequence[Measured]]
+"""By the shape of a base model and stage; by shape and the empty text for all its stages."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]
 
 def _describe(workloads: Workloads, node: Node, state: State) -> Run:
     training = find_training(node)
-    base = workloads.find_base(node)
+    base = workloads.plan.find_base(node)
     parts = base.label.split("/", 2)  # study, stage, name
     name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
     try:
@@ -113,7 +114,7 @@ def _describe(workloads: Workloads, node: Node, state: State) -> Run:
         return Run(node, name, state, training.dtype, unknown=str(error))
     lora = find_lora(training)
     flops = count_training_flops(shape, work.tokens, work.squared_tokens, head_tokens=work.head_tokens, lora=lora)
-    return Run(node, name, state, training.dtype, work, flops)
+    return Run(node, name, state, training.dtype, work, flops, shape=shape)
 
 
 def find_training(node: Node) -> TrainSettings:
@@ -124,23 +125,21 @@ def find_training(node: Node) -> TrainSettings:
     return training
 
 
-def read_measured(store: Store, runs: Iterable[Run]) -> MeasuredBy:
-    """Read the MFU that finished runs noted in their provenance.
+def read_measured(records: Records, runs: Iterable[Run], gpu: str, before: datetime | None = None) -> MeasuredBy:
+    """Read the MFU that finished runs on a kind of GPU noted in their provenance, up to a moment.
 
     A record without a number between 0 and 1 has measured nothing.
     """
-    measured: dict[tuple[str, str], list[Measured]] = {}
+    measured: dict[tuple[DecoderShape, str], list[Measured]] = {}
     for run in runs:
-        if run.state != "done":
+        if run.state != "done" or run.shape is None:
             continue
-        for record in read_provenance(store, *run.node.name):
-            facts = record.get("facts")
-            facts = facts if isinstance(facts, Mapping) else {}
-            mfu = _parse_mfu(facts.get(MFU_FACT))
+        for record in records.read(run.node.name):
+            is_early = before is None or (record.finished is not None and record.finished < before)
+            mfu = _parse_mfu(record.facts.get(MFU_FACT)) if is_early and is_gpu(record.device, gpu) else None
             if mfu is not None:
-                one = Measured(mfu, str(facts.get(DEVICE_FACT, "")))
                 for stage in (run.node.stage, ""):
-                    measured.setdefault((run.base_model, stage), []).append(one)
+                    measured.setdefault((run.shape, stage), []).append(Measured(mfu, record.device))
     return measured
 
 
@@ -154,15 +153,17 @@ def _parse_mfu(value: object) -> float | None:
 
 def choose_utilisation(
     measured: MeasuredBy,
-    base_model: str,
+    shapes: Iterable[DecoderShape],
     stage: str,
     given: float | None,
     assumed: float,
 ) -> Utilisation:
-    """Take the MFU that was given, else that measured in this stage, else in any of the base model, else assumed."""
+    """Take the MFU that was given, else that measured in this stage, else in any of such models, else assumed."""
     if given is not None:
         return Utilisation(given, "given")
-    found = measured.get((base_model, stage)) or measured.get((base_model, ""))
+    shapes = tuple(dict.fromkeys(shapes))
+    found = [one for shape in shapes for one in measured.get((shape, stage), ())]
+    found = found or [one for shape in shapes for one in measured.get((shape, ""), ())]
     if not found:
         return Utilisation(assumed, "assumed")
     devices = tuple(sorted({one.device for one in found if one.device}))
@@ -183,7 +184,8 @@ def build_lines(
     lines = []
     order = {name: number for number, name in enumerate(dict.fromkeys(run.base_model for run in runs))}
     for (name, stage), members in sorted(groups.items(), key=lambda one: (order[one[0][0]], PRICED.index(one[0][1]))):
-        use = choose_utilisation(measured, name, stage, given, assumed)
+        shapes = (run.shape for run in members if run.shape is not None)
+        use = choose_utilisation(measured, shapes, stage, given, assumed)
         costs = [_sum_runs([run for run in members if run.state == state], gpu, use.mfu) for state in _STATES]
         lines.append(Line(name, stage, use, *costs))
     return lines

@@ -7,13 +7,14 @@ from functools import cached_property
 from mixlab.artifacts.pointers import read_pointer
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
-from mixlab.config.machine import MachineSettings
 from mixlab.config.pricing import GpuSettings
 from mixlab.plan.amounts import Amounts
 from mixlab.plan.demand import Demand
+from mixlab.plan.engines import count_gpus
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.jobs import Job, Pool, Schedule, Task, list_jobs, schedule
+from mixlab.plan.jobs import Job, Schedule, Task, list_jobs, schedule
 from mixlab.plan.model_bytes import count_model_bytes
+from mixlab.plan.model_resources import ModelResources
 from mixlab.plan.past import History
 from mixlab.plan.price import PRICED, Run
 from mixlab.plan.stages import STAGES
@@ -49,8 +50,8 @@ class Timed:
 
     job: Job
     seconds: float | None
-    pool: Pool
-    width: int
+    gpus: int
+    cores: int
     by_formula: bool = False
 
 
@@ -71,7 +72,7 @@ class Quoter:
     mfu_of: Mapping[tuple[str, str], float]
     amounts: Amounts
     history: History
-    machine: MachineSettings
+    resources: ModelResources
     gpu: GpuSettings
     by_formula: bool = False
     on_gpus: bool = False
@@ -110,13 +111,17 @@ class Quoter:
         return [line for line in lines.values() if line.planned]
 
     def schedule(self, gpus: int | None, cores: int) -> Schedule:
-        """Schedule all jobs on so many GPUs and CPU cores; those of unknown length take no time.
+        """Schedule all jobs on so many GPUs and CPU cores.
 
         Without a number of GPUs there are as many as one job takes.
         """
-        tasks = [Task(one.seconds or 0.0, one.pool, one.width, frozenset(one.job.above)) for one in self.jobs]
-        widest = max((task.width for task in tasks if task.pool == "gpus"), default=1)
-        return schedule(tasks, {"gpus": gpus or widest, "cores": cores})
+        tasks = [Task(one.seconds, one.gpus, one.cores, frozenset(one.job.above)) for one in self.jobs]
+        return schedule(tasks, gpus or max([1, *(task.gpus for task in tasks)]), cores)
+
+    def list_elsewhere(self) -> list[str]:
+        """Name what stages of these jobs were measured on that these do not compute on."""
+        places = {(one.job.stage, one.gpus) for one in self.jobs}
+        return sorted({name for stage, gpus in places for name in self.history.list_other(stage, gpus)})
 
     def count_bytes(self, node: Node) -> int | None:
         """Say how large an artifact becomes: its weights by formula, anything else by what is most like it."""
@@ -130,35 +135,35 @@ class Quoter:
 
     def _time(self, job: Job) -> Timed:
         nodes = [self.plan.nodes[key] for key in job.keys]
-        resources = self.machine.resources(job.stage)
         if job.stage in PRICED:
             return self._time_training(job, nodes[0])
+        resources = self.resources.find(nodes[0])
+        gpus = count_gpus(nodes[0].spec, resources)
         told = [
-            self.history.estimate_seconds(job.stage, self.amounts.measure(node), is_first=not number)
+            self.history.estimate_seconds(job.stage, self.amounts.measure(node), is_first=not number, gpus=gpus)
             for number, node in enumerate(nodes)
         ]
         known = [one for one in told if one is not None]
         start = self.history.estimate_start(job.stage) or 0.0
         seconds = start + sum(known) if len(known) == len(told) else None
-        is_served = job.stage == "generate" and "model" not in nodes[0].parents
-        gpus = 0 if is_served else resources.gpus
-        return Timed(job, seconds, "gpus" if gpus else "cores", gpus or resources.threads)
+        return Timed(job, seconds, gpus, resources.threads)
 
     def _time_training(self, job: Job, node: Node) -> Timed:
-        resources = self.machine.resources(job.stage)
-        ranks, gpus = resources.launch.ranks, resources.gpus * resources.launch.nodes
+        resources = self.resources.find(node)
+        ranks, gpus = resources.launch.ranks, count_gpus(node.spec, resources)
+        cores = resources.threads * resources.launch.nodes
         alike = None
         if not self.by_formula and (gpus or not self.on_gpus):
             amount = self.amounts.measure(node)
-            alike = self.history.estimate_seconds(job.stage, amount, is_first=True, alike=True)
+            alike = self.history.estimate_seconds(job.stage, amount, is_first=True, gpus=gpus, alike=True)
         if alike is not None:
             seconds = alike / ranks + (self.history.estimate_start(job.stage) or 0.0)
-            return Timed(job, seconds, "gpus" if gpus else "cores", gpus or resources.threads * ranks)
+            return Timed(job, seconds, gpus, cores)
         if not gpus and not self.on_gpus and not self.by_formula:
-            return Timed(job, None, "cores", resources.threads * ranks)
+            return Timed(job, None, 0, cores)
         width = max(1, gpus)
         hours = self._count_gpu_hours_of(self.runs[node.key])
-        return Timed(job, None if hours is None else hours * 3600 / width, "gpus", width, by_formula=True)
+        return Timed(job, None if hours is None else hours * 3600 / width, width, cores, by_formula=True)
 
     def _count_gpu_hours_of(self, run: Run) -> float | None:
         if run.flops is None:
@@ -169,6 +174,6 @@ class Quoter:
     def _count_gpu_hours(self, timed: Timed) -> float | None:
         if timed.job.stage in PRICED:
             return self._count_gpu_hours_of(self.runs[timed.job.keys[0]])
-        if timed.pool == "cores":
+        if not timed.gpus:
             return 0.0
-        return None if timed.seconds is None else timed.seconds * timed.width / 3600
+        return None if timed.seconds is None else timed.seconds * timed.gpus / 3600

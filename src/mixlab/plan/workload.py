@@ -29,8 +29,6 @@ MADE = "the mixture is made: all counted"
 BY_TOKENS = "its budget is in tokens: steps are at least these"
 BY_WINDOWS = "its budget is in windows: tokens are at most these"
 BY_EPOCHS = "its budget is in epochs of packs that are made: steps are at least these"
-_ABOVE = ("base_model", "model", "snapshots")
-"""Roles by which a model's origin is reached."""
 
 
 class UnknownError(Exception):
@@ -76,13 +74,6 @@ class Workloads:
     """What counts as made; None: what is whole here now."""
     _mixtures: dict[str, _Mixture] = field(default_factory=dict)
     _shapes: dict[str, DecoderShape] = field(default_factory=dict)
-
-    def find_base(self, node: Node) -> Node:
-        """Return the node that a trained or averaged model goes back to: itself where it starts from nothing."""
-        for role in _ABOVE:
-            if references := node.parents.get(role):
-                return self.find_base(self.plan.nodes[references[0].partition(":")[0]])
-        return node
 
     def is_made(self, node: Node) -> bool:
         """Whether an artifact counts as made, so that it may be read."""

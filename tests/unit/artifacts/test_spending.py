@@ -27,6 +27,14 @@ def test_every_run_of_an_artifact_counts_with_the_gpus_that_it_held(tmp_path: Pa
     assert ledger.add_up([("pack", KEY)]).gpu_seconds == 0.0
 
 
+def test_a_run_that_went_on_from_a_state_is_no_typical_one_and_an_adoption_took_nothing(tmp_path: Path) -> None:
+    write_record(tmp_path, "ipt", 1, seconds=3.0, facts={"watched_steps": "31-36"})
+    write_record(tmp_path, "sft", 1, seconds=5.0, facts={"watched_steps": "1-36"})
+    write_record(tmp_path, "pack", 1, seconds=7.0, facts={"adopted": "made elsewhere"})
+    spent = Ledger(Store(tmp_path)).add_up([(stage, KEY) for stage in ("ipt", "sft", "pack")])
+    assert (spent.seconds, spent.newest_seconds) == (8.0, (5.0,))
+
+
 def test_a_damaged_record_is_left_out_and_a_record_is_read_once(tmp_path: Path) -> None:
     write_record(tmp_path, "pack", 1, seconds=2.0)
     folder = tmp_path / "provenance/pack" / KEY

@@ -8,9 +8,10 @@ import pytest
 from golden import plan_micro
 
 from mixlab.artifacts.provenance import ADOPTED
+from mixlab.artifacts.records import Records, parse_moment
 from mixlab.artifacts.store import Store
 from mixlab.plan.amounts import Amount, Amounts
-from mixlab.plan.past import History, Past, find_record, parse_moment, read_past, scale
+from mixlab.plan.past import History, Past, read_past, scale
 from mixlab.plan.workload import Workloads
 
 FIRST, LATER = "2026-11-20T10:00:00+00:00", "2026-11-21T10:00:00+00:00"
@@ -18,11 +19,12 @@ FIRST, LATER = "2026-11-20T10:00:00+00:00", "2026-11-21T10:00:00+00:00"
 
 def past(seconds: float, size: float | None = None, kind: str = "", start: float | None = None, **more: Any) -> Past:
     process = more.pop("process", "one" if start is not None else "")
-    return Past(("generate", f"{seconds}"), Amount(kind, size), seconds, more.pop("bytes", None), process, start)
+    name = more.pop("stage", "generate"), f"{seconds}"
+    return Past(name, Amount(kind, size), seconds, more.pop("bytes", None), process, start, **more)
 
 
 def remember(*measured: Past) -> History:
-    history = History()
+    history = History("h100")
     for one in measured:
         history.add(one)
     return history
@@ -55,6 +57,25 @@ def test_alike_artifacts_go_before_others_and_the_first_of_a_process_before_thos
     assert (history.estimate_start("generate"), history.estimate_start("score")) == (2.0, None)
 
 
+def test_what_was_measured_on_another_device_tells_nothing_of_this_one() -> None:
+    h100, a100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB"
+    history = remember(past(900), past(3, gpus=1), past(2, gpus=4, device="cuda"), past(7, gpus=1, device=a100))
+    amount = Amount("", None)
+    told = [history.estimate_seconds("generate", amount, is_first=True, gpus=gpus) for gpus in (0, 1, 2, 4)]
+    assert told == [900, 3, None, 2]
+    assert history.list_other("generate", 1) == ["1 x NVIDIA A100-SXM4-80GB", "4 x cuda", "cpu"]
+    # training counts what all its processes took, so that another number of GPUs tells
+    trained = remember(past(80, stage="ipt", gpus=8, device=h100), past(900, stage="ipt"))
+    assert trained.estimate_seconds("ipt", amount, is_first=True, gpus=2, alike=True) == 80
+    assert remember(past(900, stage="ipt")).estimate_seconds("ipt", amount, is_first=True, gpus=2, alike=True) is None
+
+
+def test_a_run_that_went_on_from_a_state_measures_no_time() -> None:
+    history = remember(past(5, stage="ipt", is_resumed=True, bytes=10), past(50, stage="ipt"))
+    assert history.estimate_seconds("ipt", Amount("", None), is_first=True) == 50
+    assert (history.count_resumed("ipt"), history.estimate_bytes("ipt", Amount("", None))) == (1, 10)
+
+
 def test_bytes_are_estimated_where_manifests_said_them() -> None:
     history = remember(past(1, 10, bytes=10_000), past(1, 10))
     assert history.estimate_bytes("generate", Amount("", 20)) == 20_000
@@ -72,10 +93,12 @@ def test_a_record_is_the_newest_before_a_moment_and_never_one_of_an_adoption(tmp
     note(store, "ipt", "a" * 16, FIRST, host="one")
     note(store, "ipt", "a" * 16, LATER, host="two")
     note(store, "ipt", "b" * 16, FIRST, facts={ADOPTED: "made elsewhere"})
-    assert (find_record(store, ("ipt", "a" * 16)) or {})["host"] == "two"
-    assert (find_record(store, ("ipt", "a" * 16), parse_moment(LATER)) or {})["host"] == "one"
-    assert find_record(store, ("ipt", "a" * 16), parse_moment(FIRST)) is None
-    assert find_record(store, ("ipt", "b" * 16)) is None
+    records = Records(store)
+    newest, older = (records.find(("ipt", "a" * 16), before) for before in (None, parse_moment(LATER)))
+    assert newest is not None and older is not None
+    assert (newest.host, older.host) == ("two", "one")
+    assert records.find(("ipt", "a" * 16), parse_moment(FIRST)) is None
+    assert records.find(("ipt", "b" * 16)) is None
     assert parse_moment("2026-11-20T10:00:00") == parse_moment(FIRST)
 
 
@@ -86,10 +109,10 @@ def test_training_on_several_processes_counts_the_seconds_of_all(tmp_path: Path)
     process = {"id": "h:1:2", "start_seconds": 1.5}
     note(store, "ipt", first.key, FIRST, facts=facts, host="node1", process=process)
     amounts = Amounts(Workloads(plan, store), {}, {}, lambda node: None)
-    history = read_past(store, [first], amounts)
+    history = read_past(Records(store), [first], amounts, "h100")
     (one,) = history.by_stage["ipt"]
     assert (one.seconds, one.is_first, one.start_seconds, one.host) == (12.0, True, 1.5, "node1")
-    assert read_past(store, [first], amounts, before=parse_moment(FIRST)).by_stage == {}
+    assert read_past(Records(store), [first], amounts, "h100", before=parse_moment(FIRST)).by_stage == {}
 
 
 def test_sources_of_a_shard_are_a_share_of_their_file_and_benchmarks_are_told_apart() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from golden import plan_micro
 
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.records import Records, parse_moment
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.config.mixtures import Budget
@@ -187,10 +189,13 @@ def test_gpu_hours_are_operations_by_the_peak_of_their_dtype_and_the_share_used(
     assert line.utilisation is not None and (line.utilisation.mfu, line.utilisation.basis) == (0.5, "given")
 
 
+H100, NOTED = "NVIDIA H100 80GB HBM3", "2026-11-20T10:00:00+00:00"
+
+
 def note(store: Store, node: Node, number: int, **facts: str) -> None:
     path = store.root / "provenance" / node.stage / node.key / f"{number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"facts": facts} if facts else {}))
+    path.write_text(json.dumps({"finished": NOTED, **({"facts": facts} if facts else {})}))
 
 
 def test_utilisation_measured_in_finished_runs_goes_before_the_assumption(
@@ -198,21 +203,30 @@ def test_utilisation_measured_in_finished_runs_goes_before_the_assumption(
 ) -> None:
     first, second = plan.by_stage("ipt")
     for number, mfu in enumerate(("0.30", "0.50", "0.32", "nan", "fast", "7")):
-        note(store, first, number, mfu=mfu)
+        note(store, first, number, mfu=mfu, device=H100)
     note(store, first, 8)
-    note(store, second, 1, mfu="0.9")  # not finished: a run that was lost
+    note(store, first, 9, mfu="0.9", device="NVIDIA A100-SXM4-80GB")
+    note(store, first, 10, mfu="0.9", device="cuda")  # of an unknown kind
+    note(store, second, 1, mfu="0.9", device=H100)  # not finished: a run that was lost
     finish("ipt", first.key)
     runs = list(price(plan, store).values())
-    measured = read_measured(store, runs)
+    measured = read_measured(Records(store), runs, "h100")
     lines: dict[str, Line] = {line.stage: line for line in build_lines(runs, GPUS["h100"], measured, None, 0.4)}
     used = {stage: line.utilisation for stage, line in lines.items()}
     assert used["ipt"] is not None and used["sft"] is not None
     assert (used["ipt"].mfu, used["ipt"].basis, used["ipt"].runs) == (0.32, "measured", 3)
     assert used["sft"].mfu == 0.32
-    assert (
-        build_lines(runs, GPUS["h100"], {}, None, 0.4)[0].utilisation
-        == build_lines(runs, GPUS["h100"], {("another", ""): [Measured(0.1, "")]}, None, 0.4)[0].utilisation
-    )
+    assert read_measured(Records(store), runs, "h200") == {}
+    assert read_measured(Records(store), runs, "h100", parse_moment(NOTED)) == {}
+
+
+def test_what_was_measured_on_another_architecture_under_the_same_name_is_none(plan: Plan, store: Store) -> None:
+    runs = list(price(plan, store).values())
+    shape = runs[0].shape
+    assert shape is not None
+    for measured, basis in ((shape, "measured"), (replace(shape, layers=80), "assumed")):
+        lines = build_lines(runs, GPUS["h100"], {(measured, ""): [Measured(0.1, H100)]}, None, 0.4)
+        assert [line.utilisation and line.utilisation.basis for line in lines] == [basis] * 3
 
 
 def test_adapters_of_training_settings_are_heeded() -> None:
