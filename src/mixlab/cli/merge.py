@@ -8,13 +8,12 @@ import click
 from mixlab.artifacts.clashes import Clash, Side, choose_side, describe_clashes, find_clashes, keep_side
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.history import TRACKED, is_repository
+from mixlab.artifacts.hooks import install_driver
 from mixlab.artifacts.merging import (
     DISCARDED,
     OURS,
     THEIRS,
     Unmerged,
-    find_strays,
-    install_driver,
     list_unmerged,
     revive_tracked,
     settle_pointers,
@@ -23,6 +22,7 @@ from mixlab.artifacts.merging import (
 from mixlab.artifacts.pipeline import LOCK
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import describe_stray, find_strays
 from mixlab.cli import _clashes
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
 from mixlab.cli._named import RESULTS
@@ -43,21 +43,28 @@ _DERIVED = (PLANS, RECEIPTS, RESULTS, LOCK)
 )
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--keep", metavar="DIGEST|ours|theirs", help="Of these keys with several sets of bytes, keep this one.")
-@click.option("--install", is_flag=True, help="Let `git merge` do it: a merge driver and a hook, in this clone.")
+@click.option("--install", is_flag=True, help="Let `git merge` do it: a merge driver and two hooks, in this clone.")
+@click.option("--check", is_flag=True, hidden=True)
 @json_option
-def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: bool) -> None:
+def command(keys: tuple[str, ...], keep: str | None, install: bool, check: bool, as_json: bool) -> None:
     """After `git merge`: rewrite plans, receipts, tables and dvc.lock from studies and pointers, and settle pointers.
 
     What one side tracks stays tracked, whatever the other side dropped. A key of which both sides track other bytes is
     shown with the provenance of both; --keep decides, and --keep ours|theirs without keys decides for all. Conflicts
     in studies and code are yours to mend first. What is settled is staged; `git commit` is left to you. Exit code 1
-    while a key is undecided.
+    while a key is undecided, or here with other bytes than its pointer names.
     """
     store = open_store()
     if install:
-        hook = install_driver(store.root)
-        place = hook.relative_to(store.root).as_posix() if hook.is_relative_to(store.root) else str(hook)
-        print_json({"hook": place}) if as_json else click.echo(f"Merge driver named to git, hook written: {place}")
+        hooks = install_driver(store.root)
+        written = [one.relative_to(store.root).as_posix() if one.is_relative_to(store.root) else str(one) for one in hooks]
+        if as_json:
+            print_json({"hooks": written})
+        else:
+            click.echo(f"Merge driver named to git, hooks written: {', '.join(written)}")
+        return
+    if check:
+        _check(store)
         return
     if not is_repository(store.root):
         raise ArtifactError(f"{store.root}: no git repository; run `git init` in it")
@@ -85,10 +92,19 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: boo
             }
         )
     else:
-        _print(places, settled, revived, kept, left)
-        for stage, key in strays:
-            click.echo(f"{stage} {key}: here with other bytes than its pointer's; `mixlab merge --keep DIGEST {key}`")
+        _print(places, settled, revived, kept, left, strays)
+        for name in strays:
+            click.echo(describe_stray(store, name))
     if left or strays:
+        sys.exit(UNDECIDED)
+
+
+def _check(store: Store) -> None:
+    """Say what is here with other bytes than its pointer names, and change nothing: the hooks ask for this."""
+    strays = find_strays(store)
+    for name in strays:
+        click.echo(f"mixlab: {describe_stray(store, name)}", err=True)
+    if strays:
         sys.exit(UNDECIDED)
 
 
@@ -143,13 +159,14 @@ def _print(
     revived: Sequence[Name],
     kept: Sequence[Name],
     left: Sequence[Clash],
+    strays: Sequence[Name],
 ) -> None:
     if places:
         click.echo(f"Rewritten and staged: {', '.join(places)}")
     for names, what in ((settled, "settled"), (revived, "tracked on one side, so no longer discarded"), (kept, "kept")):
         if names:
             click.echo(f"{render_count(len(names), 'artifact')} {what}: {count_stages(names)}")
-    if not (places or settled or revived or kept or left):
+    if not (places or settled or revived or kept or left or strays):
         click.echo("Nothing to merge.")
     for clash in left:
         click.echo("\n".join(_clashes.render_clash(clash)))
