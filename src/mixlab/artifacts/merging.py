@@ -1,5 +1,6 @@
 """What a merge of git leaves of pointers, tombstones and derived files."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mixlab.artifacts.tombstones import drop_tombstones
 
 DISCARDED = "discarded"
 OURS, THEIRS = "ours", "theirs"
+_OWN_PATH = re.compile(r"^  path: *'?([0-9a-f]+)'? *$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,39 @@ def list_unmerged(root: Path) -> list[Unmerged]:
 def settle_pointers(store: Store, unmerged: Sequence[Unmerged]) -> tuple[list[Name], Held]:
     """Settle what needs no choice, and return it beside the artifacts of which both sides track other bytes.
 
-    What one side tracks anew and the other dropped stays tracked; of two tombstones ours stays. Pointers that need a
-    choice stand here as ours. Raises ArtifactError for what is no pointer.
+    What one side tracks anew and the other dropped stays tracked; of two tombstones ours stays. What neither side has is
+    removed. Where git took one pointer for another renamed, each counts for the artifact that it names. Pointers that
+    need a choice stand here as ours. Raises ArtifactError for what is no pointer.
     """
     settled: list[Name] = []
     held: Held = {}
-    for one in unmerged:
-        stage, file = Path(one.path).parts[-2:]
+    for path, texts in _sort_by_path(store.root, unmerged).items():
+        stage, file = Path(path).parts[-2:]
         name = (stage, Path(file).stem)
-        texts = _read_sides(store.root, one)
         sides: dict[Pointer, list[str]] = {}
-        for side, text in texts.items() if one.path.startswith(f"{TRACKED}/") else ():
+        for side, text in texts.items() if path.startswith(f"{TRACKED}/") else ():
             sides.setdefault(parse_pointer(*name, text), []).append(side)
-        _write(store.root / one.path, next(iter(texts.values())))
+        if texts:
+            _write(store.root / path, next(iter(texts.values())))
+        else:
+            (store.root / path).unlink(missing_ok=True)
         if len(sides) > 1:
             held[name] = sides
         else:
             settled.append(name)
-            stage_files(store.root, [one.path])
+            stage_files(store.root, [path])
     return settled, held
+
+
+def _sort_by_path(root: Path, unmerged: Sequence[Unmerged]) -> dict[str, dict[str, str]]:
+    """Map each path that git could not merge, and each that its pointers name, to the texts of the sides."""
+    sorted_texts: dict[str, dict[str, str]] = {one.path: {} for one in unmerged}
+    for one in unmerged:
+        for side, text in _read_sides(root, one).items():
+            named = _OWN_PATH.search(text) if one.path.startswith(f"{TRACKED}/") else None
+            path = f"{TRACKED}/{Path(one.path).parts[-2]}/{named[1]}.dvc" if named else one.path
+            sorted_texts.setdefault(path, {})[side] = text
+    return {path: dict(sorted(texts.items())) for path, texts in sorted_texts.items()}
 
 
 def _read_sides(root: Path, one: Unmerged) -> dict[str, str]:
