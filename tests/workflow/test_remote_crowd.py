@@ -81,10 +81,10 @@ def check_crowd(root: Path, count: int, processes: int, kills: int, seed: int) -
     chance = random.Random(seed)
     work = []
     for number in range(processes):
-        command, keys = ("track", tracked) if number % 2 else ("restore", restored)
+        command, keys = (("restore", restored), ("track", tracked), ("fetch", restored))[number % 3]
         work.append((command, chance.sample(keys, len(keys))))
     killed = let_crowd_work(root, work, kills, seed)
-    assert killed >= kills // 2, "nearly all were done before anybody was killed"
+    assert killed >= max(1, kills // 2), "nearly all were done before anybody was killed"
     check_whole(root, [*tracked, *restored])
 
 
@@ -105,7 +105,7 @@ def check_whole(root: Path, keys: Sequence[str]) -> None:
 
 
 def test_a_few_processes_and_a_kill_lose_nothing(shelf: Path) -> None:
-    check_crowd(shelf, count=12, processes=2, kills=1, seed=3)
+    check_crowd(shelf, count=12, processes=3, kills=1, seed=3)
 
 
 @pytest.mark.long

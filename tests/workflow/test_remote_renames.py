@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import commit, mixlab, run
-from shelves import make_one, make_shelf, switch
+from shelves import make_shelf, switch
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.hooks import HOOKS, install_driver

@@ -18,7 +18,7 @@ Held = dict[Name, dict[Pointer, list[str]]]
 
 
 FETCHED = "refs/mixlab/"
-"""Where `mixlab gc --remote` keeps what it fetched: all branches and tags of git's remotes, whatever a clone follows."""
+"""Where `mixlab gc --remote` keeps what it fetched: all branches and tags of git's remotes, whatever one follows."""
 
 
 def list_refs(root: Path, fetched: bool = False) -> dict[str, str]:

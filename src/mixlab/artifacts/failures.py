@@ -12,9 +12,11 @@ from typing import Any
 from mixlab.artifacts.errors import ArtifactError
 
 HIDDEN = "***"
-_SECRET_NAME = re.compile(r"passw|passphrase|secret|token(?!i[sz]er)|access_key|account_key|connection_string|auth_header", re.I)
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|token(?!i[sz]er)|access_key|account_key|connection_string|auth_header", re.I
+)
 _IN_ADDRESS = re.compile(r"(://[^/@\s:]*):\S+@")
-"""A password in an address, to the last `@`: it may hold `@` and `/` itself. Rather a port is hidden than half of one."""
+"""A password in an address, to the last `@`: it may hold `@` and `/` itself. Better hide a port than half of one."""
 _SHORTEST_SECRET = 4
 _NO_SECRETS = frozenset(("true", "false", "none", "null", "disabled", "enabled"))
 """Values of switches whose names sound like secrets; to blot them out would leave holes in every sentence."""

@@ -16,8 +16,8 @@ SETTINGS = {
 }
 """The driver takes our side without a conflict; a hook rewrites the files right afterwards.
 
-Pointers look alike: where one goes and another comes, git would take it for a rename, and merge the two. Versions of git
-that do not heed the last setting (2.39) leave a conflict, which `mixlab merge` settles.
+Pointers look alike: where one goes and another comes, git would take it for a rename, and merge the two. A git that
+does not heed the last setting (2.39) leaves a conflict, which `mixlab merge` settles.
 """
 
 _MARK = "# mixlab merge --install"

@@ -22,11 +22,11 @@ from mixlab.artifacts.merging import (
 from mixlab.artifacts.pipeline import LOCK
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
-from mixlab.artifacts.strays import describe_stray, find_strays
+from mixlab.artifacts.strays import describe_stray, find_strays, has_bytes
 from mixlab.cli import _clashes
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
 from mixlab.cli._named import RESULTS
-from mixlab.cli._receipts import PLANS, RECEIPTS, rewrite_derived
+from mixlab.cli._receipts import PLANS, RECEIPTS, Derived, rewrite_derived
 from mixlab.cli._selection import count_stages, describe_names, select_names
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.graph import Plan
@@ -57,7 +57,9 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, check: bool,
     store = open_store()
     if install:
         hooks = install_driver(store.root)
-        written = [one.relative_to(store.root).as_posix() if one.is_relative_to(store.root) else str(one) for one in hooks]
+        written = [
+            one.relative_to(store.root).as_posix() if one.is_relative_to(store.root) else str(one) for one in hooks
+        ]
         if as_json:
             print_json({"hooks": written})
         else:
@@ -78,12 +80,13 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, check: bool,
     left = [clash for clash in clashes if clash.name not in kept]
     strays = [name for name in find_strays(store) if name not in {clash.name for clash in left}]
     revived = revive_tracked(store)
-    places = rewrite_derived(store)
-    stage_files(store.root, [*places, *(one.path for one in unmerged if one.path.startswith(_DERIVED))])
+    derived = rewrite_derived(store)
+    stage_files(store.root, [*derived.places, *(one.path for one in unmerged if one.path.startswith(_DERIVED))])
     if as_json:
         print_json(
             {
-                "derived": places,
+                "derived": list(derived.rewritten),
+                "removed": list(derived.removed),
                 "settled": describe_names(settled),
                 "revived": describe_names(revived),
                 "kept": describe_names(kept),
@@ -92,7 +95,7 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, check: bool,
             }
         )
     else:
-        _print(places, settled, revived, kept, left, strays)
+        _print(derived, settled, revived, kept, left, strays)
         for name in strays:
             click.echo(describe_stray(store, name))
     if left or strays:
@@ -136,12 +139,16 @@ def _find_chosen(store: Store, clashes: Sequence[Clash], keys: Sequence[str]) ->
             raise ConfigError(Problem("there is no conflict of pointers to decide; name the key to choose bytes for"))
         return list(clashes)
     names = select_names(Plan(), read_states(store, STAGES), keys)
-    strays = set(find_strays(store))
-    others = [clash for clash in find_clashes(store, names, least=1) if len(clash.sides) > 1 or clash.name in strays]
+    others = [one for one in find_clashes(store, names, least=1) if len(one.sides) > 1 or _is_other(store, one)]
     known = {clash.name: clash for clash in [*others, *clashes]}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError([Problem(f"{stage} {key}: all branches track the same bytes") for stage, key in unknown])
     return [known[name] for name in names]
+
+
+def _is_other(store: Store, clash: Clash) -> bool:
+    """Whether what is here is not what the clash's first side tracks."""
+    return store.is_complete(*clash.name) and not has_bytes(store, clash.sides[0].pointer)
 
 
 def _choose(clash: Clash, word: str) -> Side:
@@ -154,19 +161,21 @@ def _choose(clash: Clash, word: str) -> Side:
 
 
 def _print(
-    places: Sequence[str],
+    derived: Derived,
     settled: Sequence[Name],
     revived: Sequence[Name],
     kept: Sequence[Name],
     left: Sequence[Clash],
     strays: Sequence[Name],
 ) -> None:
-    if places:
-        click.echo(f"Rewritten and staged: {', '.join(places)}")
+    if derived.rewritten:
+        click.echo(f"Rewritten and staged: {', '.join(derived.rewritten)}")
+    for table in derived.removed:
+        click.echo(f"{table}: removed, it was made from data that the merged study has no more")
     for names, what in ((settled, "settled"), (revived, "tracked on one side, so no longer discarded"), (kept, "kept")):
         if names:
             click.echo(f"{render_count(len(names), 'artifact')} {what}: {count_stages(names)}")
-    if not (places or settled or revived or kept or left or strays):
+    if not (derived.rewritten or settled or revived or kept or left or strays):
         click.echo("Nothing to merge.")
     for clash in left:
         click.echo("\n".join(_clashes.render_clash(clash)))

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-
 from pathlib import Path
 
 import pytest
