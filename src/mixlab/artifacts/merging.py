@@ -42,8 +42,8 @@ def settle_pointers(store: Store, unmerged: Sequence[Unmerged]) -> tuple[list[Na
     """Settle what needs no choice, and return it beside the artifacts of which both sides track other bytes.
 
     What one side tracks anew and the other dropped stays tracked; of two tombstones ours stays. What neither side has
-    is removed. Where git took one pointer for another renamed, each counts for the artifact that it names. Pointers that
-    need a choice stand here as ours. Raises ArtifactError for what is no pointer.
+    is removed. Where git took one pointer for another renamed, each counts for the artifact that it names. Pointers
+    that need a choice stand here as ours. Raises ArtifactError for what is no pointer.
     """
     settled: list[Name] = []
     held: Held = {}
