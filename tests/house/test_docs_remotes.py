@@ -44,6 +44,7 @@ def make_other_bytes(root: Path) -> None:
 
 
 def leave_useless(root: Path) -> None:
+    run(root, "git", "remote", "add", "origin", str(root))
     share_on_branch(root, "useless", USELESS, "of no use\n")
     switch(root, "useless")
     mixlab(root, "forget", USELESS)

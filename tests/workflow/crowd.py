@@ -1,7 +1,7 @@
-"""A process of a crowd: tracks or restores its keys in batches, again and again where somebody killed it.
+"""A process of a crowd: tracks, restores or fetches its keys in batches, again and again where somebody killed it.
 
-Arguments: `track` or `restore`, the number of artifacts in a batch, then the keys. Says `ready` once it is about to
-begin, so that who kills it meets it at work.
+Arguments: `track`, `restore` or `fetch`, the number of artifacts in a batch, then the keys. Says `ready` once it is
+about to begin, so that who kills it meets it at work.
 """
 
 import sys

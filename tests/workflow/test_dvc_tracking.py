@@ -193,7 +193,12 @@ def test_derived_files_that_both_branches_rewrote_follow_what_was_merged(root: P
     edit_study(root, "{math: 3, reasoning: 1}", "{math: 4, reasoning: 1}")
 
     assert "CONFLICT" in run(root, "git", "merge", "--no-edit", "seeds", code=1)
-    assert "plans/micro, receipts/micro, results/micro, dvc.lock" in mixlab(root, "merge")
+    said = mixlab(root, "merge")
+    assert "plans/micro, receipts/micro, results/micro, dvc.lock" in said
+    tables = ["results/micro/scores.csv", "results/micro/means.csv", "results/micro/metrics.json"]
+    assert [line.partition(":")[0] for line in said.splitlines() if ": removed, it was made from" in line] == tables
+    assert not list(root.glob("results/micro/*"))
+    assert "Nothing to merge" in mixlab(root, "merge"), "what did not change was not rewritten"
     run(root, "git", "commit", "--quiet", "--no-edit")
     by_hand = run(root, "git", "rev-parse", "HEAD^{tree}")
 

@@ -236,7 +236,7 @@ def test_without_a_remote_the_error_names_the_command_that_adds_one(shelf: Path)
     (shelf / ".dvc/config").write_text("[core]\n    analytics = false\n")
     make_one(shelf, "ipt", A, "here\n")
     assert "`dvc remote add --default NAME PLACE`" in mixlab(shelf, "track", A, "--push", code=2)
-    assert "`dvc remote add --default NAME PLACE`" in mixlab(shelf, "gc", "--remote", code=2)
+    assert "`dvc remote add --default NAME PLACE`" in mixlab(shelf, "gc", "--remote", "--alone", code=2)
     assert not (shelf / f"tracked/ipt/{A}.dvc").exists()
 
 

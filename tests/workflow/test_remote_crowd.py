@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import REPOSITORY, environment
-from dvc_checkouts import commit, mixlab, run
+from dvc_checkouts import clone, commit, mixlab, run
 from shelves import make_one, make_shelf
 
 from mixlab.artifacts.manifest import check_files, read_manifest
@@ -48,10 +48,11 @@ def start(root: Path, command: str, keys: Sequence[str]) -> subprocess.Popen[str
     return process
 
 
-def let_crowd_work(root: Path, work: Sequence[tuple[str, Sequence[str]]], kills: int, seed: int) -> int:
+def let_crowd_work(work: Sequence[tuple[Path, str, Sequence[str]]], kills: int, seed: int) -> int:
     """Run all pieces of work at once; kill a process `kills` times at random moments and start it again."""
     chance = random.Random(seed)
-    alive = [start(root, command, keys) for command, keys in work]
+    alive = [start(*piece) for piece in work]
+    places = [root for root, _, _ in work]
     killed = 0
     while killed < kills and any(process.poll() is None for process in alive):
         victim = chance.choice([process for process in alive if process.poll() is None])
@@ -61,15 +62,19 @@ def let_crowd_work(root: Path, work: Sequence[tuple[str, Sequence[str]]], kills:
             victim.kill()
             victim.communicate()
             killed += 1
-            alive[alive.index(victim)] = start(root, victim.args[0], victim.args[1:])
-    for process in alive:
+            number = alive.index(victim)
+            alive[number] = start(places[number], victim.args[0], victim.args[1:])
+    for root, process in zip(places, alive, strict=True):
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said + (root.parent / "crowd.log").read_text()
     return killed
 
 
-def check_crowd(root: Path, count: int, processes: int, kills: int, seed: int) -> None:
-    """Half of the artifacts are to be tracked and uploaded, half to be restored, each by several processes."""
+def check_crowd(root: Path, count: int, processes: int, kills: int, seed: int, clones: int = 0) -> None:
+    """Half of the artifacts are to be tracked and uploaded, half to be restored or fetched, each by several processes.
+
+    Each of `clones` made the same and uploads it to the same remote at the same time.
+    """
     tracked, restored = name_keys(1, count // 2), name_keys(2, count // 2)
     for key in (*tracked, *restored):
         make_one(root, STAGE, key, f"{key}\n" * 50)
@@ -81,10 +86,15 @@ def check_crowd(root: Path, count: int, processes: int, kills: int, seed: int) -
     chance = random.Random(seed)
     work = []
     for number in range(processes):
-        command, keys = ("track", tracked) if number % 2 else ("restore", restored)
-        work.append((command, chance.sample(keys, len(keys))))
-    killed = let_crowd_work(root, work, kills, seed)
-    assert killed >= kills // 2, "nearly all were done before anybody was killed"
+        command, keys = (("restore", restored), ("track", tracked), ("fetch", restored))[number % 3]
+        work.append((root, command, chance.sample(keys, len(keys))))
+    for number in range(clones):
+        other = clone(root, root.parent / f"clone {number}")
+        for key in tracked:
+            make_one(other, STAGE, key, f"{key}\n" * 50)
+        work.append((other, "track", chance.sample(tracked, len(tracked))))
+    killed = let_crowd_work(work, kills, seed)
+    assert killed >= max(1, kills // 2), "nearly all were done before anybody was killed"
     check_whole(root, [*tracked, *restored])
 
 
@@ -105,9 +115,9 @@ def check_whole(root: Path, keys: Sequence[str]) -> None:
 
 
 def test_a_few_processes_and_a_kill_lose_nothing(shelf: Path) -> None:
-    check_crowd(shelf, count=12, processes=2, kills=1, seed=3)
+    check_crowd(shelf, count=12, processes=3, kills=1, seed=3)
 
 
 @pytest.mark.long
 def test_eight_processes_and_many_kills_lose_nothing_of_200_artifacts(shelf: Path) -> None:
-    check_crowd(shelf, count=200, processes=8, kills=12, seed=1)
+    check_crowd(shelf, count=200, processes=7, kills=12, seed=1, clones=2)

@@ -120,7 +120,7 @@ def test_two_clones_exchange_artifacts_through_an_s3(
     check_exchange(shelf, second)
     mixlab(shelf, "forget", A)
     commit(shelf, "forgotten")
-    assert "Removed 3 objects" in mixlab(shelf, "gc", "--remote", "--yes")
+    assert "Removed 3 objects" in mixlab(shelf, "gc", "--remote", "--alone", "--yes")
 
 
 @pytest.mark.long

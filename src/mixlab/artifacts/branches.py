@@ -17,10 +17,15 @@ Held = dict[Name, dict[Pointer, list[str]]]
 """Artifact -> its pointers -> the branches, remote branches and tags (short names) that have them."""
 
 
-def list_refs(root: Path) -> dict[str, str]:
+FETCHED = "refs/mixlab/"
+"""Where `mixlab gc --remote` keeps what it fetched: all branches and tags of git's remotes, whatever one follows."""
+
+
+def list_refs(root: Path, fetched: bool = False) -> dict[str, str]:
     """Map every commit that something names to a short name of it.
 
-    Branches, remote branches, tags, stashes, DVC's experiments, and what each worktree has checked out.
+    Branches, remote branches, tags, every stash, DVC's experiments, and what each worktree has checked out; with
+    `fetched` also what `gc --remote` fetched from git's remotes.
     """
     printed = run_git(root, "for-each-ref", "--format=%(refname)%00%(refname:short)")
     if printed is None:
@@ -28,23 +33,47 @@ def list_refs(root: Path) -> dict[str, str]:
     refs = dict(line.split("\0") for line in printed.splitlines() if "\0" in line)
     # origin/HEAD names one of the others
     refs = {ref: short for ref, short in refs.items() if not ref.endswith("/HEAD")}
-    trees = (run_git(root, "worktree", "list", "--porcelain") or "").split("\n\n")
-    detached = {tree.partition("HEAD ")[2].split()[0] for tree in trees if "\ndetached" in tree}
-    return {**refs, **{head: f"commit {head[:12]}" for head in sorted(detached)}}
+    refs = {ref: short for ref, short in refs.items() if fetched or not ref.startswith(FETCHED)}
+    detached = {tree.partition("HEAD ")[2].split()[0] for tree in _describe_worktrees(root) if "\ndetached" in tree}
+    return {**refs, **_list_stashes(root), **{head: f"commit {head[:12]}" for head in sorted(detached)}}
 
 
-def read_branches(root: Path, keys: Iterable[str] | None = None) -> Held:
+def _list_stashes(root: Path) -> dict[str, str]:
+    """Map the commits of every stash to its short name: its files, its index, and what git did not know.
+
+    A ref names the newest stash alone, its reflog the others.
+    """
+    asked = ("log", "--walk-reflogs", "--format=%H %P", "refs/stash", "--")
+    stashes: dict[str, str] = {}
+    for number, line in enumerate((run_git(root, *asked) or "").splitlines()):
+        commit, _, *parts = line.split()
+        stashes |= dict.fromkeys((commit, *parts), f"stash@{{{number}}}" if number else "stash")
+    return stashes
+
+
+def _describe_worktrees(root: Path) -> list[str]:
+    return (run_git(root, "worktree", "list", "--porcelain") or "").split("\n\n")
+
+
+def list_worktrees(root: Path) -> list[Path]:
+    """List the folders that stand for `root` in all worktrees of its repository, `root` itself among them."""
+    inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip()
+    firsts = [tree.splitlines()[0] for tree in _describe_worktrees(root) if tree.startswith("worktree ")]
+    return [Path(first.removeprefix("worktree ")) / inside for first in firsts]
+
+
+def read_branches(root: Path, keys: Iterable[str] | None = None, fetched: bool = False) -> Held:
     """Read the pointers on every branch and tag: all, or those of artifacts whose key begins with one of `keys`.
 
-    A stage's folder that is the same on many branches is read once.
+    A stage's folder that is the same on many branches is read once. `fetched`: as `list_refs` has it.
     """
-    holders = _find_blobs(root, None if keys is None else Wanted.sort(keys))
+    holders = _find_blobs(list_refs(root, fetched), root, None if keys is None else Wanted.sort(keys))
     held: Held = {}
     listed = sorted(holders)
     for (name, oid), blob in zip(listed, read_objects(root, [oid for _, oid in listed]), strict=True):
         pointer = _parse(name, blob)
         if pointer is not None:
-            held.setdefault(name, {})[pointer] = holders[name, oid]
+            held.setdefault(name, {})[pointer] = list(dict.fromkeys(holders[name, oid]))
     return held
 
 
@@ -73,9 +102,8 @@ class Wanted:
         return key in self.whole or key.startswith(self.prefixes)
 
 
-def _find_blobs(root: Path, wanted: Wanted | None) -> dict[tuple[Name, str], list[str]]:
-    """Map artifact and blob of a pointer to the refs that have it."""
-    refs = list_refs(root)
+def _find_blobs(refs: dict[str, str], root: Path, wanted: Wanted | None) -> dict[tuple[Name, str], list[str]]:
+    """Map artifact and blob of a pointer to those of the refs that have it."""
     folders: dict[str, list[str]] = {}
     for short, tree in zip(refs.values(), read_objects(root, [f"{ref}:./{TRACKED}" for ref in refs]), strict=True):
         if tree is not None and tree.type == "tree":

@@ -7,12 +7,14 @@ from typing import Any
 
 from mixlab.artifacts.branches import Held, read_branches, read_texts
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.history import find_past
 from mixlab.artifacts.manifest import Manifest, read_manifest
 from mixlab.artifacts.pointers import Pointer, read_pointer, write_pointer
 from mixlab.artifacts.remote import Depot, open_depot
 from mixlab.artifacts.restoring import bring_artifacts, check_fetchable_pointers
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import name_folder
 from mixlab.artifacts.tombstones import drop_artifact, drop_tombstones
 
 HERE = "this folder"
@@ -158,9 +160,16 @@ def _is_same(manifest: Manifest, side: Side) -> bool:
     return bool(side.digest) and manifest.digest == side.digest
 
 
+def _was_tracked(store: Store, clash: Clash) -> bool:
+    """Whether the bytes here were tracked by a commit of the past, as those are that a merge decided against."""
+    past = {pointer.oid for pointer in find_past(store.root, clash.key) if pointer.name == clash.name}
+    return bool(past) and name_folder(store.folder(*clash.name)) in past
+
+
 def _refuse_loss(store: Store, clash: Clash) -> None:
     digest = read_manifest(store.folder(*clash.name)).digest
-    if digest not in {side.digest for side in clash.sides}:
+    known = digest in {side.digest for side in clash.sides}
+    if not known and not _was_tracked(store, clash):
         raise ArtifactError(
             f"{clash.stage} {clash.key}: the bytes here ({digest[:SHOWN_DIGITS]}) are tracked nowhere; move "
             f"artifacts/{clash.stage}/{clash.key} away, then run this again"

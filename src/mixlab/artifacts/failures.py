@@ -12,9 +12,14 @@ from typing import Any
 from mixlab.artifacts.errors import ArtifactError
 
 HIDDEN = "***"
-_SECRET_NAME = re.compile(r"passw|passphrase|secret|token|access_key|account_key|connection_string|auth_header", re.I)
-_IN_ADDRESS = re.compile(r"(://[^/@\s:]*):[^/@\s]+@")
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|token(?!i[sz]er)|access_key|account_key|connection_string|auth_header", re.I
+)
+_IN_ADDRESS = re.compile(r"(://[^/@\s:]*):\S+@")
+"""A password in an address, to the last `@`: it may hold `@` and `/` itself. Better hide a port than half of one."""
 _SHORTEST_SECRET = 4
+_NO_SECRETS = frozenset(("true", "false", "none", "null", "disabled", "enabled"))
+"""Values of switches whose names sound like secrets; to blot them out would leave holes in every sentence."""
 _LIBRARIES = frozenset(("aiobotocore", "aiohttp", "asyncssh", "botocore", "fsspec", "s3fs", "sshfs"))
 """Whose exceptions tell of a remote; any other one is a mistake of this program and shows itself as such."""
 _REPORTERS = ("dvc_data.hashfile.transfer", "dvc_objects.fs.generic")
@@ -25,6 +30,7 @@ def hide_secrets(text: str, settings: Mapping[str, Any]) -> str:
     """Blot out the secrets of a remote's settings, of the environment and of addresses with a password in them."""
     known = [*settings.items(), *os.environ.items()]
     secrets = {str(value) for name, value in known if _SECRET_NAME.search(name)}
+    secrets = {value for value in secrets if value.lower() not in _NO_SECRETS}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)

@@ -108,19 +108,6 @@ def stage_files(root: Path, places: Iterable[str]) -> None:
         raise ArtifactError(f"git add {' '.join(there)} failed in {root}; run it by hand and see")
 
 
-def find_pointer(root: Path, key: str) -> tuple[str, str] | None:
-    """Find the newest pointer to `key` on any branch or tag; return its stage and text, or None."""
-    place = f":(glob){TRACKED}/*/{key}.dvc"
-    asked = ("log", *EVERYWHERE, "--diff-filter=AM", "-1", "--format=%H", "--name-only", "--", place)
-    printed = run_git(root, *asked) or ""
-    commit, *paths = printed.split()[:2] or [""]
-    if not paths:
-        return None
-    stage, _ = _to_name(paths[0])
-    text = run_git(root, "show", f"{commit}:./{TRACKED}/{stage}/{key}.dvc")
-    return (stage, text) if text is not None else None
-
-
 def list_past(root: Path) -> dict[Name, set[Pointer]]:
     """Map each artifact to every pointer it ever had in any commit that git still knows."""
     return _read_blobs(root, set(_list_blobs(root, TRACKED)))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,15 +40,18 @@ def open_depot(store: Store) -> Iterator[Depot]:
     from dvc.scm import SCMError
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
+    settings: dict[str, Any] = {}
     try:
         with Repo(str(store.root), _wait_for_lock=True) as repo:
             if Path(repo.root_dir) != store.root.absolute():
                 raise ArtifactError(f"{store.root}: the DVC repository is {repo.root_dir}; run mixlab there")
+            remotes = enumerate(repo.config["remote"].values())
+            settings |= {f"{name} {number}": value for number, one in remotes for name, value in one.items()}
             yield Depot(store, repo)
     except NotDvcRepoError:
         raise ArtifactError(f"{store.root}: no DVC repository; run `dvc init` in it") from None
     except (DvcException, SCMError) as error:
-        raise ArtifactError(hide_secrets(f"DVC: {error}", {})) from error
+        raise ArtifactError(hide_secrets(f"DVC: {error}", settings)) from error
     finally:
         clear_links(store.root)
 
@@ -199,7 +204,7 @@ class Depot:
 
         remote = self.need_remote()
         listed = list(pointers)
-        self._drop_truncated(listed)
+        self._mend_truncated(listed)
         wanted = [HashInfo(_HASH, one.oid) for one in listed]
         with self.site.reached() as failed:
             result = transfer(self.cache, remote, wanted, cache_odb=self.cache, shallow=False)
@@ -208,22 +213,35 @@ class Depot:
             raise ArtifactError(f"{len(result.failed)} objects could not be uploaded: {error}")
         return len(result.transferred)
 
-    def _drop_truncated(self, pointers: Sequence[Pointer]) -> None:
-        """Remove from the remote what an upload that was killed left half written there; SSH has no rename for it.
+    def _mend_truncated(self, pointers: Sequence[Pointer]) -> None:
+        """Replace on the remote what an upload that was killed left half written there.
 
-        Folders come last in an upload: where one is whole, so are its files; of the others each file is measured.
+        Folders come last in an upload: where one is whole, so are its files; of the others each file is measured, and
+        a folder that is short is mended after its files.
         """
-        whole = self._keep_whole({one.oid for one in pointers})
-        trees = (self.read_tree(one) or {} for one in pointers if one.oid not in whole)
-        self._keep_whole({oid for tree in trees for oid in tree.values()})
+        folders = {one.oid for one in pointers}
+        short = self._list_short(folders)
+        unsure = folders - (self.list_uploaded(folders) - short)
+        trees = (self.read_tree(one) or {} for one in pointers if one.oid in unsure)
+        for oid in [*sorted(self._list_short({oid for tree in trees for oid in tree.values()})), *sorted(short)]:
+            self._replace_remote(oid)
 
-    def _keep_whole(self, oids: set[str]) -> set[str]:
-        """Return which objects the remote has in full length, and remove the shorter ones from it."""
+    def _list_short(self, oids: set[str]) -> set[str]:
+        """List which objects of the remote have another length than the cache's."""
         there = self.measure_remote(self.list_uploaded(oids))
-        short = {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
-        if short:
-            self.remove_remote(sorted(short))
-        return set(there) - short
+        return {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
+
+    def _replace_remote(self, oid: str) -> None:
+        """Replace an object of the remote by a rename, so that a clone which is just uploading it loses nothing.
+
+        It may write on where no name leads any more: by then the whole object has the name, with the same bytes.
+        """
+        remote = self.need_remote()
+        place = remote.oid_to_path(oid)
+        aside = f"{place}.{socket.gethostname()}.{os.getpid()}"
+        with self.site.reached():
+            remote.fs.put_file(str(self._path(oid)), aside)
+            remote.fs.mv(aside, place)
 
     def place(self, pointer: Pointer) -> Manifest | None:
         """Put a cached artifact in its place by one rename, after comparing it with its manifest; None if it is there.

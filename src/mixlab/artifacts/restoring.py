@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mixlab.artifacts.errors import ArtifactError, BusyError
-from mixlab.artifacts.history import find_pointer, read_committers
-from mixlab.artifacts.pointers import Pointer, parse_pointer, read_pointer
+from mixlab.artifacts.history import read_committers
+from mixlab.artifacts.pointers import Pointer, read_pointer, write_pointer
 from mixlab.artifacts.remote import Depot, open_depot
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
@@ -166,14 +166,13 @@ def _hopeless(depot: Depot, pointer: Pointer) -> ArtifactError:
     )
 
 
-def adopt_pointer(store: Store, key: str) -> Name | None:
-    """Find a pointer to `key` that another branch or an earlier commit had and write it here; None if there is none."""
-    found = find_pointer(store.root, key)
-    if found is None:
-        return None
-    stage, text = found
-    parse_pointer(stage, key, text)
-    path = store.pointer(stage, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return stage, key
+def adopt_pointers(store: Store, pointers: Sequence[Pointer]) -> list[Name]:
+    """Bring what pointers of other branches or of the past name, and write them here; return what was not here.
+
+    The data comes first: a pointer says that an artifact is finished. Raises ArtifactError as `restore_artifacts` does.
+    """
+    brought = bring_artifacts(store, [one for one in pointers if not store.is_complete(*one.name)])
+    for pointer in pointers:
+        write_pointer(store, pointer)
+    drop_tombstones(store, [pointer.name for pointer in pointers])
+    return brought

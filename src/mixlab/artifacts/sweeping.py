@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mixlab.artifacts.branches import list_refs
+from mixlab.artifacts.branches import FETCHED, list_refs
 from mixlab.artifacts.dropping import list_kept
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.history import list_past, run_git
@@ -16,6 +16,7 @@ from mixlab.artifacts.store import Store
 class Leftover:
     """Objects on the remote that only pointers of the past name: bytes by object, and the artifacts they belonged to.
 
+    Nothing of it is a guess: where somebody's pointers may be unknown, there is an error instead.
     `needed`: objects that stay, because a pointer somewhere names them. `unknown`: objects that no pointer known here
     ever named; they stay as well, their pointer may be in a clone that has pushed its data and not its commits.
     """
@@ -24,16 +25,28 @@ class Leftover:
     objects: Mapping[str, int]
     needed: int
     unknown: int
-    lost: tuple[Pointer, ...]
 
 
-def fetch_branches(store: Store) -> None:
-    """Let git fetch the branches of every remote of its own, so that what they track is known.
+def fetch_branches(store: Store, alone: bool) -> None:
+    """Let git fetch every branch and tag of every remote of its own, whichever of them this clone follows.
 
-    Raises ArtifactError when one cannot be reached: then nobody knows what its branches need.
+    They go to refs of their own, so that no branch of the user's moves. `alone`: nobody else uses the DVC remote, so
+    that a repository without a git remote knows all pointers. Raises ArtifactError when a remote cannot be reached,
+    history is cut off, or nobody said `alone`: then nobody knows what the branches of others need.
     """
-    for remote in (run_git(store.root, "remote") or "").split():
-        if run_git(store.root, "fetch", "--quiet", remote) is None:
+    if not list_refs(store.root):
+        raise ArtifactError(f"{store.root}: no git repository, so what branches need is not known, and all stays")
+    if (run_git(store.root, "rev-parse", "--is-shallow-repository") or "").strip() != "false":
+        raise ArtifactError("this clone's history is cut off, so all stays; `git fetch --unshallow` brings it")
+    remotes = (run_git(store.root, "remote") or "").split()
+    if not remotes and not alone:
+        raise ArtifactError(
+            "this repository has no git remote, so what others track is not known, and all stays; "
+            "`git remote add NAME URL`, or --alone where nobody else uses the DVC remote"
+        )
+    for remote in remotes:
+        wanted = [f"+refs/{kind}/*:{FETCHED}{remote}/{kind}/*" for kind in ("heads", "tags")]
+        if run_git(store.root, "fetch", "--quiet", "--prune", "--no-tags", remote, *wanted) is None:
             reason = "what its branches track is not known, so all stays"
             raise ArtifactError(f"git cannot fetch from '{remote}': {reason}; `git fetch {remote}` says why")
 
@@ -41,22 +54,28 @@ def fetch_branches(store: Store) -> None:
 def find_leftover(store: Store) -> Leftover:
     """List what the remote has and no pointer of this folder, a branch, a tag, a stash or a worktree names.
 
-    Raises ArtifactError when a pointer cannot be read or git knows no branch at all.
+    Raises ArtifactError when a pointer cannot be read, or the list of files of an artifact that is tracked somewhere
+    is neither on the remote nor here: nobody knows which objects it needs.
     """
-    if not list_refs(store.root):
-        raise ArtifactError(f"{store.root}: no git repository, so what branches need is not known, and all stays")
     kept = list_kept(store, set())
     old = {one for found in list_past(store.root).values() for one in found} - set(kept)
     with open_depot(store) as depot:
         there = depot.list_remote()
         depot.bring_trees({one.oid for one in {*kept, *old}} & there)
-        lost = tuple(one for one in kept if depot.read_tree(one) is None)
+        if lost := [one for one in kept if depot.read_tree(one) is None]:
+            raise _explain(lost)
         needed = depot.list_used(kept)
         chosen = (depot.list_used(old) - needed) & there
         sizes = depot.measure_remote(chosen)
     artifacts = tuple(sorted((one for one in old if one.oid in chosen), key=lambda one: (one.name, one.oid)))
     stay = needed & there
-    return Leftover(artifacts, sizes, len(stay), len(there - stay - chosen), lost)
+    return Leftover(artifacts, sizes, len(stay), len(there - stay - chosen))
+
+
+def _explain(lost: Iterable[Pointer]) -> ArtifactError:
+    lines = [f"{one.stage} {one.key}: tracked, but its list of files is neither on the remote nor here" for one in lost]
+    cure = "`mixlab track KEY --push` where they were made, or `mixlab forget KEY` on each branch that tracks them"
+    return ArtifactError("\n".join([*lines, f"nobody knows which objects these need, so all stays; {cure}"]))
 
 
 def sweep_remote(store: Store, objects: Iterable[str]) -> None:

@@ -7,12 +7,11 @@ import click
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.sweeping import Leftover, fetch_branches, find_leftover, sweep_remote
 from mixlab.cli._common import print_json, render_bytes, render_count, render_table
-from mixlab.cli._selection import describe_names
 
 
-def clean_remote(store: Store, yes: bool, as_json: bool) -> None:
+def clean_remote(store: Store, yes: bool, alone: bool, as_json: bool) -> None:
     """Print what only pointers of the past name, and with `yes` remove just that from the remote."""
-    fetch_branches(store)
+    fetch_branches(store, alone)
     leftover = find_leftover(store)
     if yes and leftover.objects:
         sweep_remote(store, leftover.objects)
@@ -30,7 +29,6 @@ def describe(leftover: Leftover, removed: bool) -> dict[str, Any]:
         "bytes": sum(leftover.objects.values()),
         "needed": leftover.needed,
         "unknown": leftover.unknown,
-        "lost": describe_names([one.name for one in leftover.lost]),
         "removed": removed,
     }
 
@@ -41,8 +39,6 @@ def _print(leftover: Leftover, removed: bool) -> None:
         click.echo(render_table(("stage", "key", "md5", "size"), rows))
     for oid, number in leftover.objects.items():
         click.echo(f"files/md5/{oid[:2]}/{oid[2:]}  {render_bytes(number)}")
-    for one in leftover.lost:
-        click.echo(f"{one.stage} {one.key}: tracked, but its list of files is neither on the remote nor in the cache")
     stay = f"{render_count(leftover.needed, 'object')} stay, tracked somewhere"
     if leftover.unknown:
         stay += f"; {leftover.unknown} more stay, whose pointers are in no branch known here"

@@ -1,7 +1,8 @@
 """The small text files by which `dvc repro` knows what each stage is asked for and what it delivered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
@@ -10,7 +11,7 @@ from mixlab.artifacts.restoring import restore_artifacts
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import list_studies
-from mixlab.cli._named import RESULTS, find_aggregates, write_results
+from mixlab.cli._named import MEANS, METRICS, RESULTS, SCORES, find_tables, write_results
 from mixlab.config.studies import load_main_config
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import build_demand
@@ -19,6 +20,8 @@ from mixlab.plan.stages import STAGES
 
 PLANS = "plans"
 RECEIPTS = "receipts"
+TABLES = {"aggregate": (SCORES,), "report": (MEANS, METRICS)}
+"""The tables in results/ and the stage that each is made from."""
 
 
 def list_keys(plan: Plan, study: str) -> dict[str, list[str]]:
@@ -78,28 +81,61 @@ def record_finished(store: Store, plan: Plan) -> bool:
     return any(changed) and record_pipeline(store)
 
 
-def rewrite_derived(store: Store) -> list[str]:
+@dataclass(frozen=True)
+class Derived:
+    """What was derived anew: every place to be staged, those whose files changed, and tables that are nobody's now."""
+
+    places: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def rewrite_derived(store: Store) -> Derived:
     """Rewrite plans, receipts, tables and dvc.lock of every study that has some, from studies and pointers as they are.
 
-    A table whose aggregate cannot be had is left for `dvc repro`, as is every stage with something to do. Returns the
-    places that may have changed. Raises ConfigError when a study cannot be planned.
+    Tables of another aggregate or report than the study's now, which cannot be had, are removed: `dvc repro` makes them
+    again, as it does every stage with something to do. Raises ConfigError when a study cannot be planned.
     """
     studies = [study for study in list_studies(store.root) if (store.root / PLANS / study).is_dir()]
     if not studies:
-        return []
+        return Derived()
+    places = [f"{folder}/{study}" for folder in (PLANS, RECEIPTS, RESULTS) for study in studies]
+    before = {place: _read_files(store.root / place) for place in (*places, LOCK)}
     plan = build_plan(store.root, studies, check_files=False).plan
     unfinished: dict[str, set[str]] = {}
+    removed: list[str] = []
     for study in studies:
+        old = {stage: _read_text(store.root / PLANS / study / f"{stage}.txt") for stage in TABLES}
         write_plans(store, plan, study)
         unfinished[study] = _rewrite_receipts(store, plan, study)
-        if not _rewrite_tables(store, plan, study):
-            unfinished[study].add("aggregate")
-    places = [f"{folder}/{study}" for folder in (PLANS, RECEIPTS, RESULTS) for study in studies]
+        lacking = _rewrite_tables(store, plan, study)
+        unfinished[study] |= lacking
+        stale = [stage for stage in lacking if old[stage] != _read_text(store.root / PLANS / study / f"{stage}.txt")]
+        removed += _remove_tables(store, study, stale)
     study = load_main_config(store.root).study
     if study in studies and (store.root / PIPELINE).is_file():
         record_pipeline(store, unfinished[study])
         places.append(LOCK)
-    return places
+    changed = [place for place in places if before[place] != _read_files(store.root / place)]
+    return Derived(tuple(places), tuple(changed), tuple(removed))
+
+
+def _read_files(place: Path) -> dict[Path, bytes]:
+    paths = [place, *place.rglob("*")] if place.exists() else []
+    return {path: path.read_bytes() for path in paths if path.is_file()}
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _remove_tables(store: Store, study: str, stages: Iterable[str]) -> list[str]:
+    """Remove the tables of a study that are made from some stages; return those that were there."""
+    paths = [store.root / RESULTS / study / table for stage in sorted(stages) for table in TABLES[stage]]
+    there = [path for path in paths if path.is_file()]
+    for path in there:
+        path.unlink()
+    return [path.relative_to(store.root).as_posix() for path in there]
 
 
 def _rewrite_receipts(store: Store, plan: Plan, study: str) -> set[str]:
@@ -111,12 +147,12 @@ def _rewrite_receipts(store: Store, plan: Plan, study: str) -> set[str]:
     return {stage for stage, keys in wanted.items() if not all(states.is_finished((stage, key)) for key in keys)}
 
 
-def _rewrite_tables(store: Store, plan: Plan, study: str) -> bool:
-    """Write a study's tables from its aggregate, which is fetched if need be; False when it cannot be had."""
-    name = ("aggregate", find_aggregates(plan)[study])
-    if not store.is_complete(*name) and store.pointer(*name).is_file():
-        with suppress(ArtifactError):
-            restore_artifacts(store, [name])
-    if store.is_complete(*name):
-        write_results(store, plan)
-    return store.is_complete(*name)
+def _rewrite_tables(store: Store, plan: Plan, study: str) -> set[str]:
+    """Write a study's tables, whose artifacts are fetched if need be; return the stages of those that cannot be had."""
+    names = list(find_tables(plan, study).items())
+    for name in names:
+        if not store.is_complete(*name) and store.pointer(*name).is_file():
+            with suppress(ArtifactError):
+                restore_artifacts(store, [name])
+    write_results(store, plan)
+    return {name[0] for name in names if not store.is_complete(*name)}

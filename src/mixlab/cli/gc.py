@@ -30,21 +30,25 @@ from mixlab.plan.planfile import PLANS, read_plan
 @click.command(epilog=example("mixlab gc", "mixlab gc --unpushed --yes", "mixlab gc --remote"))
 @click.option("--unpushed", is_flag=True, help="Also what is on no remote: making it again costs what is printed.")
 @click.option("--remote", is_flag=True, help="On the DVC remote instead of here: what no branch or tag tracks.")
+@click.option("--alone", is_flag=True, help="With --remote, without a git remote: no other clone uses the DVC remote.")
 @click.option("--yes", is_flag=True, help="Free it; without this, gc only says what it would free.")
 @json_option
-def command(unpushed: bool, remote: bool, yes: bool, as_json: bool) -> None:
+def command(unpushed: bool, remote: bool, alone: bool, yes: bool, as_json: bool) -> None:
     """Free what is needed by no study of this checkout, no pointer on any branch or tag, and no running job.
 
     Copies that a remote has go first; what is on no remote goes only with --unpushed. Nothing on a remote is touched,
     but with --remote: then what a pointer once named and no branch, tag, stash, worktree or this folder names now goes
-    from there, and nothing goes here. git fetches first, so that the branches of others count.
+    from there, and nothing goes here. git fetches all branches and tags first, so that those of others count; where
+    they cannot be known (no git remote, a shallow clone) nothing goes.
     """
     store = open_store()
     if remote:
         if unpushed:
             raise ConfigError("--unpushed is about copies here, --remote about the remote; give one of them")
-        clean_remote(store, yes, as_json)
+        clean_remote(store, yes, alone, as_json)
         return
+    if alone:
+        raise ConfigError("--alone is about the remote; add --remote")
     if yes and any((store.root / ".snakemake" / "locks").glob("*")):
         raise BusyError("Snakemake is at work here, or was killed; wait, or `mixlab unlock`, then collect")
     finding = find_garbage(store, list_reachable_names(store))

@@ -8,13 +8,12 @@ import click
 from mixlab.artifacts.clashes import Clash, Side, choose_side, describe_clashes, find_clashes, keep_side
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.history import TRACKED, is_repository
+from mixlab.artifacts.hooks import install_driver
 from mixlab.artifacts.merging import (
     DISCARDED,
     OURS,
     THEIRS,
     Unmerged,
-    find_strays,
-    install_driver,
     list_unmerged,
     revive_tracked,
     settle_pointers,
@@ -23,10 +22,11 @@ from mixlab.artifacts.merging import (
 from mixlab.artifacts.pipeline import LOCK
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import describe_stray, find_strays, has_bytes
 from mixlab.cli import _clashes
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
 from mixlab.cli._named import RESULTS
-from mixlab.cli._receipts import PLANS, RECEIPTS, rewrite_derived
+from mixlab.cli._receipts import PLANS, RECEIPTS, Derived, rewrite_derived
 from mixlab.cli._selection import count_stages, describe_names, select_names
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.graph import Plan
@@ -43,21 +43,30 @@ _DERIVED = (PLANS, RECEIPTS, RESULTS, LOCK)
 )
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--keep", metavar="DIGEST|ours|theirs", help="Of these keys with several sets of bytes, keep this one.")
-@click.option("--install", is_flag=True, help="Let `git merge` do it: a merge driver and a hook, in this clone.")
+@click.option("--install", is_flag=True, help="Let `git merge` do it: a merge driver and two hooks, in this clone.")
+@click.option("--check", is_flag=True, hidden=True)
 @json_option
-def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: bool) -> None:
+def command(keys: tuple[str, ...], keep: str | None, install: bool, check: bool, as_json: bool) -> None:
     """After `git merge`: rewrite plans, receipts, tables and dvc.lock from studies and pointers, and settle pointers.
 
     What one side tracks stays tracked, whatever the other side dropped. A key of which both sides track other bytes is
     shown with the provenance of both; --keep decides, and --keep ours|theirs without keys decides for all. Conflicts
     in studies and code are yours to mend first. What is settled is staged; `git commit` is left to you. Exit code 1
-    while a key is undecided.
+    while a key is undecided, or here with other bytes than its pointer names.
     """
     store = open_store()
     if install:
-        hook = install_driver(store.root)
-        place = hook.relative_to(store.root).as_posix() if hook.is_relative_to(store.root) else str(hook)
-        print_json({"hook": place}) if as_json else click.echo(f"Merge driver named to git, hook written: {place}")
+        hooks = install_driver(store.root)
+        written = [
+            one.relative_to(store.root).as_posix() if one.is_relative_to(store.root) else str(one) for one in hooks
+        ]
+        if as_json:
+            print_json({"hooks": written})
+        else:
+            click.echo(f"Merge driver named to git, hooks written: {', '.join(written)}")
+        return
+    if check:
+        _check(store)
         return
     if not is_repository(store.root):
         raise ArtifactError(f"{store.root}: no git repository; run `git init` in it")
@@ -71,12 +80,13 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: boo
     left = [clash for clash in clashes if clash.name not in kept]
     strays = [name for name in find_strays(store) if name not in {clash.name for clash in left}]
     revived = revive_tracked(store)
-    places = rewrite_derived(store)
-    stage_files(store.root, [*places, *(one.path for one in unmerged if one.path.startswith(_DERIVED))])
+    derived = rewrite_derived(store)
+    stage_files(store.root, [*derived.places, *(one.path for one in unmerged if one.path.startswith(_DERIVED))])
     if as_json:
         print_json(
             {
-                "derived": places,
+                "derived": list(derived.rewritten),
+                "removed": list(derived.removed),
                 "settled": describe_names(settled),
                 "revived": describe_names(revived),
                 "kept": describe_names(kept),
@@ -85,10 +95,19 @@ def command(keys: tuple[str, ...], keep: str | None, install: bool, as_json: boo
             }
         )
     else:
-        _print(places, settled, revived, kept, left)
-        for stage, key in strays:
-            click.echo(f"{stage} {key}: here with other bytes than its pointer's; `mixlab merge --keep DIGEST {key}`")
+        _print(derived, settled, revived, kept, left, strays)
+        for name in strays:
+            click.echo(describe_stray(store, name))
     if left or strays:
+        sys.exit(UNDECIDED)
+
+
+def _check(store: Store) -> None:
+    """Say what is here with other bytes than its pointer names, and change nothing: the hooks ask for this."""
+    strays = find_strays(store)
+    for name in strays:
+        click.echo(f"mixlab: {describe_stray(store, name)}", err=True)
+    if strays:
         sys.exit(UNDECIDED)
 
 
@@ -120,12 +139,16 @@ def _find_chosen(store: Store, clashes: Sequence[Clash], keys: Sequence[str]) ->
             raise ConfigError(Problem("there is no conflict of pointers to decide; name the key to choose bytes for"))
         return list(clashes)
     names = select_names(Plan(), read_states(store, STAGES), keys)
-    strays = set(find_strays(store))
-    others = [clash for clash in find_clashes(store, names, least=1) if len(clash.sides) > 1 or clash.name in strays]
+    others = [one for one in find_clashes(store, names, least=1) if len(one.sides) > 1 or _is_other(store, one)]
     known = {clash.name: clash for clash in [*others, *clashes]}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError([Problem(f"{stage} {key}: all branches track the same bytes") for stage, key in unknown])
     return [known[name] for name in names]
+
+
+def _is_other(store: Store, clash: Clash) -> bool:
+    """Whether what is here is not what the clash's first side tracks."""
+    return store.is_complete(*clash.name) and not has_bytes(store, clash.sides[0].pointer)
 
 
 def _choose(clash: Clash, word: str) -> Side:
@@ -138,18 +161,21 @@ def _choose(clash: Clash, word: str) -> Side:
 
 
 def _print(
-    places: Sequence[str],
+    derived: Derived,
     settled: Sequence[Name],
     revived: Sequence[Name],
     kept: Sequence[Name],
     left: Sequence[Clash],
+    strays: Sequence[Name],
 ) -> None:
-    if places:
-        click.echo(f"Rewritten and staged: {', '.join(places)}")
+    if derived.rewritten:
+        click.echo(f"Rewritten and staged: {', '.join(derived.rewritten)}")
+    for table in derived.removed:
+        click.echo(f"{table}: removed, it was made from data that the merged study has no more")
     for names, what in ((settled, "settled"), (revived, "tracked on one side, so no longer discarded"), (kept, "kept")):
         if names:
             click.echo(f"{render_count(len(names), 'artifact')} {what}: {count_stages(names)}")
-    if not (places or settled or revived or kept or left):
+    if not (derived.rewritten or settled or revived or kept or left or strays):
         click.echo("Nothing to merge.")
     for clash in left:
         click.echo("\n".join(_clashes.render_clash(clash)))

@@ -14,6 +14,7 @@ from mixlab.artifacts.pointers import Pointer
 from mixlab.artifacts.recompute import read_recompute
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import describe_stray, find_strays
 from mixlab.artifacts.tracking import list_copies, list_untracked, push_artifacts, track_artifacts
 from mixlab.cli._clashes import BROKEN, describe_clashes, judge_clash, render_clash
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
@@ -28,7 +29,8 @@ SWITCH = "MIXLAB_TRACK"
 """Environment variable: `off` inside `dvc repro`, where `mixlab deliver` tracks instead."""
 
 BROKEN_PROMISE = 1
-"""Exit code when another branch tracks other bytes of a key whose stage promises the same: both are tracked."""
+"""Exit code when another branch tracks other bytes of a key whose stage promises the same (both are tracked), and when
+what is tracked here already has other bytes than its pointer names."""
 
 COMMITTED = ("tracked", "discarded", "provenance", "canaries", "dvc.lock")
 COMMITTED_BY_STUDY = ("plans", "receipts", RESULTS)
@@ -64,7 +66,10 @@ def command(what: tuple[str, ...], push: bool, after_run: Path | None, as_json: 
     else:
         _print(store, plan, made, push)
         warn_clashes(clashes)
-    if any(judge_clash(clash) == BROKEN for clash in clashes):
+    strays = find_strays(store, names)
+    for name in strays:
+        click.echo(describe_stray(store, name), err=True)
+    if strays or any(judge_clash(clash) == BROKEN for clash in clashes):
         sys.exit(BROKEN_PROMISE)
 
 

@@ -9,6 +9,7 @@ from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.restoring import repair_artifact
 from mixlab.artifacts.states import Name, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import describe_stray, find_strays
 from mixlab.cli._common import example, json_option, open_store, print_error, print_json, render_count
 from mixlab.cli._selection import plan_named, select_names
 from mixlab.config.problems import ConfigError
@@ -16,6 +17,7 @@ from mixlab.plan.stages import STAGES
 
 DAMAGED = 1
 """Exit code when something is wrong and was not repaired."""
+_FOUND = {False: "damaged", True: "whole, but not what is tracked"}
 
 
 @click.command(epilog=example("mixlab verify", "mixlab verify ipt", "mixlab verify --repair 431bfac04c1bd901"))
@@ -27,7 +29,8 @@ def command(what: tuple[str, ...], repair: bool, as_json: bool) -> None:
 
     Exit code 1 when something is wrong. With --repair a damaged artifact that is tracked is replaced by its good copy
     (the cache's copies are checked as well: they may be the same bytes); one that is not is removed, and the next run
-    makes it again; one of which no good copy exists stays, with exit code 2.
+    makes it again; one of which no good copy exists stays, with exit code 2. What is whole, but not the bytes that its
+    pointer names, is wrong as well; `mixlab merge --keep` decides about it.
     """
     store = open_store()
     states = read_states(store, STAGES)
@@ -38,15 +41,17 @@ def command(what: tuple[str, ...], repair: bool, as_json: bool) -> None:
             raise ConfigError(f"nothing of {', '.join(what)} is here, so there is nothing to verify")
     damaged = {name: wrong for name in names if (wrong := find_damage(store, name))}
     outcomes, hopeless = _repair(store, damaged) if repair else ({}, [])
+    strays = {name: [describe_stray(store, name)] for name in find_strays(store, set(names) - set(damaged))}
+    damaged |= strays
     if as_json:
         cards = [
-            {"stage": name[0], "key": name[1], "problems": wrong, "outcome": outcomes.get(name, "damaged")}
+            {"stage": name[0], "key": name[1], "problems": wrong, "outcome": outcomes.get(name, _FOUND[name in strays])}
             for name, wrong in damaged.items()
         ]
         print_json({"checked": len(names), "damaged": cards})
     else:
         for name, wrong in damaged.items():
-            click.echo(f"{name[0]} {name[1]}: {outcomes.get(name, 'damaged')}")
+            click.echo(f"{name[0]} {name[1]}: {outcomes.get(name, _FOUND[name in strays])}")
             click.echo("\n".join(f"  {one}" for one in wrong))
         click.echo(f"{render_count(len(names), 'artifact')} checked, {len(damaged)} damaged, {len(outcomes)} mended.")
     for error in hopeless:

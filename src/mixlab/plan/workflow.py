@@ -12,8 +12,9 @@ from typing import Any
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.runs import JobCard
-from mixlab.artifacts.states import States, read_states
+from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import require_agreeing
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
@@ -127,6 +128,11 @@ class Flow:
             if STAGES[node.stage].grouped:
                 groups.setdefault((node.stage, node.group), []).append(node)
         return groups
+
+    def list_read(self) -> set[Name]:
+        """List what the jobs of a run read."""
+        nodes = self.plan.nodes
+        return {nodes[parent].name for key in self.demand.run for parent in nodes[key].inputs()}
 
     def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
         """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
@@ -275,7 +281,8 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     """Plan the studies for a Snakemake run, write the plan file and announce it to the jobs of the run.
 
     A job that reads the Snakefile again is given the plan of the run that submitted it. Raises ConfigError, and
-    ArtifactError listing every tracked artifact the run needs whose data neither cache nor remote has.
+    ArtifactError listing every tracked artifact the run needs whose data neither cache nor remote has, or which is
+    here with other bytes than its pointer names.
     """
     store = Store(root)
     inherited = environment.get(PLAN_VARIABLE)
@@ -300,6 +307,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     # before any job: what this machine lacks, and data that nobody has, would else end the run in its middle
     for warning in require_machine(planned, flow.demand.run, root, environment):
         log.warning("mixlab: %s", warning)
+    require_agreeing(store, flow.list_read())
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
 

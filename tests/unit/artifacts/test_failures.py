@@ -2,11 +2,16 @@
 
 import errno
 import logging
+from pathlib import Path
 
 import pytest
+from dvc.exceptions import DvcException
+from shelves import make_shelf
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.failures import Place, collect_failures
+from mixlab.artifacts.failures import Place, collect_failures, hide_secrets
+from mixlab.artifacts.remote import open_depot
+from mixlab.artifacts.store import Store
 
 SETTINGS = {"url": "ssh://hanako:pa55word-in-url@data.lab.example/srv", "password": "pa55word", "user": "hanako"}
 
@@ -25,6 +30,29 @@ def test_secrets_of_the_environment_are_hidden_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c0ffee-c0ffee")
     error = Place("store", {"url": "s3://bucket"}).explain(OSError("signed with c0ffee-c0ffee"))
     assert str(error) == "remote 'store' (s3://bucket): signed with ***"
+
+
+@pytest.mark.parametrize("password", ["p@ssw0rd", "a/b", "a:b@c/d"])
+def test_a_password_with_signs_that_an_address_has_is_hidden_whole(password: str) -> None:
+    said = hide_secrets(f"cannot reach ssh://u:{password}@host/place and s3://k:{password}@bucket", {})
+    assert said == "cannot reach ssh://u:***@host/place and s3://k:***@bucket"
+
+
+def test_a_switch_whose_name_sounds_like_a_secret_leaves_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false-ish")
+    monkeypatch.setenv("ALLOW_ANONYMOUS_TOKEN", "False")
+    assert hide_secrets("a false-ish word that is False", {}) == "a false-ish word that is False"
+    monkeypatch.setenv("HF_TOKEN", "hf_planted")
+    assert hide_secrets("sent hf_planted", {}) == "sent ***"
+
+
+def test_what_dvc_itself_says_hides_the_secrets_of_the_remotes(tmp_path: Path) -> None:
+    root = make_shelf(tmp_path / "shelf", url="ssh://data.lab.example/srv")
+    with (root / ".dvc/config").open("a") as config:
+        config.write("    password = planted-in-settings\n")
+    with pytest.raises(ArtifactError) as told, open_depot(Store(root)):
+        raise DvcException("refused planted-in-settings")
+    assert str(told.value) == "DVC: refused ***"
 
 
 def test_a_full_disk_says_what_to_do() -> None:
