@@ -22,13 +22,12 @@ from mixlab.plan.build import Planned, build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
-from mixlab.plan.model_resources import ModelResources, measure_models
+from mixlab.plan.model_resources import ModelResources, measure_plan
 from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
 from mixlab.plan.starting import start_run
-from mixlab.plan.workload import Workloads
 
 log = logging.getLogger(__name__)
 
@@ -130,26 +129,27 @@ class Flow:
 
     def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
         """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
-        start_run(self.store.work, self.plan_file, self.list_jobs(), workflow, environment)
+        keys = [job.wildcards_dict["key"] for job in workflow.dag.needrun_jobs() if job.rule.name in STAGES]
+        start_run(self.store.work, self.plan_file, self.list_jobs(keys), workflow, environment)
 
-    def list_jobs(self) -> dict[str, JobCard]:
-        """What the jobs of a run are told, by the artifact by which Snakemake knows each."""
-        cards = {}
-        for key in self.demand.run:
-            node = self.plan.nodes[key]
-            if self._leader(node) == key:
-                job = SimpleNamespace(key=key)
-                told = {
-                    name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()
-                }
-                threads = self.threads(node.stage)
-                cards[key] = JobCard(
-                    [member.key for member in self._missing(node)],
-                    self.inputs(node.stage)(job),
-                    threads(job) if callable(threads) else threads,
-                    {name: value for name, value in told.items() if value is not None},
-                )
-        return cards
+    def list_jobs(self, asked: Iterable[str] = ()) -> dict[str, JobCard]:
+        """What the jobs of a run are told, by the artifact by which Snakemake knows each.
+
+        They are those of all studies, and those of `asked`: a target that is named may be one that no study waits for.
+        """
+        leaders = [key for key in self.demand.run if self._leader(self.plan.nodes[key]) == key]
+        return {key: self._describe_job(self.plan.nodes[key]) for key in dict.fromkeys([*leaders, *asked])}
+
+    def _describe_job(self, node: Node) -> JobCard:
+        job = SimpleNamespace(key=node.key)
+        told = {name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()}
+        threads = self.threads(node.stage)
+        return JobCard(
+            [member.key for member in self._missing(node)],
+            self.inputs(node.stage)(job),
+            threads(job) if callable(threads) else threads,
+            {name: value for name, value in told.items() if value is not None},
+        )
 
     def _missing(self, node: Node) -> list[Node]:
         return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
@@ -287,7 +287,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
             raise ConfigError(Problem(message, key=key))
     planned = build_plan(root, split_names(str(config.get("study", ""))))
     machine, states = planned.config.machine, read_states(store, STAGES)
-    parameters = _measure_models(planned, store, states) if machine.sizes else {}
+    parameters = measure_plan(planned, store, states)
     path = write_plan(store, render_plan(planned.plan, machine, planned.files, parameters)).relative_to(root)
     environment[PLAN_VARIABLE] = str(path)
     flow = Flow(store, planned.plan, states, machine, path, is_main=is_main, parameters=parameters)
@@ -297,9 +297,3 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
         log.warning("mixlab: %s", warning)
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
-
-
-def _measure_models(planned: Planned, store: Store, states: States) -> dict[str, int]:
-    targets = [key for keys in planned.plan.targets.values() for key in keys]
-    workloads = Workloads(planned.plan, store, planned.files, planned.facts)
-    return measure_models(planned.config.machine, workloads, build_demand(planned.plan, states, targets).run)
