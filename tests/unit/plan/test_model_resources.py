@@ -8,7 +8,7 @@ import pytest
 from golden import REPOSITORY, plan_every_stage, plan_micro
 
 from mixlab.artifacts.states import NO_STATES
-from mixlab.artifacts.store import Store
+from mixlab.artifacts.store import Store, write_json
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
@@ -152,6 +152,24 @@ def test_a_model_whose_size_nobody_knows_yet_is_named_with_the_cure() -> None:
         ConfigError, match=r"micro/base_model/read ask for depends on its size, and .*`mixlab lock base"
     ):
         measure_models(machine, Workloads(plan, Store(Path("unused"))), [read.key])
+    # where no study waits for it, nothing is refused until its job is asked for
+    assert read.key not in measure_models(machine, Workloads(plan, Store(Path("unused"))), [])
+    with pytest.raises(ConfigError, match=r"micro/base_model/read ask for depends on its size, which is not known"):
+        ask(Flow(Store(Path()), plan, NO_STATES, machine, Path("plan")), "base_model")
+
+
+def test_a_training_that_no_study_waits_for_is_as_large_as_its_model(root: Path) -> None:
+    write_config(root, "  - {up_to_parameters: 1e9, stages: {ipt: {memory_mib: 3000, threads: 3}}}\n")
+    plan = build_plan(root, check_files=False).plan
+    (lost, *_), store = plan.by_stage("ipt"), Store(root)
+    for node in plan.nodes.values():
+        if node.stage not in ("tokenizer", "pretrain") and node.key != lost.key:
+            write_json(store.manifest_path(*node.name), {})
+    flow = open_workflow(root, {}, True, {})
+    assert flow.demand.is_empty
+    assert ask(flow, "ipt")["mem_mb"] == 3000
+    planned = read_plan(root / flow.plan_file)
+    assert planned.machine_for(planned.plan.nodes[lost.key]).resources("ipt").threads == 3
 
 
 @pytest.mark.parametrize(
