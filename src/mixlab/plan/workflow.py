@@ -18,7 +18,7 @@ from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
-from mixlab.plan.build import Planned, build_plan, split_names
+from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
