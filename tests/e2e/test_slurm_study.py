@@ -81,8 +81,8 @@ def test_a_study_is_finished_through_a_dead_node_and_a_killed_snakemake(
     shown = cluster.mixlab(root, "show", study)
     assert (shown.returncode, "after SFT" in shown.stdout) == (0, True), shown.stderr
     submitted = len(first) + len(list_submitted(root))
-    jobs = len({node.group for node in plan.nodes.values()})
-    print(f"{study}: {submitted} submissions, {len(plan.nodes)} artifacts, {jobs} processes; {len(orphans)} orphans")
+    jobs = len({(node.stage, node.group) for node in plan.nodes.values()})
+    print(f"{study}: {submitted} submissions, {len(plan.nodes)} artifacts, {jobs} jobs; {len(orphans)} orphans")
     assert submitted < jobs
     assert "Nothing to be done" in _dry_run(cluster, root)
 

@@ -79,6 +79,20 @@ def test_what_is_made_by_now_needs_nothing_and_nothing_is_wanted_or_fetched(
     assert told.retries("ipt") == 0
 
 
+def test_what_is_asked_for_by_name_is_told_though_no_study_needs_it(plan: Plan) -> None:
+    finished = frozenset(node.name for node in plan.nodes.values())
+    machine = MachineSettings.model_validate(MACHINE)
+    (base,) = plan.by_stage("pretrain")
+    ipt, score = plan.by_stage("ipt")[0], plan.by_stage("score")[0]
+    states = States(finished - {ipt.name, score.name}, frozenset(), frozenset())
+    flow = Flow(Store(Path("unused")), plan, states, machine, Path("plan"), parameters={base.key: 1000})
+    assert flow.list_jobs() == {}
+    told = flow.list_jobs([ipt.key, score.key])
+    assert {key: card.keys for key, card in told.items()} == {ipt.key: [ipt.key], score.key: [score.key]}
+    assert len(told[ipt.key].inputs) > 3
+    assert told[ipt.key].asked["mem_mb"] == 2000
+
+
 def test_a_job_starts_without_the_plan_and_its_libraries(flows: tuple[Flow, JobFlow], tmp_path: Path) -> None:
     (run,) = [path.stem for path in (tmp_path / "work/runs").iterdir()]
     code = (
