@@ -14,18 +14,17 @@ from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.runs import JobCard
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
-from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
+from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
 from mixlab.plan.model_resources import ModelResources, measure_plan
 from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
-from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
 from mixlab.plan.starting import start_run
 
@@ -197,7 +196,8 @@ class Flow:
     def asked(self, stage: str) -> dict[str, Any]:
         """What one job of a stage asks for, as Snakemake and its executor for Slurm know it.
 
-        A stage that asks for no GPU goes to the partition that config.yaml names for it, if it names one.
+        A stage that asks for no GPU, as where all models are served, goes to the partition that config.yaml names for
+        it, if it names one. All jobs of a rule go to one: without a partition of their own they would lose the default.
         """
         if stage in TRAINED:
             asked = self.training_resources(stage)
@@ -211,17 +211,24 @@ class Flow:
         elif stage == "base_model":
             asked["gpu"] = self._each(stage, lambda one: one.gpus)
         partition = self.machine.cluster.cpu_partition
-        if partition is not None and not any(one.gpus for one in self._resources.list_possible(stage)):
+        if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
+
+    def _may_have_gpus(self, stage: str) -> bool:
+        is_used = stage != "generate" or not self._are_all_served
+        return is_used and any(one.gpus for one in self._resources.list_possible(stage))
+
+    @cached_property
+    def _are_all_served(self) -> bool:
+        return all(is_served(node.spec) for node in self.plan.by_stage("generate"))
 
     def engine_gpus(self, stage: str) -> Callable[[Any], int]:
         """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
 
         def count_gpus(wildcards: Any) -> int:
             node = self._node(stage, wildcards.key)
-            is_served = isinstance(node.spec, GenerateSpec) and isinstance(node.spec.engine, OpenaiEngineSettings)
-            return 0 if is_served else self._resources.find(node).gpus
+            return 0 if is_served(node.spec) else self._resources.find(node).gpus
 
         return count_gpus
 
