@@ -8,7 +8,8 @@ from mixlab.plan.job_flow import open_flow
 
 flow = open_flow(Path.cwd(), config, workflow.is_main_process, os.environ)
 HERE = quote(sys.executable)
-PYTHON = "python" if workflow.deployment_settings.deployment_method else HERE
+OWN = f"env PYTHONPATH={quote(str(Path(workflow.basedir, 'src')))} python"
+PYTHON = OWN if workflow.deployment_settings.deployment_method else HERE
 RUN = f"{PYTHON} -P {quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}"
 MIXLAB = f"{PYTHON} -m mixlab.cli"
 TRACK = f"{HERE} -m mixlab.cli track --after-run {quote(str(flow.plan_file))}"

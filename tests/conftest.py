@@ -24,3 +24,12 @@ def vllm_python() -> Path:
     if not python.parents[1].joinpath(".installed").is_file():
         pytest.skip(f"no vLLM: {python.parents[1]} is not whole; `make vllm` installs it where it can be had")
     return python
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that Slurm was not tested; MIXLAB_REQUIRE_SLURM=1 makes it a failure."""
+    skipped = [one for one in terminalreporter.stats.get("skipped", []) if "slurm" in one.keywords]
+    if skipped:
+        why = skipped[0].longrepr[2] if isinstance(skipped[0].longrepr, tuple) else str(skipped[0].longrepr)
+        terminalreporter.section("SLURM WAS NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} tests skipped: {why} (MIXLAB_REQUIRE_SLURM=1 makes them fail)")

@@ -1,5 +1,6 @@
 """One finished micro study for all tests of this room; each test edits a copy of its own."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def study(finished: Path, tmp_path: Path) -> Path:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A real Slurm of two nodes, one for the session: its tests are of one xdist group."""
     if obstacle := find_obstacle():
+        if os.environ.get("MIXLAB_REQUIRE_SLURM"):
+            pytest.fail(f"MIXLAB_REQUIRE_SLURM is set, and there is no Slurm: {obstacle}")
         pytest.skip(obstacle)
     slurm = PrivateSlurm(tmp_path_factory.mktemp("slurm"))
     try:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from slurm_cluster import PrivateSlurm
 
 HOOKS = Path(__file__).parent / "hooks_slow"
+BELOW_IPT = ("average", "sft", "generate", "score", "judge", "scores", "aggregate", "report")
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 ASK_SQUEUE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3")
@@ -113,12 +114,16 @@ def _forget_numbers(line: str) -> str:
     return re.sub(r"\d+", "N", line).strip()
 
 
-def prepare(finished: Path, root: Path, per_node: int) -> str:
-    """Copy a finished study without its instruction pre-training, to be made on two nodes; return the key to make."""
+def prepare(finished: Path, root: Path, per_node: int, is_wanted: bool = True) -> str:
+    """Copy a finished study without its instruction pre-training, to be made on two nodes; return the key to make.
+
+    What is below it goes too, unless nothing shall want it: then it is made only when it is asked for by name.
+    """
     shutil.copytree(finished, root, symlinks=True)
     key = min(path.name for path in (root / "artifacts/ipt").iterdir())
-    for folder in ("artifacts", "work", "metrics", "provenance", "logs"):
-        shutil.rmtree(root / folder / "ipt", ignore_errors=True)
+    for stage in ("ipt", *(BELOW_IPT if is_wanted else ())):
+        for folder in ("artifacts", "work", "metrics", "provenance", "logs"):
+            shutil.rmtree(root / folder / stage, ignore_errors=True)
     with (root / "config.yaml").open("a") as file:
         file.write(SETTINGS.format(per_node=per_node))
     (root / "slow").touch()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from runs import read_artifacts, wait_for
-from slurm_lab import Cluster, find_unsaid, list_submitted
+from slurm_lab import Cluster, find_unsaid, list_submitted, prepare
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
@@ -102,3 +102,24 @@ def test_a_restart_completes_in_fewer_submissions_than_jobs_and_with_the_same_by
     # Slurm's own words are kept of what failed alone
     assert said.count(f"(log: {root}/logs/slurm/") == 3
     assert list((root / "logs/slurm").rglob("*.log")) == []
+
+
+def test_a_training_on_two_nodes_outlives_its_run_and_is_cancelled(
+    cluster: Cluster, finished: Path, tmp_path: Path
+) -> None:
+    """It is asked for by name, and no study waits for it: its job is told all the same how it is spread."""
+    root = tmp_path / "two nodes 二台"
+    key = prepare(finished, root, per_node=1, is_wanted=False)
+    process = cluster.snakemake(root, f"artifacts/ipt/{key}/manifest.json")
+    wait_for(lambda: any((root / f"work/ipt/{key}/resume").glob("state-*[0-9]")), PATIENCE)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (job,) = list_submitted(root)
+    assert cluster.tell(job, "NumNodes") == "2"
+    assert "rank 0 of 2 on cpu" in (root / f"logs/ipt/{key}.log").read_text()
+    (orphan,) = json.loads(cluster.mixlab(root, "cluster", "orphans", "--json").stdout)["orphans"]
+    assert (orphan["job"], orphan["stage"], orphan["key"], orphan["state"]) == (job, "ipt", key, "RUNNING")
+    assert [writer["job"] for writer in orphan["writers"]] == [job]
+    done = cluster.mixlab(root, "cluster", "orphans", "--cancel", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 of 1 orphan ended."), done.stderr
+    assert cluster.tell(job, "JobState") == "CANCELLED"

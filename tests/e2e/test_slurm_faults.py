@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from checkouts import REPOSITORY
 from runs import wait_for
 from slurm_lab import Cluster, find_unsaid, list_submitted, measure_difference, prepare
 
@@ -18,6 +19,16 @@ PATIENCE = 300
 
 def read_said(root: Path) -> str:
     return (root / "snakemake.log").read_text()
+
+
+def forget(table: str) -> list[list[str]]:
+    """The cells of a table; for numbers, keys and times of a row stands their kind, of its label its beginning."""
+    rows = []
+    for line in table.splitlines():
+        cells = re.split(r" {2,}", line.strip())
+        cells = [re.sub(r"^[0-9a-f]{16}$", "KEY", re.sub(r"^[\d:]+$", "N", cell)) for cell in cells]
+        rows.append([*cells[:-1], cells[-1].partition("/")[0]])
+    return rows
 
 
 def has_saved(root: Path, key: str) -> bool:
@@ -54,11 +65,19 @@ def test_a_job_whose_node_dies_goes_back_into_the_queue_and_on(
     try:
         # requeued by Slurm under its number, or ended by its other node first and submitted again by Snakemake
         wait_for(lambda: cluster.tell(job, "Restarts") == "1" or len(list_submitted(root)) == 2, PATIENCE)
+        is_requeued = cluster.tell(job, "Restarts") == "1"
     finally:
         if is_missed:
             cluster.slurm.start_node("n2")
     (root / "slow").unlink()
     assert process.wait(2 * PATIENCE) == 0, read_said(root)
+    submitted = list_submitted(root)
+    if is_requeued:  # under its number, and Snakemake saw nothing of it
+        assert is_missed, "Slurm cannot have missed a node that was back at once"
+        assert (submitted, cluster.tell(job, "JobState")) == ([job], "COMPLETED")
+    else:
+        assert (len(submitted), cluster.tell(job, "JobState")) == (2, "FAILED")
+        assert cluster.tell(submitted[1], "JobState") == "COMPLETED"
     log = (root / f"logs/ipt/{key}.log").read_text()
     assert "rank 0 of 4 on cpu" in log
     assert re.search(r"resuming after step [1-9]", log)
@@ -82,7 +101,11 @@ def test_a_running_orphan_is_listed_and_cancelled_and_a_restart_goes_on_from_its
     assert told == {"job": job, "stage": "ipt", "key": key, "state": "RUNNING", "nodes": "n[1-2]"}
     assert orphan["label"].startswith("micro/")
     assert [writer["key"] for writer in orphan["writers"]] == [key]
-    print(cluster.mixlab(root, "cluster", "orphans").stdout)
+    said = cluster.mixlab(root, "cluster", "orphans").stdout
+    # numbers, keys, times and widths of columns apart, as docs/cluster.md shows it
+    shown = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8").partition("\n## After a kill\n")[2]
+    table = shown.partition("```text\n")[2].partition("```")[0]
+    assert forget(said) == forget(table)
     done = cluster.mixlab(root, "cluster", "orphans", "--cancel", "--yes")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 of 1 orphan ended."), done.stderr
     assert cluster.mixlab(root, "unlock").returncode == 0

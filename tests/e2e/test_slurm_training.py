@@ -57,7 +57,7 @@ class Run:
 def under_snakemake(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """`snakemake --profile slurm` with the signal that profiles/slurm/config.yaml advises."""
     root = tmp_path_factory.mktemp("nodes") / "two nodes 二台"
-    key = prepare(finished, root, per_node=1)
+    key = prepare(finished, root, per_node=1, is_wanted=False)
     more = ["--default-resources", "slurm_partition=gpu", "slurm_extra='--signal=TERM@120'", "--"]
     process = cluster.snakemake(root, *more, f"artifacts/ipt/{key}/manifest.json")
     yield Run(root, key, process)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conda_pins import EXTRAS, list_pins, read_pins
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -17,12 +18,6 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TOOLS = {"mixlab", "pip", "setuptools", "wheel"}
 OF_A_GPU = ("nvidia-", "triton", "cuda-")
 """What a build of torch for GPUs brings with it; constraints.txt is of the build for CPUs."""
-
-
-def read_pins(name: str) -> dict[str, str]:
-    lines = (REPOSITORY / name).read_text().splitlines()
-    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(package): version for package, version in pins}
 
 
 def read_conda(name: str) -> tuple[str, list[str]]:
@@ -53,10 +48,16 @@ def test_constraints_satisfy_all_that_the_project_asks_for() -> None:
             assert requirement.specifier.contains(pins[name]), str(requirement)
 
 
-def test_the_conda_environment_installs_the_checkout_with_its_constraints() -> None:
+def test_the_conda_environment_pins_what_mixlab_needs_and_names_no_file() -> None:
     python, told = read_conda("envs/mixlab.yaml")
     assert SpecifierSet(PROJECT["requires-python"]).contains(Version(python))
-    assert told == ["--constraint ../constraints.txt", "--editable .."]
+    assert len(told) > 100
+    assert told == list_pins(), "python tests/house/conda_pins.py --write"
+    assert {"torch", "snakemake", "deepspeed"} <= {pin.partition("==")[0] for pin in told}
+
+
+def test_rules_find_the_code_of_the_checkout_in_an_environment_that_has_none_of_it() -> None:
+    assert "env PYTHONPATH={quote(str(Path(workflow.basedir, 'src')))} python" in (REPOSITORY / "Snakefile").read_text()
 
 
 def test_the_image_has_the_same_python_and_the_extras_that_the_project_names() -> None:
@@ -64,7 +65,7 @@ def test_the_image_has_the_same_python_and_the_extras_that_the_project_names() -
     (python,) = re.findall(r"^From: python:([\d.]+)-slim", text, re.M)
     assert python == read_conda("envs/mixlab.yaml")[0]
     (extras,) = re.findall(r"'\.\[([\w,-]+)\]'", text)
-    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
+    assert set(extras.split(",")) == set(EXTRAS) <= set(PROJECT["optional-dependencies"])
     assert "--constraint constraints.txt" in text
     for source in re.findall(r"^    (\S+) /opt/mixlab/", text.partition("%files")[2].partition("%post")[0], re.M):
         assert (REPOSITORY / source).exists()

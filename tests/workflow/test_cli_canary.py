@@ -1,15 +1,20 @@
 """`mixlab canary`, as far as nothing is made: what it would test, and how mistakes are told."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 from mixlab.artifacts.store import Store, write_json
 from mixlab.plan.build import build_plan
-from mixlab.plan.graph import Plan
+from mixlab.plan.graph import Node, Plan
+from mixlab.plan.planfile import PlanFile
+from mixlab.stages import rerunning
+from mixlab.stages.canary import Laboratory, Outcome
 
 Invoke = Callable[..., Result]
 
@@ -50,6 +55,32 @@ def test_a_dry_run_touches_nothing(plan: Plan, micro: Path, invoke: Invoke) -> N
     before = sorted(micro.rglob("*"))
     assert invoke("canary", "--hours", "1", "--dry-run").exit_code == 0
     assert sorted(micro.rglob("*")) == before
+
+
+def test_canaries_ask_for_what_the_size_of_their_model_says(
+    plan: Plan, micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (micro / "config.yaml").open("a") as file:
+        file.write("  sizes: [{up_to_parameters: 1e9, stages: {sft: {threads: 3}}}]\n")
+    for node in [*plan.by_stage("tokenizer"), *plan.by_stage("pretrain")]:  # so that its size is what the study says
+        Store(micro).manifest_path(*node.name).unlink()
+    asked = []
+
+    def make(host: Any, planned: PlanFile, node: Node, *_: Any) -> None:
+        asked.append((node.stage, planned.machine_for(node).resources("sft").threads, os.environ["RAYON_NUM_THREADS"]))
+
+    def test(laboratory: Laboratory, node: Node) -> Outcome:
+        rerunning.main(["--plan", str(laboratory.plan_file), "--folder", str(laboratory.folder), node.stage, node.key])
+        return Outcome(node, "equal", "equal", 1.0)
+
+    monkeypatch.setenv("RAYON_NUM_THREADS", "1")  # so that it is undone
+    monkeypatch.delenv("RAYON_NUM_THREADS")
+    monkeypatch.setattr(rerunning, "make_artifact", make)
+    monkeypatch.setattr(Laboratory, "test", test)
+    monkeypatch.setattr(Laboratory, "write_record", lambda *_: None)
+    result = invoke("canary", "--hours", "0.005", "--stage", "sft")
+    assert result.exit_code == 0, result.output
+    assert set(asked) == {("sft", 3, "3")}
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,30 @@
 """`mixlab cluster orphans` without Slurm: processes that outlive their run are found by the locks they hold."""
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkouts import environment
 from click.testing import Result
 
-from mixlab.artifacts.runs import JobCard, begin_run, list_runs, read_jobs
+from mixlab.artifacts import runs as noted
+from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.locks import Writer, list_writers
+from mixlab.artifacts.runs import JobCard, begin_run, list_runs, name_host, read_jobs
 from mixlab.artifacts.store import Store
 from mixlab.plan.build import build_plan
+from mixlab.plan.orphans import cancel_orphans, find_orphans
 from mixlab.plan.planfile import render_plan, write_plan
 
 Invoke = Callable[..., Result]
@@ -121,3 +130,93 @@ def test_a_run_of_this_process_lives_until_its_file_is_closed_and_old_ones_are_f
     kept = {path.stem for path in folder.iterdir()}
     assert kept == {later, "slurm-0", "slurm-2", "local-0"}
     held.close()
+
+
+def test_a_stranger_who_has_the_number_of_a_dead_writer_is_left_alone(lab: Lab, invoke: Invoke) -> None:
+    process, name = lab.start(RUN, lab.plan)
+    writer, _ = lab.start(WRITE, *lab.nodes[0].name, name)
+    process.kill()
+    process.wait()
+    store = Store(Path())
+    (listed,) = find_orphans(store)
+    stranger, _ = lab.start("import time; print('here', flush=True); time.sleep(600)")
+    (held,) = listed.writers
+    card = replace(held, process=stranger.pid)
+    # it was listed, and ended before it was cancelled
+    cancel_orphans(store, [replace(listed, writers=(card,))])
+    # its child holds the lock on, and the card names a process that is another one by now
+    early = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="seconds")
+    names = {"host": card.host, "process": card.process, "since": early, "run": name}
+    store.lock_path(*lab.nodes[0].name).write_text(json.dumps(names))
+    (orphan,) = find_orphans(store)
+    assert orphan.writers == (Writer(card.stage, card.key, **names),)
+    cancel_orphans(store, [orphan])
+    with pytest.raises(subprocess.TimeoutExpired):
+        stranger.wait(0.5)
+    assert writer.poll() is None
+
+
+def test_what_is_of_a_run_of_another_host_is_ended_only_when_that_is_asked_for(lab: Lab, invoke: Invoke) -> None:
+    process, name = lab.start(RUN, lab.plan)
+    writer, _ = lab.start(WRITE, *lab.nodes[0].name, name)
+    process.kill()
+    process.wait()
+    path = Path(f"work/runs/{name}.json")
+    path.write_text(path.read_text().replace(json.dumps(socket.gethostname()), '"login-7"'))
+    said = invoke("cluster", "orphans").stdout
+    assert said.splitlines()[-1].startswith("Runs of login-7 are not known to be dead: ")
+    refused = invoke("cluster", "orphans", "--cancel", "--yes")
+    assert refused.exit_code == 2
+    assert "its run is of login-7; end it there, or add --other-hosts" in refused.stderr
+    assert writer.poll() is None
+    done = invoke("cluster", "orphans", "--cancel", "--yes", "--other-hosts", "--json")
+    card = json.loads(done.stdout)
+    assert (done.exit_code, card["left"], card["orphans"][0]["is_sure"]) == (0, 0, False)
+    assert writer.wait(10) == -signal.SIGTERM
+    assert name_host(name) == socket.gethostname()
+
+
+def test_two_who_look_at_once_take_no_dead_run_or_writer_for_alive(tmp_path: Path) -> None:
+    _, file = begin_run(tmp_path, "work/plans/plan.jsonl", {})
+    file.close()
+    lock = tmp_path / "ipt/0123456789abcdef.lock"
+    lock.parent.mkdir()
+    lock.write_text("{}")
+    (run,) = (tmp_path / "runs").iterdir()
+    with run.open() as first, lock.open() as second:  # as another who lists holds them for an instant
+        for held in (first, second):
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        assert [one.is_alive for one in list_runs(tmp_path)] == [False]
+        assert list_writers(tmp_path) == []
+
+
+def test_what_another_user_hides_counts_as_alive_and_what_is_gone_meanwhile_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, file = begin_run(tmp_path, "work/plans/plan.jsonl", {}, "slurm name")
+    file.close()
+    lock = tmp_path / "ipt/0123456789abcdef.lock"
+    lock.parent.mkdir()
+    lock.write_text("{}")
+    old = time.time() - 40 * 86_400
+    os.utime(tmp_path / f"runs/{name}.json", (old, old))
+    error: type[OSError] = PermissionError
+
+    def refuse(path: Path, *_: Any, **__: Any) -> Any:
+        raise error(13, "no", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        (run,) = list_runs(tmp_path)
+        assert (run.id, run.is_alive, run.slurm_name, run.host) == (name, True, "", socket.gethostname())
+        assert [(one.key, one.host) for one in list_writers(tmp_path)] == [("0123456789abcdef", "?")]
+        noted._forget_old(tmp_path / "runs")
+        error = FileNotFoundError
+        assert (list_runs(tmp_path), list_writers(tmp_path)) == ([], [])
+    assert (tmp_path / f"runs/{name}.json").exists()
+
+
+def test_a_run_whose_lock_is_not_had_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noted, "try_patiently", lambda file: False)
+    with pytest.raises(BusyError, match="the lock of this run is held by another process"):
+        begin_run(tmp_path, "work/plans/plan.jsonl", {})

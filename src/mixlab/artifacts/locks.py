@@ -90,22 +90,23 @@ def hold_lock(path: Path, origin: Mapping[str, str] | None = None) -> Iterator[N
 
 
 def list_writers(work: Path) -> list[Writer]:
-    """List the writers alive on any host that shares this folder's locks."""
-    writers = []
-    for path in sorted(work.glob("*/*.lock")):
-        with path.open("r+") as file:
-            if not try_lock(file):
-                writers.append(_read_writer(path))
-    return writers
+    """List the writers alive on any host that shares this folder's locks.
+
+    A lock that may not be read, as another user's may be, counts as held, by a writer of host `?`.
+    """
+    return [_read_writer(path) for path in sorted(work.glob("*/*.lock")) if is_held(path)]
 
 
 def is_held(path: Path) -> bool:
-    """Whether a writer holds this lock. Asked with a shared lock, so that two who ask never take each other for one."""
+    """Whether a process holds this lock. Asked with a shared lock, so that two who ask never take each other for one.
+
+    A lock that may not be read counts as held.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return True
     return False

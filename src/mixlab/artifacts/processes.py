@@ -13,10 +13,25 @@ def describe_process() -> dict[str, str | float]:
     started (/proc, as on Linux), there are no seconds.
     """
     name = f"{socket.gethostname()}:{os.getpid()}"
+    ticks = _read_start()
+    if ticks is None:
+        return {"id": name}
+    return {"id": f"{name}:{ticks}", "start_seconds": round(max(_measure_age(ticks), 0.0), 2)}
+
+
+def find_start(process: int) -> float | None:
+    """When a process of this machine started, in seconds since 1970; None where it is over or nothing says it."""
+    ticks = _read_start(process)
+    return None if ticks is None else time.time() - _measure_age(ticks)
+
+
+def _read_start(process: int | str = "self") -> int | None:
     try:
         # proc(5): field 22, counted behind the name in brackets, which may hold blanks
-        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
     except OSError:
-        return {"id": name}
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return {"id": f"{name}:{ticks}", "start_seconds": round(max(age, 0.0), 2)}
+        return None
+
+
+def _measure_age(ticks: int) -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

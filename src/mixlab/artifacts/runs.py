@@ -10,12 +10,14 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from mixlab.artifacts.locks import try_lock, try_patiently
+from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.locks import is_held, try_patiently
 
 RUN_VARIABLE = "MIXLAB_RUN"
 """Environment variable by which the jobs of a run know it."""
@@ -51,7 +53,8 @@ class JobCard:
 def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "") -> tuple[str, IO[str]]:
     """Note a run of this process that begins, and return its id and the file that holds its lock while it is open.
 
-    `jobs` are by the artifact by which Snakemake knows each.
+    `jobs` are by the artifact by which Snakemake knows each. Raises BusyError where the lock is not had: whatever
+    looked for dead runs would take this one for dead.
     """
     folder = work / RUNS
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,9 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     host, now = socket.gethostname(), datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S}-{host}-{os.getpid()}"
     file = (folder / f"{name}.json").open("x+", encoding="utf-8")
-    try_patiently(file)  # who lists the runs holds each lock for an instant
+    if not try_patiently(file):  # who lists the runs holds each lock for an instant
+        file.close()
+        raise BusyError(f"{folder / name}.json: the lock of this run is held by another process; run again")
     since = now.isoformat(timespec="seconds")
     card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
@@ -69,17 +74,24 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
 
 
 def list_runs(work: Path) -> list[Run]:
-    """List the runs that were begun here, oldest first."""
+    """List the runs that were begun here, oldest first; one that may not be read counts as alive."""
     runs = []
     for path in sorted((work / RUNS).glob("*.json")):
-        with path.open("r+", encoding="utf-8") as file:
-            is_alive = not try_lock(file)
-            try:
+        is_alive = is_held(path)
+        try:
+            with path.open(encoding="utf-8") as file:
                 card = json.loads(file.readline())
-            except ValueError:  # killed before it had written it: it has no job
-                continue
+        except PermissionError:
+            card = {"plan": "", "host": name_host(path.stem), "process": 0, "since": "", "slurm_name": ""}
+        except (FileNotFoundError, ValueError):  # forgotten meanwhile, or killed before it was written: it has no job
+            continue
         runs.append(Run(path.stem, is_alive=is_alive, **card))
     return runs
+
+
+def name_host(run: str) -> str:
+    """The host of a run, by its id."""
+    return run.partition("-")[2].rpartition("-")[0]
 
 
 def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
@@ -93,9 +105,14 @@ def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
 
 def _forget_old(folder: Path) -> None:
     for path in folder.glob("*.json"):
-        days = (time.time() - path.stat().st_mtime) / _DAY_SECONDS
-        if days < 1:
-            continue
-        with path.open("r+", encoding="utf-8") as file:
-            if try_lock(file) and (days > _KEPT_DAYS or '"slurm_name": ""' in file.readline()):
+        # another process forgets it as well, or another user began it
+        with suppress(FileNotFoundError, PermissionError):
+            days = (time.time() - path.stat().st_mtime) / _DAY_SECONDS
+            if days >= 1 and not is_held(path) and (days > _KEPT_DAYS or _is_local(path)):
                 path.unlink()
+
+
+def _is_local(path: Path) -> bool:
+    """Whether a run that is noted there has no jobs on Slurm."""
+    with path.open(encoding="utf-8") as file:
+        return '"slurm_name": ""' in file.readline()

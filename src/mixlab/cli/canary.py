@@ -23,6 +23,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.canary import Candidate, Chosen, Taint, find_candidates, find_taint, order_candidates
 from mixlab.plan.graph import Node
+from mixlab.plan.model_resources import measure_plan
 from mixlab.plan.planfile import render_plan, write_plan
 from mixlab.plan.stages import STAGES
 from mixlab.stages.canary import CANARIES, Laboratory, Outcome, count_tested
@@ -124,7 +125,10 @@ def _draw(session: Session) -> Iterator[Candidate]:
 
 def _test(session: Session) -> None:
     store, planned = session.store, session.planned
-    plan_file = write_plan(store, render_plan(planned.plan, planned.config.machine, planned.files)).resolve()
+    # a model whose size is not known is no mistake here: a canary on it is refused
+    parameters = measure_plan(planned, store, session.states, needed=False)
+    text = render_plan(planned.plan, planned.config.machine, planned.files, parameters)
+    plan_file = write_plan(store, text).resolve()
     (store.work / CANARIES).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=store.work / CANARIES)).resolve()
     band, commit = CanaryBand(), read_commit(store.root)

@@ -15,7 +15,7 @@ from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.resources import SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
+from mixlab.config.resources import ON_GPUS, SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
 from mixlab.config.vllm import VllmSettings
@@ -73,7 +73,8 @@ class MachineSettings(Settings):
     )
     tracking: TrackingSettings = Field(default_factory=TrackingSettings, description="how training runs are watched")
     stages: dict[str, StageResources] = Field(
-        default_factory=dict, description="stage -> what one of its jobs asks for; absent stages take the defaults"
+        default_factory=dict,
+        description="stage -> what one of its jobs asks for; what is absent is as `sizes` says, or the default",
     )
     sizes: tuple[ModelSize, ...] = Field(
         default=(),
@@ -157,6 +158,8 @@ def _check_launched(stages: Mapping[str, StageResources]) -> None:
     for stage, asked in stages.items():
         if stage not in TRAINED and (asked.launch != LaunchSettings() or asked.retries):
             raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
+        if stage not in ON_GPUS and asked.gpus:
+            raise ValueError(f"stage '{stage}': gpus are for {', '.join(ON_GPUS)}; it would leave them idle")
 
 
 class MainConfig(Settings):

@@ -12,6 +12,8 @@ TRAINED = ("pretrain", "ipt", "sft")
 """Stages that train, and may do so in several processes."""
 SIZED = ("base_model", *TRAINED, "average", "generate")
 """Stages whose jobs hold a model, so that its size decides what they need."""
+ON_GPUS = ("base_model", *TRAINED, "generate")
+"""Stages that use a GPU where their jobs have one."""
 
 
 class StageResources(Settings):
@@ -20,9 +22,7 @@ class StageResources(Settings):
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one job")
     memory_mib: int = Field(default=2000, ge=1, description="main memory of one job, in MiB, on each node")
     runtime_minutes: int = Field(default=60, ge=1, description="wall time a cluster grants one job, in minutes")
-    gpus: int = Field(
-        default=0, ge=0, le=64, description="GPUs of one job (pretrain, ipt, sft, generate), on each node"
-    )
+    gpus: int = Field(default=0, ge=0, le=64, description=f"GPUs of one job ({', '.join(ON_GPUS)}), on each node")
     retries: int = Field(
         default=0, ge=0, le=1000, description="how often a job that ended early is started again (pretrain, ipt, sft)"
     )

@@ -26,5 +26,9 @@ def require_engines(plan: Plan, machine: MachineSettings, keys: Iterable[str], r
 
 def count_gpus(spec: Spec, resources: StageResources) -> int:
     """GPUs that one job holds on all its machines: none where a model is served elsewhere."""
-    is_served = isinstance(spec, GenerateSpec) and isinstance(spec.engine, OpenaiEngineSettings)
-    return 0 if is_served else resources.gpus * resources.launch.nodes
+    return 0 if is_served(spec) else resources.gpus * resources.launch.nodes
+
+
+def is_served(spec: Spec) -> bool:
+    """Whether an artifact is the answers of a model that is served elsewhere."""
+    return isinstance(spec, GenerateSpec) and isinstance(spec.engine, OpenaiEngineSettings)

@@ -65,13 +65,17 @@ class JobFlow:
 
     @cached_property
     def _leaders(self) -> dict[str, str]:
-        return {key: leader for leader, job in self.jobs.items() for key in job.keys}
+        leaders: dict[str, str] = {}
+        for leader, job in self.jobs.items():
+            for key in job.keys:
+                leaders.setdefault(key, leader)
+        return leaders
 
     def inputs(self, stage: str) -> Callable[[Any], list[str]]:
         """Return the input function of a stage's rule: nothing for a finished artifact, all inputs for another."""
 
         def list_inputs(wildcards: Any) -> list[str]:
-            leader = self._leaders.get(wildcards.key)
+            leader = wildcards.key if wildcards.key in self.jobs else self._leaders.get(wildcards.key)
             if leader is None or (self.root / f"artifacts/{stage}/{wildcards.key}/manifest.json").exists():
                 return []
             if leader != wildcards.key:
@@ -92,28 +96,34 @@ class JobFlow:
         """Return the function that writes a grouped job's command line: all that it makes."""
 
         def write_keys(wildcards: Any) -> str:
-            return f"{self.command(run, stage)} --key {' '.join(self._find(wildcards).keys)}"
+            return f"{self.command(run, stage)} --key {' '.join(self._find(stage, wildcards).keys)}"
 
         return write_keys
 
     def threads(self, stage: str) -> Callable[[Any], int]:
         """Return the function that says how many CPU threads a job has."""
-        return lambda wildcards: self._find(wildcards).threads
+        return lambda wildcards: self._find(stage, wildcards).threads
 
     def asked(self, stage: str) -> dict[str, Callable[[Any], int | str | None]]:
         """What jobs ask for, by name, each as a function of the job; None where that job does not ask for it."""
         names = dict.fromkeys(name for job in self.jobs.values() for name in job.asked)
-        return {name: partial(self._ask, name) for name in names}
+        return {name: partial(self._ask, stage, name) for name in names}
 
-    def _ask(self, name: str, wildcards: Any) -> int | str | None:
-        return self._find(wildcards).asked.get(name)
+    def _ask(self, stage: str, name: str, wildcards: Any) -> int | str | None:
+        return self._find(stage, wildcards).asked.get(name)
 
     def retries(self, stage: str) -> int:
         """None: the run that submitted the job starts it again."""
         return 0
 
-    def _find(self, wildcards: Any) -> JobCard:
-        return self.jobs.get(wildcards.key) or _FINISHED
+    def _find(self, stage: str, wildcards: Any) -> JobCard:
+        """What the run told of a job, or that it is finished; raises ArtifactError for one that is neither."""
+        key = wildcards.key
+        if key in self.jobs:
+            return self.jobs[key]
+        if key not in self._leaders and not (self.root / f"artifacts/{stage}/{key}/manifest.json").exists():
+            raise ArtifactError(f"{stage} {key}: the run that submitted this job told nothing of it; run it again")
+        return _FINISHED
 
 
 _FINISHED = JobCard((), (), 1, {})

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.states import States
+from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.model_flops import count_parameters
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.resources import SIZED, StageResources
 from mixlab.config.studies import CONFIG
+from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.workload import UnknownError, Workloads
+
+if TYPE_CHECKING:
+    from mixlab.plan.build import Planned
 
 _BASES = ("base_model", "pretrain")
 """Stages that make a model which goes back to no other."""
@@ -23,32 +31,56 @@ def find_model(plan: Plan, node: Node) -> Node | None:
     return base if base.stage in _BASES else None
 
 
-def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterable[str]) -> dict[str, int]:
-    """Count the parameters of every base model behind the jobs of `keys` that go by size, by its key.
+def measure_plan(planned: "Planned", store: Store, states: States, needed: bool = True) -> dict[str, int]:
+    """As `measure_models`, of a plan and what its studies still have to make; not `needed`: as far as it is known."""
+    if not planned.config.machine.sizes:
+        return {}
+    plan = planned.plan
+    workloads = Workloads(plan, store, planned.files, planned.facts)
+    targets = [key for keys in plan.targets.values() for key in keys]
+    wanted = build_demand(plan, states, targets).run if needed else ()
+    return measure_models(planned.config.machine, workloads, wanted)
 
-    Raises ConfigError naming each model whose size nothing here says yet, and each that is larger than every row.
+
+def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterable[str]) -> dict[str, int]:
+    """Count the parameters of every base model behind the jobs of a plan that go by size, by its key.
+
+    Raises ConfigError naming each model behind the jobs of `keys` whose size nothing here says yet, or that is larger
+    than every row. Another model that is unknown, or cannot be read, is left out: a job on it is refused when it is
+    asked for.
     """
     sized = {stage for row in machine.sizes for stage in row.stages}
-    nodes = [node for key in keys if (node := workloads.plan.nodes[key]).stage in sized]
+    wanted = set(keys)
+    jobs: dict[str, list[str]] = {}
+    for node in workloads.plan.nodes.values():
+        base = find_model(workloads.plan, node) if node.stage in sized else None
+        if base is not None:
+            jobs.setdefault(base.key, []).extend([node.stage] if node.key in wanted else [])
     counts: dict[str, int] = {}
-    problems: dict[str, Problem] = {}
-    for node in nodes:
-        base = find_model(workloads.plan, node)
-        if base is None or base.key in problems:
-            continue
+    problems: list[Problem] = []
+    for key, stages in jobs.items():
+        model = workloads.plan.nodes[key]
         try:
-            counts[base.key] = count_parameters(workloads.shape(base)).total
-            machine.resources(node.stage, counts[base.key])
+            counts[key] = count_parameters(workloads.shape(model)).total
+            for stage in dict.fromkeys(stages):
+                machine.resources(stage, counts[key])
         except UnknownError as error:
-            message = f"what jobs on {base.label} ask for depends on its size, and {error}"
-            problems[base.key] = Problem(message, CONFIG, key="machine.sizes")
+            if stages:
+                problems.append(Problem(f"{_explain(model)}, and {error}", CONFIG, key="machine.sizes"))
+        except ArtifactError:
+            if stages:
+                raise
         except ConfigError as error:
-            problems[base.key] = replace(
-                error.problems[0], file=CONFIG, message=f"{base.label}: {error.problems[0].message}"
+            problems.append(
+                replace(error.problems[0], file=CONFIG, message=f"{model.label}: {error.problems[0].message}")
             )
     if problems:
-        raise ConfigError(problems.values())
+        raise ConfigError(problems)
     return counts
+
+
+def _explain(base: Node) -> str:
+    return f"what jobs on {base.label} ask for depends on its size"
 
 
 @dataclass(frozen=True)
@@ -65,9 +97,15 @@ class ModelResources:
         return any(stage in row.stages for row in self.machine.sizes)
 
     def find(self, node: Node) -> StageResources:
-        """Return what the job that makes `node` asks for; raises ConfigError for a model larger than every row."""
+        """Return what the job that makes `node` asks for.
+
+        Raises ConfigError for a model that is larger than every row, and for one whose size is not known.
+        """
         base = find_model(self.plan, node) if self.are_sized(node.stage) else None
-        count = None if base is None else self.parameters.get(base.key)
+        if base is not None and base.key not in self.parameters:
+            message = f"{_explain(base)}, which is not known; `mixlab lock` notes that of a model that is read"
+            raise ConfigError(Problem(message, CONFIG, key="machine.sizes"))
+        count = None if base is None else self.parameters[base.key]
         if (node.stage, count) not in self._known:
             self._known[node.stage, count] = self.machine.resources(node.stage, count)
         return self._known[node.stage, count]

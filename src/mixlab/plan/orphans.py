@@ -5,13 +5,15 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from mixlab.artifacts.locks import Writer, list_writers
-from mixlab.artifacts.runs import Run, list_runs
+from mixlab.artifacts.processes import find_start
+from mixlab.artifacts.runs import Run, list_runs, name_host
 from mixlab.artifacts.store import Store
 from mixlab.plan.planfile import read_plan
 from mixlab.plan.slurm import SlurmJob, cancel_jobs, has_slurm, list_jobs
@@ -19,6 +21,8 @@ from mixlab.plan.slurm import SlurmJob, cancel_jobs, has_slurm, list_jobs
 _COMMENT = re.compile(r"rule_(?P<rule>\w+?)(?:_wildcards_(?P<key>[0-9a-f]{16}))?$")
 """What Snakemake's executor for Slurm notes of a job; of several together it names their group."""
 _POLL_SECONDS = 1.0
+_CLOCK_SECONDS = 2.0
+"""By how much two clocks of one machine may differ: locks note whole seconds."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Orphan:
     """A job of Slurm, a process, or a process of a job, whose run of Snakemake is dead.
 
     `stage`, `key` and `label` are of what it writes, or is to make; `key` is empty where several are made together and
-    none is begun. `elapsed` is as Slurm writes it, and empty of a process alone; so is `job`.
+    none is begun. `elapsed` is as Slurm writes it, and empty of a process alone; so is `job`. `host` is of the run.
     """
 
     run: str
@@ -38,6 +42,12 @@ class Orphan:
     elapsed: str = ""
     nodes: str = ""
     writers: tuple[Writer, ...] = field(default=())
+    host: str = ""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the run is dead for sure: where locks are local to a node, all runs of other hosts look dead."""
+        return self.host == socket.gethostname()
 
     @property
     def is_here(self) -> bool:
@@ -53,7 +63,7 @@ def find_orphans(store: Store) -> list[Orphan]:
     jobs = list_jobs() if dead and has_slurm() else []
     found = [_describe_job(job, dead[job.name], writers) for job in jobs if job.name in dead]
     held = {writer for orphan in found for writer in orphan.writers}
-    found += [Orphan(one.run, one.stage, one.key, writers=(one,), nodes=one.host) for one in writers if one not in held]
+    found += [_describe_writer(one, runs) for one in writers if one not in held]
     return _label(store.root, runs, found)
 
 
@@ -68,7 +78,13 @@ def _describe_job(job: SlurmJob, run: Run, writers: Iterable[Writer]) -> Orphan:
     if own:
         stage, key = own[0].stage, own[0].key
     state = job.state if job.reason in ("None", "") or job.state == "RUNNING" else f"{job.state} ({job.reason})"
-    return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own)
+    return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own, run.host)
+
+
+def _describe_writer(writer: Writer, runs: Mapping[str, Run]) -> Orphan:
+    run = runs.get(writer.run)
+    host = name_host(writer.run) if run is None else run.host
+    return Orphan(writer.run, writer.stage, writer.key, writers=(writer,), nodes=writer.host, host=host)
 
 
 def _label(root: Path, runs: dict[str, Run], orphans: Sequence[Orphan]) -> list[Orphan]:
@@ -82,21 +98,44 @@ def _label(root: Path, runs: dict[str, Run], orphans: Sequence[Orphan]) -> list[
     return [replace(one, label=nodes[one.key].label) if one.key in nodes else one for one in orphans]
 
 
-def cancel_orphans(orphans: Sequence[Orphan]) -> None:
-    """Cancel jobs of Slurm, and send SIGTERM to the processes of this machine that are of no job."""
-    cancel_jobs([one.job for one in orphans if one.job])
+def cancel_orphans(store: Store, orphans: Sequence[Orphan]) -> None:
+    """Cancel jobs of Slurm, and send SIGTERM to the processes of this machine that are of no job.
+
+    They are looked for again, for what was listed may have ended meanwhile, and its number be another's.
+    """
+    still = {(one.run, one.job) for one in find_orphans(store)}
+    cancel_jobs([one.job for one in orphans if one.job and (one.run, one.job) in still])
     for orphan in orphans:
         if orphan.is_here:
             for writer in orphan.writers:
                 # it has just ended, or is another user's, and then it is told as left
                 with suppress(ProcessLookupError, PermissionError):
-                    os.kill(writer.process, signal.SIGTERM)
+                    _end(store, writer)
 
 
-def wait_for_end(store: Store, seconds: float, tell: Callable[[int], None]) -> list[Orphan]:
-    """Wait until no orphan is left, at most so long, and return those that are; `tell` is told their number."""
-    end = time.monotonic() + seconds
-    while (left := find_orphans(store)) and time.monotonic() < end:
+def _end(store: Store, writer: Writer) -> None:
+    """Send SIGTERM to a writer that still holds its lock; the number of its process may be a stranger's by now."""
+    if not hasattr(os, "pidfd_open"):  # not Linux: it is told as left
+        return
+    process = os.pidfd_open(writer.process)
+    try:
+        # a child may hold the lock of a dead writer; a stranger has begun later than the lock was taken
+        began, taken = find_start(writer.process), datetime.fromisoformat(writer.since).timestamp()
+        if began is not None and began <= taken + _CLOCK_SECONDS and writer in list_writers(store.work):
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+    finally:
+        os.close(process)
+
+
+def wait_for_end(
+    store: Store, seconds: float, tell: Callable[[int], None], cancelled: Sequence[Orphan]
+) -> list[Orphan]:
+    """Wait until no orphan of the cancelled ones' runs is left, at most so long, and return those that are.
+
+    `tell` is told their number.
+    """
+    end, runs = time.monotonic() + seconds, {one.run for one in cancelled}
+    while (left := [one for one in find_orphans(store) if one.run in runs]) and time.monotonic() < end:
         tell(len(left))
         time.sleep(_POLL_SECONDS)
     return left

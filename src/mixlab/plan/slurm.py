@@ -33,7 +33,7 @@ def has_slurm() -> bool:
 def list_jobs() -> list[SlurmJob]:
     """List the jobs of this user that have not ended; raises ConfigError when Slurm does not answer."""
     fields = "%i|%j|%T|%M|%N|%r|%k"
-    said = _ask("squeue", "--noheader", "--user", getpass.getuser(), "--format", fields)
+    said = _ask("squeue", "--all", "--noheader", "--user", getpass.getuser(), "--format", fields)
     jobs = []
     for line in said.splitlines():
         number, name, state, elapsed, nodes, reason, comment = line.split("|", 6)
@@ -48,8 +48,8 @@ def cancel_jobs(numbers: Sequence[str]) -> None:
 
 
 def list_partitions() -> tuple[list[str], str | None]:
-    """List the partitions of this cluster, and the default one, None where there is none."""
-    names = _ask("sinfo", "--noheader", "--format", "%P").split()
+    """List the partitions of this cluster, hidden ones too, and the default one, None where there is none."""
+    names = _ask("sinfo", "--all", "--noheader", "--format", "%P").split()
     default = next((name.rstrip("*") for name in names if name.endswith("*")), None)
     return sorted({name.rstrip("*") for name in names}), default
 

@@ -40,8 +40,10 @@ def start_run(
 def require_slurm(jobs: list[Any], status_command: str | None) -> None:
     """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
 
-    `status_command` is what Snakemake would ask for the state of jobs: it would wait for ever for one that only fails.
+    What jobs name of `clusters` of their own is not looked at. `status_command` is what Snakemake would ask for the
+    state of jobs: it would wait for ever for one that only fails.
     """
+    jobs = [job for job in jobs if not job.resources.get("clusters")]
     if not jobs:
         return
     accounting = read_accounting()

@@ -15,21 +15,19 @@ from mixlab.artifacts.runs import JobCard
 from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.strays import require_agreeing
-from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
-from mixlab.plan.build import Planned, build_plan, split_names
+from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.demand import Demand, build_demand
+from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
-from mixlab.plan.model_resources import ModelResources, measure_models
+from mixlab.plan.model_resources import ModelResources, measure_plan
 from mixlab.plan.needs import require_machine
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
-from mixlab.plan.specs import GenerateSpec
 from mixlab.plan.stages import STAGES
 from mixlab.plan.starting import start_run
-from mixlab.plan.workload import Workloads
 
 log = logging.getLogger(__name__)
 
@@ -136,31 +134,27 @@ class Flow:
 
     def start(self, workflow: Any, environment: MutableMapping[str, str]) -> None:
         """Check and note a run that begins: Snakemake calls it with its own workflow, before the first job."""
-        jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in STAGES]
-        told = self.list_jobs(job.wildcards.key for job in jobs)
-        start_run(self.store.work, self.plan_file, told, workflow, environment)
+        keys = [job.wildcards_dict["key"] for job in workflow.dag.needrun_jobs() if job.rule.name in STAGES]
+        start_run(self.store.work, self.plan_file, self.list_jobs(keys), workflow, environment)
 
     def list_jobs(self, asked: Iterable[str] = ()) -> dict[str, JobCard]:
         """What the jobs of a run are told, by the artifact by which Snakemake knows each.
 
-        `asked` are keys that Snakemake makes though no study needs them, since they were asked for by name.
+        They are those of all studies, and those of `asked`: a target that is named may be one that no study waits for.
         """
-        cards = {}
-        for key in dict.fromkeys([*self.demand.run, *asked]):
-            node = self.plan.nodes[key]
-            if self._leader(node) == key:
-                job = SimpleNamespace(key=key)
-                told = {
-                    name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()
-                }
-                threads = self.threads(node.stage)
-                cards[key] = JobCard(
-                    [member.key for member in self._missing(node)],
-                    self.inputs(node.stage)(job),
-                    threads(job) if callable(threads) else threads,
-                    {name: value for name, value in told.items() if value is not None},
-                )
-        return cards
+        leaders = [key for key in self.demand.run if self._leader(self.plan.nodes[key]) == key]
+        return {key: self._describe_job(self.plan.nodes[key]) for key in dict.fromkeys([*leaders, *asked])}
+
+    def _describe_job(self, node: Node) -> JobCard:
+        job = SimpleNamespace(key=node.key)
+        told = {name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()}
+        threads = self.threads(node.stage)
+        return JobCard(
+            [member.key for member in self._missing(node)],
+            self.inputs(node.stage)(job),
+            threads(job) if callable(threads) else threads,
+            {name: value for name, value in told.items() if value is not None},
+        )
 
     def _missing(self, node: Node) -> list[Node]:
         return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
@@ -208,7 +202,8 @@ class Flow:
     def asked(self, stage: str) -> dict[str, Any]:
         """What one job of a stage asks for, as Snakemake and its executor for Slurm know it.
 
-        A stage that asks for no GPU goes to the partition that config.yaml names for it, if it names one.
+        A stage that asks for no GPU, as where all models are served, goes to the partition that config.yaml names for
+        it, if it names one. All jobs of a rule go to one: without a partition of their own they would lose the default.
         """
         if stage in TRAINED:
             asked = self.training_resources(stage)
@@ -222,17 +217,24 @@ class Flow:
         elif stage == "base_model":
             asked["gpu"] = self._each(stage, lambda one: one.gpus)
         partition = self.machine.cluster.cpu_partition
-        if partition is not None and not any(one.gpus for one in self._resources.list_possible(stage)):
+        if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
+
+    def _may_have_gpus(self, stage: str) -> bool:
+        is_used = stage != "generate" or not self._are_all_served
+        return is_used and any(one.gpus for one in self._resources.list_possible(stage))
+
+    @cached_property
+    def _are_all_served(self) -> bool:
+        return all(is_served(node.spec) for node in self.plan.by_stage("generate"))
 
     def engine_gpus(self, stage: str) -> Callable[[Any], int]:
         """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
 
         def count_gpus(wildcards: Any) -> int:
             node = self._node(stage, wildcards.key)
-            is_served = isinstance(node.spec, GenerateSpec) and isinstance(node.spec.engine, OpenaiEngineSettings)
-            return 0 if is_served else self._resources.find(node).gpus
+            return 0 if is_served(node.spec) else self._resources.find(node).gpus
 
         return count_gpus
 
@@ -299,7 +301,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
             raise ConfigError(Problem(message, key=key))
     planned = build_plan(root, split_names(str(config.get("study", ""))))
     machine, states = planned.config.machine, read_states(store, STAGES)
-    parameters = _measure_models(planned, store, states) if machine.sizes else {}
+    parameters = measure_plan(planned, store, states)
     path = write_plan(store, render_plan(planned.plan, machine, planned.files, parameters)).relative_to(root)
     environment[PLAN_VARIABLE] = str(path)
     flow = Flow(store, planned.plan, states, machine, path, is_main=is_main, parameters=parameters)
@@ -310,9 +312,3 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     require_agreeing(store, flow.list_read())
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])
     return flow
-
-
-def _measure_models(planned: Planned, store: Store, states: States) -> dict[str, int]:
-    targets = [key for keys in planned.plan.targets.values() for key in keys]
-    workloads = Workloads(planned.plan, store, planned.files, planned.facts)
-    return measure_models(planned.config.machine, workloads, build_demand(planned.plan, states, targets).run)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -66,16 +66,23 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
     if not plan_path.is_file():
         raise ArtifactError(f"no plan file {plan_path}; snakemake writes one when it reads the workflow")
     planned = read_plan(plan_path)
-    # the tokenizers library would take every core of the machine, whatever the job was given
-    os.environ.setdefault("RAYON_NUM_THREADS", str(planned.machine.resources(stage).threads))
+    nodes = [planned.plan.nodes.get(key) for key in keys]
+    found = [node for node in nodes if node is not None and node.stage == stage]
+    if len(found) < len(keys):
+        missing = sorted(set(keys) - {node.key for node in found})
+        raise ArtifactError(f"{stage} {', '.join(missing)}: not in {plan_path}")
+    limit_threads(planned, found)
     session = Session()
-    for key in keys:
-        node = planned.plan.nodes.get(key)
-        if node is None or node.stage != stage:
-            raise ArtifactError(f"{stage} {key}: not in {plan_path}")
+    for node in found:
         ended_by = make_artifact(run, planned, node, store, session)
-        if ended_by is not None and key != keys[-1]:
+        if ended_by is not None and node is not found[-1]:
             signal.raise_signal(ended_by)
+
+
+def limit_threads(planned: PlanFile, nodes: Iterable[Node]) -> None:
+    """Let the tokenizers library take no more cores than the job was given: it would take all of the machine."""
+    threads = max(planned.machine_for(node).resources(node.stage).threads for node in nodes)
+    os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
 
 
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
@@ -21,7 +22,7 @@ from mixlab.config.problems import UserError
 from mixlab.config.tracking import TrackingSettings
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.planfile import read_plan
-from mixlab.stages.doorway import make_artifact
+from mixlab.stages.doorway import limit_threads, make_artifact
 from mixlab.stages.job import Session
 
 LOG = "log.txt"
@@ -103,11 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     planned = read_plan(options.plan)
     machine = planned.machine.model_copy(update={"tracking": TrackingSettings()})
-    os.environ.setdefault("RAYON_NUM_THREADS", str(machine.resources(options.stage).threads))
-    host = importlib.import_module(f"mixlab.stages.{options.stage}").run
-    planned = type(planned)(planned.plan, machine, planned.files)
+    planned, node = replace(planned, machine=machine), planned.plan.nodes[options.key]
     try:
-        make_artifact(host, planned, planned.plan.nodes[options.key], Store(options.folder), Session())
+        limit_threads(planned, [node])
+        host = importlib.import_module(f"mixlab.stages.{options.stage}").run
+        make_artifact(host, planned, node, Store(options.folder), Session())
     except (UserError, ArtifactError) as error:
         sys.stderr.write(f"mixlab: {error}\n")
         sys.exit(error.exit_code)

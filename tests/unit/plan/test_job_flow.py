@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from golden import plan_micro
 
+from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
 from mixlab.artifacts.states import NO_STATES, States
 from mixlab.artifacts.store import Store
@@ -81,9 +82,10 @@ def test_what_is_made_by_now_needs_nothing_and_nothing_is_wanted_or_fetched(
 def test_what_is_asked_for_by_name_is_told_though_no_study_needs_it(plan: Plan) -> None:
     finished = frozenset(node.name for node in plan.nodes.values())
     machine = MachineSettings.model_validate(MACHINE)
+    (base,) = plan.by_stage("pretrain")
     ipt, score = plan.by_stage("ipt")[0], plan.by_stage("score")[0]
     states = States(finished - {ipt.name, score.name}, frozenset(), frozenset())
-    flow = Flow(Store(Path("unused")), plan, states, machine, Path("plan"))
+    flow = Flow(Store(Path("unused")), plan, states, machine, Path("plan"), parameters={base.key: 1000})
     assert flow.list_jobs() == {}
     told = flow.list_jobs([ipt.key, score.key])
     assert {key: card.keys for key, card in told.items()} == {ipt.key: [ipt.key], score.key: [score.key]}
@@ -101,3 +103,43 @@ def test_a_job_starts_without_the_plan_and_its_libraries(flows: tuple[Flow, JobF
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_job_that_is_asked_for_by_name_is_told_all_though_no_study_waits_for_it(plan: Plan, tmp_path: Path) -> None:
+    (base,), ipt, (first, second, *_) = plan.by_stage("pretrain"), plan.by_stage("ipt")[0], plan.by_stage("generate")
+    missing = {ipt.name, first.name, second.name}
+    states = States(frozenset(node.name for node in plan.nodes.values()) - missing, frozenset(), frozenset())
+    machine = MachineSettings.model_validate(MACHINE)
+    flow = Flow(Store(tmp_path), plan, states, machine, Path("plan.jsonl"), parameters={base.key: 1000})
+    assert flow.list_jobs() == {}
+    jobs = [
+        SimpleNamespace(rule=SimpleNamespace(name=name), wildcards_dict=known, is_local=False)
+        for name, known in (("ipt", {"key": ipt.key}), ("generate", {"key": first.key}), ("all", {}))
+    ]
+    workflow = SimpleNamespace(
+        executor_plugin=SimpleNamespace(name="local"), dag=SimpleNamespace(needrun_jobs=lambda: iter(jobs))
+    )
+    environment: dict[str, str] = {}
+    flow.start(workflow, environment)
+    told = open_flow(tmp_path, {}, False, environment)
+    assert isinstance(told, JobFlow)
+    asked = [{name: evaluate(value, ipt.key) for name, value in one.asked("ipt").items()} for one in (told, flow)]
+    assert {**asked[0], "gpu": None} == {**asked[1], "gpu": None}
+    assert evaluate(told.asked("ipt")["nodes"], ipt.key) == 2
+    for node in (ipt, first):
+        job = SimpleNamespace(key=node.key)
+        assert told.inputs(node.stage)(job) == flow.inputs(node.stage)(job) != []
+        assert told.group_command("python", node.stage)(job).endswith(f" --key {node.key}")
+    # what was not submitted and is not there would be started with nothing to make
+    with pytest.raises(ArtifactError, match=f"generate {second.key}: the run that submitted this job told nothing"):
+        told.group_command("python", "generate")(SimpleNamespace(key=second.key))
+
+
+def test_one_of_a_group_that_is_asked_for_by_name_waits_for_its_leader(flows: tuple[Flow, JobFlow]) -> None:
+    flow, _ = flows
+    leader, member = next(job.keys[:2] for job in flow.list_jobs().values() if len(job.keys) > 1)
+    stage = flow.plan.nodes[member].stage
+    told = JobFlow(flow.store.root, flow.plan_file, flow.list_jobs([member]))
+    assert told.inputs(stage)(SimpleNamespace(key=member)) == [flow.path(leader)]
+    assert told.inputs(stage)(SimpleNamespace(key=leader)) == flow.inputs(stage)(SimpleNamespace(key=leader))
+    assert member in told.group_command("python", stage)(SimpleNamespace(key=member))

@@ -1,5 +1,6 @@
 """What a job asks for grows with the model it works on: one table, and machine.stages wins key by key."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 from golden import REPOSITORY, plan_every_stage, plan_micro
 
 from mixlab.artifacts.states import NO_STATES
-from mixlab.artifacts.store import Store
+from mixlab.artifacts.store import Store, write_json
+from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
@@ -108,6 +110,18 @@ def test_stages_without_gpus_go_to_the_partition_of_cpus(plan: Plan) -> None:
     assert all("slurm_partition" not in flow.asked(stage) for stage in ("ipt", "sft", "generate"))
 
 
+def test_answers_of_served_models_alone_go_to_the_partition_of_cpus(plan: Plan) -> None:
+    machine = read_machine(cluster={"cpu_partition": "cpu"}, stages={"generate": {"gpus": 1}})
+    engine = OpenaiEngineSettings(model="m")
+    nodes = {
+        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if node.stage == "generate" else node
+        for key, node in plan.nodes.items()
+    }
+    for one in (replace(plan, nodes=nodes), plan):
+        asked = build_flow(machine, one, 1).asked("generate")
+        assert asked.get("slurm_partition") == ("cpu" if one is not plan else None)
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "study"
@@ -152,6 +166,24 @@ def test_a_model_whose_size_nobody_knows_yet_is_named_with_the_cure() -> None:
         ConfigError, match=r"micro/base_model/read ask for depends on its size, and .*`mixlab lock base"
     ):
         measure_models(machine, Workloads(plan, Store(Path("unused"))), [read.key])
+    # where no study waits for it, nothing is refused until its job is asked for
+    assert read.key not in measure_models(machine, Workloads(plan, Store(Path("unused"))), [])
+    with pytest.raises(ConfigError, match=r"micro/base_model/read ask for depends on its size, which is not known"):
+        ask(Flow(Store(Path()), plan, NO_STATES, machine, Path("plan")), "base_model")
+
+
+def test_a_training_that_no_study_waits_for_is_as_large_as_its_model(root: Path) -> None:
+    write_config(root, "  - {up_to_parameters: 1e9, stages: {ipt: {memory_mib: 3000, threads: 3}}}\n")
+    plan = build_plan(root, check_files=False).plan
+    (lost, *_), store = plan.by_stage("ipt"), Store(root)
+    for node in plan.nodes.values():
+        if node.stage not in ("tokenizer", "pretrain") and node.key != lost.key:
+            write_json(store.manifest_path(*node.name), {})
+    flow = open_workflow(root, {}, True, {})
+    assert flow.demand.is_empty
+    assert ask(flow, "ipt")["mem_mb"] == 3000
+    planned = read_plan(root / flow.plan_file)
+    assert planned.machine_for(planned.plan.nodes[lost.key]).resources("ipt").threads == 3
 
 
 @pytest.mark.parametrize(
@@ -160,6 +192,7 @@ def test_a_model_whose_size_nobody_knows_yet_is_named_with_the_cure() -> None:
         ([{"up_to_parameters": 2}, {"up_to_parameters": 1}], "rows go from the smallest models up, got 2, 1"),
         ([{"up_to_parameters": 2, "stages": {"itp": {}}}], "stage 'itp' works on no model; did you mean 'ipt'?"),
         ([{"up_to_parameters": 2, "stages": {"average": {"retries": 2}}}], "launch and retries are for pretrain"),
+        ([{"up_to_parameters": 2, "stages": {"average": {"gpus": 1}}}], "'average': gpus are for base_model, pretrain"),
         (
             [{"up_to_parameters": 2, "stages": {"ipt": {"launch": {"parallelism": "zero1", "offload": "optimizer"}}}}],
             "stages.ipt does not fit the row up to 2 parameters: .* needs parallelism zero1, zero2 or zero3, got ddp",
@@ -169,3 +202,8 @@ def test_a_model_whose_size_nobody_knows_yet_is_named_with_the_cure() -> None:
 def test_a_table_that_cannot_be_meant_is_refused(sizes: list[dict[str, Any]], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         MachineSettings.model_validate({"sizes": sizes, "stages": {"ipt": {"launch": {"parallelism": "ddp"}}}})
+
+
+def test_gpus_are_refused_where_they_would_stay_idle() -> None:
+    with pytest.raises(ValueError, match="stage 'score': gpus are for base_model, pretrain, ipt, sft, generate"):
+        MachineSettings.model_validate({"stages": {"score": {"gpus": 1}}})

@@ -60,6 +60,18 @@ def test_nothing_is_asked_when_nothing_is_submitted(answer: Answer) -> None:
     require_slurm([], "sacct")
 
 
+def test_hidden_partitions_are_there_and_what_goes_to_another_cluster_is_not_looked_at(
+    answer: Answer, tmp_path: Path
+) -> None:
+    answer(sinfo="batch*", scontrol=NONE)
+    sinfo = tmp_path / "programs/sinfo"
+    sinfo.write_text('#!/bin/sh\necho "batch*"\ncase " $* " in *" --all "*) echo secret;; esac\n')
+    require_slurm([job(slurm_partition="secret")], "squeue")
+    require_slurm([job(slurm_partition="absent", slurm_account="ours", clusters="next_door")], "squeue")
+    with pytest.raises(ConfigError, match="no partition 'absent'; this cluster has batch, secret"):
+        require_slurm([job(slurm_partition="absent")], "squeue")
+
+
 def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answer: Answer) -> None:
     answer(sinfo="gpu\nbatch", scontrol=NONE)
     with pytest.raises(ConfigError) as caught:
