@@ -9,8 +9,6 @@ from mixlab.artifacts.keys import split_reference
 from mixlab.plan.compare import ORDERED_BY_KEY, Change, find_plain_changes, find_role_changes
 from mixlab.plan.graph import Roles
 
-_LOOKED_AT = 20
-"""Relatives that are compared all the way up; those before them are told apart by themselves and their parents."""
 _UNLIKE = 10
 """What an artifact without a counterpart counts, in differences of fields."""
 
@@ -51,9 +49,13 @@ class Step:
 
 @dataclass
 class Library:
-    """Every artifact whose spec is known, by key."""
+    """Every artifact whose spec is known, by key.
+
+    Thousands of artifacts share a few specs, so specs are compared once for each two of them.
+    """
 
     cards: dict[str, Card] = field(default_factory=dict)
+    _changes: dict[tuple[int, int], tuple[Change, ...]] = field(default_factory=dict)
     _causes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _costs: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -64,10 +66,8 @@ class Library:
 
     def find_nearest(self, card: Card, among: Sequence[Card]) -> Card | None:
         """Return the one of `among` with the fewest differences, all the way up; a namesake goes before its equals."""
-        near = sorted(among, key=lambda other: (self._compare(card, other), other.key))[:_LOOKED_AT]
-        near += [other for other in among if other.label == card.label and other not in near][:_LOOKED_AT]
         return min(
-            near,
+            among,
             key=lambda other: (self.measure(card.key, other.key), other.label != card.label, other.key),
             default=None,
         )
@@ -81,11 +81,17 @@ class Library:
                 self._costs[pair] = _UNLIKE
             else:
                 above = (self.measure(one.key, one.relative) for one in self.pair_parents(card, relative))
-                self._costs[pair] = len(list_changes(relative, card)) + sum(above)
+                self._costs[pair] = len(self.list_changes(relative, card)) + sum(above)
         return self._costs[pair]
 
-    def _compare(self, card: Card, other: Card) -> int:
-        return len(list_changes(other, card)) + sum(1 for _ in self.pair_parents(card, other))
+    def list_changes(self, old: Card, new: Card) -> tuple[Change, ...]:
+        """List what differs between two specs; one that lists things by key says nothing where parents differ."""
+        if new.stage in ORDERED_BY_KEY and dict(old.parents) != dict(new.parents):
+            return ()
+        pair = (id(old.spec), id(new.spec))
+        if pair not in self._changes:
+            self._changes[pair] = tuple(find_plain_changes(old.spec, new.spec))
+        return self._changes[pair]
 
     def explain(self, card: Card, relative: Card) -> list[Step]:
         """Follow what differs from an artifact up to where it began, one step each: each cause is followed once."""
@@ -99,7 +105,7 @@ class Library:
             told.add(card.key)
             steps.append(Step(card, None, (), ()))
             return
-        changes = list_changes(relative, card)
+        changes = self.list_changes(relative, card)
         steps.append(Step(card, relative, changes, find_role_changes(relative.parents, card.parents, self._name)))
         told.update({card.key} if changes else ())
         for pair in self.pair_parents(card, relative):
@@ -118,7 +124,7 @@ class Library:
             elif relative is None or relative.stage != card.stage:
                 found = frozenset({key})
             else:
-                found = frozenset({key} if list_changes(relative, card) else ())
+                found = frozenset({key} if self.list_changes(relative, card) else ())
                 pairs = (one for one in self.pair_parents(card, relative) if one.key)
                 found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs))
             self._causes[place] = found
@@ -149,13 +155,6 @@ class Library:
         key, member = split_reference(reference)
         name = f"'{self._label(key)}'"
         return f"{name}:{member}" if member else name
-
-
-def list_changes(old: Card, new: Card) -> tuple[Change, ...]:
-    """List what differs between two specs; one that lists things in order of keys says nothing where those differ."""
-    if new.stage in ORDERED_BY_KEY and dict(old.parents) != dict(new.parents):
-        return ()
-    return tuple(find_plain_changes(old.spec, new.spec))
 
 
 def _list_keys(references: Iterable[str]) -> list[str]:
