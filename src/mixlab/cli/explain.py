@@ -1,6 +1,7 @@
 """`mixlab explain`: all that is known of one artifact."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def command(what: str, why: bool, stage: str | None, studies: Sequence[str], as_
     store = open_store()
     states = read_states(store, STAGES)
     plan = plan_studies(store.root, studies)
-    node = find_node(plan, read_path(what), stage, states)
+    node = find_node(plan, read_path(store.root, what), stage, states)
     if why:
         reason = find_reason(store, states, plan, node)
         if as_json:
@@ -68,9 +69,14 @@ def command(what: str, why: bool, stage: str | None, studies: Sequence[str], as_
         _print(card)
 
 
-def read_path(what: str) -> str:
-    """Return the key in a path such as `artifacts/ipt/KEY/manifest.json` or `tracked/ipt/KEY.dvc`; else what it got."""
-    found = _PLACE.match(what)
+def read_path(root: Path, what: str) -> str:
+    """Return the key in a path such as `artifacts/ipt/KEY/manifest.json` or `tracked/ipt/KEY.dvc`; else what it got.
+
+    A path may also begin with `./` or be absolute, by any name of the checkout that links give it.
+    """
+    place = root / what
+    tried = os.path.relpath(place, root), os.path.relpath(os.path.realpath(place), os.path.realpath(root))
+    found = next(filter(None, map(_PLACE.match, tried)), None)
     return found[1] if found else what
 
 
