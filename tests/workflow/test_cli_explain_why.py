@@ -18,6 +18,7 @@ Invoke = Callable[..., Result]
 STUDY = Path("studies/micro.yaml")
 EVEN = "micro/even/mixture_seed 1"
 HEAVY = "math heavy 数学/mixture_seed 1/ipt_seed 1"
+BELOW = ("sft", "generate", "score", "judge", "scores", "aggregate", "report")
 STRAY = ("report", "f" * 16)
 """What is tracked and no study asks for."""
 
@@ -61,6 +62,30 @@ def test_what_is_finished_has_no_reason_to_run(made: Plan, micro: Path, invoke: 
     pointer.write_text("outs: []\n")
     said = invoke("explain", "--why", f"tracked/ipt/{ipt.key}.dvc").stdout
     assert said.splitlines()[1] == "nothing: tracked; nothing here needs it"
+
+
+def test_what_is_discarded_runs_only_where_something_below_it_does(made: Plan, micro: Path, invoke: Invoke) -> None:
+    (ipt, *_) = made.by_stage("ipt")
+    place = Store(micro).tombstone(*ipt.name)
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({"key": ipt.key, "reason": "averaged"}))
+    Store(micro).manifest_path(*ipt.name).unlink()
+    told = "nothing: discarded, and nothing needs it"
+    assert invoke("explain", "--why", f"discarded/ipt/{ipt.key}.json").stdout.splitlines()[1] == told
+    (average,) = (made.nodes[key] for key in made.children()[ipt.key] if made.nodes[key].stage == "average")
+    for node in made.nodes.values():
+        if node.key in {average.key, *made.children()[average.key]} or node.stage in BELOW:
+            Store(micro).manifest_path(*node.name).unlink(missing_ok=True)
+    said = invoke("explain", "--why", ipt.key).stdout.splitlines()[1]
+    assert said.startswith(f"would run: discarded, and has to come back; average '{average.label}' needs it")
+
+
+def test_a_folder_without_studies_says_so(tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no config.yaml in" in invoke("explain", "--why", "abcd").stderr
+    (tmp_path / "config.yaml").write_text("study: demo\n")
+    result = invoke("explain", "--why", "abcd")
+    assert (result.exit_code, "no study here asks for any artifact" in result.stderr) == (2, True)
 
 
 def test_a_changed_ratio_is_found_from_far_below_one_step_a_line(made: Plan, invoke: Invoke) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,12 @@ def plan_studies(root: Path, names: Sequence[str]) -> Plan:
     """Plan the named studies; without names all of them, those with mistakes left out with a warning."""
     if names:
         return build_plan(root, names, check_files=False).plan
+    present = list_studies(root)
+    if present:
+        with suppress(ConfigError):
+            return build_plan(root, present, check_files=False).plan
     good = []
-    for name in list_studies(root):
+    for name in present:
         try:
             build_plan(root, [name], check_files=False)
         except ConfigError as error:
@@ -124,6 +129,8 @@ def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
     strays = [f"{stage} {key} ({known[stage, key]})" for stage, key in sorted(known) if key.startswith(what)]
     if strays:
         return f"; no study of this checkout asks for {', '.join(strays)}, whose manifest.json says what it is"
+    if not nodes:
+        return "; no study here asks for any artifact, or for any of the stage that --stage names"
     return did_you_mean(what, _list_names(nodes))
 
 
