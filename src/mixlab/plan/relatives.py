@@ -65,10 +65,19 @@ class Library:
             self.cards.setdefault(card.key, card)
 
     def find_nearest(self, card: Card, among: Sequence[Card]) -> Card | None:
-        """Return the one of `among` with the fewest differences, all the way up; a namesake goes before its equals."""
+        """Return the one of `among` with the fewest differences, all the way up.
+
+        Of equals a namesake, else one of the same name in another study, else the first: in order of planning a
+        variant's artifacts are told alike.
+        """
+        short = _drop_study(card.label)
         return min(
             among,
-            key=lambda other: (self.measure(card.key, other.key), other.label != card.label, other.key),
+            key=lambda other: (
+                self.measure(card.key, other.key),
+                other.label != card.label,
+                _drop_study(other.label) != short,
+            ),
             default=None,
         )
 
@@ -131,20 +140,27 @@ class Library:
         return self._causes[place]
 
     def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
-        """Yield the parents that are not in both, each beside its namesake, else beside one that is left."""
+        """Yield the parents that are not in both, each beside its namesake, else beside one that is left.
+
+        A namesake may belong to another study: people rename those.
+        """
         for role in sorted({*card.parents, *other.parents}):
             mine, theirs = (_list_keys(one.parents.get(role, ())) for one in (card, other))
             came = [key for key in mine if key not in theirs]
             lost = [key for key in theirs if key not in mine]
-            left: list[str] = []
-            for key in came:
-                same = next((one for one in lost if self._label(one) == self._label(key)), None)
-                if same is None:
-                    left.append(key)
-                else:
-                    lost.remove(same)
-                    yield Pair(role, key, same)
-            for one, its in zip_longest(left, lost, fillvalue=""):
+            for name in (str, _drop_study):
+                named = [name(self._label(key)) for key in lost]
+                left: list[str] = []
+                for key in came:
+                    label = name(self._label(key))
+                    if label not in named:
+                        left.append(key)
+                        continue
+                    place = named.index(label)
+                    named.pop(place)
+                    yield Pair(role, key, lost.pop(place))
+                came = left
+            for one, its in zip_longest(came, lost, fillvalue=""):
                 yield Pair(role, one, its)
 
     def _label(self, key: str) -> str:
@@ -155,6 +171,10 @@ class Library:
         key, member = split_reference(reference)
         name = f"'{self._label(key)}'"
         return f"{name}:{member}" if member else name
+
+
+def _drop_study(label: str) -> str:
+    return label.partition("/")[2] or label
 
 
 def _list_keys(references: Iterable[str]) -> list[str]:
