@@ -1,7 +1,7 @@
 """What git knows of pointers: who committed one, which ones any branch or tag has, and where a lost one was."""
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,25 @@ def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
             if wanted.get(_to_name(path)) == _NOT_COMMITTED:
                 wanted[_to_name(path)] = committer
     return wanted
+
+
+def list_additions(root: Path, stage: str, names: Set[Name]) -> dict[str, list[Name]]:
+    """Map the commits that brought pointers of a stage to those of `names` among them, newest commit first.
+
+    Each pointer stands once, at the newest commit of any branch or tag that added it.
+    """
+    if not names:
+        return {}
+    asked = ("log", *EVERYWHERE, "--date-order", "--diff-filter=A", "--no-renames", "--relative", "--name-only")
+    added: dict[str, list[Name]] = {}
+    left = set(names)
+    for block in (run_git(root, *asked, "--format=%x00%H", "--", f"{TRACKED}/{stage}") or "").split("\0")[1:]:
+        commit, _, files = block.partition("\n")
+        found = sorted({_to_name(path) for path in files.splitlines() if path} & left)
+        left.difference_update(found)
+        if found:
+            added[commit] = found
+    return added
 
 
 def _shorten(paths: list[str], most: int = 1000) -> list[str]:

@@ -1,32 +1,21 @@
 """`mixlab explain --why`: why an artifact would run, or why not."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
-from mixlab.artifacts.branches import read_branches
-from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import is_repository
 from mixlab.artifacts.locks import list_writers
-from mixlab.artifacts.manifest import read_manifest
-from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.recompute import read_recompute
-from mixlab.artifacts.states import Name, States
+from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import find_state
-from mixlab.cli.diff import is_changed, open_side
-from mixlab.config.problems import ConfigError
-from mixlab.plan.canonical import to_plain
+from mixlab.cli._kin import gather_cards
 from mixlab.plan.compare import Change
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.relatives import Card, Library, Step
+from mixlab.plan.relatives import Card, Step
 
-ELSEWHERE = "tracked on another branch"
-_HEAD = "HEAD"
 _SHOWN = 4
 
 
@@ -34,7 +23,7 @@ _SHOWN = 4
 class Reason:
     """Whether an artifact would run, why, and how it differs from its nearest relative, step by step.
 
-    `pointers` counts artifacts of its stage that are known by pointer alone, which says no spec.
+    `pointers` counts artifacts of its stage that are known by pointer alone, which says no spec: not compared.
     """
 
     stage: str
@@ -51,17 +40,12 @@ def find_reason(store: Store, states: States, plan: Plan, node: Node) -> Reason:
     demand = build_demand(plan, states, [key for keys in plan.targets.values() for key in keys])
     if node.key not in demand.run:
         return Reason(*node.name, node.label, False, _say_why_not(states, demand, node), (), 0)
-    library = Library()
-    library.add(_list_planned(plan, states, {}))
-    reachable = set(read_branches(store.root)) if is_repository(store.root) else set()
-    library.add(_list_committed(store, list(plan.targets), states, reachable))
-    library.add(_list_manifests(store, states, node.stage, library))
+    library, pointers = gather_cards(store, states, plan, node.stage)
     card = library.cards[node.key]
     cards = library.cards.values()
     among = [one for one in cards if one.stage == node.stage and one.key != node.key and one.state != "absent"]
     nearest = library.find_nearest(card, among)
     steps = tuple(library.explain(card, nearest)) if nearest is not None else ()
-    pointers = sum(stage == node.stage and key not in library.cards for stage, key in {*states.tracked, *reachable})
     return Reason(*node.name, node.label, True, _say_why(store, states, plan, demand, node), steps, pointers)
 
 
@@ -97,45 +81,6 @@ def _say_where(store: Store, states: States, node: Node) -> str:
     return "not here, not tracked, not discarded"
 
 
-def _list_planned(plan: Plan, states: States, elsewhere: dict[Name, str]) -> Iterator[Card]:
-    specs: dict[int, dict[str, Any]] = {}
-    for node in plan.nodes.values():
-        if id(node.spec) not in specs:
-            specs[id(node.spec)] = to_plain(node.spec)
-        state = find_state(states, node.name)
-        state = elsewhere.get(node.name, state) if state == "absent" else state
-        yield Card(node.stage, node.key, node.label, state, specs[id(node.spec)], node.parents)
-
-
-def _list_committed(store: Store, studies: list[str], states: States, reachable: set[Name]) -> Iterator[Card]:
-    """What the last commit's studies ask for, where they say other things than the files here."""
-    if not is_repository(store.root) or not is_changed(store.root, _HEAD):
-        return
-    with suppress(ConfigError), open_side(store.root, _HEAD) as side:
-        yield from _list_planned(side.plan(studies), states, dict.fromkeys(reachable, ELSEWHERE))
-
-
-def _list_manifests(store: Store, states: States, stage: str, library: Library) -> Iterator[Card]:
-    """What is here and no study asks for any more: artifacts of the stage, and what is above them."""
-    waiting = [name for name in sorted(states.complete) if name[0] == stage and name[1] not in library.cards]
-    stages = {key: one for one, key in states.complete}
-    seen: set[Name] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            manifest = read_manifest(store.folder(*name))
-        except ArtifactError:
-            continue  # a damaged card says nothing of what it was; `mixlab verify` tells of it
-        labels = [str(record.get("label", "")) for record in read_provenance(store, *name)]
-        parents = {role: tuple(keys) for role, keys in manifest.parents.items()}
-        yield Card(*name, labels[-1] if labels else "", "complete", manifest.spec, parents)
-        above = (key.partition(":")[0] for keys in parents.values() for key in keys)
-        waiting += [(stages[key], key) for key in above if key in stages and key not in library.cards]
-
-
 def describe_reason(reason: Reason) -> dict[str, Any]:
     """Describe why for JSON."""
     card = {name: value for name, value in vars(reason).items() if name != "steps"}
@@ -165,7 +110,9 @@ def print_reason(reason: Reason) -> None:
     if reason.would_run and not reason.steps:
         click.echo(f"no finished artifact of stage {reason.stage} is known that it could be compared with")
     if reason.would_run and reason.pointers:
-        click.echo(f"not compared: {reason.pointers} of this stage that are known by pointer alone, which says no spec")
+        rest = "; the one named above is the nearest among those compared" if reason.steps else ""
+        known = f"{reason.pointers} of this stage that are known by pointer alone, which says no spec"
+        click.echo(f"not compared: {known}{rest}")
 
 
 def _render_step(step: Step) -> str:

@@ -1,8 +1,10 @@
 """`mixlab explain`: all that is known of one artifact."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def command(what: str, why: bool, stage: str | None, studies: Sequence[str], as_
     store = open_store()
     states = read_states(store, STAGES)
     plan = plan_studies(store.root, studies)
-    node = find_node(plan, read_path(what), stage, states)
+    node = find_node(plan, read_path(store.root, what), stage, states)
     if why:
         reason = find_reason(store, states, plan, node)
         if as_json:
@@ -68,9 +70,14 @@ def command(what: str, why: bool, stage: str | None, studies: Sequence[str], as_
         _print(card)
 
 
-def read_path(what: str) -> str:
-    """Return the key in a path such as `artifacts/ipt/KEY/manifest.json` or `tracked/ipt/KEY.dvc`; else what it got."""
-    found = _PLACE.match(what)
+def read_path(root: Path, what: str) -> str:
+    """Return the key in a path such as `artifacts/ipt/KEY/manifest.json` or `tracked/ipt/KEY.dvc`; else what it got.
+
+    A path may also begin with `./` or be absolute, by any name of the checkout that links give it.
+    """
+    place = root / what
+    tried = os.path.relpath(place, root), os.path.relpath(os.path.realpath(place), os.path.realpath(root))
+    found = next(filter(None, map(_PLACE.match, tried)), None)
     return found[1] if found else what
 
 
@@ -78,8 +85,12 @@ def plan_studies(root: Path, names: Sequence[str]) -> Plan:
     """Plan the named studies; without names all of them, those with mistakes left out with a warning."""
     if names:
         return build_plan(root, names, check_files=False).plan
+    present = list_studies(root)
+    if present:
+        with suppress(ConfigError):
+            return build_plan(root, present, check_files=False).plan
     good = []
-    for name in list_studies(root):
+    for name in present:
         try:
             build_plan(root, [name], check_files=False)
         except ConfigError as error:
@@ -118,6 +129,8 @@ def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
     strays = [f"{stage} {key} ({known[stage, key]})" for stage, key in sorted(known) if key.startswith(what)]
     if strays:
         return f"; no study of this checkout asks for {', '.join(strays)}, whose manifest.json says what it is"
+    if not nodes:
+        return "; no study here asks for any artifact, or for any of the stage that --stage names"
     return did_you_mean(what, _list_names(nodes))
 
 

@@ -9,8 +9,6 @@ from mixlab.artifacts.keys import split_reference
 from mixlab.plan.compare import ORDERED_BY_KEY, Change, find_plain_changes, find_role_changes
 from mixlab.plan.graph import Roles
 
-_LOOKED_AT = 20
-"""Relatives that are compared all the way up; those before them are told apart by themselves and their parents."""
 _UNLIKE = 10
 """What an artifact without a counterpart counts, in differences of fields."""
 
@@ -51,9 +49,13 @@ class Step:
 
 @dataclass
 class Library:
-    """Every artifact whose spec is known, by key."""
+    """Every artifact whose spec is known, by key.
+
+    Thousands of artifacts share a few specs, so specs are compared once for each two of them.
+    """
 
     cards: dict[str, Card] = field(default_factory=dict)
+    _changes: dict[tuple[int, int], tuple[Change, ...]] = field(default_factory=dict)
     _causes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _costs: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -63,12 +65,19 @@ class Library:
             self.cards.setdefault(card.key, card)
 
     def find_nearest(self, card: Card, among: Sequence[Card]) -> Card | None:
-        """Return the one of `among` with the fewest differences, all the way up; a namesake goes before its equals."""
-        near = sorted(among, key=lambda other: (self._compare(card, other), other.key))[:_LOOKED_AT]
-        near += [other for other in among if other.label == card.label and other not in near][:_LOOKED_AT]
+        """Return the one of `among` with the fewest differences, all the way up.
+
+        Of equals a namesake, else one of the same name in another study, else the first: in order of planning a
+        variant's artifacts are told alike.
+        """
+        short = _drop_study(card.label)
         return min(
-            near,
-            key=lambda other: (self.measure(card.key, other.key), other.label != card.label, other.key),
+            among,
+            key=lambda other: (
+                self.measure(card.key, other.key),
+                other.label != card.label,
+                _drop_study(other.label) != short,
+            ),
             default=None,
         )
 
@@ -81,11 +90,17 @@ class Library:
                 self._costs[pair] = _UNLIKE
             else:
                 above = (self.measure(one.key, one.relative) for one in self.pair_parents(card, relative))
-                self._costs[pair] = len(list_changes(relative, card)) + sum(above)
+                self._costs[pair] = len(self.list_changes(relative, card)) + sum(above)
         return self._costs[pair]
 
-    def _compare(self, card: Card, other: Card) -> int:
-        return len(list_changes(other, card)) + sum(1 for _ in self.pair_parents(card, other))
+    def list_changes(self, old: Card, new: Card) -> tuple[Change, ...]:
+        """List what differs between two specs; one that lists things by key says nothing where parents differ."""
+        if new.stage in ORDERED_BY_KEY and dict(old.parents) != dict(new.parents):
+            return ()
+        pair = (id(old.spec), id(new.spec))
+        if pair not in self._changes:
+            self._changes[pair] = tuple(find_plain_changes(old.spec, new.spec))
+        return self._changes[pair]
 
     def explain(self, card: Card, relative: Card) -> list[Step]:
         """Follow what differs from an artifact up to where it began, one step each: each cause is followed once."""
@@ -99,7 +114,7 @@ class Library:
             told.add(card.key)
             steps.append(Step(card, None, (), ()))
             return
-        changes = list_changes(relative, card)
+        changes = self.list_changes(relative, card)
         steps.append(Step(card, relative, changes, find_role_changes(relative.parents, card.parents, self._name)))
         told.update({card.key} if changes else ())
         for pair in self.pair_parents(card, relative):
@@ -118,27 +133,34 @@ class Library:
             elif relative is None or relative.stage != card.stage:
                 found = frozenset({key})
             else:
-                found = frozenset({key} if list_changes(relative, card) else ())
+                found = frozenset({key} if self.list_changes(relative, card) else ())
                 pairs = (one for one in self.pair_parents(card, relative) if one.key)
                 found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs))
             self._causes[place] = found
         return self._causes[place]
 
     def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
-        """Yield the parents that are not in both, each beside its namesake, else beside one that is left."""
+        """Yield the parents that are not in both, each beside its namesake, else beside one that is left.
+
+        A namesake may belong to another study: people rename those.
+        """
         for role in sorted({*card.parents, *other.parents}):
             mine, theirs = (_list_keys(one.parents.get(role, ())) for one in (card, other))
             came = [key for key in mine if key not in theirs]
             lost = [key for key in theirs if key not in mine]
-            left: list[str] = []
-            for key in came:
-                same = next((one for one in lost if self._label(one) == self._label(key)), None)
-                if same is None:
-                    left.append(key)
-                else:
-                    lost.remove(same)
-                    yield Pair(role, key, same)
-            for one, its in zip_longest(left, lost, fillvalue=""):
+            for name in (str, _drop_study):
+                named = [name(self._label(key)) for key in lost]
+                left: list[str] = []
+                for key in came:
+                    label = name(self._label(key))
+                    if label not in named:
+                        left.append(key)
+                        continue
+                    place = named.index(label)
+                    named.pop(place)
+                    yield Pair(role, key, lost.pop(place))
+                came = left
+            for one, its in zip_longest(came, lost, fillvalue=""):
                 yield Pair(role, one, its)
 
     def _label(self, key: str) -> str:
@@ -151,11 +173,8 @@ class Library:
         return f"{name}:{member}" if member else name
 
 
-def list_changes(old: Card, new: Card) -> tuple[Change, ...]:
-    """List what differs between two specs; one that lists things in order of keys says nothing where those differ."""
-    if new.stage in ORDERED_BY_KEY and dict(old.parents) != dict(new.parents):
-        return ()
-    return tuple(find_plain_changes(old.spec, new.spec))
+def _drop_study(label: str) -> str:
+    return label.partition("/")[2] or label
 
 
 def _list_keys(references: Iterable[str]) -> list[str]:
