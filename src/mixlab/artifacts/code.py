@@ -64,13 +64,20 @@ def list_code() -> Code:
     return {_name(path): digest for path, digest in sorted(_seen.items())}
 
 
+def note_file(file: Path) -> None:
+    """Count a file that this process gives to another one, such as a helper, as loaded here."""
+    _note(file)
+
+
 def take_over_code(code: Code) -> None:
     """Count what another process of the same job loaded as loaded here; of a file seen by both, as it saw it."""
     _seen.update({PACKAGE.parent / name: digest for name, digest in code.items()})
 
 
 def _is_ours(module: ModuleType) -> bool:
-    return getattr(module, "__name__", "").partition(".")[0] == PACKAGE.name
+    spec = getattr(module, "__spec__", None)  # of a module run by `python -m`, the name says only __main__
+    name = getattr(spec, "name", None) or getattr(module, "__name__", "")
+    return str(name).partition(".")[0] == PACKAGE.name
 
 
 def _note(file: Path) -> None:

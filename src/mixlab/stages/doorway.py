@@ -142,6 +142,7 @@ def _note_provenance(
         "micro_batch_windows": inputs.machine.micro_batch_windows,
         "generation_batch": inputs.machine.generation_batch,
         "gpus": count_gpus(node.spec, inputs.machine.resources(node.stage)),
+        "kernels": inputs.machine.kernels.model_dump(mode="json"),
     }
     seconds = time.perf_counter() - started
     promise = STAGES[node.stage].reproducible
