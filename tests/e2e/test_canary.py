@@ -168,7 +168,7 @@ def test_a_model_of_another_host_may_lie_within_the_band_and_not_out_of_it(
     pretend(study, node, host="elsewhere")
     outcome = try_again(study, node)
     assert outcome.verdict == verdict
-    assert 0 < outcome.measures["update"]
+    assert outcome.measures["update"] > 0
     assert outcome.measures["final_loss"] == 0
 
 

@@ -183,7 +183,7 @@ def test_an_unknown_study_is_a_mistake(micro: Path, invoke: Invoke) -> None:
 
 
 def test_what_every_stage_loads_is_what_the_door_of_stages_really_loads() -> None:
-    asks = "import json, mixlab.stages.doorway; from mixlab.artifacts.code import list_code; print(json.dumps(list_code()))"
+    asks = "import json, mixlab.stages.doorway, mixlab.artifacts.code as code; print(json.dumps(code.list_code()))"
     done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert list_shared() <= loaded

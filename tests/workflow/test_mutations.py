@@ -1,6 +1,5 @@
 """200 random edits of finished studies: what a plan makes again, and what an oracle of its own says must be made."""
 
-import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -59,12 +58,9 @@ OVERLOOKED = {
     **{f"{field} changed": rf'"{field.rpartition(".")[2]}":({LIST}|{NUMBER}),?' for field in FIELDS},
 }
 """Kind of edit -> what a plan overlooks that this kind, and it alone, is there to find."""
-QUICK = random.Random(SEED).sample(sorted(OVERLOOKED), 3)
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.long) for kind in OVERLOOKED]
-)
+@pytest.mark.parametrize("kind", OVERLOOKED)
 def test_a_plan_that_overlooks_one_seed_or_field_is_found_by_the_edits_of_it(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

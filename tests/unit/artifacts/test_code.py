@@ -115,7 +115,9 @@ print(json.dumps([told[name] == digest for name, digest in before.items()]))
 def test_code_that_is_edited_during_a_run_is_told_as_it_was_when_it_was_loaded(tmp_path: Path) -> None:
     copy = tmp_path / "src/mixlab"
     shutil.copytree(code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    program = EDITED_ON_THE_WAY.replace("LOADED", "mixlab/artifacts/keys.py").replace("LATER", "mixlab/report/numbers.py")
+    program = EDITED_ON_THE_WAY
+    for word, name in (("LOADED", "mixlab/artifacts/keys.py"), ("LATER", "mixlab/report/numbers.py")):
+        program = program.replace(word, name)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(copy.parent)},
