@@ -1,38 +1,38 @@
 """Twenty random edits, really run: Snakemake makes what the oracle says, and nothing that was there is touched."""
 
 import hashlib
-from collections.abc import Iterator
+import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import yaml
 from checkouts import list_made
 from oracle_models import expect, foresee, list_missing
-from randomly import Bench, list_edits
+from randomly import COUNTS, SEED, Bench, list_edits
 from runs import is_finished, run_all
 
-COUNT = 20
-MOST = {0: 5, 8: 13, 30: 2}
-"""Artifacts that an edit makes at most -> how many such edits: most make few, so that all together take minutes."""
+SHARES = {"ipt": 8, "mixture": 2, "sft": 3, "evaluation": 4, "nothing": 3}
+"""What an edit reaches -> how many such edits are run: about as often as among all of them."""
 NOT_RUN = {"content", "places"}
 """Digests and paths that no file here has: `tests/e2e/test_edits.py` edits and moves real files."""
 
 Edit = tuple[tuple[str, ...], str]
 
 
-def choose_edits(bench: Bench) -> Iterator[Edit]:
-    """Choose edits of several parts from those that would be planned next: most of them make little."""
-    left = dict(MOST)
-    for names, seed in list_edits("micro", 1500):
-        if len(names) == 1 or NOT_RUN & set(names):
-            continue
-        draft, text = bench.draft(names, seed)
-        after, report = foresee(bench.name, yaml.load(text, yaml.CSafeLoader), draft.lock)
-        size = len(list_missing(bench.oracle.made, after, report))
-        kind = next((most for most in MOST if size <= most), None)
-        if kind is not None and left[kind]:
-            left[kind] -= 1
-            yield names, seed
+def choose_edits(bench: Bench, kind: str) -> list[Edit]:
+    """Draw edits of one kind at random from those that are planned every day."""
+    edits = [one for one in list_edits("micro", COUNTS["micro"]) if not NOT_RUN & set(one[0])]
+    random.Random(SEED).shuffle(edits)
+    return list(islice((one for one in edits if find_kind(bench, one) == kind), SHARES[kind]))
+
+
+def find_kind(bench: Bench, one: Edit) -> str:
+    """What an edit reaches: training from the base model on, a mixture at most, SFT, what lies below it, or nothing."""
+    draft, text = bench.draft(*one)
+    after, report = foresee(bench.name, yaml.load(text, yaml.CSafeLoader), draft.lock)
+    stages = {after.made[identity].stage for identity in list_missing(bench.oracle.made, after, report)}
+    return next((kind for kind in ("ipt", "mixture", "sft") if kind in stages), "evaluation" if stages else "nothing")
 
 
 def digest_all(root: Path) -> dict[str, tuple[int, str]]:
@@ -43,10 +43,12 @@ def digest_all(root: Path) -> dict[str, tuple[int, str]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-def test_random_edits_make_what_the_oracle_says_and_touch_nothing_else(study: Path) -> None:
+@pytest.mark.parametrize("kind", SHARES)
+def test_random_edits_make_what_the_oracle_says_and_touch_nothing_else(study: Path, kind: str) -> None:
     bench = Bench(study, "micro")
-    chosen = [edit for _, edit in zip(range(COUNT), choose_edits(bench), strict=False)]
-    assert len(chosen) == COUNT
+    chosen = choose_edits(bench, kind)
+    assert len(chosen) == SHARES[kind]
+    bench.draft((), "")
     finished, wrong = set(bench.oracle.made), list[str]()
     for names, seed in chosen:
         draft, text = bench.draft(names, seed)

@@ -40,10 +40,38 @@ def _max_epochs(draft: Draft, rng: random.Random) -> None:
     draft.study["variant_defaults"]["max_epochs"] = rng.choice([9, "17/2", 12.5, "950 %"])
 
 
-def _seed_added(draft: Draft, rng: random.Random) -> None:
-    axis = rng.choice(["mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run"])
-    seeds = draft.study["seeds"].setdefault(axis, [1])
-    seeds.insert(rng.randrange(len(seeds) + 1), max(seeds) + rng.randint(1, 3))
+AXES = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
+
+
+def _add_seed(axis: str) -> Mutate:
+    def add(draft: Draft, rng: random.Random) -> None:
+        seeds = draft.study["seeds"].setdefault(axis, [1])
+        seeds.insert(rng.randrange(len(seeds) + 1), max(seeds) + rng.randint(1, 3))
+
+    return add
+
+
+FIELDS: dict[str, Any] = {
+    "optimizer.learning_rate": 0.0033,
+    "optimizer.weight_decay": 0.02,
+    "optimizer.betas": [0.8, 0.98],
+    "optimizer.eps": 0.0001,
+    "gradient_clip": 0.25,
+    "global_batch_windows": 7,
+    "dtype": "bfloat16",
+    "schedule.warmup_steps": 3,
+}
+"""Fields of a training, each with a value that no study here has."""
+
+
+def _set_field(field: str) -> Mutate:
+    def change(draft: Draft, rng: random.Random) -> None:
+        part, *path = rng.choice(trainings(draft)), *field.split(".")
+        for name in path[:-1]:
+            part = part[name]
+        part[path[-1]] = FIELDS[field]
+
+    return change
 
 
 def _seed_removed(draft: Draft, rng: random.Random) -> None:
@@ -281,7 +309,7 @@ def _source_renamed(draft: Draft, rng: random.Random) -> None:
 
 
 MEANING = (
-    _shares, _instruction, _budget, _samples, _max_epochs, _seed_added, _seed_removed, _learning_rate, _training,
+    _shares, _instruction, _budget, _samples, _max_epochs, _seed_removed, _learning_rate, _training,
     _passes,
     _average, _model, _pretrain_seed, _vocabulary, _tokenizer_sources, _length, _sft_length, _layout, _benchmark_added,
     _benchmark_removed, _benchmark_limited, _effect, _effect_removed, _words, _licence, _world, _study_seed, _filters,
@@ -291,7 +319,14 @@ MEANING = (
 """Edits that change what a study says."""
 
 
-BY_NAME = {mutate.__name__.strip("_"): mutate for mutate in (*MEANING, *WRITING)}
+ADDED = {f"{axis} added": _add_seed(axis) for axis in AXES}
+CHANGED = {f"{field} changed": _set_field(field) for field in FIELDS}
+BY_NAME: dict[str, Mutate] = {
+    **{mutate.__name__.strip("_"): mutate for mutate in (*MEANING, *WRITING)},
+    **ADDED,
+    **CHANGED,
+}
+"""Every kind of edit; of seeds and of a training's fields each is a kind of its own, so that none is left to chance."""
 WITHOUT_MEANING = frozenset(mutate.__name__.strip("_") for mutate in WRITING)
 
 

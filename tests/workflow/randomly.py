@@ -25,6 +25,9 @@ from mixlab.plan.graph import Plan
 SEED = os.environ.get("MIXLAB_MUTATION_SEED", "2026")
 """Other edits than those of every day: MIXLAB_MUTATION_SEED=17 pytest tests/workflow/test_mutations.py."""
 
+COUNTS = {"micro": 186, "demo": 14}
+"""How many edits of each study are planned."""
+
 Labels = set[tuple[str, str]]
 
 

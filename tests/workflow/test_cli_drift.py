@@ -1,6 +1,8 @@
 """`mixlab drift`: what changed code made, what was made under unlike conditions, and what it says and leaves with."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from mixlab.artifacts.provenance import read_provenance, write_provenance
 from mixlab.artifacts.store import Store, write_json
 from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
+from mixlab.plan.drift import list_shared
 from mixlab.plan.graph import Node
 
 Invoke = Callable[..., Result]
@@ -92,7 +95,21 @@ def test_changed_code_of_a_stage_is_told_with_its_files_and_the_artifacts_it_mad
     assert "1 finding." in result.stdout
 
 
-def test_files_that_nearly_all_stages_load_are_told_apart_and_are_no_finding(
+@pytest.mark.parametrize("file", ["stages__training", "stages__node", "plan__lineage", "artifacts__runs_gone"])
+def test_a_file_that_only_some_stages_load_is_a_finding_wherever_it_stands(
+    trained: list[Node], micro: Path, invoke: Invoke, file: str
+) -> None:
+    digest = write_code(Store(micro), alter(**{file: "a"}))
+    for node in trained:
+        for path in (micro / "provenance/ipt" / node.key).iterdir():
+            path.unlink()
+        make(micro, node, code_digest=digest)
+    result = invoke("drift", "--strict")
+    assert result.exit_code == 1
+    assert f"mixlab/{file.replace('__', '/')}.py" in result.stdout
+
+
+def test_files_that_every_stage_loads_are_told_apart_and_are_no_finding(
     trained: list[Node], micro: Path, invoke: Invoke
 ) -> None:
     digest = write_code(Store(micro), alter(config__machine="b", stages__doorway="c"))
@@ -102,7 +119,7 @@ def test_files_that_nearly_all_stages_load_are_told_apart_and_are_no_finding(
         make(micro, node, code_digest=digest)
     result = invoke("drift", "--strict")
     assert result.exit_code == 0
-    assert "Of 2 artifacts only files changed that nearly all stages load:" in result.stdout
+    assert "Of 2 artifacts only files changed that every stage loads:" in result.stdout
 
 
 def test_what_the_present_code_made_as_well_has_not_drifted(trained: list[Node], micro: Path, invoke: Invoke) -> None:
@@ -163,3 +180,13 @@ def test_an_unknown_study_is_a_mistake(micro: Path, invoke: Invoke) -> None:
     result = invoke("drift", "mikro")
     assert result.exit_code == 2
     assert "did you mean 'micro'" in result.stderr
+
+
+def test_what_every_stage_loads_is_what_the_door_of_stages_really_loads() -> None:
+    asks = "import json, mixlab.stages.doorway, mixlab.artifacts.code as code; print(json.dumps(code.list_code()))"
+    done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert list_shared() <= loaded
+    assert {file for file in loaded - list_shared() if file.endswith(".py")} == set()
+    assert "mixlab/stages/doorway.py" in list_shared()
+    assert "mixlab/stages/training.py" not in list_shared()

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutations import BY_NAME
-from randomly import SEED, Bench, list_edits
+from mutations import AXES, BY_NAME, FIELDS
+from randomly import COUNTS, SEED, Bench, list_edits
 
 import mixlab.plan.graph
 from mixlab.artifacts.keys import build_key
 from mixlab.plan.graph import Plan
-
-COUNTS = {"micro": 186, "demo": 14}
 
 
 @pytest.mark.parametrize("study", COUNTS)
@@ -43,8 +41,6 @@ def overlook_parent(stage: str, spec: str, parents: Any) -> str:
 
 
 MUTANTS = {
-    "a seed that decides nothing": drop(r'"(ipt_seed|sft_seed|generation_seed|judge_run)":\d+,?'),
-    "a learning rate that decides nothing": drop(r'"learning_rate":[^,}]+,?'),
     "a chat template that decides nothing": drop(r'"chat":\{[^}]*\},?'),
     "a parent that decides nothing": overlook_parent,
 }
@@ -54,6 +50,25 @@ MUTANTS = {
 def test_a_plan_that_overlooks_something_is_found(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixlab.plan.graph, "build_key", MUTANTS[mutant])
     assert "false reuse" in find_first(tmp_path)
+
+
+NUMBER, LIST = r"[^,}\]]+", r"\[[^\]]*\]"
+OVERLOOKED = {
+    **{f"{axis} added": rf'"{"seed" if axis == "mixture_seed" else axis}":{NUMBER},?' for axis in AXES},
+    **{f"{field} changed": rf'"{field.rpartition(".")[2]}":({LIST}|{NUMBER}),?' for field in FIELDS},
+}
+"""Kind of edit -> what a plan overlooks that this kind, and it alone, is there to find."""
+
+
+@pytest.mark.parametrize("kind", OVERLOOKED)
+def test_a_plan_that_overlooks_one_seed_or_field_is_found_by_the_edits_of_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = [one for one in list_edits("micro", COUNTS["micro"]) if kind in one[0]]
+    assert len(edits) >= 2
+    monkeypatch.setattr(mixlab.plan.graph, "build_key", drop(OVERLOOKED[kind]))
+    bench = Bench(tmp_path, "micro")
+    assert any("false reuse" in wrong for one in edits for wrong in bench.compare(*one))
 
 
 def test_a_plan_in_which_names_decide_something_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

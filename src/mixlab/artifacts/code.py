@@ -2,17 +2,22 @@
 
 A card, `provenance/code/<digest>.json`, maps each file to its digest. It is named by its own content, so that all
 artifacts that the same code made share one. What is loaded is the stage's import closure as it ran: modules imported on
-the way included, and files that are no Python (templates, keyword rules) of the packages that were loaded. The YAML of
-`config/` is left out: what it says stands in specs.
+the way included, those of its ranks as well, and files that are no Python (templates, keyword rules) of the packages
+that were loaded. The YAML of `config/` is left out: what it says stands in specs.
+
+A file's digest is taken when it is first seen: at `watch_code`, as a process begins, or when it is imported later. An
+edit or a `git pull` during a training of days is not what trained.
 """
 
 import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mixlab
@@ -29,16 +34,57 @@ Code = Mapping[str, str]
 """File -> digest of its bytes."""
 
 
+class _Noting:
+    """Notes the files of a module of mixlab just before it is imported, and leaves the import to others."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if name.partition(".")[0] == PACKAGE.name:
+            found = PathFinder.find_spec(name, path, target)
+            if found is not None and found.origin is not None:
+                _note(Path(found.origin))
+
+
+_seen: dict[Path, str] = {}
+"""File -> digest of its bytes when this process saw it first, or as its ranks did."""
+
+
+def watch_code() -> None:
+    """Note the files of mixlab that this process has loaded, and from now on each that it imports."""
+    if not any(isinstance(finder, _Noting) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Noting())
+    list_code()
+
+
 def list_code() -> Code:
-    """Map each file of mixlab that this process loaded to its digest: the stage's own code, as it ran."""
-    files = {Path(file) for module in _list_modules() if (file := getattr(module, "__file__", None))}
-    packages = [path.parent for path in files if path.name == "__init__.py" and path.parent != PACKAGE]
-    files |= {path for package in packages for path in _list_data(package)}
-    return {_name(path): build_digest(path.read_bytes()) for path in sorted(files)}
+    """Map each file of mixlab that this process, or a rank that it took over, loaded to its digest: as it ran."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) if _is_ours(module) else None
+        if file:
+            _note(Path(file))
+    return {_name(path): digest for path, digest in sorted(_seen.items())}
 
 
-def _list_modules() -> Iterator[Any]:
-    yield from (module for name, module in list(sys.modules.items()) if name.partition(".")[0] == PACKAGE.name)
+def note_file(file: Path) -> None:
+    """Count a file that this process gives to another one, such as a helper, as loaded here."""
+    _note(file)
+
+
+def take_over_code(code: Code) -> None:
+    """Count what another process of the same job loaded as loaded here; of a file seen by both, as it saw it."""
+    _seen.update({PACKAGE.parent / name: digest for name, digest in code.items()})
+
+
+def _is_ours(module: ModuleType) -> bool:
+    spec = getattr(module, "__spec__", None)  # of a module run by `python -m`, the name says only __main__
+    name = getattr(spec, "name", None) or getattr(module, "__name__", "")
+    return str(name).partition(".")[0] == PACKAGE.name
+
+
+def _note(file: Path) -> None:
+    is_package = file.name == "__init__.py" and file.parent != PACKAGE
+    for path in (file, *(_list_data(file.parent) if is_package else ())):
+        if path not in _seen:
+            _seen[path] = build_digest(path.read_bytes())
 
 
 @cache

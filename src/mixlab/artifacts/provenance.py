@@ -47,19 +47,21 @@ def write_provenance(
     machine: dict[str, Any],
     facts: Mapping[str, str] | None = None,
     process: Mapping[str, str | float] | None = None,
+    commit: str | None = None,
 ) -> Path:
     """Write `provenance/<stage>/<key>/<own-digest>.json` and return its path.
 
     `machine` says what this run used of the machine (threads, batches); never a secret or an environment.
     `facts`: what the stage itself says of this run and no byte depends on, such as what kept tested code apart.
     `process`: who made it, as `describe_process` says; of those that one process makes, the first has its start.
+    `commit`: what `read_commit` said as the process began; None: what it says now.
     """
     record = {
         "stage": manifest.stage,
         "key": manifest.key,
         "digest": manifest.digest,
         "label": label,
-        "commit": read_commit(store.root),
+        "commit": read_commit(store.root) if commit is None else commit,
         "code_digest": write_code(store, list_code()),
         "versions": _list_versions(),
         "host": socket.gethostname(),

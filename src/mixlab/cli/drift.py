@@ -38,7 +38,7 @@ def command(studies: Sequence[str], everything: bool, strict: bool, as_json: boo
     Python mean nothing. Listed as well is what was made under unlike versions, devices or engines: of one key, and of
     one stage within a study. Without names: the studies that config.yaml names.
 
-    With --strict, files that nearly all stages load (settings, plan, doors) count as nothing found.
+    With --strict, files that every stage loads (settings, plan, doors) count as nothing found.
     """
     store = open_store()
     names = tuple(list_studies(store.root)) if everything and not studies else studies
@@ -67,7 +67,7 @@ def _print(found: Findings) -> None:
     if shared:
         count = sum(len(one.names) for one in shared)
         files = sorted({file for one in shared for file in one.shared})
-        click.echo(f"Of {render_count(count, 'artifact')} only files changed that nearly all stages load:")
+        click.echo(f"Of {render_count(count, 'artifact')} only files changed that every stage loads:")
         click.echo(_list_some(files))
     for title, mixed in (("Made several times, unlike:", found.remade), ("Mixed within a study:", found.mixed)):
         if mixed:
@@ -89,7 +89,7 @@ def _shorten(commit: str) -> str:
 
 def _render_files(one: Drift) -> str:
     files = [f"{file} ({how})" if how != "changed" else file for file, how in one.own.items()]
-    more = f"; and {render_count(len(one.shared), 'file')} that nearly all stages load" if one.shared else ""
+    more = f"; and {render_count(len(one.shared), 'file')} that every stage loads" if one.shared else ""
     return ", ".join(_cut(files)) + more
 
 

@@ -27,6 +27,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from mixlab.artifacts.code import note_file
 from mixlab.config.machine import SandboxRequirement
 from mixlab.config.problems import UserError
 from mixlab.config.scorers import SandboxLimits
@@ -252,6 +253,8 @@ class Sandbox:
 
     def __init__(self, workers: int = 1, *, require: SandboxRequirement = "any", allow_bubblewrap: bool = True) -> None:
         self._workers = max(1, workers)
+        for name in _INSIDE:
+            note_file(_ROOT / name)
         uids = secrets.SystemRandom().sample(range(_FIRST_UID, _FIRST_UID + _UIDS, 2), self._workers)
         protection, first = _find_protection(uids[0], allow_bubblewrap=allow_bubblewrap)
         self.label = protection.label

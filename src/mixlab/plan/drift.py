@@ -3,11 +3,14 @@
 A key says what was to be done, not by which code, libraries or device it was done. That stands in provenance.
 """
 
+import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from mixlab.artifacts.code import CodeHistory, read_code
+from mixlab.artifacts.code import PACKAGE, CodeHistory, read_code
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.provenance import ADOPTED, read_provenance
@@ -19,8 +22,11 @@ from mixlab.plan.stages import STAGES
 FACTS = ("engine", "device", "parallelism", "ranks", "sandbox")
 """What hosts say of a run that numbers may depend on."""
 
-EXPERTS = ("data", "training", "generation", "evaluation", "analysis", "report")
-"""Rooms whose code makes bytes; the others hold settings, plans, folders and doors, which nearly all stages share."""
+SHARED_ROOMS = ("artifacts", "config", "plan", "stages")
+"""Rooms that hold files which every stage loads; what the others hold makes bytes."""
+
+DOOR = "mixlab.stages.doorway"
+"""The module through which every artifact is made."""
 
 NO_CODE = "its provenance names no files: it was made before mixlab kept them, or elsewhere"
 NO_RECORD = "no provenance says who made it"
@@ -32,7 +38,7 @@ Record = Mapping[str, Any]
 class Drift:
     """Artifacts of a stage that the same, other code made: which files mean something else now, and why that is known.
 
-    `own` are files of the experts and of the stage's host, `shared` those that nearly all stages load.
+    `shared` are files that every stage loads (`list_shared`), `own` all others.
     """
 
     stage: str
@@ -141,15 +147,36 @@ def _find_changed_code(store: Store, records: Mapping[Name, Sequence[Record]], f
             groups.setdefault((name[0], str(made[-1]["code_digest"])), []).append((name, made[-1]))
     for (stage, digest), makings in groups.items():
         files = changed[digest] or {}
-        own = {file: how for file, how in files.items() if _is_own(file, stage)}
-        shared = {file: how for file, how in files.items() if file not in own}
+        shared = {file: how for file, how in files.items() if file in list_shared()}
+        own = {file: how for file, how in files.items() if file not in shared}
         at = tuple(sorted({str(one.get("commit", "")) for _, one in makings}))
         found.drifts.append(Drift(stage, digest, tuple(name for name, _ in makings), at, own, shared))
 
 
-def _is_own(file: str, stage: str) -> bool:
-    parts = file.split("/")
-    return parts[1] in EXPERTS or file == f"mixlab/stages/{stage}.py"
+@cache
+def list_shared() -> frozenset[str]:
+    """List the files that every stage loads, whatever it makes: what the door of stages imports, read from its text."""
+    waiting, found = [DOOR], dict[str, str]()
+    while waiting:
+        module = waiting.pop()
+        path = _find_file(module)
+        if path is None or module in found:
+            continue
+        found[module] = path.relative_to(PACKAGE.parent).as_posix()
+        waiting.append(module.rpartition(".")[0])
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.Import):
+                waiting += [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return frozenset(file for file in found.values() if file.count("/") == 1 or file.split("/")[1] in SHARED_ROOMS)
+
+
+def _find_file(module: str) -> Path | None:
+    if module.partition(".")[0] != PACKAGE.name:
+        return None
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 def _find_mixed(

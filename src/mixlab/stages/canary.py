@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mixlab.artifacts.code import CodeHistory, read_code
 from mixlab.artifacts.comparing import find_difference
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.keys import build_digest, canonical_json
+from mixlab.artifacts.keys import build_digest, canonical_json, split_reference
 from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.states import Name
@@ -25,6 +25,10 @@ from mixlab.stages.rerunning import RerunError, clear, link_inputs, list_scores,
 
 CANARIES = "canaries"
 """Folder of the records, `canaries/<stage>/<key>/<own-digest>.json`, committed to git: a team tests together."""
+
+_ALIKE = "on one process of a CPU, with the same settings, libraries and host, training gives the same bytes"
+_STARTS = ("base_model", "model")
+"""Roles of the model that a training begins with."""
 
 Verdict = Literal["equal", "within", "failed", "refused"]
 """Same bytes; other bytes within the band; out of it; could not be made here."""
@@ -92,6 +96,8 @@ class Laboratory:
             return "equal", "the same bytes", {}
         if STAGES[node.stage].reproducible == "bytes":
             return "failed", difference, {}
+        if self._is_alike(node, place):
+            return "failed", f"{difference}; {_ALIKE}", {}
         measures, limits = self._measure(node, there, made, place)
         wrong = [name for name, value in measures.items() if not _holds(name, value, limits[name])]
         return ("failed" if wrong else "within"), _render(measures, limits), measures
@@ -103,12 +109,27 @@ class Laboratory:
             # numpy and the readers of tensors take a moment to import, and nothing else needs them
             from mixlab.training.likeness import compare_runs
 
-            return asdict(compare_runs(old, new)), limits
+            return asdict(compare_runs(old, new, self._find_start(node))), limits
         if node.stage == "generate":
             responses = _share_equal(old / "responses.jsonl", new / "responses.jsonl", "responses")
             scores = [self._score(one, place) for one in list_scores(self.plan, node, self.finished)]
             return {"equal_responses": responses, **({"score": max(scores)} if scores else {})}, limits
         return {"equal_verdicts": _share_equal(old / "comparisons.jsonl", new / "comparisons.jsonl", None)}, limits
+
+    def _find_start(self, node: Node) -> Path | None:
+        """The model that a training began with; None for one from scratch."""
+        for role in _STARTS:
+            for key, member in map(split_reference, node.parents.get(role, ())):
+                return self.store.folder(*self.plan.nodes[key].name) / member
+        return None
+
+    def _is_alike(self, node: Node, place: Path) -> bool:
+        """Whether a training was made both times by one process on a CPU of one machine, set and equipped alike."""
+        makings = read_makings(self.store, node.name)[-1:] + read_provenance(Store(place), *node.name)[-1:]
+        if node.stage not in TRAINED or len(makings) < 2 or any("kernels" not in one["machine"] for one in makings):
+            return False
+        old, new = ({**list_conditions(one), "host": one.get("host"), **one["machine"]} for one in makings)
+        return old == new and (old.get("device"), old.get("ranks")) == ("cpu", "1")
 
     def _score(self, node: Node, place: Path) -> float:
         """Score the responses of a canary; return how far the mean lies from that of the responses in the store."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.attempts import attempting
+from mixlab.artifacts.code import watch_code
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
 from mixlab.artifacts.processes import describe_process
-from mixlab.artifacts.provenance import read_provenance, write_provenance
+from mixlab.artifacts.provenance import read_commit, read_provenance, write_provenance
 from mixlab.artifacts.runs import RUN_VARIABLE
 from mixlab.artifacts.store import Draft, Store
 from mixlab.config.problems import UserError
@@ -37,6 +38,7 @@ Host = Callable[[Any, Inputs, Path], Mapping[str, str] | None]
 
 def main(stage: str, run: Host, arguments: Sequence[str] | None = None) -> None:
     """Make the artifacts of `stage` named on the command line; leaves with 2 for a user's mistake."""
+    watch_code()
     parser = argparse.ArgumentParser(
         description=f"Make {STAGES[stage].makes}.", epilog=f"example: {stage}.py --plan work/plans/PLAN.jsonl --key KEY"
     )
@@ -88,6 +90,8 @@ def limit_threads(planned: PlanFile, nodes: Iterable[Node]) -> None:
 def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, session: Session) -> int | None:
     """Make one artifact under its lock, or find it whole already; return the signal that came while publishing."""
     process = describe_process()
+    session.once(("code",), watch_code)
+    commit = session.once(("commit",), lambda: read_commit(store.root))
     started = time.perf_counter()
     origin = {"run": os.environ.get(RUN_VARIABLE, ""), "job": os.environ.get("SLURM_JOB_ID", "")}
     with store.writing(node.stage, node.key, origin) as draft, attempting(store, node.name):
@@ -104,7 +108,7 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             manifest = draft.publish(
                 to_plain(node.spec),
                 parents,
-                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process),
+                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process, commit),
             )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
@@ -138,15 +142,18 @@ def _note_provenance(
     started: float,
     facts: Mapping[str, str],
     process: Mapping[str, str | float],
+    commit: str,
 ) -> None:
     machine = {
         "threads": inputs.threads,
         "micro_batch_windows": inputs.machine.micro_batch_windows,
         "generation_batch": inputs.machine.generation_batch,
         "gpus": count_gpus(node.spec, inputs.machine.resources(node.stage)),
+        "kernels": inputs.machine.kernels.model_dump(mode="json"),
     }
     seconds = time.perf_counter() - started
-    write_provenance(store, manifest, node.label, seconds, STAGES[node.stage].reproducible, machine, facts, process)
+    promise = STAGES[node.stage].reproducible
+    write_provenance(store, manifest, node.label, seconds, promise, machine, facts, process, commit)
 
 
 def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:

@@ -6,10 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
+from mixlab.artifacts.code import list_code, watch_code
+from mixlab.artifacts.store import write_json
 from mixlab.config.problems import UserError
 from mixlab.training.engines.engine import Place
 from mixlab.training.launching.failures import write_failure
-from mixlab.training.launching.job import read_job
+from mixlab.training.launching.job import CODE_FILE, read_job
 from mixlab.training.launching.parents import PARENT_VARIABLE, die_with_parent
 from mixlab.training.process import ignore_endings
 
@@ -18,6 +20,7 @@ log = logging.getLogger(__name__)
 
 def main(path: Path) -> None:
     """Run the job at `path` as the rank that the environment names; leaves with 2 for a user's mistake."""
+    watch_code()
     if parent := os.environ.get(PARENT_VARIABLE):
         die_with_parent(int(parent))
     place = Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
@@ -27,6 +30,8 @@ def main(path: Path) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         read_job(path).run(place)
+        if place.rank == 0:
+            write_json(path.parent / CODE_FILE, list_code())
         ignore_endings()
     except UserError as error:
         log.error("%s", error)

@@ -1,5 +1,6 @@
 """What the hosts of pretrain, ipt and sft share: one trainer, fed from a mixture, in one process or several."""
 
+import json
 import os
 import shutil
 import sys
@@ -7,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from mixlab.artifacts.code import take_over_code
 from mixlab.config.held_out import ValidationSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
@@ -16,7 +18,7 @@ from mixlab.stages.node import run_node
 from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import find_first_failure, has_failed, raise_failure
-from mixlab.training.launching.job import RankJob
+from mixlab.training.launching.job import CODE_FILE, RankJob
 from mixlab.training.launching.processes import GRACE_SECONDS, check_codes, check_killed, find_ending, find_port
 from mixlab.training.launching.steps import Step
 from mixlab.training.models.weights import NewModel
@@ -111,6 +113,7 @@ def run_job(job: RankJob) -> None:
     if ending := find_ending(codes):
         raise SystemExit(ending)
     check_codes(codes)
+    take_over_code(json.loads((attempt / CODE_FILE).read_text(encoding="utf-8")))
     shutil.rmtree(attempt)
 
 

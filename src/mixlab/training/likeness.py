@@ -2,14 +2,14 @@
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixlab.training.tensors.files import Tensors, find_tensors
+from mixlab.training.tensors.files import StoredTensor, Tensors, find_tensors
 from mixlab.training.tensors.reading import FloatReader
 from mixlab.training.watching.log import LOG_FILE
 
@@ -23,21 +23,23 @@ class RunDifference:
 
     final_loss: float
     step_loss: float
-    weights: float
+    update: float
 
 
-def compare_runs(old: Path, new: Path) -> RunDifference:
+def compare_runs(old: Path, new: Path, start: Path | None) -> RunDifference:
     """Compare the logs and all models of two runs; raises DataError for weights that cannot be read.
 
-    Losses are relative to the old ones. A weight is relative to the largest old one of its tensor.
+    Losses are relative to the old ones. Of the weights the distance between both runs, in all tensors together, is
+    relative to the old update: the distance that the old run moved away from `start`, the model that both began with.
+    A tensor that `start` has not, or a run without one, began at zero.
     """
     before, after = (_read_losses(folder / LOG_FILE) for folder in (old, new))
     tail = max(1, len(before) // 10)
     final = _relate(_mean(before[-tail:]), _mean(after[-tail:]))
     if len(before) != len(after):
-        return RunDifference(final, math.inf, _compare_models(old, new))
+        return RunDifference(final, math.inf, _compare_models(old, new, start))
     step = max((_relate(was, now) for was, now in zip(before, after, strict=True)), default=0.0)
-    return RunDifference(final, step, _compare_models(old, new))
+    return RunDifference(final, step, _compare_models(old, new, start))
 
 
 def _read_losses(path: Path) -> list[float | None]:
@@ -58,37 +60,46 @@ def _relate(old: float | None, new: float | None) -> float:
     return abs(new - old) / abs(old) if old and math.isfinite(old) and math.isfinite(new) else math.inf
 
 
-def _compare_models(old: Path, new: Path) -> float:
+def _compare_models(old: Path, new: Path, start: Path | None) -> float:
     models = [{path.parent.relative_to(folder) for path in folder.rglob("*.safetensors")} for folder in (old, new)]
     if models[0] != models[1]:
         return math.inf
-    return max((_compare_tensors(find_tensors(old / one), find_tensors(new / one)) for one in models[0]), default=0.0)
+    began = find_tensors(start) if start is not None else {}
+    pairs = ((find_tensors(old / one), find_tensors(new / one)) for one in models[0])
+    return max((_compare_tensors(was, now, began) for was, now in pairs), default=0.0)
 
 
-def _compare_tensors(old: Tensors, new: Tensors) -> float:
+def _compare_tensors(old: Tensors, new: Tensors, start: Tensors) -> float:
     if {name: one.form for name, one in old.items()} != {name: one.form for name, one in new.items()}:
         return math.inf
-    worst = 0.0
+    apart = moved = 0.0
     with FloatReader() as reader:
         for name in old:
-            largest = furthest = 0.0
-            for was, now in _read_stretches(reader, old, new, name):
+            began = start.get(name)
+            is_known = began is not None and began.form.elements == old[name].form.elements
+            tensors = [old[name], new[name], *([began] if began is not None and is_known else [])]
+            for was, now, *first in _read_stretches(reader, tensors):
                 if not (np.isfinite(was).all() and np.isfinite(now).all()):
-                    return 0.0 if np.array_equal(was, now, equal_nan=True) else math.inf
-                largest = max(largest, float(np.abs(was).max()))
-                furthest = max(furthest, float(np.abs(was - now).max()))
-            if furthest:
-                worst = max(worst, furthest / largest if largest else math.inf)
-    return worst
+                    if np.array_equal(was, now, equal_nan=True):
+                        continue
+                    return math.inf
+                apart += _square(was - now)
+                moved += _square(was - first[0] if first else was)
+    if not apart:
+        return 0.0
+    return math.sqrt(apart / moved) if moved else math.inf
 
 
-def _read_stretches(
-    reader: FloatReader, old: Tensors, new: Tensors, name: str
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    elements = old[name].form.elements
+def _square(numbers: NDArray[np.float32]) -> float:
+    return float(np.square(numbers, dtype=np.float64).sum())
+
+
+def _read_stretches(reader: FloatReader, tensors: Sequence[StoredTensor]) -> Iterator[list[NDArray[np.float32]]]:
+    elements = tensors[0].form.elements
     for first in range(0, elements, _STRETCH):
-        size = min(_STRETCH, elements - first)
-        was, now = np.empty(size, np.float32), np.empty(size, np.float32)
-        reader.read(old[name], first, was)
-        reader.read(new[name], first, now)
-        yield was, now
+        read = []
+        for tensor in tensors:
+            numbers = np.empty(min(_STRETCH, elements - first), np.float32)
+            reader.read(tensor, first, numbers)
+            read.append(numbers)
+        yield read

@@ -1,7 +1,10 @@
 """Which code made an artifact, and whether a file of it means something else now."""
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,42 @@ def test_the_code_of_a_process_is_what_it_has_loaded_with_its_templates_and_with
     assert loaded["mixlab/report/page.py"] == build_digest(Path(mixlab.report.page.__file__).read_bytes())
     assert any(name.startswith("mixlab/report/templates/") for name in loaded)
     assert not any(name.startswith("mixlab/config/") and not name.endswith(".py") for name in loaded)
+
+
+EDITED_ON_THE_WAY = """
+import json, sys
+from pathlib import Path
+from mixlab.artifacts import code
+code.watch_code()
+root = code.PACKAGE
+before = {name: code.build_digest((root.parent / name).read_bytes()) for name in ("LOADED", "LATER")}
+(root.parent / "LOADED").write_text("raise SystemExit(9)")
+import mixlab.report.numbers
+(root.parent / "LATER").write_text("raise SystemExit(9)")
+told = code.list_code()
+print(json.dumps([told[name] == digest for name, digest in before.items()]))
+"""
+
+
+def test_code_that_is_edited_during_a_run_is_told_as_it_was_when_it_was_loaded(tmp_path: Path) -> None:
+    copy = tmp_path / "src/mixlab"
+    shutil.copytree(code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    program = EDITED_ON_THE_WAY
+    for word, name in (("LOADED", "mixlab/artifacts/keys.py"), ("LATER", "mixlab/report/numbers.py")):
+        program = program.replace(word, name)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(copy.parent)},
+    )  # fmt: skip
+    assert done.stdout == "[true, true]\n", done.stderr
+
+
+def test_what_a_rank_loaded_is_told_with_what_this_process_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "_seen", {})
+    here = list_code()
+    code.take_over_code({"mixlab/training/engines/zero.py": "a" * 64, "mixlab/artifacts/keys.py": "b" * 64})
+    theirs = {"mixlab/training/engines/zero.py": "a" * 64, "mixlab/artifacts/keys.py": "b" * 64}
+    assert list_code() == {**here, **theirs}
 
 
 def test_equal_code_has_one_card_and_a_card_that_was_edited_is_none(tmp_path: Path) -> None:

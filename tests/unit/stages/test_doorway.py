@@ -16,6 +16,7 @@ from labs import DIGEST, SNAPSHOTS, Lab, bug, build_lab, mistake, write_spec
 from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.locks import hold_lock
 from mixlab.artifacts.manifest import read_manifest
+from mixlab.artifacts.provenance import read_provenance
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import DataError
@@ -58,6 +59,28 @@ def test_a_host_is_given_verified_folders_in_order_and_the_machine_of_the_plan(l
         DataError, match=f"平均 2: no data root holds the file with digest {'1' * 64}; run `mixlab lock`"
     ):
         inputs.located(["1" * 64])
+
+
+def test_provenance_names_the_commit_at_which_the_process_began(lab: Lab) -> None:
+    identity = ("-c", "user.name=A Person", "-c", "user.email=person@example.org", "-c", "gc.auto=0")
+
+    def commit() -> str:
+        subprocess.run(["git", "add", "sample.txt"], check=True)
+        subprocess.run(["git", *identity, "commit", "--quiet", "--message", "one"], check=True)
+        return subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path("sample.txt").write_text("one")
+    begun = commit()
+
+    def pull_while_it_runs(spec: Any, inputs: Inputs, out: Path) -> None:
+        write_spec(spec, inputs, out)
+        Path("sample.txt").write_text("two")
+        assert commit() != begun
+
+    lab.make(pull_while_it_runs, lab.averages[0])
+    (record,) = read_provenance(lab.store, *lab.averages[0].name)
+    assert record["commit"] == begun
 
 
 def child_environment() -> dict[str, str]:

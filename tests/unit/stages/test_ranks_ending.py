@@ -12,6 +12,7 @@ import pytest
 import ranks_lab
 from ranks_lab import build_job
 
+from mixlab.artifacts import code
 from mixlab.config.problems import DataError
 from mixlab.stages import node
 from mixlab.stages.training import run_job
@@ -145,6 +146,13 @@ def test_two_machines_meet_where_the_first_says(tmp_path: Path, monkeypatch: pyt
     logs = [(tmp_path / name / "out/training_log.csv").read_text() for name in ("many", "one")]
     assert logs[0] == logs[1]
     assert logs[0].count("\n") == 4
+
+
+@pytest.mark.long
+def test_the_code_of_the_ranks_counts_as_the_code_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "_seen", {})
+    run_job(build_job(tmp_path))
+    assert {"mixlab/stages/rank.py", "mixlab/training/engines/group.py"} <= set(code.list_code())
 
 
 def test_nodes_without_slurm_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

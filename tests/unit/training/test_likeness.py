@@ -25,23 +25,27 @@ def write(folder: Path, losses: list[float | None], weights: dict[str, np.ndarra
 
 def test_equal_runs_lie_nowhere_apart(tmp_path: Path) -> None:
     folders = [write(tmp_path / name, [2.0, None, 1.0], WEIGHTS, "last-00") for name in ("old", "new")]
-    difference = compare_runs(*folders)
-    assert (difference.final_loss, difference.step_loss, difference.weights) == (0, 0, 0)
+    difference = compare_runs(*folders, None)
+    assert (difference.final_loss, difference.step_loss, difference.update) == (0, 0, 0)
 
 
-def test_losses_are_relative_to_the_old_ones_and_weights_to_the_largest_of_their_tensor(tmp_path: Path) -> None:
+def test_losses_are_relative_to_the_old_ones_and_weights_to_how_far_the_old_run_moved(tmp_path: Path) -> None:
     moved = {**WEIGHTS, "a": WEIGHTS["a"] + np.array([[0, 0.2], [0, 0]], np.float32)}
     old = write(tmp_path / "old", [2.0, 1.0], WEIGHTS)
-    difference = compare_runs(old, write(tmp_path / "new", [2.5, 1.1], moved))
+    began = {"a": WEIGHTS["a"] - np.array([[3, 0], [0, 4]], np.float32), "b": WEIGHTS["b"]}
+    start = write(tmp_path / "start", [], began)
+    difference = compare_runs(old, write(tmp_path / "new", [2.5, 1.1], moved), start)
     assert difference.step_loss == pytest.approx(0.25)
     assert difference.final_loss == pytest.approx(0.1)
-    assert difference.weights == pytest.approx(0.2 / 4)
+    assert difference.update == pytest.approx(0.2 / 5)
+    from_nothing = math.sqrt(sum(float(np.square(one).sum()) for one in WEIGHTS.values()))
+    assert compare_runs(old, tmp_path / "new", None).update == pytest.approx(0.2 / from_nothing)
 
 
 def test_the_final_loss_is_the_mean_of_the_last_tenth(tmp_path: Path) -> None:
     old = write(tmp_path / "old", [9.0] * 18 + [1.0, 3.0], WEIGHTS)
     new = write(tmp_path / "new", [9.0] * 18 + [2.0, 3.0], WEIGHTS)
-    assert compare_runs(old, new).final_loss == pytest.approx(0.25)
+    assert compare_runs(old, new, None).final_loss == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +63,10 @@ def test_what_cannot_be_compared_lies_infinitely_apart(
     tmp_path: Path, losses: list[float | None], weights: dict[str, np.ndarray]
 ) -> None:
     old = write(tmp_path / "old", [2.0, 1.0], WEIGHTS)
-    difference = compare_runs(old, write(tmp_path / "new", losses, weights))
-    assert math.inf in (difference.final_loss, difference.step_loss, difference.weights)
+    difference = compare_runs(old, write(tmp_path / "new", losses, weights), None)
+    assert math.inf in (difference.final_loss, difference.step_loss, difference.update)
 
 
 def test_other_members_are_infinitely_far(tmp_path: Path) -> None:
     old = write(tmp_path / "old", [1.0], WEIGHTS, "last-00")
-    assert compare_runs(old, write(tmp_path / "new", [1.0], WEIGHTS, "last-01")).weights == math.inf
+    assert compare_runs(old, write(tmp_path / "new", [1.0], WEIGHTS, "last-01"), None).update == math.inf

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from mixlab.artifacts.code import note_file
 from mixlab.config.chat import ChatTemplate
 from mixlab.config.problems import DataError
 from mixlab.data.tokens.encoding import Block, Numbered
@@ -27,6 +28,7 @@ class _Worker:
     """One process."""
 
     def __init__(self, setting: tuple[Any, ...]) -> None:
+        note_file(Path(__file__).with_name("worker.py"))
         command = [sys.executable, "-m", "mixlab.data.tokens.worker"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._setting: tuple[Any, ...] | None = setting

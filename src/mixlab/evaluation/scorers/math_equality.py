@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from mixlab.artifacts.code import note_file
 from mixlab.config.problems import UserError
 from mixlab.evaluation.helper import Helper
 
@@ -84,6 +85,7 @@ class MathEquality:
 
     def __init__(self, workers: int, seconds: float) -> None:
         self._seconds = seconds
+        note_file(_WORKER)
         self._processes = [_Process() for _ in range(max(1, workers))]
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         for process in self._processes:

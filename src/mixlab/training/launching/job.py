@@ -17,6 +17,8 @@ from mixlab.training.watching.validation import HeldOut
 from mixlab.training.watching.watch import Watching
 
 JOB_FILE = "job.json"
+CODE_FILE = "code.json"
+"""Beside the job: the files of mixlab that its first rank had loaded."""
 
 
 class RankJob(Settings):
