@@ -124,7 +124,7 @@ def test_a_key_of_another_branch_is_found_by_history_and_restored(root: Path) ->
     shutil.rmtree(root / ".dvc/cache")
     assert "Restored 1 artifact" in mixlab(root, "restore", FOREIGN)
     assert Store(root).open(*name).is_dir()
-    assert "is no stage, no study and no key" in mixlab(root, "restore", "00000000000000ab", code=2)
+    assert "no commit here tracks such a key" in mixlab(root, "restore", "00000000000000ab", code=2)
 
 
 def test_a_flipped_byte_is_named_and_mended_though_the_cache_has_it_too(root: Path) -> None:

@@ -30,7 +30,7 @@ def find_strays(store: Store, names: Iterable[Name] | None = None) -> list[Name]
 
     What was lost and is being made again is left out, and so is what is damaged: `mixlab verify` tells of that.
     """
-    lost = read_recompute(store)
+    lost, cache = read_recompute(store), find_cache(store)
     notes, changed, strays = _read_notes(store), False, []
     for name in sorted(set(list_pointers(store) if names is None else names) - lost):
         place = "/".join(name)
@@ -40,7 +40,7 @@ def find_strays(store: Store, names: Iterable[Name] | None = None) -> list[Name]
         note = notes.get(place, [None, None, _UNKNOWN, _UNKNOWN])
         if [note[0], note[1]] != times:
             pointer = read_pointer(store, name)
-            here = note[2] if note[0] == times[0] and note[2] else name_bytes(store, pointer)
+            here = note[2] if note[0] == times[0] and note[2] else name_bytes(store, pointer, cache)
             if here is None:
                 continue
             note = notes[place] = [*times, here, pointer.oid]
@@ -71,22 +71,24 @@ def describe_stray(store: Store, name: Name) -> str:
     return f"{stage} {key}: here with other bytes than its pointer's; {cure}"
 
 
-def name_bytes(store: Store, pointer: Pointer) -> str | None:
+def name_bytes(store: Store, pointer: Pointer, cache: Path | None = None) -> str | None:
     """Say by what name DVC knows the bytes that are here; empty: not by the pointer's; None: they are damaged.
 
-    The pointer's own list of files is looked at first: where it names this manifest, so it does all files.
+    The pointer's own list of files is looked at first: where it names this manifest, so it does all files. `cache`:
+    where DVC keeps its objects, where that is known.
     """
     folder = store.folder(*pointer.name)
     try:
         digest = read_manifest(folder).digest
     except ArtifactError:
         return None
-    listed = _read_list(store, pointer)
+    objects = cache or find_cache(store)
+    listed = _read_list(objects, pointer)
     if listed is None:
         return name_folder(folder)
     if listed.get(MANIFEST) == _digest(folder / MANIFEST):
         return pointer.oid
-    return pointer.oid if _read_digest(store, listed.get(MANIFEST, "")) == digest else _UNKNOWN
+    return pointer.oid if _read_digest(objects, listed.get(MANIFEST, "")) == digest else _UNKNOWN
 
 
 def name_folder(folder: Path) -> str:
@@ -126,7 +128,7 @@ def _read_notes(store: Store) -> dict[str, list[Any]]:
     return notes
 
 
-def _find_cache(store: Store) -> Path:
+def find_cache(store: Store) -> Path:
     """Find where DVC keeps its objects, by its settings of this folder."""
     place = "cache"
     for name in ("config", "config.local"):
@@ -139,21 +141,21 @@ def _find_cache(store: Store) -> Path:
     return store.root / ".dvc" / place / "files" / "md5"
 
 
-def _read_object(store: Store, oid: str) -> Any:
+def _read_object(cache: Path, oid: str) -> Any:
     """Read a small JSON object of the cache; None when it is not there, or damaged."""
     try:
-        return json.loads((_find_cache(store) / oid[:2] / oid[2:]).read_text(encoding="utf-8"))
+        return json.loads((cache / oid[:2] / oid[2:]).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _read_list(store: Store, pointer: Pointer) -> dict[str, str] | None:
+def _read_list(cache: Path, pointer: Pointer) -> dict[str, str] | None:
     """Read the list of a pointer's files from the cache; None when it is not there."""
-    rows = _read_object(store, pointer.oid)
+    rows = _read_object(cache, pointer.oid)
     return None if rows is None else {row["relpath"]: row["md5"] for row in rows}
 
 
-def _read_digest(store: Store, oid: str) -> str | None:
+def _read_digest(cache: Path, oid: str) -> str | None:
     """Read the digest of the files that a manifest in the cache lists; None when it is not there."""
-    card = _read_object(store, oid) if oid else None
+    card = _read_object(cache, oid) if oid else None
     return None if card is None else parse_manifest(card).digest
