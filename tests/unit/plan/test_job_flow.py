@@ -14,6 +14,7 @@ from mixlab.artifacts.runs import RUN_VARIABLE, begin_run
 from mixlab.artifacts.states import NO_STATES, States
 from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
+from mixlab.plan import starting
 from mixlab.plan.graph import Plan
 from mixlab.plan.job_flow import NOTHING, JobFlow, open_flow
 from mixlab.plan.workflow import Flow
@@ -121,6 +122,7 @@ def test_a_job_that_is_asked_for_by_name_is_told_all_though_no_study_waits_for_i
     )
     environment: dict[str, str] = {}
     flow.start(workflow, environment)
+    starting._held.pop().close()
     told = open_flow(tmp_path, {}, False, environment)
     assert isinstance(told, JobFlow)
     asked = [{name: evaluate(value, ipt.key) for name, value in one.asked("ipt").items()} for one in (told, flow)]
