@@ -81,6 +81,9 @@ def _is_ours(module: ModuleType) -> bool:
 
 
 def _note(file: Path) -> None:
+    """Note a file of the package; a copy of one elsewhere is not what made an artifact."""
+    if not file.is_relative_to(PACKAGE):
+        return
     is_package = file.name == "__init__.py" and file.parent != PACKAGE
     for path in (file, *(_list_data(file.parent) if is_package else ())):
         if path not in _seen:

@@ -141,3 +141,12 @@ def test_equal_code_has_one_card_and_a_card_that_was_edited_is_none(tmp_path: Pa
     path.write_text(json.dumps({LOOP: "b" * 64}))
     assert read_code(store, digest_code(made)) is None
     assert read_code(store, "0" * 64) is None
+
+
+def test_a_copy_of_a_file_somewhere_else_made_nothing(tmp_path: Path) -> None:
+    copied = tmp_path / "mixlab/evaluation/answerer.py"
+    copied.parent.mkdir(parents=True)
+    copied.write_text("")
+    code.note_file(copied)
+    assert not [name for name in list_code() if "answerer" in name and name != "mixlab/evaluation/answerer.py"]
+    assert copied not in code._seen

@@ -207,6 +207,7 @@ def test_provenance_says_who_where_and_how_and_holds_no_value_of_the_environment
         "micro_batch_windows": 5,
         "generation_batch": MachineSettings().generation_batch,
         "gpus": 0,
+        "kernels": MachineSettings().kernels.model_dump(mode="json"),
     }
     facts = {name: record[name] for name in ("stage", "key", "label", "host", "reproducible")}
     identity = {"stage": "average", "key": node.key, "label": "平均 2"}
