@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,7 +72,7 @@ class JudgePrompt:
         """What it is about, as lists of what is left undone say it."""
         return {"item": self.item, "turn": self.turn}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest of what is read."""
         return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()

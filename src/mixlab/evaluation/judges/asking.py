@@ -5,17 +5,17 @@ endpoint cannot be used. Nothing is silent.
 """
 
 import asyncio
-import json
+import gc
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.problems import DataError, UserError
 from mixlab.data.replies import REFUSED, Reply
-from mixlab.evaluation.judges.books import Books
+from mixlab.evaluation.judges.books import GATHER_SECONDS, Books
 from mixlab.evaluation.judges.journal import Journal
 from mixlab.evaluation.judges.request import Request as Request
 from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore
@@ -28,9 +28,10 @@ from mixlab.generation.replies import ChatReply
 _POLL_SECONDS = 0.2
 """How often a question that another process asks, or that waits for money to come back, is looked at again."""
 _REFUSALS_BEFORE_DOUBT = 50
-_AHEAD = 16
+_AHEAD = 40
 """So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
-that a commit, which waits for the disk, may take fifteen times as long as a reply before any place stays empty."""
+that a commit, which waits for the disk (seen: 1.3 s), may take 39 times as long as a reply before a place stays empty.
+"""
 
 
 @dataclass
@@ -71,27 +72,43 @@ class Asker:
         self._runner.close()
         self._thread.shutdown()
 
-    def ask(self, requests: Sequence[Request]) -> Outcome:
-        """Ask every request until it is answered, or say what became of it; replies are in the store then."""
-        return self._runner.run(self._ask(requests)) if requests else Outcome()
+    def ask(self, requests: Iterator[Request]) -> Outcome:
+        """Ask every request until it is answered, or say what became of it; replies are in the store then.
 
-    async def _ask(self, requests: Sequence[Request]) -> Outcome:
+        `requests` are taken one by one while earlier ones are under way, and to their end; they must not use the store.
+        """
+        # what is here stays here, and looking through it for garbage would stop all requests for a tenth of a second
+        gc.freeze()
+        try:
+            return self._runner.run(self._ask(requests))
+        finally:
+            gc.unfreeze()
+
+    async def _ask(self, requests: Iterator[Request]) -> Outcome:
         if self._chat is None:
             self._chat = await AsyncChat(self._client).__aenter__()
         books = Books(self._store, self._account, self._thread)
-        round_ = _Round(self, self._chat, books, self._store.journal(), deque(requests))
+        round_ = _Round(self, self._chat, books, self._store.journal(), requests)
         commits = asyncio.create_task(books.run())
-        workers = min(len(requests), _AHEAD * self._client.endpoint.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(round_.work())
-            round_.end_refusals()
+                for _ in range(_AHEAD):
+                    for _ in range(self._client.endpoint.concurrency):
+                        group.create_task(round_.work())
+                    # a few with each commit: the first requests leave before those of all workers are built and granted
+                    await asyncio.sleep(GATHER_SECONDS)
+                    if round_.has_taken_all:
+                        break
+            await round_.settle_refusals()
         finally:
             books.close()
             await commits
         round_.outcome.failure = round_.outcome.failure or books.failure
         return round_.outcome
+
+    def note_answers(self, stored: Iterable[Sequence[Reply]]) -> None:
+        """Note that the model answered before, where `stored` replies to questions say so."""
+        self.has_answered |= any(reply.finish_reason != REFUSED for replies in stored for reply in replies)
 
     @property
     def client(self) -> ChatClient:
@@ -111,23 +128,30 @@ class Asker:
 class _Round:
     """The questions of one call of `Asker.ask`, and what is under way."""
 
-    def __init__(self, asker: Asker, chat: AsyncChat, books: Books, journal: Journal, queue: deque[Request]) -> None:
-        self._asker, self._chat, self._books, self._journal, self._queue = asker, chat, books, journal, queue
+    def __init__(
+        self, asker: Asker, chat: AsyncChat, books: Books, journal: Journal, coming: Iterator[Request]
+    ) -> None:
+        self._asker, self._chat, self._books, self._journal, self._coming = asker, chat, books, journal, coming
         self._client = asker.client
         endpoint = self._client.endpoint
         self._tries = endpoint.max_retries + 1
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._breaker = Breaker(self._client.backoff_seconds, self._tries)
+        self._queue: deque[Request] = deque()
         self._elsewhere: list[Request] = []
+        self._taken: list[bytes] = []
         self._refused: list[tuple[Call, Reply]] = []
         self._is_spent = False
         self.outcome = Outcome()
+        self.has_taken_all = False
 
     async def work(self) -> None:
         """Take one question after the other until there is none."""
         while True:
-            if self._queue:
-                request = self._queue.popleft()
+            request = self._queue.popleft() if self._queue else next(self._coming, None)
+            self.has_taken_all = request is None
+            if request is not None:
+                self._taken.append(request.question)
                 if self.outcome.failure is not None:
                     self.outcome.unasked.append(request.question)
                 elif self._is_spent:
@@ -143,14 +167,13 @@ class _Round:
 
     async def _ask(self, request: Request) -> None:
         """Try a question until it is answered or given up."""
-        body = json.dumps(request.body, ensure_ascii=False).encode()
-        call = Call(request.question, request.attempt, bound_cost(self._asker.price, body, request.max_tokens))
+        call = Call(request.question, request.attempt, bound_cost(self._asker.price, request.data, request.max_tokens))
         last = Fault("")
         for tried in range(1, self._tries + 1):
             if not await self._is_granted(request, call):
                 return
             try:
-                found = await self._send(call, body, request)
+                found = await self._send(call, request)
             except UserError as error:
                 self._fail(error, request)
                 return
@@ -190,13 +213,13 @@ class _Round:
         self.outcome.unasked.append(request.question)
         return False
 
-    async def _send(self, call: Call, body: bytes, request: Request) -> ChatReply | Fault | None:
+    async def _send(self, call: Call, request: Request) -> ChatReply | Fault | None:
         """Send a granted try when rate limits and breaker let it; None: answered, refused, or never sent.
 
         Raises EndpointError; the try has ended then.
         """
         async with self._slots:
-            estimated = estimate_tokens(body, request.max_tokens)
+            estimated = estimate_tokens(request.data, request.max_tokens)
             if not await self._may_start(estimated):
                 self._books.end(Ended(call, 0, is_unsent=True))
                 if self._breaker.is_gone and self.outcome.failure is None:
@@ -205,10 +228,10 @@ class _Round:
                 return None
             self._journal.note_sent(call.name)
             try:
-                found = await self._chat.send(body, request.model)
+                found = await self._chat.send(request.data, request.model)
             except RefusedError as error:
                 self._breaker.succeed()
-                self._refuse(call, Reply(error.said, REFUSED))
+                await self._refuse(call, Reply(error.said, REFUSED))
                 return None
             except EndpointError:
                 self._books.end(Ended(call, 0))
@@ -245,7 +268,7 @@ class _Round:
         self._asker.has_answered = True
         self._journal.note_reply(call.name, reply, cost)
 
-    def _refuse(self, call: Call, reply: Reply) -> None:
+    async def _refuse(self, call: Call, reply: Reply) -> None:
         """Keep a refusal once anything was answered: until then the request's form may be wrong.
 
         It is settled at once all the same: calls of this process and of others wait for what is under way.
@@ -253,17 +276,32 @@ class _Round:
         if self._asker.has_answered:
             self._books.end(Ended(call, 0, reply))
             self._journal.note_reply(call.name, reply, 0)
-            self.end_refusals()
+            self._keep_refusals()
             return
         self._books.end(Ended(call, 0))
         self._refused.append((call, reply))
-        if len(self._refused) >= _REFUSALS_BEFORE_DOUBT:
-            self.outcome.failure = self.outcome.failure or self._build_doubt()
+        if len(self._refused) >= _REFUSALS_BEFORE_DOUBT and self.outcome.failure is None:
+            # what is still to come may be in the store
+            self._queue.extend(self._coming)
+            await self._look_for_answers([*self._taken, *(one.question for one in self._queue)])
+            if not self._asker.has_answered:
+                self.outcome.failure = self.outcome.failure or self._build_doubt()
 
-    def end_refusals(self) -> None:
+    async def settle_refusals(self) -> None:
         """Keep the refusals, or doubt the request where there is nothing else."""
-        if self._refused and not self._asker.has_answered and self.outcome.failure is None:
-            self.outcome.failure = self._build_doubt()
+        if self._refused:
+            await self._look_for_answers(self._taken)
+            if not self._asker.has_answered and self.outcome.failure is None:
+                self.outcome.failure = self._build_doubt()
+        self._keep_refusals()
+
+    async def _look_for_answers(self, questions: list[bytes]) -> None:
+        """Note whether the model ever answered one of the questions, as the store says."""
+        if not self._asker.has_answered:
+            stored = await self._books.read(questions)
+            self._asker.note_answers(stored.values())
+
+    def _keep_refusals(self) -> None:
         for call, reply in self._refused:
             if self._asker.has_answered:
                 self._books.keep(call, reply)

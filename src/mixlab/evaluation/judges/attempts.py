@@ -1,14 +1,15 @@
 """Asks a model judge a list of prompts, attempt by attempt, until each reply can be read; nothing is asked twice."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from mixlab.config.judging import AskedJudgeSettings
 from mixlab.config.problems import DataError, UserError
-from mixlab.data.replies import REFUSED, Reply
+from mixlab.data.replies import Reply
 from mixlab.data.writing import write_line
 from mixlab.evaluation.judges.asking import Asker, Outcome, Request
 from mixlab.evaluation.judges.questions import Form, Questions, is_open, read_reply
@@ -21,6 +22,7 @@ UNDONE = "undone.jsonl"
 T = TypeVar("T")
 
 _FEWEST_TO_DOUBT = 20
+_LOOKED_UP = 500
 _SHOWN_CHARACTERS = 200
 
 OpenAsker = Callable[[], Asker]
@@ -29,9 +31,9 @@ OpenAsker = Callable[[], Asker]
 
 @dataclass(frozen=True)
 class Judged(Generic[T]):
-    """What became of a list of prompts: the requests and replies of each, in the order of the attempts."""
+    """What became of a list of prompts: the questions, by name, and replies of each, in the order of the attempts."""
 
-    requests: list[list[Request]]
+    questions: list[list[bytes]]
     replies: list[list[Reply]]
     values: list[T | None]
     """What the last reply to each holds."""
@@ -75,27 +77,28 @@ def _ask_all(
 ) -> Judged[T]:
     asker: Asker | None = None
     replies: list[list[Reply]] = [[] for _ in prompts]
-    requests: list[list[Request]] = [[] for _ in prompts]
+    asked: list[list[bytes]] = [[] for _ in prompts]
     values: list[T | None] = [None for _ in prompts]
     questions = Questions(settings, run)
     undone: dict[int, str] = {}
     failure: UserError | None = None
     coming = list(range(len(prompts)))
     while coming:
-        for at in coming:
-            requests[at].append(questions.build(prompts[at], replies[at]))
-        wanted = {requests[at][-1].question: requests[at][-1] for at in coming}
-        stored = store.read(list(wanted))
-        outcome = Outcome()
-        if missing := [one for name, one in wanted.items() if name not in stored]:
-            asker = asker or open_asker()
-            asker.has_answered |= any(one[0].finish_reason != REFUSED for one in stored.values())
-            outcome = asker.ask(missing)
-            stored = store.read(list(wanted))
-            failure = outcome.failure
+        wanted: set[bytes] = set()
+        new = _build_new(questions, prompts, replies, asked, coming, wanted)
+        outcome, stored = Outcome(), dict[bytes, list[Reply]]()
+        # what is not known before the first question is asked, is built and looked up while others are asked
+        while some := list(islice(new, _LOOKED_UP)):
+            stored |= (found := store.read([one.question for one in some]))
+            if missing := [one for one in some if one.question not in found]:
+                asker = asker or open_asker()
+                asker.note_answers(stored.values())
+                outcome = asker.ask(chain(missing, new))
+                stored = store.read(list(wanted))
+                failure = outcome.failure
         reasons = _explain(outcome)
         for at in coming:
-            name = requests[at][-1].question
+            name = asked[at][-1]
             if name in stored:
                 replies[at] += stored[name]
                 values[at] = read_reply(replies[at][-1], form)
@@ -105,7 +108,25 @@ def _ask_all(
         if failure is not None:
             undone |= dict.fromkeys(coming, "not asked again")
             break
-    return Judged(requests, replies, values, undone, failure)
+    return Judged(asked, replies, values, undone, failure)
+
+
+def _build_new(
+    questions: Questions,
+    prompts: Sequence[JudgePrompt],
+    replies: Sequence[Sequence[Reply]],
+    asked: Sequence[list[bytes]],
+    coming: Iterable[int],
+    wanted: set[bytes],
+) -> Iterator[Request]:
+    """Build the next request of each prompt and note its name; yield each question once and add it to `wanted`."""
+    for at in coming:
+        request = questions.build(prompts[at], replies[at])
+        asked[at].append(request.question)
+        _ = prompts[at].digest  # worked out here, while others are asked, for what is written in the end
+        if request.question not in wanted:
+            wanted.add(request.question)
+            yield request
 
 
 def _explain(outcome: Outcome) -> dict[bytes, str]:

@@ -38,11 +38,11 @@ class Journal:
 
     def note_sent(self, name: Name) -> None:
         """Note that a request leaves now."""
-        self._write({"sent": name[0].hex(), "attempt": name[1]})
+        self._write(f'{{"sent":"{name[0].hex()}","attempt":{name[1]}}}')
 
     def note_reply(self, name: Name, reply: Reply, cost_pico: int) -> None:
         """Note what came back and what it cost."""
-        self._write({"reply": name[0].hex(), "attempt": name[1], "cost": cost_pico, **vars(reply)})
+        self._write(json.dumps({"reply": name[0].hex(), "attempt": name[1], "cost": cost_pico, **vars(reply)}))
 
     def close(self, *, is_kept: bool) -> None:
         """Let go of the journal; it is removed unless the store still lacks something that it holds."""
@@ -50,8 +50,8 @@ class Journal:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
 
-    def _write(self, line: dict[str, object]) -> None:
-        text = json.dumps(line, ensure_ascii=True) + "\n"
+    def _write(self, line: str) -> None:
+        text = line + "\n"
         # what a full disk cut short must not swallow the line after it
         data = ("\n" + text if self._is_torn else text).encode()
         try:

@@ -11,7 +11,6 @@ from mixlab.config.judge_budget import PICO
 from mixlab.config.judging import ModelJudgeSettings
 from mixlab.data.replies import Reply
 from mixlab.data.writing import write_json, write_line
-from mixlab.evaluation.judges.asking import Request
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
 from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
@@ -53,7 +52,7 @@ def write_model_verdicts(
     prompts = [prompt for pair in pairs for prompt in render_prompts(settings, pair)]
     form = rating_form(settings)
     judged = judge_all(settings, prompts, run, form, store, open_asker, work)
-    asked = zip(prompts, judged.requests, judged.replies, judged.values, strict=True)
+    asked = zip(prompts, judged.questions, judged.replies, judged.values, strict=True)
     verdicts = [_build_verdict(*one) for one in asked]
     with (out / "verdicts.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for verdict in verdicts:
@@ -97,7 +96,7 @@ def describe_spent(store: VerdictStore, study: str, model: str, currency: str) -
 
 
 def _build_verdict(
-    prompt: JudgePrompt, requests: Sequence[Request], replies: Sequence[Reply], score: float | None
+    prompt: JudgePrompt, questions: Sequence[bytes], replies: Sequence[Reply], score: float | None
 ) -> ModelVerdict:
     last = replies[-1]
     return ModelVerdict(
@@ -107,7 +106,7 @@ def _build_verdict(
         parsed=score is not None,
         reply=last.text,
         prompt_digest=prompt.digest,
-        verdict_id=requests[len(replies) - 1].question.hex(),
+        verdict_id=questions[len(replies) - 1].hex(),
         attempts=len(replies),
         finish_reason=last.finish_reason,
         prompt_tokens=last.prompt_tokens,

@@ -14,7 +14,6 @@ from mixlab.config.problems import DataError
 from mixlab.data.replies import Reply
 from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
-from mixlab.evaluation.judges.asking import Request
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
 from mixlab.evaluation.judges.estimate import JudgeWork, count_shown, estimate_blank
 from mixlab.evaluation.judges.questions import Form
@@ -150,7 +149,7 @@ def write_comparisons(
     prompts = [prompt for turn in turns for prompt in turn.prompts]
     form = preference_form(settings)
     judged = judge_all(settings, prompts, run, form, store, open_asker, work)
-    asked = iter(zip(judged.requests, judged.replies, judged.values, strict=True))
+    asked = iter(zip(judged.questions, judged.replies, judged.values, strict=True))
     compared = [_compare(turn, [next(asked) for _ in turn.prompts]) for turn in turns]
     with (out / FILE).open("w", encoding="utf-8", newline="\n") as stream:
         for comparison in compared:
@@ -193,7 +192,7 @@ def build_index(settings: PairJudgeSettings, compared: Sequence[Comparison], run
     }
 
 
-def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply], Place | None]]) -> Comparison:
+def _compare(turn: Turn, asked: Sequence[tuple[Sequence[bytes], Sequence[Reply], Place | None]]) -> Comparison:
     last = [replies[-1] for _, replies, _ in asked]
     places = [place for *_, place in asked]
     sides = [place and _SIDES[prompt.order][place] for prompt, place in zip(turn.prompts, places, strict=True)]
@@ -213,7 +212,7 @@ def _compare(turn: Turn, asked: Sequence[tuple[Sequence[Request], Sequence[Reply
         flipped_to=None if not leaning else "first" if leaning > 0 else "second",
         identical=not asked,
         parsed=parsed,
-        verdict_ids=[requests[len(replies) - 1].question.hex() for requests, replies, _ in asked],
+        verdict_ids=[questions[len(replies) - 1].hex() for questions, replies, _ in asked],
         replies=[one.text for one in last],
         attempts=[len(replies) for _, replies, _ in asked],
         finish_reasons=[one.finish_reason for one in last],

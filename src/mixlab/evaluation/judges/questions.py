@@ -62,10 +62,12 @@ class Questions:
         """
         settings, attempt = self._settings, len(earlier) + 1
         body = build_request(build_messages(settings, read, earlier), self._sample(attempt))
-        named = {"request": body, "judge_run": self._run, "attempt": attempt}
-        if settings.revision is not None:
-            named["revision"] = settings.revision
-        return Request(hashlib.sha256(canonical_json(named).encode()).digest(), attempt, body, settings.max_tokens)
+        text = canonical_json(body)
+        # canonical JSON of attempt, judge_run, request and, where one is stated, revision; the body is rendered once
+        revision = "" if settings.revision is None else f',"revision":{canonical_json(settings.revision)}'
+        named = f'{{"attempt":{attempt},"judge_run":{self._run},"request":{text}{revision}}}'
+        question = hashlib.sha256(named.encode()).digest()
+        return Request(question, attempt, body, text.encode(), settings.max_tokens)
 
     def _sample(self, attempt: int) -> ChatModelSettings:
         """How an attempt is sampled: made once for all requests, since checking settings takes its time."""

@@ -7,11 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A question as it is sent: its name in the store, the number of the attempt, and the body of the request."""
+    """A question: its name in the store, the number of the attempt, the body of the request, and it as it is sent."""
 
     question: bytes
     attempt: int
     body: Mapping[str, Any]
+    data: bytes
     max_tokens: int
 
     @property
