@@ -74,8 +74,8 @@ class JudgePrompt:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of what is read."""
-        return hashlib.sha256(canonical_json([self.system, self.prompt]).encode()).hexdigest()
+        """The digest of what is read, in which a lone surrogate is a question mark, as it is where it is sent."""
+        return hashlib.sha256(canonical_json([self.system, self.prompt]).encode("utf-8", "replace")).hexdigest()
 
 
 def read_turns(settings: JudgeSettings | AskedJudge, pair: Pair) -> tuple[list[str], list[str | None]]:

@@ -17,7 +17,6 @@ from mixlab.config.judge_budget import JudgeBudget
 from mixlab.config.problems import DataError
 from mixlab.evaluation.judges import asking, attempts
 from mixlab.evaluation.judges.asking import Asker, Outcome, Request
-from mixlab.evaluation.judges.questions import Questions
 
 Start = Callable[..., Lab]
 
@@ -107,28 +106,9 @@ def test_an_answer_in_the_store_speaks_for_the_request_wherever_it_stands(
     """Whether it is met before enough refusals to doubt, or would be later."""
     monkeypatch.setattr(attempts, "_LOOKED_UP", 60)
     monkeypatch.setattr(asking, "_AHEAD", ahead)
+    monkeypatch.setattr(asking, "_BUILT_AT_ONCE", 5)
     lab = start(lambda question, count: RATING if int(question) >= 70 else Answer("too long", status=400))
     items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(80)]
     lab.judge(items[70:])
     assert Counter(one["finish_reason"] for one in lab.judge(items)) == {"refused": 70, "stop": 10}
     assert lab.server.asked.total() == 80
-
-
-def test_requests_are_built_while_others_are_asked(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "_LOOKED_UP", 10)
-    monkeypatch.setattr(asking, "_AHEAD", 2)
-    build, built, at_first = Questions.build, Counter[str](), []
-
-    def count(questions: Questions, *given: Any) -> Request:
-        built["requests"] += 1
-        return build(questions, *given)
-
-    def answer(question: str, number: int) -> Answer:
-        at_first.append(built["requests"])
-        return RATING
-
-    monkeypatch.setattr(Questions, "build", count)
-    lab = start(answer, endpoint={"concurrency": 8})
-    assert len(lab.judge(100)) == 100
-    assert at_first[0] <= 10 + 2 * 8
-    assert built["requests"] == 100

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.problems import DataError, UserError
@@ -32,6 +33,9 @@ _AHEAD = 40
 """So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
 that a commit, which waits for the disk (seen: 1.3 s), may take 39 times as long as a reply before a place stays empty.
 """
+
+_BUILT_AT_ONCE = 64
+"""So many requests are built, and looked up in the store, before other requests and replies have their turn."""
 
 
 @dataclass
@@ -75,7 +79,8 @@ class Asker:
     def ask(self, requests: Iterator[Request]) -> Outcome:
         """Ask every request until it is answered, or say what became of it; replies are in the store then.
 
-        `requests` are taken one by one while earlier ones are under way, and to their end; they must not use the store.
+        `requests` are taken while earlier ones are under way, and to their end; they must not use the store. What goes
+        wrong in them is raised once what was under way has ended.
         """
         # what is here stays here, and looking through it for garbage would stop all requests for a tenth of a second
         gc.freeze()
@@ -99,10 +104,12 @@ class Asker:
                     await asyncio.sleep(GATHER_SECONDS)
                     if round_.has_taken_all:
                         break
-            await round_.settle_refusals()
+            round_.settle_refusals()
         finally:
             books.close()
             await commits
+        if round_.error is not None:
+            raise round_.error
         round_.outcome.failure = round_.outcome.failure or books.failure
         return round_.outcome
 
@@ -138,32 +145,78 @@ class _Round:
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._breaker = Breaker(self._client.backoff_seconds, self._tries)
         self._queue: deque[Request] = deque()
+        self._filling = asyncio.Lock()
         self._elsewhere: list[Request] = []
-        self._taken: list[bytes] = []
+        self._again: asyncio.Event | None = None
+        self._has_looked = False
         self._refused: list[tuple[Call, Reply]] = []
         self._is_spent = False
         self.outcome = Outcome()
         self.has_taken_all = False
+        self.error: Exception | None = None
+        """What went wrong while a request was built."""
 
     async def work(self) -> None:
         """Take one question after the other until there is none."""
         while True:
-            request = self._queue.popleft() if self._queue else next(self._coming, None)
-            self.has_taken_all = request is None
+            request = await self._take()
             if request is not None:
-                self._taken.append(request.question)
-                if self.outcome.failure is not None:
-                    self.outcome.unasked.append(request.question)
-                elif self._is_spent:
-                    self.outcome.over_budget.append(request.question)
-                else:
-                    await self._ask(request)
+                await self._finish(request)
             elif self._elsewhere:
-                await asyncio.sleep(_POLL_SECONDS)
-                self._queue.extend(self._elsewhere)
-                self._elsewhere.clear()
+                await self._wait_for_others()
             else:
+                self.has_taken_all = True
                 return
+
+    async def _take(self) -> Request | None:
+        """Return a question that the store has no answer to; None where there is none left, or none can be built."""
+        while not self._queue:
+            async with self._filling:
+                if self._queue:
+                    break
+                some = self._build_some()
+                if not some:
+                    return None
+                self._queue.extend(await self._drop_answered(some))
+        return self._queue.popleft()
+
+    def _build_some(self) -> list[Request]:
+        """Let the next requests be built; what goes wrong then is raised once what is under way has ended."""
+        try:
+            return list(islice(self._coming, _BUILT_AT_ONCE))
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is raised where requests are asked for)
+            self.error = error
+            self._coming = iter(())
+            return []
+
+    async def _drop_answered(self, some: list[Request]) -> list[Request]:
+        try:
+            stored = await self._books.read([one.question for one in some])
+        except UserError as error:
+            self.outcome.failure = self.outcome.failure or error
+            return some
+        self._asker.note_answers(stored.values())
+        return [one for one in some if one.question not in stored]
+
+    async def _finish(self, request: Request) -> None:
+        if self.outcome.failure is None and not self._is_spent:
+            await self._ask(request)
+            return
+        (self.outcome.over_budget if self.outcome.failure is None else self.outcome.unasked).append(request.question)
+        await asyncio.sleep(0)  # replies to others are read meanwhile
+
+    async def _wait_for_others(self) -> None:
+        """Wait until what other processes ask is to be looked at again: all workers at once."""
+        if self._again is None:
+            self._again = asyncio.Event()
+            asyncio.get_running_loop().call_later(_POLL_SECONDS, self._look_again, self._again)
+        await self._again.wait()
+
+    def _look_again(self, again: asyncio.Event) -> None:
+        self._queue.extend(self._elsewhere)
+        self._elsewhere.clear()
+        self._again = None
+        again.set()
 
     async def _ask(self, request: Request) -> None:
         """Try a question until it is answered or given up."""
@@ -280,26 +333,22 @@ class _Round:
             return
         self._books.end(Ended(call, 0))
         self._refused.append((call, reply))
-        if len(self._refused) >= _REFUSALS_BEFORE_DOUBT and self.outcome.failure is None:
-            # what is still to come may be in the store
-            self._queue.extend(self._coming)
-            await self._look_for_answers([*self._taken, *(one.question for one in self._queue)])
+        if len(self._refused) >= _REFUSALS_BEFORE_DOUBT and not self._has_looked:
+            self._has_looked = True
+            await self._look_for_answers()
             if not self._asker.has_answered:
                 self.outcome.failure = self.outcome.failure or self._build_doubt()
 
-    async def settle_refusals(self) -> None:
-        """Keep the refusals, or doubt the request where there is nothing else."""
-        if self._refused:
-            await self._look_for_answers(self._taken)
-            if not self._asker.has_answered and self.outcome.failure is None:
-                self.outcome.failure = self._build_doubt()
-        self._keep_refusals()
+    async def _look_for_answers(self) -> None:
+        """Look whether the store has an answer to anything that is still to come."""
+        while not self._asker.has_answered and (some := self._build_some()):
+            self._queue.extend(await self._drop_answered(some))
 
-    async def _look_for_answers(self, questions: list[bytes]) -> None:
-        """Note whether the model ever answered one of the questions, as the store says."""
-        if not self._asker.has_answered:
-            stored = await self._books.read(questions)
-            self._asker.note_answers(stored.values())
+    def settle_refusals(self) -> None:
+        """Keep the refusals, or doubt the request where there is nothing else."""
+        if self._refused and not self._asker.has_answered and self.outcome.failure is None:
+            self.outcome.failure = self._build_doubt()
+        self._keep_refusals()
 
     def _keep_refusals(self) -> None:
         for call, reply in self._refused:

@@ -92,10 +92,12 @@ class Books:
             self._outstanding += going
             is_final = was_idle and not going
             for (_, future), grant in zip(wanted, grants, strict=True):
-                future.set_result(Grant.LATER if grant is Grant.SPENT and not is_final else grant)
+                if not future.done():  # who waited for it may have been cancelled
+                    future.set_result(Grant.LATER if grant is Grant.SPENT and not is_final else grant)
 
     def _break(self, error: Exception, waiting: Sequence["asyncio.Future[Grant]"]) -> None:
         self._broken = error
         for future in (*waiting, *(future for _, future in self._wanted)):
-            future.set_exception(error)
+            if not future.done():
+                future.set_exception(error)
         self._wanted = []

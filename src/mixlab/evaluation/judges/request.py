@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A question: its name in the store, the number of the attempt, the body of the request, and it as it is sent."""
+    """A question: its name in the store, the number of the attempt, the body of the request, and its bytes.
+
+    `data` is what is sent: canonical JSON, so that what a question is named by is what is asked.
+    """
 
     question: bytes
     attempt: int
