@@ -167,7 +167,11 @@ def print_actual(compared: Compared) -> None:
         names = ", ".join(f"{line.stage} {line.repeated}" for line in compared.stages if line.repeated)
         click.echo(f"made again: {count} ({names})")
     if count := sum(line.resumed for line in compared.stages):
-        click.echo(f"{count} went on from a state: provenance has the seconds of their last process alone")
+        click.echo(f"{count} went on from a state: their time is that of all their processes")
+    if count := sum(line.partial for line in compared.stages):
+        click.echo(f"{count} of these have the seconds of their last process alone: nobody noted those before")
+    if lost := sum(line.lost_seconds for line in compared.stages):
+        click.echo(f"compared with nothing: {render_duration(lost)} of attempts from which nothing was kept")
     if compared.unmade:
         click.echo(f"predicted and not made: {compared.unmade} artifacts")
     if unknown := sum(line.jobs_unknown for line in compared.stages):
