@@ -170,6 +170,42 @@ def read_said(store: Store, node: Node) -> Said:
     return Said(len({card["item"] for card in cards}), prompts, int(index.get("response_tokens", 0)))
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What a verdict of a model took: attempts, and the tokens of the reply that decided it."""
+
+    attempts: int = 0
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+
+    def __add__(self, other: "Decided") -> "Decided":
+        return Decided(
+            self.attempts + other.attempts,
+            self.prompt_tokens + other.prompt_tokens,
+            self.reply_tokens + other.reply_tokens,
+        )
+
+
+def read_decided(store: Store, node: Node) -> list[tuple[str, Decided]]:
+    """Read the verdicts of a model in an artifact, by name; equal questions share one.
+
+    Raises ArtifactError where it cannot be read.
+    """
+    is_pair = node.stage == "judge_pairs"
+    path = store.folder(*node.name) / ("comparisons.jsonl" if is_pair else "verdicts.jsonl")
+    names = ["attempts", "prompt_tokens", "response_tokens"]
+    found: list[tuple[str, Decided]] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                ids = row["verdict_ids"] if is_pair else [row["verdict_id"]]
+                took = [row[name] if is_pair else [row[name]] for name in names]
+                found += [(name, Decided(*one)) for name, *one in zip(ids, *took, strict=True)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
+    return found
+
+
 def read_verdicts(store: Store, node: Node) -> int:
     """Count the verdicts in an artifact of a judge, of a comparison those in both orders.
 
