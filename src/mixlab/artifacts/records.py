@@ -68,8 +68,8 @@ class Record:
     def gpu_seconds(self) -> float:
         """Seconds of all attempts, each by the GPUs that it held."""
         # who declared none, and computed on those that were there, did so before as well
-        found = not self.declared_gpus and self.gpus > 0
-        earlier = sum(one.seconds * (one.processes if found else one.gpus) for one in self.earlier)
+        found = self.gpus if not self.declared_gpus else 0
+        earlier = sum(one.seconds * (one.gpus or found) for one in self.earlier)
         return self.seconds * self.gpus + earlier
 
     @property
@@ -100,12 +100,13 @@ def parse_record(path: str, text: str | bytes) -> Record:
     declared = int(_number(machine, "gpus", 0)) if "gpus" in machine else None
     # before GPUs were noted there was one for each process on a GPU
     on_gpus = device not in ("", "cpu") and not device.startswith("cpu")
+    found = int(_number(facts, "gpus", processes if on_gpus else 0))
     finished = record.get("finished")
     return Record(
         path,
         None if finished is None else parse_moment(str(finished)),
         _number(record, "seconds", 0),
-        declared or (processes if on_gpus else 0),
+        declared or found,
         declared,
         processes,
         device,

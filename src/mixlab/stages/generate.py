@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 
 
 def run(spec: GenerateSpec, inputs: Inputs, out: Path) -> Mapping[str, str]:
-    """Write a model's responses to a benchmark; what was shared or kept, and what depends on the batch, are facts."""
+    """Write a model's responses to a benchmark.
+
+    Facts are what computed, or which model was asked, what was shared or kept, and what depends on the batch.
+    """
     items, examples = read_asked(spec, inputs)
     facts: Mapping[str, str] = {}
     if isinstance(spec.engine, OpenaiEngineSettings):
         engine, asking = _open_served(spec.engine, inputs), Asking(inputs.resume)
+        facts = {"served_model": spec.engine.model, "gpus": "0"}
     elif isinstance(spec.engine, VllmEngineSettings):
         vllm = _open_vllm(spec.engine, inputs)
         engine, asking, facts = vllm, _share(spec.engine, inputs), vllm.facts
     else:
         engine, asking = _open_hf(spec.engine, inputs), _share(spec.engine, inputs)
+        facts = _describe_device(inputs)
     if asks_likelihoods(spec):
-        return weigh(engine, spec, items, out, inputs.resume)
+        return {**facts, **weigh(engine, spec, items, out, inputs.resume)}
     told = write_responses(engine, spec.prompt, items, spec.generation_seed, out, asking, examples=examples)
     return {**facts, **told}
 
@@ -66,6 +71,15 @@ def _load_hf(settings: HfEngineSettings, model: Path, tokenizer: Path, inputs: I
         device=device,
         shares_prefixes=inputs.machine.share_prefixes,
     )
+
+
+def _describe_device(inputs: Inputs) -> dict[str, str]:
+    """Name what hf computes on: one GPU, or the CPU."""
+    import torch
+
+    if not inputs.machine.resources("generate").gpus:
+        return {"device": "cpu", "gpus": "0"}
+    return {"device": torch.cuda.get_device_name(), "gpus": "1"}
 
 
 def _open_served(settings: OpenaiEngineSettings, inputs: Inputs) -> Engine:
