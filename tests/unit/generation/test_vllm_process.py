@@ -138,7 +138,9 @@ def test_the_end_of_its_input_ends_a_child(script: Script) -> None:
 
 def test_a_response_that_was_broken_off_is_no_answer(model_folders: tuple[Path, Path]) -> None:
     rows: list[tuple[int, list[int], str]] = []
-    process = SimpleNamespace(version="0.1", device="cpu", device_name="cpu", generate=lambda *given: iter([[row] for row in rows]))
+    process = SimpleNamespace(
+        version="0.1", device="cpu", device_name="cpu", generate=lambda *given: iter([[row] for row in rows])
+    )
     engine = VllmEngine(process, PromptEncoder(model_folders[1], 96), None)  # type: ignore[arg-type]
     rows += [(0, [5], "length"), (1, [5], "abort")]
     found = engine.generate([Request("a", 1), Request("b", 2)], SamplingSettings(max_new_tokens=1), chat=False)
