@@ -28,8 +28,8 @@ _KEPT_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any."""
+class WorkflowRun:
+    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any."""
 
     id: str
     plan: str
@@ -73,7 +73,7 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     return name, file
 
 
-def list_runs(work: Path) -> list[Run]:
+def list_runs(work: Path) -> list[WorkflowRun]:
     """List the runs that were begun here, oldest first; one that may not be read counts as alive."""
     runs = []
     for path in sorted((work / RUNS).glob("*.json")):
@@ -85,7 +85,7 @@ def list_runs(work: Path) -> list[Run]:
             card = {"plan": "", "host": name_host(path.stem), "process": 0, "since": "", "slurm_name": ""}
         except (FileNotFoundError, ValueError):  # forgotten meanwhile, or killed before it was written: it has no job
             continue
-        runs.append(Run(path.stem, is_alive=is_alive, **card))
+        runs.append(WorkflowRun(path.stem, is_alive=is_alive, **card))
     return runs
 
 
