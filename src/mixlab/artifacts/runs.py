@@ -18,6 +18,7 @@ from typing import IO
 
 from mixlab.artifacts.errors import BusyError
 from mixlab.artifacts.locks import is_held, try_patiently
+from mixlab.artifacts.processes import sign
 
 RUN_VARIABLE = "MIXLAB_RUN"
 """Environment variable by which the jobs of a run know it."""
@@ -65,8 +66,7 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     if not try_patiently(file):  # who lists the runs holds each lock for an instant
         file.close()
         raise BusyError(f"{folder / name}.json: the lock of this run is held by another process; run again")
-    since = now.isoformat(timespec="seconds")
-    card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
+    card = {"plan": plan, **sign(), "slurm_name": slurm_name}
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
     file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()
