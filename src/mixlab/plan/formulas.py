@@ -70,7 +70,7 @@ def _list_names(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def _is_computing(node: ast.stmt) -> bool:
-    """Whether it is a method, and none that pydantic calls as it reads settings: what those make of them is in specs."""
+    """Whether it is a method, and none that pydantic calls as it reads settings: what those make is in specs."""
     if not isinstance(node, ast.FunctionDef):
         return False
     return not any(word in ast.unparse(one) for one in node.decorator_list for word in _CHECKS)
