@@ -39,7 +39,8 @@ Record = Mapping[str, Any]
 class Drift:
     """Artifacts of a stage that the same, other code made: which files mean something else now, and why that is known.
 
-    `shared` are files that every stage loads (`list_shared`), `own` all others.
+    `shared` are files that every stage loads (`list_shared`) but those of `config/` by whose formulas these artifacts
+    were computed; `own` are all others.
     """
 
     stage: str
@@ -164,7 +165,8 @@ def find_used_formulas(
     Every stage loads these files, and most of what stands in them is in specs; formulas are in none. Nothing is said of
     a file whose old text git does not have.
     """
-    own, used = set(code) - list_shared(), {}
+    own = set(code) - list_shared()
+    used: dict[str, str] = {}
     for file in changed:
         if not file.startswith(FOLDER) or file not in list_shared():
             continue
