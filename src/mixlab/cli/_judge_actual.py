@@ -19,8 +19,8 @@ from mixlab.plan.specs import JudgePairsSpec, JudgeSpec
 from mixlab.stages.counting import Counter
 from mixlab.stages.places import STORE
 
-HEADER = ("study", "stage", "judge", "verdicts", "distinct", "calls", "to ask", "prompt tokens", "predicted")
-HEADER += ("reply tokens", "at most", "cost, at most")
+_COUNTS = ("verdicts", "distinct", "calls", "to ask", "prompt tokens", "predicted", "reply tokens", "at most")
+HEADER = ("study", "stage", "judge", *_COUNTS, "cost, at most")
 
 
 @dataclass

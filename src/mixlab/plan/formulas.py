@@ -53,7 +53,8 @@ def read_module(source: bytes) -> Module:
         if isinstance(node, ast.FunctionDef):
             module.add(node.name, node)
         elif isinstance(node, ast.ClassDef):
-            methods = {f"{node.name}.{one.name}": one for one in node.body if _is_computing(one)}
+            functions = [one for one in node.body if isinstance(one, ast.FunctionDef)]
+            methods = {f"{node.name}.{one.name}": one for one in functions if not _is_check(one)}
             for name, method in methods.items():
                 module.add(name, method)
             module.uses[node.name] = {*methods, *_list_names(node.bases)}
@@ -69,11 +70,9 @@ def _list_names(nodes: Iterable[ast.AST]) -> set[str]:
     return {one.id for node in nodes for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def _is_computing(node: ast.stmt) -> bool:
-    """Whether it is a method, and none that pydantic calls as it reads settings: what those make is in specs."""
-    if not isinstance(node, ast.FunctionDef):
-        return False
-    return not any(word in ast.unparse(one) for one in node.decorator_list for word in _CHECKS)
+def _is_check(method: ast.FunctionDef) -> bool:
+    """Whether pydantic calls a method as it reads settings: what it makes of them is in specs."""
+    return any(word in ast.unparse(one) for one in method.decorator_list for word in _CHECKS)
 
 
 def _is_type(value: ast.expr | None) -> bool:
