@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from checkouts import list_made, list_wanted
 from dvc_checkouts import commit, make_repository, mixlab, run, snakemake
+from edits_expected import OF_ONE_RATIO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests/house"))
@@ -18,19 +19,6 @@ from docs_blocks import read_commands  # noqa: E402
 STUDY = "studies/micro.yaml"
 LONG = 1200
 """Seconds that an experiment may take on a busy machine."""
-REMADE = {
-    "mixture": 1,
-    "ipt": 1,
-    "average": 1,
-    "sft": 2,
-    "generate": 6,
-    "score": 3,
-    "judge": 6,
-    "scores": 3,
-    "aggregate": 1,
-    "report": 1,
-}
-"""What the edit of one ratio makes again (docs/edit-table.md)."""
 
 
 @pytest.fixture
@@ -82,7 +70,7 @@ def test_the_commands_of_the_document_try_a_ratio_and_compare_it(root: Path) -> 
     assert "se_seeds" in page
     # applied: what the copy made is here, tracked, and finished
     made = list_made(root) - before
-    assert count(made) == REMADE
+    assert count(made) == OF_ONE_RATIO
     assert list_wanted(root) == {}
     assert "Nothing to be done" in snakemake(root, "--dry-run", "all")
     assert "up to date" in run(root, "dvc", "status")

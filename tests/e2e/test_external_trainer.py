@@ -135,7 +135,9 @@ def test_a_trainer_that_is_killed_and_is_deaf_to_sigterm_is_resumed_and_its_mode
     assert base.keys() == models[0].keys()
     assert all(not one[name].equal(other[name]) for name in base for one, other in ((base, models[0]), models))
     (record,) = read_provenance(store, *node.name)
-    assert record["facts"] == {"trainer": "second 1 (external)", "trainer_export": "windows"}
+    resumed = {"resumed": "it found what an earlier attempt had kept"}
+    assert record["facts"] == {"trainer": "second 1 (external)", "trainer_export": "windows", **resumed}
+    assert [one["attempts"] for one in record["earlier"]] == [2]
     assert str(run.root) not in json.dumps(record)
     assert not (store.work / "ipt" / node.key).exists()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from checkouts import run_mixlab
+from edits_expected import OF_ONE_RATIO
 
 
 def test_tokens_and_steps_of_a_finished_study_are_those_of_its_training_logs(finished: Path) -> None:
@@ -58,18 +59,7 @@ def edited(study: Path) -> dict[str, Any]:
 
 def test_the_price_of_an_edit_is_measured_on_what_is_finished(edited: dict[str, Any]) -> None:
     todo = {line["stage"]: line["artifacts"] for line in edited["stages"] if line["artifacts"]}
-    assert todo == {
-        "mixture": 1,
-        "ipt": 1,
-        "average": 1,
-        "sft": 2,
-        "generate": 6,
-        "score": 3,
-        "judge": 6,
-        "scores": 3,
-        "aggregate": 1,
-        "report": 1,
-    }
+    assert todo == OF_ONE_RATIO
     total = edited["total"]
     assert (total["jobs"], total["seconds_unknown"], total["bytes_unknown"]) == (19, 0, 0)
     assert edited["wall"]["seconds"] == pytest.approx(total["seconds"])

@@ -3,6 +3,8 @@
 EVALUATION_OF_ONE = {"generate": 2, "score": 1, "judge": 2, "scores": 1}
 TABLES = {"aggregate": 1, "report": 1}
 OF_ONE_VARIANT = {"average": 1, "sft": 2, **{stage: 3 * n for stage, n in EVALUATION_OF_ONE.items()}, **TABLES}
+OF_ONE_RATIO = {"mixture": 1, "ipt": 1, **OF_ONE_VARIANT}
+"""Below one variant's mixture (docs/edit-table.md)."""
 OF_BOTH = {stage: n if stage in TABLES else 2 * n for stage, n in OF_ONE_VARIANT.items()}
 TABLES_ONLY = r"^micro/(aggregate|report)$"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from mixlab.artifacts.code import list_code, write_code
+from mixlab.artifacts.code import PACKAGE, CodeHistory, list_code, write_code
+from mixlab.artifacts.keys import build_digest
 from mixlab.artifacts.manifest import write_manifest
 from mixlab.artifacts.provenance import read_provenance, write_provenance
 from mixlab.artifacts.store import Store, write_json
@@ -120,6 +121,41 @@ def test_files_that_every_stage_loads_are_told_apart_and_are_no_finding(
     result = invoke("drift", "--strict")
     assert result.exit_code == 0
     assert "Of 2 artifacts only files changed that every stage loads:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "finding"),
+    [(("return self.passes", "return 2 * self.passes"), True), (("import ceil", "import ceil  # up"), False)],
+    ids=["formula", "comment"],
+)
+def test_a_formula_in_config_that_a_stage_computes_by_is_a_finding(
+    trained: list[Node],
+    micro: Path,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    old: tuple[str, str],
+    finding: bool,
+) -> None:
+    text = (PACKAGE / "config/training.py").read_text()
+    assert old[0] in text
+    before = text.replace(*old).encode()
+    find_now = CodeHistory._find_old
+    monkeypatch.setattr(
+        CodeHistory,
+        "_find_old",
+        lambda self, name, digest, commits: (
+            before if digest == build_digest(before) else find_now(self, name, digest, commits)
+        ),
+    )
+    loop = {"mixlab/training/run.py": build_digest((PACKAGE / "training/run.py").read_bytes())}
+    code = {**list_code(), **loop, "mixlab/config/training.py": build_digest(before)}
+    for node in trained:
+        for path in (micro / "provenance/ipt" / node.key).iterdir():
+            path.unlink()
+        make(micro, node, code_digest=write_code(Store(micro), code))
+    result = invoke("drift", "--strict")
+    assert result.exit_code == finding, result.stdout
+    assert ("mixlab/config/training.py (TrainSettings.count_passes, used by mixlab/" in result.stdout) == finding
 
 
 def test_what_the_present_code_made_as_well_has_not_drifted(trained: list[Node], micro: Path, invoke: Invoke) -> None:

@@ -67,7 +67,23 @@ def test_what_is_made_again_though_it_was_kept_is_told(made: tuple[Path, Plan], 
     assert "made though kept: 2 that were here at that moment, or not needed (pack 2)" in said
     assert "made again: 1 (pack 1)" in said
     assert "counted: every time that an artifact of the plan was made since 2026-01-02T00:00:00+00:00" in said
-    assert "1 went on from a state" in said
+    assert "1 of these have the seconds of their last process alone" in said
+
+
+def test_what_earlier_attempts_took_is_in_the_time_of_jobs(made: tuple[Path, Plan], invoke: Invoke) -> None:
+    root, plan = made
+    earlier = [{"seconds": 100.0, "gpus": 4, "processes": 4, "attempts": 2}]
+    trained = {"machine": {"gpus": 2}, "facts": {"watched_steps": "13-24", "device": "cuda", "ranks": "2"}}
+    note(root, plan.by_stage("pretrain")[0], 3, earlier=earlier, **trained)
+    note(root, plan.by_stage("pack")[0], 3, earlier=[{"seconds": 7.0, "gpus": 0, "processes": 1, "attempts": 1}])
+    _, lines = compare(invoke, "--since", "2026-01-02")
+    pack, pretrain = lines["pack"], lines["pretrain"]
+    assert (pretrain["seconds"], pretrain["resumed"], pretrain["partial"]) == (112.0, 1, 0)
+    assert pretrain["gpu_hours"] == pytest.approx((2 * 12 + 4 * 100) / 3600)
+    assert (pack["seconds"], pack["lost_seconds"], pretrain["lost_seconds"]) == (19.0, 7.0, 0.0)
+    said = invoke("price", "--actual", "--since", "2026-01-02").stdout
+    assert "1 went on from a state: their time is that of all their processes" in said
+    assert "compared with nothing: 7.0 s of attempts from which nothing was kept" in said
 
 
 def test_without_a_moment_all_that_was_ever_made_counts(made: tuple[Path, Plan], invoke: Invoke) -> None:

@@ -17,7 +17,8 @@ from click.testing import Result
 from dvc_checkouts import plan_micro
 from status_lab import keep_busy, make
 
-from mixlab.artifacts.store import Store
+from mixlab.artifacts.elapsed import elapsed_path
+from mixlab.artifacts.store import Store, write_json
 
 Invoke = Callable[..., Result]
 
@@ -51,6 +52,20 @@ def test_every_artifact_is_counted_once_and_gpu_hours_are_added_up(busy: Path, i
     # nobody knows what a model takes that was never made
     assert (rows["pretrain"]["left_seconds"], rows["sft"]["left_seconds"]) == (0, None)
     assert not seen["is_done"]
+
+
+def test_attempts_that_left_no_artifact_yet_are_spent_as_well(busy: Path, invoke: Invoke) -> None:
+    before = look(invoke)["totals"]
+    failed = plan_micro(busy).by_stage("ipt")[1]
+    attempts = [{"seconds": 450.0, "gpus": 8, "processes": 16, "attempts": 2}]
+    path = elapsed_path(Store(busy), failed.name)
+    write_json(path, attempts)
+    seen = look(invoke)
+    path.unlink()
+    (row,) = (one for one in seen["stages"] if one["stage"] == "ipt")
+    assert (row["job_seconds"], row["gpu_hours"], row["process_hours"]) == (450.0, 1.0, 2.0)
+    assert seen["totals"]["gpu_hours"] == pytest.approx(before["gpu_hours"] + 1)
+    assert row["left_seconds"] is None
 
 
 def test_jobs_at_work_are_told_with_process_and_progress_and_failures_with_their_log(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 from checkouts import REPOSITORY
-from dvc_checkouts import commit, make_repository, run
+from dvc_checkouts import commit, make_repository, plan_micro, run
 
-from mixlab.cli._named import render_metrics
+from mixlab.artifacts.store import Store
+from mixlab.cli._named import render_metrics, write_results
 
 MEANS = "results/micro/means.csv"
 METRICS = "results/micro/metrics.json"
@@ -24,6 +25,24 @@ def test_metrics_have_one_number_a_cell_under_names_that_an_edit_keeps() -> None
         "scores": {"even": {"after_sft": {"gsm8k": {"accuracy": 0.5}, "humaneval": {}}}},
         "effects": {"more helps": 0.25},
     }
+
+
+def test_win_rates_on_whole_benchmarks_are_metrics_where_models_were_compared(micro: Path) -> None:
+    store, plan = Store(micro), plan_micro(micro)
+    (report,) = plan.by_stage("report")
+    folder = store.folder(*report.name)
+    (folder / "tables").mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    (folder / "metrics.json").write_text(json.dumps({"scores": {}, "effects": {}}))
+    write_results(store, plan)
+    assert json.loads((micro / METRICS).read_text()) == {"scores": {}, "effects": {}}
+
+    rows = ["Big,even,after_sft,talk,,0.65", "Big,even,after_sft,talk,math,0.9", "small,even,after_sft,talk,,"]
+    table = "\n".join(["variant,against,stage,benchmark,category,win_rate", *rows])
+    (folder / "tables/pairwise.csv").write_text(f"{table}\n")
+    assert write_results(store, plan) == [micro / METRICS]
+    rates = {"Big": {"even": {"after_sft": {"talk": 0.65}}}}
+    assert json.loads((micro / METRICS).read_text()) == {"scores": {}, "effects": {}, "win_rates": rates}
 
 
 def test_a_ratio_that_changes_a_mean_is_told_by_name_and_drawn_with_its_error(tmp_path: Path) -> None:

@@ -287,6 +287,28 @@ def check_money(chain: Chain, before: list[dict[str, object]], invoke: Invoke, s
     assert f"up to {(judgings - made) * ITEMS * TURNS} " in told
     assert "tiny: 100 and 400 USD a million tokens of prompts and replies on 2026-01-01 (invented)" in told
     assert f" {calls} " in invoke("judge", "spent").output
+    check_actual(made, calls, invoke)
+
+
+def check_actual(made: int, calls: int, invoke: Invoke) -> None:
+    """`price --actual` has what the verdicts took, beside the bound and what the store of verdicts counts."""
+    told = json.loads(invoke("price", "--actual", "--json").stdout)["judging"]
+    (line,) = told["judges"]
+    assert (line["study"], line["stage"], line["judge"], line["model"]) == ("real_small", "judge", JUDGE, "tiny")
+    assert (line["verdicts"], line["distinct_verdicts"], line["calls"]) == (made * ITEMS * TURNS, calls, calls)
+    assert line["distinct_verdicts"] < line["verdicts"]  # both models say the same about item 3
+    assert (line["prompt_tokens"], line["reply_tokens"]) == (10 * calls, 3 * calls)
+    # what is in the store by now is predicted all the same
+    assert (line["predicted"]["to_ask"], line["predicted"]["is_exact"]) == (made * ITEMS * TURNS, False)
+    (spent,) = told["spent"]
+    assert (spent["study"], spent["calls"], spent["prompt_tokens"]) == ("real_small", calls, 10 * calls)
+    assert spent["cost"] == pytest.approx(calls * (10 * 100 + 3 * 400) / 1e6)
+    assert spent["cost"] < line["max_cost"]
+    said = invoke("price", "--actual").stdout
+    cost = f"{spent['cost']:.4f} USD"
+    tokens = f"{10 * calls} prompt and {3 * calls} reply tokens"
+    assert f"spent by 'real_small' on tiny, ever: {calls} calls, {calls} replies, {tokens}, {cost}" in said
+    assert f"up to {made * ITEMS * TURNS}" in said
 
 
 @pytest.mark.shared

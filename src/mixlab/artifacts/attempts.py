@@ -8,15 +8,14 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.keys import KEY_LENGTH
 from mixlab.artifacts.locks import is_held
+from mixlab.artifacts.processes import sign, tell_now
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store, write_json
 
@@ -59,17 +58,24 @@ def attempt_path(store: Store, name: Name) -> Path:
 @contextmanager
 def attempting(store: Store, name: Name) -> Iterator[None]:
     """Note an attempt; forget it when it succeeds, else note what ended it. The artifact's lock must be held."""
-    attempt = Attempt(
-        *name, socket.gethostname(), os.getpid(), _now(), os.environ.get("SLURM_JOB_ID", ""), _find_log(store)
-    )
     path = attempt_path(store, name)
-    write_json(path, asdict(attempt))
+    job = os.environ.get("SLURM_JOB_ID", "")
+    attempt = {
+        "stage": name[0],
+        "key": name[1],
+        **sign(),
+        "job": job,
+        "log": _find_log(store),
+        "error": "",
+        "ended": "",
+    }
+    write_json(path, attempt)
     try:
         yield
     except BaseException as error:
         # a full disk may be what ended it: that error is the one to tell
         with contextlib.suppress(OSError):
-            write_json(path, asdict(replace(attempt, error=_describe(error), ended=_now())))
+            write_json(path, {**attempt, "error": _describe(error), "ended": tell_now()})
         raise
     forget_attempt(store, name)
 
@@ -77,10 +83,6 @@ def attempting(store: Store, name: Name) -> Iterator[None]:
 def forget_attempt(store: Store, name: Name) -> None:
     """Forget what was tried: the artifact is here."""
     attempt_path(store, name).unlink(missing_ok=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _find_log(store: Store) -> str:

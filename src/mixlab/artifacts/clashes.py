@@ -19,7 +19,7 @@ from mixlab.artifacts.tombstones import drop_artifact, drop_tombstones
 
 HERE = "this folder"
 SHOWN_DIGITS = 12
-_NO_CAUSE = frozenset(("digest", "finished", "label", "seconds"))
+_NO_CAUSE = frozenset(("digest", "earlier", "finished", "label", "seconds"))
 """Fields of a provenance record in which two makings differ without telling why."""
 
 

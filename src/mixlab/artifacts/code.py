@@ -161,6 +161,12 @@ class CodeHistory:
                     changed[name] = "changed"
         return changed
 
+    def find_texts(self, name: str, digest: str, commits: Iterable[str]) -> tuple[bytes, bytes] | None:
+        """Return the text of a file that had a digest, and the one it has now; None where git or we have it no more."""
+        now = self._read_now(name)
+        old = self._find_old(name, digest, sorted({commit.partition("+")[0] for commit in commits} - {""}))
+        return None if now is None or old is None else (old, now)
+
     def _read_now(self, name: str) -> bytes | None:
         if name not in self._now:
             path = PACKAGE.parent / name

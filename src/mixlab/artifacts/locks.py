@@ -2,17 +2,15 @@
 
 import fcntl
 import json
-import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.processes import sign
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
@@ -82,9 +80,7 @@ def hold_lock(path: Path, origin: Mapping[str, str] | None = None) -> Iterator[N
         if not try_patiently(file):
             raise BusyError(f"{_read_writer(path)}; wait for it, or stop it and run again")
         file.truncate(0)
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        card = {"host": socket.gethostname(), "process": os.getpid(), "since": since, **(origin or {})}
-        file.write(json.dumps(card))
+        file.write(json.dumps({**sign(), **(origin or {})}))
         file.flush()
         yield
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -17,6 +18,16 @@ def describe_process() -> dict[str, str | float]:
     if ticks is None:
         return {"id": name}
     return {"id": f"{name}:{ticks}", "start_seconds": round(max(_measure_age(ticks), 0.0), 2)}
+
+
+def sign() -> dict[str, str | int]:
+    """What a process leaves where others look for it: its host, its number, and the moment (ISO 8601)."""
+    return {"host": socket.gethostname(), "process": os.getpid(), "since": tell_now()}
+
+
+def tell_now() -> str:
+    """The moment, as ISO 8601 in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def find_start(process: int) -> float | None:

@@ -5,12 +5,14 @@ import json
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.code import list_code, write_code
+from mixlab.artifacts.elapsed import Elapsed
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.artifacts.manifest import Manifest
 from mixlab.artifacts.store import Store, write_json
@@ -48,6 +50,7 @@ def write_provenance(
     facts: Mapping[str, str] | None = None,
     process: Mapping[str, str | float] | None = None,
     commit: str | None = None,
+    earlier: Sequence[Elapsed] = (),
 ) -> Path:
     """Write `provenance/<stage>/<key>/<own-digest>.json` and return its path.
 
@@ -55,6 +58,7 @@ def write_provenance(
     `facts`: what the stage itself says of this run and no byte depends on, such as what kept tested code apart.
     `process`: who made it, as `describe_process` says; of those that one process makes, the first has its start.
     `commit`: what `read_commit` said as the process began; None: what it says now.
+    `earlier`: what attempts before it took that left no artifact; `seconds` are of the last alone.
     """
     record = {
         "stage": manifest.stage,
@@ -70,6 +74,7 @@ def write_provenance(
         **({"facts": dict(facts)} if facts else {}),
         **({"process": dict(process)} if process else {}),
         "seconds": round(seconds, 3),
+        **({"earlier": [asdict(one) for one in earlier]} if earlier else {}),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "reproducible": reproducible,
     }

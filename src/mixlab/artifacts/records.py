@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from mixlab.artifacts.elapsed import Elapsed
 from mixlab.artifacts.provenance import ADOPTED
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
@@ -26,7 +27,7 @@ class Record:
     `seconds` are those of making it in its last process; `start_seconds` those that this process took to start, where
     it made nothing before. `gpus` are those that it held, `declared_gpus` those that its settings gave it (None where
     that was not noted), `processes` those of training. `process` and `device` are empty, `finished` is None, where that
-    was not noted. `is_resumed`: the process went on from what an earlier one had left.
+    was not noted. `earlier` is what attempts before that process took.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Record:
     start_seconds: float | None
     host: str
     facts: Mapping[str, Any]
+    earlier: tuple[Elapsed, ...] = ()
 
     @property
     def is_adopted(self) -> bool:
@@ -50,7 +52,35 @@ class Record:
     def is_resumed(self) -> bool:
         """Whether its process went on from what an earlier one had left, so that `seconds` are its last part alone."""
         first = str(self.facts.get("watched_steps", "1")).partition("-")[0]
-        return first.isdigit() and int(first) > 1
+        return bool(self.facts.get("resumed")) or (first.isdigit() and int(first) > 1)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether nobody noted what the processes took from which its last one went on."""
+        return self.is_resumed and not self.earlier
+
+    @property
+    def spent_seconds(self) -> float:
+        """Seconds of all attempts, of those as well from which nothing was kept."""
+        return self.seconds + sum(one.seconds for one in self.earlier)
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Seconds of all attempts, each by the GPUs that it held."""
+        # who declared none, and computed on those that were there, did so before as well
+        found = self.gpus if not self.declared_gpus else 0
+        earlier = sum(one.seconds * (one.gpus or found) for one in self.earlier)
+        return self.seconds * self.gpus + earlier
+
+    @property
+    def process_seconds(self) -> float:
+        """Seconds of all attempts, each by its processes."""
+        return self.seconds * self.processes + sum(one.seconds * one.processes for one in self.earlier)
+
+    @property
+    def making_seconds(self) -> float:
+        """What making it takes: all attempts where the last went on from what was there, else the last alone."""
+        return self.spent_seconds if self.is_resumed else self.seconds
 
 
 def parse_moment(text: str) -> datetime:
@@ -70,12 +100,13 @@ def parse_record(path: str, text: str | bytes) -> Record:
     declared = int(_number(machine, "gpus", 0)) if "gpus" in machine else None
     # before GPUs were noted there was one for each process on a GPU
     on_gpus = device not in ("", "cpu") and not device.startswith("cpu")
+    found = int(_number(facts, "gpus", processes if on_gpus else 0))
     finished = record.get("finished")
     return Record(
         path,
         None if finished is None else parse_moment(str(finished)),
         _number(record, "seconds", 0),
-        declared or (processes if on_gpus else 0),
+        declared or found,
         declared,
         processes,
         device,
@@ -83,6 +114,22 @@ def parse_record(path: str, text: str | bytes) -> Record:
         _number(process, "start_seconds", 0) if "start_seconds" in process else None,
         str(record.get("host", "")),
         facts,
+        _parse_earlier(record),
+    )
+
+
+def _parse_earlier(record: Mapping[str, Any]) -> tuple[Elapsed, ...]:
+    parts = record.get("earlier", [])
+    if not isinstance(parts, list) or not all(isinstance(one, dict) for one in parts):
+        raise ValueError(f"earlier: expected a list of mappings, got {parts!r}")
+    return tuple(
+        Elapsed(
+            _number(one, "seconds", 0),
+            int(_number(one, "gpus", 0)),
+            max(1, int(_number(one, "processes", 1))),
+            int(_number(one, "attempts", 1)),
+        )
+        for one in parts
     )
 
 

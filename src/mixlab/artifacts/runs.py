@@ -18,6 +18,7 @@ from typing import IO
 
 from mixlab.artifacts.errors import BusyError
 from mixlab.artifacts.locks import is_held, try_patiently
+from mixlab.artifacts.processes import sign
 
 RUN_VARIABLE = "MIXLAB_RUN"
 """Environment variable by which the jobs of a run know it."""
@@ -28,8 +29,8 @@ _KEPT_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run: its plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if it has any."""
+class WorkflowRun:
+    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any."""
 
     id: str
     plan: str
@@ -65,15 +66,14 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     if not try_patiently(file):  # who lists the runs holds each lock for an instant
         file.close()
         raise BusyError(f"{folder / name}.json: the lock of this run is held by another process; run again")
-    since = now.isoformat(timespec="seconds")
-    card = {"plan": plan, "host": host, "process": os.getpid(), "since": since, "slurm_name": slurm_name}
+    card = {"plan": plan, **sign(), "slurm_name": slurm_name}
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
     file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()
     return name, file
 
 
-def list_runs(work: Path) -> list[Run]:
+def list_runs(work: Path) -> list[WorkflowRun]:
     """List the runs that were begun here, oldest first; one that may not be read counts as alive."""
     runs = []
     for path in sorted((work / RUNS).glob("*.json")):
@@ -85,7 +85,7 @@ def list_runs(work: Path) -> list[Run]:
             card = {"plan": "", "host": name_host(path.stem), "process": 0, "since": "", "slurm_name": ""}
         except (FileNotFoundError, ValueError):  # forgotten meanwhile, or killed before it was written: it has no job
             continue
-        runs.append(Run(path.stem, is_alive=is_alive, **card))
+        runs.append(WorkflowRun(path.stem, is_alive=is_alive, **card))
     return runs
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mixlab.artifacts.elapsed import Elapsed, elapsed_path, read_elapsed
 from mixlab.artifacts.records import Record, read_records
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
@@ -10,9 +11,9 @@ from mixlab.artifacts.store import Store
 
 @dataclass(frozen=True)
 class Spent:
-    """Sums over runs, and the seconds of each artifact's newest run, where these are all that it took.
+    """Sums over all attempts, and what each artifact took when it was made last, where that is known.
 
-    Of a run that went on from a state, provenance has the seconds of the last process alone.
+    Of a run that went on from a state, provenance of the past has the seconds of the last process alone.
     """
 
     seconds: float = 0.0
@@ -28,15 +29,16 @@ class Ledger:
     store: Store
     _known: dict[Name, tuple[Record, ...]] = field(default_factory=dict)
 
-    def add_up(self, names: Iterable[Name]) -> Spent:
-        """Sum up all runs that made `names`; an artifact that no record tells of adds nothing."""
+    def add_up(self, names: Iterable[Name], tried: Iterable[Name] = ()) -> Spent:
+        """Sum up all runs that made `names`, and attempts at `tried`; what nobody noted adds nothing."""
         lists = [runs for name in names if (runs := self._read(name))]
         every = [run for runs in lists for run in runs]
+        attempts: list[Elapsed] = [one for name in tried for one in read_elapsed(elapsed_path(self.store, name))]
         return Spent(
-            sum(run.seconds for run in every),
-            sum(run.seconds * run.gpus for run in every),
-            sum(run.seconds * run.processes for run in every),
-            tuple(runs[-1].seconds for runs in lists if not runs[-1].is_resumed),
+            sum(run.spent_seconds for run in every) + sum(one.seconds for one in attempts),
+            sum(run.gpu_seconds for run in every) + sum(one.seconds * one.gpus for one in attempts),
+            sum(run.process_seconds for run in every) + sum(one.seconds * one.processes for one in attempts),
+            tuple(runs[-1].making_seconds for runs in lists if not runs[-1].is_partial),
         )
 
     def _read(self, name: Name) -> tuple[Record, ...]:

@@ -1,6 +1,7 @@
 """What the commands share: options, tables, JSON."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 study_option = click.option(
     "--study", "studies", multiple=True, metavar="NAME", help="Study to look at; may be repeated."
 )
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers. nan is none of them, though no bound holds it off."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; fails for one that is out of the range."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"nan is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def example(*commands: str) -> str:

@@ -1,5 +1,6 @@
 """What people see: links with readable names, and the final tables beside the code."""
 
+import csv
 import json
 import os
 from collections.abc import Mapping
@@ -98,7 +99,8 @@ def write_results(store: Store, plan: Plan) -> list[Path]:
         if store.is_complete("report", key):
             wanted |= _read(folder / "tables/cells.csv", store.root / RESULTS / study / MEANS)
             metrics = _read(folder / METRICS, store.root / RESULTS / study / METRICS)
-            wanted |= {path: render_metrics(json.loads(text)) for path, text in metrics.items()}
+            compared = _read_win_rates(folder / "tables/pairwise.csv")
+            wanted |= {path: render_metrics(json.loads(text), compared) for path, text in metrics.items()}
     changed = [path for path, text in wanted.items() if not path.is_file() or path.read_bytes() != text]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,10 +114,23 @@ def _read(source: Path, target: Path) -> dict[Path, bytes]:
     return {target: source.read_bytes()} if source.is_file() else {}
 
 
-def render_metrics(metrics: Mapping[str, Any]) -> bytes:
-    """Render what `dvc metrics` compares: a mean for each variant, stage, benchmark and measure; effects.
+def _read_win_rates(path: Path) -> dict[str, Any]:
+    """Nest the win rates on whole benchmarks by variant, whom it was compared against, stage and benchmark."""
+    rates: dict[str, Any] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if not row["category"] and row["win_rate"]]
+        for row in rows:
+            place = rates.setdefault(row["variant"], {}).setdefault(row["against"], {}).setdefault(row["stage"], {})
+            place[row["benchmark"]] = float(row["win_rate"])
+    return rates
 
-    Errors and counts stay in `means.csv`: each number here is a column of `dvc exp show`.
+
+def render_metrics(metrics: Mapping[str, Any], win_rates: Mapping[str, Any] | None = None) -> bytes:
+    """Render what `dvc metrics` compares: a mean for each variant, stage, benchmark and measure; effects; win rates.
+
+    Errors and counts stay in `means.csv`: each number here is a column of `dvc exp show`. Without comparisons there
+    are no win rates.
     """
     scores = {
         variant: {
@@ -128,5 +143,6 @@ def render_metrics(metrics: Mapping[str, Any]) -> bytes:
         for variant, stages in metrics["scores"].items()
     }
     effects = {name: one["difference"] for name, one in metrics["effects"].items() if "difference" in one}
-    text = json.dumps({"effects": effects, "scores": scores}, indent=1, sort_keys=True, ensure_ascii=False)
+    told = {"effects": effects, "scores": scores, **({"win_rates": win_rates} if win_rates else {})}
+    text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()

@@ -12,6 +12,14 @@ from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import render_bytes, render_table
+from mixlab.cli._judge_actual import (
+    HEADER,
+    JudgingActual,
+    compare_judging,
+    describe_judging,
+    list_spent_notes,
+    render_judge,
+)
 from mixlab.cli._price_text import render_duration, render_number, render_tokens
 from mixlab.cli._pricing import JUDGED, Pricer, Terms, open_pricer
 from mixlab.plan.actual import (
@@ -65,6 +73,7 @@ class Compared:
     stages: Sequence[StageActual]
     benchmarks: Sequence[BenchmarkActual]
     verdicts: Sequence[VerdictsActual]
+    judging: JudgingActual
 
 
 def compare_actual(store: Store, planned: Planned, states: States, terms: Terms, since: datetime | None) -> Compared:
@@ -84,6 +93,7 @@ def compare_actual(store: Store, planned: Planned, states: States, terms: Terms,
             compare_stages(pricer.quoter, states, made),
             _compare_benchmarks(store, pricer, [node for node in nodes if node.stage == "generate"]),
             _compare_verdicts(store, pricer, nodes),
+            compare_judging(store, pricer.counter, nodes),
         )
 
 
@@ -133,6 +143,7 @@ def describe_actual(compared: Compared) -> dict[str, Any]:
         "stages": [asdict(line) for line in compared.stages],
         "benchmarks": [asdict(line) for line in compared.benchmarks],
         "verdicts": [asdict(line) for line in compared.verdicts],
+        "judging": describe_judging(compared.judging),
     }
 
 
@@ -149,6 +160,7 @@ def print_actual(compared: Compared) -> None:
     click.echo("")
     for line in compared.verdicts:
         click.echo(f"{line.stage}: {line.verdicts} verdicts, predicted {_or_unknown(line.predicted_verdicts)}")
+    _print_judging(compared.judging)
     total = sum(line.seconds for line in compared.stages)
     known = sum(line.seconds_of_predicted for line in compared.stages)
     guessed = sum(line.predicted_seconds for line in compared.stages)
@@ -167,11 +179,24 @@ def print_actual(compared: Compared) -> None:
         names = ", ".join(f"{line.stage} {line.repeated}" for line in compared.stages if line.repeated)
         click.echo(f"made again: {count} ({names})")
     if count := sum(line.resumed for line in compared.stages):
-        click.echo(f"{count} went on from a state: provenance has the seconds of their last process alone")
+        click.echo(f"{count} went on from a state: their time is that of all their processes")
+    if count := sum(line.partial for line in compared.stages):
+        click.echo(f"{count} of these have the seconds of their last process alone: nobody noted those before")
+    if lost := sum(line.lost_seconds for line in compared.stages):
+        click.echo(f"compared with nothing: {render_duration(lost)} of attempts from which nothing was kept")
     if compared.unmade:
         click.echo(f"predicted and not made: {compared.unmade} artifacts")
     if unknown := sum(line.jobs_unknown for line in compared.stages):
         click.echo(f"{unknown} artifacts were made before provenance named their process, so their jobs are not known")
+
+
+def _print_judging(judging: JudgingActual) -> None:
+    if judging.judges:
+        click.echo("")
+        click.echo(render_table(HEADER, [render_judge(line, judging.settings) for line in judging.judges]))
+        for note in list_spent_notes(judging):
+            click.echo(note)
+        click.echo("")
 
 
 def _render_since(since: datetime | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from mixlab.cli._judge_cost import describe_line
 from mixlab.cli._price_text import total_of
 from mixlab.cli._pricing import Priced
-from mixlab.plan.price import Line, Run
+from mixlab.plan.price import Line, TrainingRun
 
 
 def describe_price(priced: Priced) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _describe_line(line: Line, price: float | None) -> dict[str, Any]:
     return {"base_model": line.base_model, "stage": line.stage, "utilisation": use, **costs}
 
 
-def _describe_run(run: Run) -> dict[str, Any]:
+def _describe_run(run: TrainingRun) -> dict[str, Any]:
     work = asdict(run.workload) if run.workload is not None else {}
     about = {"stage": run.node.stage, "key": run.node.key, "labels": run.node.labels, "base_model": run.base_model}
     return {**about, "state": run.state, "dtype": run.dtype, **work, "flops": run.flops, "unknown": run.unknown or None}

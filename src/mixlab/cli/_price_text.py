@@ -176,8 +176,8 @@ def _render_least(schedule: Schedule, seconds: float) -> str:
 def _list_left_out(priced: Priced) -> Iterator[str]:
     """Say what was measured and is in no estimate."""
     stages = [line.stage for line in priced.stages if line.jobs]
-    if resumed := sum(priced.history.count_resumed(stage) for stage in stages):
-        yield f"left out: {render_runs(resumed)} that went on from a state, as provenance has the last process alone"
+    if partial := sum(priced.history.count_partial(stage) for stage in stages):
+        yield f"left out: {render_runs(partial)} that went on from a state, as provenance has the last process alone"
     if priced.elsewhere:
         yield f"left out: time on {', '.join(priced.elsewhere)}, as what is priced computes on something else"
 

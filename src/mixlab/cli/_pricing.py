@@ -20,7 +20,7 @@ from mixlab.plan.graph import Node, Plan
 from mixlab.plan.jobs import Schedule
 from mixlab.plan.model_resources import ModelResources, measure_models
 from mixlab.plan.past import History, read_past
-from mixlab.plan.price import PRICED, Line, Run, build_lines, list_runs, read_measured, sum_lines
+from mixlab.plan.price import PRICED, Line, TrainingRun, build_lines, list_runs, read_measured, sum_lines
 from mixlab.plan.quote import Quoter, StageQuote
 from mixlab.plan.sources_lock import read_lock
 from mixlab.plan.workload import Workloads
@@ -56,7 +56,7 @@ class Priced:
     demand: Demand
     gpu: str
     peak: GpuSettings
-    runs: Sequence[Run]
+    runs: Sequence[TrainingRun]
     lines: Sequence[Line]
     stages: Sequence[StageQuote]
     generation: Sequence[Generation]
@@ -98,7 +98,7 @@ class Pricer:
 
     planned: Planned
     counter: Counter
-    runs: Sequence[Run]
+    runs: Sequence[TrainingRun]
     lines: Sequence[Line]
     quoter: Quoter
     answers: Answers

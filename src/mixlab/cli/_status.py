@@ -10,7 +10,7 @@ from typing import Any
 
 from mixlab.artifacts.attempts import Attempt, is_under_way, list_attempts
 from mixlab.artifacts.spending import Ledger, Spent
-from mixlab.artifacts.states import States, read_states
+from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Plan
@@ -81,7 +81,7 @@ class Looker:
         states = read_states(self.store, STAGES)
         demand = build_demand(self.plan, states, [key for keys in self.plan.targets.values() for key in keys])
         status = build_status(self.plan, states, demand, attempts, under_way)
-        spent = self._add_up(states, status)
+        spent = self._add_up(states, status, attempts)
         jobs = sorted((self._describe(one, spent, now) for one in status.running), key=lambda job: -job.elapsed)
         failures = [
             (one, self.plan.nodes[one.attempt.key].label, read_tail(self.store, one.attempt)) for one in status.failed
@@ -98,12 +98,16 @@ class Looker:
             tuple(failures),
         )
 
-    def _add_up(self, states: States, status: Status) -> dict[str, Spent]:
-        names: dict[str, list[tuple[str, str]]] = {stage: [] for stage in status.stages}
+    def _add_up(self, states: States, status: Status, attempts: Sequence[Attempt]) -> dict[str, Spent]:
+        names: dict[str, list[Name]] = {stage: [] for stage in status.stages}
+        tried: dict[str, list[Name]] = {stage: [] for stage in status.stages}
         for node in self.plan.nodes.values():
             if states.is_finished(node.name):
                 names[node.stage].append(node.name)
-        return {stage: self.ledger.add_up(found) for stage, found in names.items()}
+        for one in attempts:
+            if one.key in self.plan.nodes:
+                tried[one.stage].append(one.name)
+        return {stage: self.ledger.add_up(found, tried[stage]) for stage, found in names.items()}
 
     def _describe(self, attempt: Attempt, spent: dict[str, Spent], now: float) -> Job:
         since = datetime.fromisoformat(attempt.since).timestamp()

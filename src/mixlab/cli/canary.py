@@ -1,6 +1,5 @@
 """`mixlab canary`: make a random sample of what is cached again, and compare."""
 
-import math
 import random
 import sys
 import tempfile
@@ -16,7 +15,16 @@ import click
 from mixlab.artifacts.provenance import read_commit
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
-from mixlab.cli._common import describe_node, example, json_option, open_store, print_json, render_count, render_table
+from mixlab.cli._common import (
+    NumberRange,
+    describe_node,
+    example,
+    json_option,
+    open_store,
+    print_json,
+    render_count,
+    render_table,
+)
 from mixlab.cli._needs import render_seconds
 from mixlab.config.canary import CanaryBand
 from mixlab.config.problems import ConfigError
@@ -55,12 +63,6 @@ class Session:
         return [one for one in self.outcomes if one.verdict == "failed"]
 
 
-def _refuse_nan(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    if math.isnan(value):
-        raise click.BadParameter("nan is not in the range x>0.")
-    return value
-
-
 @click.command(
     epilog=example(
         "mixlab canary --hours 0.5",
@@ -69,13 +71,7 @@ def _refuse_nan(_context: click.Context, _option: click.Parameter, value: float)
     )
 )
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
-@click.option(
-    "--hours",
-    type=click.FloatRange(0, min_open=True),
-    required=True,
-    callback=_refuse_nan,
-    help="Time to spend, at most.",
-)
+@click.option("--hours", type=NumberRange(0, min_open=True), required=True, help="Time to spend, at most.")
 @click.option("--stage", "stages", multiple=True, type=click.Choice(tuple(STAGES)), help="Only this stage; repeatable.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the sample.")
 @click.option("--endpoints", is_flag=True, help="Also what asks endpoints; stores/ answers what was asked before.")

@@ -1,6 +1,5 @@
 """`mixlab price`: what a study costs before it runs, what an edit of it costs, and what it really took."""
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,7 +8,7 @@ import click
 from mixlab.artifacts.records import parse_moment
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
-from mixlab.cli._common import example, json_option, open_store, print_json
+from mixlab.cli._common import NumberRange, example, json_option, open_store, print_json
 from mixlab.cli._price_actual import compare_actual, describe_actual, print_actual
 from mixlab.cli._price_edit import describe_edited, price_edited, print_edited
 from mixlab.cli._price_json import describe_price
@@ -21,12 +20,6 @@ from mixlab.config.studies import load_main_config
 from mixlab.plan.arithmetic import render_arithmetic
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.stages import STAGES
-
-
-def _refuse_nan(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is not in the range 0<x<=1.")
-    return value
 
 
 def _read_moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
@@ -49,10 +42,7 @@ def _read_moment(_context: click.Context, _option: click.Parameter, value: str |
 @click.option("--gpus", type=click.IntRange(min=1), help="GPUs there are, for wall time; absent: those of one job.")
 @click.option("--cores", type=click.IntRange(min=1), help="CPU cores there are, for wall time; absent: this machine's.")
 @click.option(
-    "--mfu",
-    type=click.FloatRange(0, 1, min_open=True),
-    callback=_refuse_nan,
-    help="Share of the peak that training uses, for all runs.",
+    "--mfu", type=NumberRange(0, 1, min_open=True), help="Share of the peak that training uses, for all runs."
 )
 @click.option("--gpu", metavar="NAME", help="Device to price by; absent: machine.pricing.gpu of config.yaml.")
 @click.option("--arithmetic", is_flag=True, help="Show the formula of training with its numbers.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, field_validator, model_validator
@@ -11,12 +10,8 @@ from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.base import Settings, added
 from mixlab.config.endpoints import ChatModelSettings
 from mixlab.config.judge_templates import REFERENCE_CATEGORIES, PublishedPrompts, PublishedPromptsConfig
-from mixlab.config.loading import load_document
-from mixlab.config.problems import ConfigError
+from mixlab.config.judge_texts import TurnTexts, load_texts
 from mixlab.config.sources import LANGUAGES, Language
-from mixlab.config.validation import validate
-
-_PROMPTS = Path(__file__).parent / "judge_prompts"
 
 RULE_LABEL = "rule judge (not a language model)"
 """What every output calls the judge without a model."""
@@ -30,15 +25,10 @@ _SECTIONS = {
 }
 
 
-class JudgePrompts(Settings):
+class JudgePrompts(TurnTexts):
     """The texts a judge reads, in one language; {question}, {answer}, {reference}, {earlier} are filled in."""
 
-    system: str = Field(min_length=1, description="system message")
     exchange: str = Field(description="one earlier question and answer, as {earlier} shows it")
-    first: str = Field(description="first turn, item without reference")
-    first_with_reference: str = Field(description="first turn, item with reference")
-    later: str = Field(description="later turn, item without reference")
-    later_with_reference: str = Field(description="later turn, item with reference")
 
     @model_validator(mode="after")
     def _has_its_places(self) -> Self:
@@ -173,19 +163,13 @@ JudgeSettings = Annotated[
 @cache
 def load_judge_prompts(language: Language) -> JudgePrompts:
     """Read our own prompts for `language`."""
-    prompts, problems = validate(JudgePrompts, load_document(_PROMPTS / f"{language}.yaml"))
-    if problems or prompts is None:
-        raise ConfigError(problems)
-    return prompts
+    return load_texts(JudgePrompts, f"{language}.yaml")
 
 
 @cache
 def load_reminders() -> "Reminders":
     """Read our own reminders."""
-    reminders, problems = validate(Reminders, load_document(_PROMPTS / "reminders.yaml"))
-    if problems or reminders is None:
-        raise ConfigError(problems)
-    return reminders
+    return load_texts(Reminders, "reminders.yaml")
 
 
 class Reminders(Settings):

@@ -2,18 +2,13 @@
 
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from mixlab.config.base import Settings
-from mixlab.config.loading import load_document
-from mixlab.config.problems import ConfigError
+from mixlab.config.judge_texts import TurnTexts, load_texts
 from mixlab.config.sources import Language
-from mixlab.config.validation import validate
-
-_PROMPTS = Path(__file__).parent / "judge_prompts"
 
 _FIRST = {"question", "answer_a", "answer_b"}
 _LATER = {*_FIRST, "earlier_a", "earlier_b"}
@@ -28,19 +23,14 @@ _REPEATABLE = "question"
 """A later turn may show its question in both dialogues."""
 
 
-class PairPrompts(Settings):
+class PairPrompts(TurnTexts):
     """What a judge reads that compares two answers, in one language.
 
     Filled in are {question}, {answer_a}, {answer_b}, {reference}, and {earlier_a}, {earlier_b}: the exchanges before,
     each by `exchange` with its {question}, {answer} and, where wanted, {side}: A or B.
     """
 
-    system: str = Field(min_length=1, description="system message")
     exchange: str = Field(description="one earlier question and answer, as {earlier_a} and {earlier_b} show it")
-    first: str = Field(description="first turn, item without reference")
-    first_with_reference: str = Field(description="first turn, item with reference")
-    later: str = Field(description="later turn, item without reference")
-    later_with_reference: str = Field(description="later turn, item with reference")
 
     @model_validator(mode="after")
     def _has_its_places(self) -> Self:
@@ -73,16 +63,10 @@ class PairReminders(Settings):
 @cache
 def load_pair_prompts(language: Language) -> PairPrompts:
     """Read our own prompts for `language`."""
-    prompts, problems = validate(PairPrompts, load_document(_PROMPTS / f"pair_{language}.yaml"))
-    if problems or prompts is None:
-        raise ConfigError(problems)
-    return prompts
+    return load_texts(PairPrompts, f"pair_{language}.yaml")
 
 
 @cache
 def load_pair_reminders() -> PairReminders:
     """Read our own reminders."""
-    reminders, problems = validate(PairReminders, load_document(_PROMPTS / "pair_reminders.yaml"))
-    if problems or reminders is None:
-        raise ConfigError(problems)
-    return reminders
+    return load_texts(PairReminders, "pair_reminders.yaml")

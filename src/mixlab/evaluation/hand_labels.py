@@ -12,6 +12,9 @@ from mixlab.config.categories import CATEGORIES, Category
 from mixlab.config.problems import DataError, Problem, did_you_mean
 from mixlab.data.records import Record
 
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a truth value", type(None): "null"}
+"""What JSON holds beside objects, in words."""
+
 
 @dataclass(frozen=True)
 class HandLabel:
@@ -69,7 +72,7 @@ def _read_line(number: int, line: str) -> HandLabel:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"malformed JSON: {getattr(error, 'msg', 'nested too deeply')}") from None
     if not isinstance(row, dict):
-        raise ValueError(f"is a {type(row).__name__}, not an object with `category`")
+        raise ValueError(f"is {_KINDS[type(row)]}, not an object with `category`: {row!r:.60}")
     record, digest = row.get("record"), row.get("digest")
     if record is not None and (not isinstance(record, int) or isinstance(record, bool) or record < 0):
         raise ValueError(f"`record` is {record!r:.60}, not the position of a record in its source, from 0 on")

@@ -26,7 +26,8 @@ class StageActual:
     Predicted artifacts and jobs are all that was to be made. `made` counts every time one was made; `repeated` of them
     were made again, `unforeseen` though the prediction kept or fetched the artifact. `…_of_predicted` is what just that
     came to of which the time, or size, could be predicted. `jobs_unknown` counts times whose provenance does not say
-    which process made the artifact, `resumed` those whose seconds are of their last process alone.
+    which process made the artifact, `resumed` those that went on from a state, `partial` those of them of which nobody
+    noted what the processes before the last took; `lost_seconds` are of attempts from which nothing was kept.
     """
 
     stage: str
@@ -38,6 +39,8 @@ class StageActual:
     jobs: int = 0
     jobs_unknown: int = 0
     resumed: int = 0
+    partial: int = 0
+    lost_seconds: float = 0.0
     predicted_seconds: float = 0.0
     seconds: float = 0.0
     seconds_of_predicted: float = 0.0
@@ -79,7 +82,8 @@ def list_made(records: Records, plan: Plan, since: datetime | None) -> Made:
 def compare_stages(quoter: Quoter, states: States, made: Made) -> list[StageActual]:
     """Compare what was to be made with what was, by stage; `states` are those of now.
 
-    Of time it compares jobs that are done as a whole and were not resumed, by the last time each was done.
+    Of time it compares jobs that are done as a whole, by what the last time that each was done took; those that went on
+    from a state count where all their processes are known.
     """
     lines = {name: StageActual(name) for name in STAGES}
     processes: dict[str, set[str]] = {}
@@ -93,9 +97,11 @@ def compare_stages(quoter: Quoter, states: States, made: Made) -> list[StageActu
         line.repeated += len(times) - 1
         line.unforeseen += 0 if key in wanted else len(times)
         line.resumed += sum(one.is_resumed for one in times)
+        line.partial += sum(one.is_partial for one in times)
+        line.lost_seconds += sum(one.spent_seconds - one.making_seconds for one in times)
         line.jobs_unknown += sum(not one.process for one in times)
-        line.seconds += sum(_count_seconds(one) for one in times)
-        line.gpu_hours += sum(_count_seconds(one) * one.gpus for one in times) / 3600
+        line.seconds += sum(one.spent_seconds + _count_start(one) for one in times)
+        line.gpu_hours += sum(one.gpu_seconds + _count_start(one) * one.gpus for one in times) / 3600
         processes.setdefault(node.stage, set()).update(one.process for one in times if one.process)
         if node.name in states.complete:
             _compare_bytes(quoter, node, line)
@@ -121,18 +127,24 @@ def _compare_times(quoter: Quoter, made: Made, lines: Mapping[str, StageActual])
             continue
         times = [made[key][-1] for key in timed.job.keys]
         # a formula about GPUs says nothing of a run on a CPU, and a last process nothing of those before it
-        if any(one.is_resumed for one in times) or (timed.by_formula and not times[0].gpus):
+        if any(one.is_partial for one in times) or (timed.by_formula and not times[0].gpus):
             continue
         line = lines[timed.job.stage]
         line.predicted_seconds += timed.seconds
-        line.seconds_of_predicted += sum(map(_count_seconds, times))
+        line.seconds_of_predicted += sum(one.making_seconds + _count_start(one) for one in times)
         line.predicted_gpu_hours += timed.seconds * timed.gpus / 3600
-        line.gpu_hours_of_predicted += sum(_count_seconds(one) * one.gpus for one in times) / 3600
+        line.gpu_hours_of_predicted += sum(_count_gpu_seconds(one) for one in times) / 3600
 
 
-def _count_seconds(record: Record) -> float:
-    """Seconds of making an artifact; of the first of a process those of its start as well."""
-    return record.seconds + (record.start_seconds or 0.0)
+def _count_start(record: Record) -> float:
+    """Seconds that its process took to start, where it made this artifact first."""
+    return record.start_seconds or 0.0
+
+
+def _count_gpu_seconds(record: Record) -> float:
+    """Seconds of making an artifact, start included, by the GPUs that were held."""
+    made = record.gpu_seconds if record.is_resumed else record.seconds * record.gpus
+    return made + _count_start(record) * record.gpus
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,42 @@ def read_said(store: Store, node: Node) -> Said:
     # where texts were weighed, each of them was asked; elsewhere each turn
     prompts = sum(len(card.get("likelihoods") or card["responses"]) for card in cards)
     return Said(len({card["item"] for card in cards}), prompts, int(index.get("response_tokens", 0)))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a verdict of a model took: attempts, and the tokens of the reply that decided it."""
+
+    attempts: int = 0
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+
+    def __add__(self, other: "Decided") -> "Decided":
+        return Decided(
+            self.attempts + other.attempts,
+            self.prompt_tokens + other.prompt_tokens,
+            self.reply_tokens + other.reply_tokens,
+        )
+
+
+def read_decided(store: Store, node: Node) -> list[tuple[str, Decided]]:
+    """Read the verdicts of a model in an artifact, by name; equal questions share one.
+
+    Raises ArtifactError where it cannot be read.
+    """
+    is_pair = node.stage == "judge_pairs"
+    path = store.folder(*node.name) / ("comparisons.jsonl" if is_pair else "verdicts.jsonl")
+    names = ["attempts", "prompt_tokens", "response_tokens"]
+    found: list[tuple[str, Decided]] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                ids = row["verdict_ids"] if is_pair else [row["verdict_id"]]
+                took = [row[name] if is_pair else [row[name]] for name in names]
+                found += [(name, Decided(*one)) for name, *one in zip(ids, *took, strict=True)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}); run `mixlab verify {node.key}`") from error
+    return found
 
 
 def read_verdicts(store: Store, node: Node) -> int:

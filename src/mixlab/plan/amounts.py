@@ -7,7 +7,7 @@ from mixlab.config.origins import FilesOrigin, GeneratorOrigin
 from mixlab.plan import specs
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.model_resources import find_model
-from mixlab.plan.price import PRICED, Run
+from mixlab.plan.price import PRICED, TrainingRun
 from mixlab.plan.workload import Workloads
 
 _DATA = ("source", "contamination", "label", "filter", "tokenizer", "tokenize_shard", "tokenize", "pack")
@@ -33,7 +33,7 @@ class Amounts:
     """Measures nodes of a plan, each at most once."""
 
     workloads: Workloads
-    runs: Mapping[str, Run]
+    runs: Mapping[str, TrainingRun]
     """Training runs by key."""
     source_bytes: Mapping[str, int]
     """Digest of a source file -> its size, from sources.lock."""

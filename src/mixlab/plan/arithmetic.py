@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 
 from mixlab.config.model_flops import DecoderShape, count_parameters
 from mixlab.config.pricing import GpuSettings
-from mixlab.plan.price import Line, Run, find_training
+from mixlab.plan.price import Line, TrainingRun, find_training
 from mixlab.plan.workload import Workloads
 
 
 def render_arithmetic(
-    workloads: Workloads, runs: Iterable[Run], lines: Iterable[Line], gpu: GpuSettings
+    workloads: Workloads, runs: Iterable[TrainingRun], lines: Iterable[Line], gpu: GpuSettings
 ) -> Iterator[str]:
     """Yield, for each kind of run of a base model and a stage, its formula with numbers, and the hours of all alike."""
     mfu = {(line.base_model, line.stage): line.utilisation.mfu for line in lines if line.utilisation is not None}
-    kinds: dict[tuple[str, str, int, str], list[Run]] = {}
+    kinds: dict[tuple[str, str, int, str], list[TrainingRun]] = {}
     for run in runs:
         if run.flops is not None and run.workload is not None:
             kinds.setdefault((run.base_model, run.node.stage, run.flops, run.dtype), []).append(run)
@@ -38,7 +38,7 @@ def _render_shape(base: str, shape: DecoderShape) -> Iterator[str]:
     yield f"  vocabulary {shape.vocab_size:,} x width {shape.hidden_size:,}; {count.total:,} parameters in all"
 
 
-def _render_run(name: str, shape: DecoderShape, alike: list[Run]) -> Iterator[str]:
+def _render_run(name: str, shape: DecoderShape, alike: list[TrainingRun]) -> Iterator[str]:
     """Adapters and experts are in the sum; the line of terms is shown for models all of whose weights train."""
     run = alike[0]
     work = run.workload

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mixlab.artifacts.code import PACKAGE, CodeHistory, read_code
+from mixlab.artifacts.code import PACKAGE, Code, CodeHistory, read_code
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.provenance import ADOPTED, read_provenance
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+from mixlab.plan.formulas import FOLDER, find_changed, find_users, name_module, spread_changes
 from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
 
@@ -38,7 +39,8 @@ Record = Mapping[str, Any]
 class Drift:
     """Artifacts of a stage that the same, other code made: which files mean something else now, and why that is known.
 
-    `shared` are files that every stage loads (`list_shared`), `own` all others.
+    `shared` are files that every stage loads (`list_shared`) but those of `config/` by whose formulas these artifacts
+    were computed; `own` are all others.
     """
 
     stage: str
@@ -133,9 +135,11 @@ def _find_changed_code(store: Store, records: Mapping[Name, Sequence[Record]], f
         for one in several:
             commits.setdefault(str(one.get("code_digest")), set()).add(str(one.get("commit", "")))
     changed: dict[str, dict[str, str] | None] = {}
+    used: dict[str, dict[str, str]] = {}
     for digest, known in commits.items():
         code = read_code(store, digest)
         changed[digest] = None if code is None else history.list_changed(code, known)
+        used[digest] = find_used_formulas(history, code or {}, changed[digest] or {}, known)
     for name, several in records.items():
         made = [one for one in several if str(one.get("code_digest")) in changed]
         told = [changed[str(one["code_digest"])] for one in made]
@@ -147,10 +151,34 @@ def _find_changed_code(store: Store, records: Mapping[Name, Sequence[Record]], f
             groups.setdefault((name[0], str(made[-1]["code_digest"])), []).append((name, made[-1]))
     for (stage, digest), makings in groups.items():
         files = changed[digest] or {}
-        shared = {file: how for file, how in files.items() if file in list_shared()}
-        own = {file: how for file, how in files.items() if file not in shared}
+        shared = {file: how for file, how in files.items() if file in list_shared() and file not in used[digest]}
+        own = {**{file: how for file, how in files.items() if file not in shared}, **used[digest]}
         at = tuple(sorted({str(one.get("commit", "")) for _, one in makings}))
         found.drifts.append(Drift(stage, digest, tuple(name for name, _ in makings), at, own, shared))
+
+
+def find_used_formulas(
+    history: CodeHistory, code: Code, changed: Mapping[str, str], commits: Iterable[str]
+) -> dict[str, str]:
+    """Map each changed file of `config/` by whose formulas the code computed to what of it changed, and who uses it.
+
+    Every stage loads these files, and most of what stands in them is in specs; formulas are in none. Nothing is said of
+    a file whose old text git does not have.
+    """
+    own = set(code) - list_shared()
+    used: dict[str, str] = {}
+    for file in changed:
+        if not file.startswith(FOLDER) or file not in list_shared():
+            continue
+        texts = history.find_texts(file, code[file], commits)
+        names = find_changed(*texts) if texts is not None else set()
+        if names and (users := find_users(own, spread_changes({name_module(file): names}))):
+            used[file] = f"{', '.join(sorted(names))}, used by {_shorten(users)}"
+    return used
+
+
+def _shorten(files: Sequence[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 @cache

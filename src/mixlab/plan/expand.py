@@ -133,7 +133,7 @@ class Expansion:
             base_model=base_name,
             variant=variant,
         )
-        run = Run(seen, base_name, base, mixture, reads)
+        run = IptInputs(seen, base_name, base, mixture, reads)
         return Tested(
             model=self._averaged(run, ipt_seed, f"{where}/ipt_seed {ipt_seed}"),
             tokenizer=self.data.tokenizer(tokenizer),
@@ -147,7 +147,7 @@ class Expansion:
             manner=self._manner(base_name),
         )
 
-    def _averaged(self, run: "Run", seed: int, where: str) -> Node:
+    def _averaged(self, run: "IptInputs", seed: int, where: str) -> Node:
         seen, config, shifted = run.seen, run.seen.require_ipt(), self.study.shifted(seed)
         name = f"{run.base_name} {seed}"
         tokenizer = self.study.base_models[run.base_name].tokenizer
@@ -213,7 +213,7 @@ class Expansion:
 
 
 @dataclass(frozen=True)
-class Run:
+class IptInputs:
     """What IPT starts from and sees: the study with the base model's overrides, the model, the mixture."""
 
     seen: Study

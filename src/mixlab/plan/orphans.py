@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mixlab.artifacts.locks import Writer, list_writers
 from mixlab.artifacts.processes import find_start
-from mixlab.artifacts.runs import Run, list_runs, name_host
+from mixlab.artifacts.runs import WorkflowRun, list_runs, name_host
 from mixlab.artifacts.store import Store
 from mixlab.plan.planfile import read_plan
 from mixlab.plan.slurm import SlurmJob, cancel_jobs, has_slurm, list_jobs
@@ -67,11 +67,11 @@ def find_orphans(store: Store) -> list[Orphan]:
     return _label(store.root, runs, found)
 
 
-def _lives(run: Run | None) -> bool:
+def _lives(run: WorkflowRun | None) -> bool:
     return run is not None and run.is_alive
 
 
-def _describe_job(job: SlurmJob, run: Run, writers: Iterable[Writer]) -> Orphan:
+def _describe_job(job: SlurmJob, run: WorkflowRun, writers: Iterable[Writer]) -> Orphan:
     own = tuple(one for one in writers if one.job == job.id)
     match = _COMMENT.match(job.comment)
     stage, key = (match["rule"], match["key"] or "") if match else (job.comment, "")
@@ -81,13 +81,13 @@ def _describe_job(job: SlurmJob, run: Run, writers: Iterable[Writer]) -> Orphan:
     return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own, run.host)
 
 
-def _describe_writer(writer: Writer, runs: Mapping[str, Run]) -> Orphan:
+def _describe_writer(writer: Writer, runs: Mapping[str, WorkflowRun]) -> Orphan:
     run = runs.get(writer.run)
     host = name_host(writer.run) if run is None else run.host
     return Orphan(writer.run, writer.stage, writer.key, writers=(writer,), nodes=writer.host, host=host)
 
 
-def _label(root: Path, runs: dict[str, Run], orphans: Sequence[Orphan]) -> list[Orphan]:
+def _label(root: Path, runs: dict[str, WorkflowRun], orphans: Sequence[Orphan]) -> list[Orphan]:
     plans = {runs[one.run].plan for one in orphans if one.run in runs}
     nodes = {
         key: node

@@ -33,7 +33,7 @@ class Past:
 
     `is_first`: whether its process made nothing before it, None where provenance does not say; `start_seconds` is then
     what the process took to start. `process` is empty where it is not known, `device` where its kind was not noted.
-    `is_resumed`: its process went on from a state, so that `seconds` are not all that it took.
+    `is_partial`: its process went on from a state, and what those before it took was not noted.
     """
 
     name: Name
@@ -45,7 +45,7 @@ class Past:
     host: str = ""
     gpus: int = 0
     device: str = ""
-    is_resumed: bool = False
+    is_partial: bool = False
 
     @property
     def is_first(self) -> bool | None:
@@ -84,21 +84,23 @@ def read_past(
 
 
 def _read_one(store: Store, node: Node, amount: Amount, record: Record) -> Past:
-    ranks = record.processes if node.stage in PRICED else 1
+    seconds = record.making_seconds
+    if node.stage in PRICED:
+        seconds = record.process_seconds if record.is_resumed else record.seconds * record.processes
     size = read_manifest(store.folder(*node.name)).bytes if store.is_complete(*node.name) else None
     # who asks for no GPU and lets the machine choose gets what it got before
     gpus = 0 if record.declared_gpus == 0 else record.gpus
     return Past(
         node.name,
         amount,
-        record.seconds * ranks,
+        seconds,
         size,
         record.process,
         record.start_seconds,
         record.host,
         gpus,
         record.device,
-        record.is_resumed,
+        record.is_partial,
     )
 
 
@@ -119,9 +121,9 @@ class History:
         """Name the machines on which a stage was measured."""
         return tuple(sorted({one.host for one in self.by_stage.get(stage, ()) if one.host}))
 
-    def count_resumed(self, stage: str) -> int:
+    def count_partial(self, stage: str) -> int:
         """Count those whose seconds are of their last process alone, so that they measure no time."""
-        return sum(one.is_resumed for one in self.by_stage.get(stage, ()))
+        return sum(one.is_partial for one in self.by_stage.get(stage, ()))
 
     def list_other(self, stage: str, gpus: int) -> list[str]:
         """Name what else a stage was measured on than a job of so many GPUs computes on."""
@@ -146,7 +148,7 @@ class History:
 
     def _list_timed(self, stage: str, gpus: int) -> list[Past]:
         if (stage, gpus) not in self._timed:
-            timed = [one for one in self.by_stage.get(stage, ()) if not one.is_resumed and one.is_on(gpus, self.gpu)]
+            timed = [one for one in self.by_stage.get(stage, ()) if not one.is_partial and one.is_on(gpus, self.gpu)]
             self._timed[stage, gpus] = timed
         return self._timed[stage, gpus]
 

@@ -28,7 +28,7 @@ MFU_FACT = "mfu"
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """One training run: what it reads and costs, or `unknown`, why that is not known."""
 
     node: Node
@@ -87,7 +87,7 @@ class Line:
     not_needed: Cost
 
 
-def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]:
+def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[TrainingRun]:
     """List every training run of a plan, in plan order.
 
     Done is what is finished, to do what `mixlab plan` would run; what is neither nobody needs any more.
@@ -102,7 +102,7 @@ def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Run]
     return found
 
 
-def _describe(workloads: Workloads, node: Node, state: State) -> Run:
+def _describe(workloads: Workloads, node: Node, state: State) -> TrainingRun:
     training = find_training(node)
     base = workloads.plan.find_base(node)
     parts = base.label.split("/", 2)  # study, stage, name
@@ -111,10 +111,10 @@ def _describe(workloads: Workloads, node: Node, state: State) -> Run:
         work = workloads.measure(node, training)
         shape = workloads.shape(base)
     except UnknownError as error:
-        return Run(node, name, state, training.dtype, unknown=str(error))
+        return TrainingRun(node, name, state, training.dtype, unknown=str(error))
     lora = find_lora(training)
     flops = count_training_flops(shape, work.tokens, work.squared_tokens, head_tokens=work.head_tokens, lora=lora)
-    return Run(node, name, state, training.dtype, work, flops, shape=shape)
+    return TrainingRun(node, name, state, training.dtype, work, flops, shape=shape)
 
 
 def find_training(node: Node) -> TrainSettings:
@@ -125,7 +125,9 @@ def find_training(node: Node) -> TrainSettings:
     return training
 
 
-def read_measured(records: Records, runs: Iterable[Run], gpu: str, before: datetime | None = None) -> MeasuredBy:
+def read_measured(
+    records: Records, runs: Iterable[TrainingRun], gpu: str, before: datetime | None = None
+) -> MeasuredBy:
     """Read the MFU that finished runs on a kind of GPU noted in their provenance, up to a moment.
 
     A record without a number between 0 and 1 has measured nothing.
@@ -171,14 +173,14 @@ def choose_utilisation(
 
 
 def build_lines(
-    runs: Sequence[Run],
+    runs: Sequence[TrainingRun],
     gpu: GpuSettings,
     measured: MeasuredBy,
     given: float | None,
     assumed: float,
 ) -> list[Line]:
     """Sum runs up by base model and stage."""
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str], list[TrainingRun]] = {}
     for run in runs:
         groups.setdefault((run.base_model, run.node.stage), []).append(run)
     lines = []
@@ -194,7 +196,7 @@ def build_lines(
 _STATES: tuple[State, ...] = ("done", "to_do", "not_needed")
 
 
-def _sum_runs(runs: Sequence[Run], gpu: GpuSettings, mfu: float) -> Cost:
+def _sum_runs(runs: Sequence[TrainingRun], gpu: GpuSettings, mfu: float) -> Cost:
     known = [run.workload for run in runs if run.workload is not None]
     seconds = sum((run.flops or 0) / (getattr(gpu, run.dtype) * mfu) for run in runs)
     return Cost(

@@ -16,7 +16,7 @@ from mixlab.plan.jobs import Job, Schedule, Task, list_jobs, schedule
 from mixlab.plan.model_bytes import count_model_bytes
 from mixlab.plan.model_resources import ModelResources
 from mixlab.plan.past import History
-from mixlab.plan.price import PRICED, Run
+from mixlab.plan.price import PRICED, TrainingRun
 from mixlab.plan.stages import STAGES
 
 
@@ -68,7 +68,7 @@ class Quoter:
     plan: Plan
     states: States
     demand: Demand
-    runs: Mapping[str, Run]
+    runs: Mapping[str, TrainingRun]
     mfu_of: Mapping[tuple[str, str], float]
     amounts: Amounts
     history: History
@@ -165,7 +165,7 @@ class Quoter:
         hours = self._count_gpu_hours_of(self.runs[node.key])
         return Timed(job, None if hours is None else hours * 3600 / width, width, cores, by_formula=True)
 
-    def _count_gpu_hours_of(self, run: Run) -> float | None:
+    def _count_gpu_hours_of(self, run: TrainingRun) -> float | None:
         if run.flops is None:
             return None
         peak = self.gpu.float32 if run.dtype == "float32" else self.gpu.bfloat16

@@ -15,6 +15,7 @@ from typing import Any
 
 from mixlab.artifacts.attempts import attempting
 from mixlab.artifacts.code import watch_code
+from mixlab.artifacts.elapsed import Clock, timing
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest
@@ -100,16 +101,18 @@ def make_artifact(run: Host, planned: PlanFile, node: Node, store: Store, sessio
             return None
         if session.once(("process",), lambda: node.key) != node.key:
             process.pop("start_seconds", None)
-        inputs = open_inputs(planned, node, store, draft, session)
-        facts = run(node.spec, inputs, draft.out)
-        parents = {role: list(references) for role, references in node.parents.items()}
-        # provenance first: a kill between the two must not leave an artifact that nobody made
-        with _not_ending() as received:
-            manifest = draft.publish(
-                to_plain(node.spec),
-                parents,
-                lambda manifest: _note_provenance(store, manifest, node, inputs, started, facts or {}, process, commit),
-            )
+        resources = planned.machine_for(node).resources(node.stage)
+        with timing(store, node.name, count_gpus(node.spec, resources), resources.launch.ranks) as clock:
+            inputs = open_inputs(planned, node, store, draft, session)
+            facts = run(node.spec, inputs, draft.out) or {}
+            parents = {role: list(references) for role, references in node.parents.items()}
+            # provenance first: a kill between the two must not leave an artifact that nobody made
+            with _not_ending() as received:
+                manifest = draft.publish(
+                    to_plain(node.spec),
+                    parents,
+                    lambda made: _note_provenance(store, made, node, inputs, started, facts, process, commit, clock),
+                )
     seconds = time.perf_counter() - started
     log.info("%s %s (%s): %d bytes in %.1f s", node.stage, node.key, node.label, manifest.bytes, seconds)
     return received[0] if received else None
@@ -143,6 +146,7 @@ def _note_provenance(
     facts: Mapping[str, str],
     process: Mapping[str, str | float],
     commit: str,
+    clock: Clock,
 ) -> None:
     machine = {
         "threads": inputs.threads,
@@ -153,7 +157,8 @@ def _note_provenance(
     }
     seconds = time.perf_counter() - started
     promise = STAGES[node.stage].reproducible
-    write_provenance(store, manifest, node.label, seconds, promise, machine, facts, process, commit)
+    write_provenance(store, manifest, node.label, seconds, promise, machine, facts, process, commit, clock.earlier)
+    clock.settle()
 
 
 def open_inputs(planned: PlanFile, node: Node, store: Store, draft: Draft, session: Session) -> Inputs:

@@ -67,11 +67,13 @@ def train_outside(
     handover = Handover(trainer, settings, _make_places(inputs, trainer, start), numbers, snapshots)
     _export_mixture(handover, inputs)
     write_json(handover.places["spec"], _describe(handover, inputs))
+    found_state = any(handover.places["resume"].iterdir())
     _run(handover, inputs.machine.trainers[trainer.name], inputs)
     made = handover.places["out"]
     found = check_models(made, expected)
     collect_files(made, found, out, link=True)
-    return {"trainer": trainer.title, "trainer_export": trainer.export}
+    resumed = {"resumed": "it found what an earlier attempt had kept"} if found_state else {}
+    return {"trainer": trainer.title, "trainer_export": trainer.export, **resumed}
 
 
 def _make_places(inputs: Inputs, trainer: ExternalTrainer, start: NewModel | Path) -> dict[str, Path]:

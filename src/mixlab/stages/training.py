@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
 from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
+from mixlab.training.checkpoints.state import find_newest_step
 from mixlab.training.engines.choice import ALONE, choose_kind
 from mixlab.training.engines.zero_config import read_overlay
-from mixlab.training.launching.failures import find_first_failure, has_failed, raise_failure
+from mixlab.training.launching.failures import explain_cut_off, find_first_failure, has_failed, raise_failure
 from mixlab.training.launching.job import CODE_FILE, RankJob
 from mixlab.training.launching.processes import GRACE_SECONDS, check_codes, check_killed, find_ending, find_port
 from mixlab.training.launching.steps import Step
@@ -113,6 +115,8 @@ def run_job(job: RankJob) -> None:
     if ending := find_ending(codes):
         raise SystemExit(ending)
     check_codes(codes)
+    if not (attempt / CODE_FILE).is_file():  # the first rank's last word
+        raise explain_cut_off(find_newest_step(job.resume), time.time())
     take_over_code(json.loads((attempt / CODE_FILE).read_text(encoding="utf-8")))
     shutil.rmtree(attempt)
 

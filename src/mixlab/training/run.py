@@ -102,7 +102,7 @@ def train(
                 add_adapter(model, settings.lora, start, seed, settle)
             return model
 
-        def build() -> Run:
+        def build() -> TrainingAttempt:
             return_freed_memory()
             model, engine = build_engine(begin, settings, launch, place, device, overlay or {}, group)
             digest = _digest_run(settings, seed, windows, start, model)
@@ -113,13 +113,13 @@ def train(
             if held_out is not None:
                 validation = Validation(held_out, stream.steps, resume, is_first=place.rank == 0)
             saving = Saving(folder, save_every_seconds, save_every_steps)
-            return Run(loop, saving, set(snapshots), windows, watching, validation, watchers)
+            return TrainingAttempt(loop, saving, set(snapshots), windows, watching, validation, watchers)
 
         while not _attempt(build, out, termination):
             free_memory(device)
 
 
-def _attempt(build: Callable[[], "Run"], out: Path, termination: Termination) -> bool:
+def _attempt(build: Callable[[], "TrainingAttempt"], out: Path, termination: Termination) -> bool:
     """Run to the end and write into `out`; False when the run has to go on from an older state, with a new model."""
     run = build()
     engine = run.loop.trainee.engine
@@ -133,7 +133,7 @@ def _attempt(build: Callable[[], "Run"], out: Path, termination: Termination) ->
     return True
 
 
-def _publish(run: "Run", out: Path) -> dict[str, str]:
+def _publish(run: "TrainingAttempt", out: Path) -> dict[str, str]:
     """Write the model, or the snapshots where they are asked for, and the log; the first rank does."""
     trainee = run.loop.trainee
     if run.loop.settings.snapshots is None:
@@ -165,8 +165,8 @@ class Saving:
         self._last = time.monotonic()
 
 
-class Run:
-    """One process of a run, from the newest state to the end."""
+class TrainingAttempt:
+    """One attempt at a run, as one rank sees it: from the newest state to the end, or to an older state."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class Run:
     def go(self, termination: Termination) -> None:
         """Run every step that is left.
 
-        Raises RolledBack when the run has to go on from an older state, which another Run does.
+        Raises RolledBack when the run has to go on from an older state, which another attempt does.
         """
         done = self.saving.folder.load_newest(self.loop.trainee)
         keep_freed_memory()

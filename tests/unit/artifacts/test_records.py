@@ -50,6 +50,9 @@ def test_a_record_says_what_was_held_and_whether_it_was_all() -> None:
     assert (read().gpus, read().declared_gpus, read(machine={"gpus": 8}).gpus) == (0, None, 8)
     old = read(facts={"device": "NVIDIA H100 80GB HBM3", "ranks": "4"})
     assert (old.gpus, old.declared_gpus, old.processes) == (4, None, 4)
+    shared = {"device": "NVIDIA H100 80GB HBM3", "gpus": "4"}
+    assert [read(machine={"gpus": held}, facts=shared).gpus for held in (0, 8)] == [4, 8]
+    assert read(machine={"gpus": 0}, facts={"served_model": "large", "gpus": "0"}).gpus == 0
     steps = ("1-36", "13-36", "")
     assert [read(facts={"watched_steps": one}).is_resumed for one in steps] == [False, True, False]
     assert [read(facts={}).is_adopted, read(facts={"adopted": "why"}).is_adopted] == [False, True]

@@ -70,7 +70,11 @@ def test_blank_lines_and_a_byte_order_mark_are_no_mistakes(tmp_path: Path) -> No
         ({"record": 1, "digest": 5, "category": "math"}, "`digest` is 5"),
         ('{"record": 1, "cat', "malformed JSON"),
         ("[" * 100_000, "malformed JSON"),
-        ("[1]", "is a list, not an object"),
+        ("[1]", r"is a list, not an object with `category`: \[1\]"),
+        ("null", "is null, not an object"),
+        ("3", "is a number, not an object"),
+        ('"math"', "is a text, not an object with `category`: 'math'"),
+        ("true", "is a truth value, not an object"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +19,7 @@ from mixlab.generation.vllm import worker
 from mixlab.generation.vllm.engine import VllmEngine, build_arguments, open_engine
 from mixlab.generation.vllm.process import WorkerProcess
 
-HELLO = {"said": {"version": "0.1", "device": "cpu", "gpus": 0}}
+HELLO = {"said": {"version": "0.1", "device": "cpu", "gpus": 0, "name": "cpu"}}
 Script = Callable[..., Path]
 
 
@@ -137,10 +138,30 @@ def test_the_end_of_its_input_ends_a_child(script: Script) -> None:
 
 def test_a_response_that_was_broken_off_is_no_answer(model_folders: tuple[Path, Path]) -> None:
     rows: list[tuple[int, list[int], str]] = []
-    process = SimpleNamespace(version="0.1", device="cpu", generate=lambda *given: iter([[row] for row in rows]))
+    process = SimpleNamespace(
+        version="0.1", device="cpu", device_name="cpu", generate=lambda *given: iter([[row] for row in rows])
+    )
     engine = VllmEngine(process, PromptEncoder(model_folders[1], 96), None)  # type: ignore[arg-type]
     rows += [(0, [5], "length"), (1, [5], "abort")]
     found = engine.generate([Request("a", 1), Request("b", 2)], SamplingSettings(max_new_tokens=1), chat=False)
     assert next(found)[0][1].finish_reason == "length"
     with pytest.raises(DataError, match=r"broken off.*finish reason 'abort'"):
         next(found)
+
+
+@pytest.mark.parametrize(
+    ("hello", "told"),
+    [
+        (HELLO["said"], {"device": "cpu", "gpus": "0"}),
+        (
+            {"version": "0.1", "device": "cuda", "gpus": 8, "name": "NVIDIA H100 80GB HBM3"},
+            {"device": "NVIDIA H100 80GB HBM3", "gpus": "4"},
+        ),
+    ],
+    ids=["cpu", "gpus"],
+)
+def test_an_engine_says_on_which_gpus_it_computes(script: Script, hello: dict[str, Any], told: dict[str, str]) -> None:
+    process = WorkerProcess(script({"said": hello}), 1)
+    engine = VllmEngine(process, cast(Any, SimpleNamespace(special_tokens=())), None, 4)
+    engine.close()
+    assert engine.facts == {"engine": "vllm 0.1", **told}

@@ -19,7 +19,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.plan.base_model_lock import lock_hub_model
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.demand import build_demand
-from mixlab.plan.price import Run, list_runs
+from mixlab.plan.price import TrainingRun, list_runs
 from mixlab.plan.sources_lock import read_lock, write_lock
 from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import Workloads
@@ -169,7 +169,7 @@ def test_the_longest_sequence_is_that_of_positions_or_of_a_window_that_slides(
     assert find_positions(take_facts(config).config) == positions
 
 
-def price(planned: Planned, root: Path) -> dict[str, Run]:
+def price(planned: Planned, root: Path) -> dict[str, TrainingRun]:
     store = Store(root)
     states = read_states(store, STAGES)
     targets = [key for keys in planned.plan.targets.values() for key in keys]

@@ -71,9 +71,9 @@ def test_what_was_measured_on_another_device_tells_nothing_of_this_one() -> None
 
 
 def test_a_run_that_went_on_from_a_state_measures_no_time() -> None:
-    history = remember(past(5, stage="ipt", is_resumed=True, bytes=10), past(50, stage="ipt"))
+    history = remember(past(5, stage="ipt", is_partial=True, bytes=10), past(50, stage="ipt"))
     assert history.estimate_seconds("ipt", Amount("", None), is_first=True) == 50
-    assert (history.count_resumed("ipt"), history.estimate_bytes("ipt", Amount("", None))) == (1, 10)
+    assert (history.count_partial("ipt"), history.estimate_bytes("ipt", Amount("", None))) == (1, 10)
 
 
 def test_bytes_are_estimated_where_manifests_said_them() -> None:
@@ -113,6 +113,21 @@ def test_training_on_several_processes_counts_the_seconds_of_all(tmp_path: Path)
     (one,) = history.by_stage["ipt"]
     assert (one.seconds, one.is_first, one.start_seconds, one.host) == (12.0, True, 1.5, "node1")
     assert read_past(Records(store), [first], amounts, "h100", before=parse_moment(FIRST)).by_stage == {}
+
+
+def test_what_went_on_from_a_state_counts_with_all_its_processes_and_else_the_last_alone(tmp_path: Path) -> None:
+    plan, store = plan_micro(), Store(tmp_path)
+    runs, average = plan.by_stage("ipt"), plan.by_stage("average")[0]
+    earlier = [{"seconds": 5.0, "gpus": 0, "processes": 2, "attempts": 3}]
+    facts = {"ranks": "4", "watched_steps": "13-36"}
+    note(store, "ipt", runs[0].key, FIRST, facts=facts, earlier=earlier)
+    note(store, "ipt", runs[1].key, FIRST, facts={**facts, "watched_steps": "1-36"}, earlier=earlier)
+    note(store, "average", average.key, FIRST, facts={"resumed": "from something"}, earlier=earlier)
+    amounts = Amounts(Workloads(plan, store), {}, {}, lambda node: None)
+    history = read_past(Records(store), [*runs[:2], average], amounts, "h100")
+    assert [one.seconds for one in history.by_stage["ipt"]] == [3 * 4 + 5 * 2, 3 * 4]
+    assert [one.seconds for one in history.by_stage["average"]] == [3 + 5]
+    assert history.count_partial("ipt") == history.count_partial("average") == 0
 
 
 def test_sources_of_a_shard_are_a_share_of_their_file_and_benchmarks_are_told_apart() -> None:

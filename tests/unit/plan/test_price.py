@@ -22,7 +22,7 @@ from mixlab.config.problems import ConfigError
 from mixlab.config.training import AdamWSettings, ConstantSchedule, LoraSettings, TrainSettings
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.price import Line, Measured, Run, build_lines, list_runs, read_measured, sum_lines
+from mixlab.plan.price import Line, Measured, TrainingRun, build_lines, list_runs, read_measured, sum_lines
 from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import UnknownError, Workloads, count_entries, find_lora
 
@@ -59,7 +59,7 @@ def finish(store: Store) -> Finish:
     return make
 
 
-def price(plan: Plan, store: Store) -> dict[str, Run]:
+def price(plan: Plan, store: Store) -> dict[str, TrainingRun]:
     states = read_states(store, STAGES)
     demand = build_demand(plan, states, [key for keys in plan.targets.values() for key in keys])
     return {run.node.key: run for run in list_runs(Workloads(plan, store), states, demand)}

@@ -55,7 +55,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: Sequence[Any], *
     (tmp_path / "work").mkdir()
     (tmp_path / "out").mkdir()
     monkeypatch.setattr(asked, "read_source", lambda *given: iter(items))
-    monkeypatch.setattr(generate, "_open_hf", lambda settings, inputs: Told())
+    monkeypatch.setattr(generate, "open_hf", lambda settings, inputs: Told())
+    monkeypatch.setattr(generate, "describe_device", lambda inputs: {"device": "cpu"})
     generate.run(spec, inputs, tmp_path / "out")
     return read_responses(tmp_path / "out")
 

@@ -14,6 +14,7 @@ import pytest
 from labs import DIGEST, SNAPSHOTS, Lab, bug, build_lab, mistake, write_spec
 
 from mixlab.artifacts.attempts import list_attempts
+from mixlab.artifacts.elapsed import elapsed_path
 from mixlab.artifacts.locks import hold_lock
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.provenance import read_provenance
@@ -236,6 +237,20 @@ def test_facts_of_a_run_go_to_provenance_alone_and_are_told_to_those_below(lab: 
     assert told == [[{"sandbox": "a shed 小屋"}], []]
     (plain,) = lab.list_provenance(second)
     assert "facts" not in plain
+
+
+def test_provenance_has_what_the_attempts_before_took(lab: Lab) -> None:
+    node = lab.averages[0]
+    for host in (bug, mistake):
+        with pytest.raises((ZeroDivisionError, SystemExit)):
+            lab.make(host, node)
+    lab.make(write_spec, node)
+    (record,) = read_provenance(lab.store, *node.name)
+    (earlier,) = record["earlier"]
+    assert {**earlier, "seconds": 0} == {"seconds": 0, "gpus": 0, "processes": 1, "attempts": 2}
+    assert not elapsed_path(lab.store, node.name).exists()
+    lab.make(write_spec, lab.averages[1])
+    assert "earlier" not in lab.list_provenance(lab.averages[1])[0]
 
 
 def test_a_parent_that_is_absent_is_refused_and_the_cure_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

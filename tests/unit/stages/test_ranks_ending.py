@@ -155,6 +155,38 @@ def test_the_code_of_the_ranks_counts_as_the_code_of_the_run(tmp_path: Path, mon
     assert {"mixlab/stages/rank.py", "mixlab/training/engines/group.py"} <= set(code.list_code())
 
 
+@pytest.mark.parametrize(
+    ("states", "seconds_left", "told"),
+    [
+        (
+            ["state-00000012", "state-00000024", "state-00000036.partial"],
+            20,
+            "the job's time is over: .* after step 24",
+        ),
+        ([], 20, "the job's time is over: .*; no state is saved yet, so it begins anew when it is started again"),
+        (["state-00000012"], 3600, "its step was ended from outside, as by .* goes on after step 12 when"),
+        (["state-00000012"], None, "its step was ended from outside, as by .* goes on after step 12 when"),
+    ],
+)
+def test_a_step_that_slurm_ended_is_told_as_such_though_srun_says_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: list[str], seconds_left: int | None, told: str
+) -> None:
+    srun = tmp_path / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\nexit 0\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    if seconds_left is not None:
+        monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + seconds_left))
+    job = build_job(tmp_path, nodes=2)
+    for name in states:
+        (job.resume / name).mkdir()
+    with pytest.raises(DataError, match=told):
+        run_job(job)
+
+
 def test_nodes_without_slurm_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(DataError, match="2 nodes are started by srun within a job of Slurm, and this is none"):

@@ -35,12 +35,13 @@ _SHOWN = ("config.json", "*.safetensors", "*.safetensors.index.json")
 class VllmEngine:
     """A model that a child process holds; see `open_engine`. `facts` is what a run's provenance says of it."""
 
-    def __init__(self, process: WorkerProcess, encoder: PromptEncoder, longest: int | None) -> None:
+    def __init__(self, process: WorkerProcess, encoder: PromptEncoder, longest: int | None, ranks: int = 1) -> None:
         self._process = process
         self._encoder = encoder
         self._longest = longest
         self.special_tokens = encoder.special_tokens
-        self.facts = {"engine": f"vllm {process.version}", "device": process.device}
+        gpus = ranks if process.device == "cuda" else 0
+        self.facts = {"engine": f"vllm {process.version}", "device": process.device_name, "gpus": str(gpus)}
 
     def find_too_long(
         self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
@@ -147,7 +148,7 @@ def open_engine(
         settings.dtype,
         ranks,
     )
-    return VllmEngine(process, encoder, machine.max_sequence_tokens)
+    return VllmEngine(process, encoder, machine.max_sequence_tokens, ranks)
 
 
 def build_arguments(

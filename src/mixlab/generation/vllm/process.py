@@ -74,6 +74,7 @@ class WorkerProcess:
         self.close = weakref.finalize(self, _end, self._process, self._said)
         hello = self._listen(f"{python} cannot import it", "install it there, or name another Python in ")["said"]
         self.version, self.device, self.gpus = str(hello["version"]), str(hello["device"]), int(hello["gpus"])
+        self.device_name = str(hello["name"])
 
     def open(self, what: str, arguments: Mapping[str, Any]) -> None:
         """Load a model; `arguments` are those of `vllm.LLM`, `what` names the model in a message."""

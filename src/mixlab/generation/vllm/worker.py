@@ -33,8 +33,10 @@ def main(parent: int) -> None:
     except ImportError as error:
         reply(replies, fail(error))
         return
-    gpus = current_platform.device_count() if current_platform.device_type == "cuda" else 0
-    reply(replies, {"said": {"version": __version__, "device": current_platform.device_type, "gpus": gpus}})
+    device = current_platform.device_type
+    gpus = current_platform.device_count() if device == "cuda" else 0
+    name = current_platform.get_device_name() if gpus else device
+    reply(replies, {"said": {"version": __version__, "device": device, "gpus": gpus, "name": name}})
     model = Model()
     for line in requests:
         request = json.loads(line)

@@ -154,6 +154,12 @@ class ResumeFolder:
         return self.folder / f"snapshot-{step:08d}"
 
 
+def find_newest_step(folder: Path) -> int | None:
+    """The step of the newest state in a resume folder, of whichever run; None where there is none."""
+    names = (path.name.removeprefix("state-") for path in folder.glob("state-*"))
+    return max((int(name) for name in names if name.isdigit()), default=None)
+
+
 def write_whole(trainee: Trainee, folder: Path) -> None:
     """Write the model into `folder`: the first rank does, one weight after another, with what the others hold of it."""
     engine = trainee.engine

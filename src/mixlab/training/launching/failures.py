@@ -1,12 +1,16 @@
 """What went wrong in a rank, left in a file for the process that started it."""
 
 import json
+import os
 import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mixlab.config.problems import DataError, UserError
+
+_NEAR_END_SECONDS = 60.0
+"""Slurm looks for jobs whose time is over twice a minute, and sends SIGTERM half a minute before it kills."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,20 @@ def find_first_failure(folder: Path) -> Failure | None:
     found = [Failure(**json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("failure-*.json")]
     # A rank that loses its peer fails too, later, and says nothing of the cause.
     return min(found, key=lambda failure: (not failure.is_users, not failure.has_cause, failure.when), default=None)
+
+
+def explain_cut_off(newest_step: int | None, now: float) -> DataError:
+    """Say that a training ended with code 0 and is not finished, as srun does when Slurm ends its step.
+
+    `now` is in seconds since 1970; Slurm notes in the environment when the job's time is over, if its version does.
+    """
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    if end.isdigit() and now >= int(end) - _NEAR_END_SECONDS:
+        cause = "the job's time is over: raise stages.STAGE.runtime_minutes if it takes more"
+    else:
+        cause = "its step was ended from outside, as by the job's time limit (stages.STAGE.runtime_minutes) or scancel"
+    kept = "no state is saved yet, so it begins anew" if newest_step is None else f"it goes on after step {newest_step}"
+    return DataError(f"training: not finished: {cause}; {kept} when it is started again")
 
 
 def raise_failure(failure: Failure) -> None:
