@@ -6,8 +6,8 @@ distribution; the variance of a unit's mean follows from what is averaged within
     ipt / r + (sft + generation / G + judge / (G J) + answer / (G J n)) / (r S)
 
 with r IPT runs in a unit, S SFT seeds, G generation seeds, J judge runs and n items. What items differ by cancels,
-since both points answer the same ones. Noise of seeds and judgings is taken to move all benchmarks of a group alike, which is
-the worst it can do; the noise of answers is not.
+since both points answer the same ones. Noise of seeds and judgings is taken to move all benchmarks of a group alike,
+which is the worst it can do; the noise of answers is not.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mixlab.analysis.item_tests import RESAMPLES, BootstrapTest, draw, summarise_draws
 
 Floats = NDArray[np.float64]
-_A, _B, _ITEMS = 1000, 2000, 3000
+STREAM_A, STREAM_B, STREAM_ITEMS = 1000, 2000, 3000
 """Streams of the draws, apart from those of `bootstrap_items`."""
 
 
@@ -24,15 +24,15 @@ def bootstrap_hierarchy(a: Sequence[Floats], b: Sequence[Floats], *, paired: boo
     and are drawn together. Benchmarks count evenly, blocks too.
     """
     shape_a, shape_b = a[0].shape[:2], b[0].shape[:2]
-    units_a = draw_units(shape_a, _A)
-    units_b = units_a if paired else draw_units(shape_b, _B)
+    units_a = draw_units(shape_a, STREAM_A)
+    units_b = units_a if paired else draw_units(shape_b, STREAM_B)
     drawn = np.zeros(RESAMPLES)
     difference = 0.0
     for place, (first, second) in enumerate(zip(a, b, strict=True)):
         items = first.shape[-1]
         flat_a, flat_b = first.reshape(-1, items), second.reshape(-1, items)
         by_item = units_a @ flat_a - units_b @ flat_b
-        drawn += (by_item * draw(items, _ITEMS + place)).sum(axis=1) / items / len(a)
+        drawn += (by_item * draw(items, STREAM_ITEMS + place)).sum(axis=1) / items / len(a)
         difference += float(flat_a.mean() - flat_b.mean()) / len(a)
     return summarise_draws(difference, drawn)
 

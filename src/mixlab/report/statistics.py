@@ -58,7 +58,10 @@ def build_statistics_section(settings: ReportSettings, numbers: Numbers) -> Sect
         tables.append(_build_intervals(numbers, found["intervals"]))
     if found.get("variance"):
         tables.append(_build_variance(numbers, found["variance"]))
-    return Section("statistics", "Statistics", _summarise(settings, found.get("tests", [])), tables=tables)
+    sentences = _summarise(settings, found.get("tests", []))
+    if tables and numbers.judges():
+        sentences.append(f"Judge scores are by {', '.join(numbers.judges())}.")
+    return Section("statistics", "Statistics", sentences, tables=tables)
 
 
 def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> list[str]:
