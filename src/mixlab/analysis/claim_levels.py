@@ -45,7 +45,8 @@ class Sample:
     def to_array(self) -> Floats:
         """Return the units [R, U] in order of their seeds, NaN where a block has fewer than another."""
         width = max(len(block) for block in self.units.values())
-        rows = [[block[seed] for seed in sorted(block, key=_order)] for _, block in sorted(self.units.items(), key=str)]
+        blocks = [self.units[block] for block in sorted(self.units, key=str)]
+        rows = [[block[seed] for seed in sorted(block, key=_order)] for block in blocks]
         return np.array([row + [math.nan] * (width - len(row)) for row in rows])
 
     def matches(self, other: "Sample") -> bool:

@@ -82,16 +82,15 @@ def test_seeds(a: Sample, b: Sample, level: ClaimLevel) -> list[DifferenceTest]:
     common: dict[str, Any] = {"level": level, "unit": a.unit or b.unit, "n_variant": a.count, "n_against": b.count}
     notes = [f"{lost} models without a score left out"] if lost else []
     if obstacle:
-        difference = _none(a.to_array().mean() - b.to_array().mean()) if a.units and b.units else None
+        difference = _subtract_means(a, b) if a.units and b.units else None
         note = "; ".join([f"not estimable: {obstacle}", *notes])
         return [DifferenceTest(test=WELCH, role=PRIMARY, difference=difference, note=note, **common)]
-    matched = a.matches(b)
     primary = choose_primary(a, b, level)
-    if not matched:
+    if level == "these models" and primary != PAIRED:
         notes.append(f"seeds differ: {_list_seeds(a)} and {_list_seeds(b)}")
     values = a.to_array(), b.to_array()
     size = _none(seed_tests.find_effect_size(*values))
-    names = [name for name in (PAIRED, WELCH, POOLED) if matched or name != PAIRED]
+    names = (PAIRED, WELCH, POOLED) if primary == PAIRED else (WELCH, POOLED)
     results = []
     for name in sorted(names, key=lambda one: one != primary):
         found = _TESTS[name](*values)
@@ -217,6 +216,11 @@ def _stand_beside(row: DifferenceTest, units: int, *, paired: bool = False) -> D
     level = find_level(f"{row.test}_paired" if paired else row.test, units)
     role = BESIDE if level is not None and level.decides else NOTHING
     return replace(row, role=role, simulated_level=level.level if level else None)
+
+
+def _subtract_means(a: Sample, b: Sample) -> float | None:
+    first, second = (seed_tests.measure_moments(one.to_array()).mean for one in (a, b))
+    return _none(first - second)
 
 
 def _find_obstacle(a: Sample, b: Sample) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 MODEL = ["mixture_seed", "ipt_seed", "sft_seed"]
+ABSENT = -1
 _ANSWER = ["variant_key", "stage", *MODEL, "benchmark", "measure", "item", "turn", "generation_seed", "verdict_id"]
 
 
@@ -43,14 +44,14 @@ class ItemScores:
 
 def build_item_scores(frame: "pd.DataFrame", variant_key: str, stage: str, selection: Selection) -> list[ItemScores]:
     """Return the item means of one point for each benchmark selected, in order of benchmark, models and items."""
-    rows = frame[(frame["variant_key"] == variant_key) & (frame["stage"] == stage)]
+    rows = _find_point(frame, variant_key, stage)
     found = []
     groups: Any = rows.groupby("benchmark", sort=True)
     for benchmark, part in groups:
         chosen = part[part["measure"] == selection.measure]
         if chosen.empty or not _selects(selection, chosen):
             continue
-        grouped: Any = chosen.groupby([*MODEL, "item"], dropna=False, sort=True)["score"]
+        grouped: Any = chosen.groupby([*MODEL, "item"], sort=True)["score"]
         table = grouped.mean().unstack("item").sort_index(axis=1)
         found.append(
             ItemScores(
@@ -82,12 +83,12 @@ def build_judgings(frame: "pd.DataFrame", variant_key: str, stage: str, selectio
     A judging is one generation seed and judge run, the same number of both whatever the benchmark; one that lacks a
     benchmark is left out.
     """
-    rows = frame[(frame["variant_key"] == variant_key) & (frame["stage"] == stage)]
+    rows = _find_point(frame, variant_key, stage)
     chosen = [part for _, part in rows.groupby(["benchmark", "measure"], sort=True) if _selects(selection, part)]
     tables = [
-        part.groupby([*MODEL, "generation_seed", "judge_run", "item"], dropna=False, sort=True)["score"]
+        part.groupby([*MODEL, "generation_seed", "judge_run", "item"], sort=True)["score"]
         .mean()
-        .groupby(level=[*MODEL, "generation_seed", "judge_run"], dropna=False, sort=True)
+        .groupby(level=[*MODEL, "generation_seed", "judge_run"], sort=True)
         .mean()
         .rename(str(place))
         for place, part in enumerate(chosen)
@@ -130,6 +131,12 @@ def _selects(selection: Selection, rows: "pd.DataFrame") -> bool:
     return selection.selects(first["measure"], first["benchmark"], category, first["language"])
 
 
+def _find_point(frame: "pd.DataFrame", variant_key: str, stage: str) -> "pd.DataFrame":
+    """The rows of one point, with ABSENT for seeds that it has not: an index may hold no gaps."""
+    rows = frame[(frame["variant_key"] == variant_key) & (frame["stage"] == stage)]
+    return rows.fillna(dict.fromkeys([*MODEL, "generation_seed", "judge_run"], ABSENT))
+
+
 def _seeds(index: Any) -> tuple[int | None, int | None, int | None]:
-    mixture, ipt, sft = (None if value is None or value != value else int(value) for value in index)
+    mixture, ipt, sft = (None if value == ABSENT else int(value) for value in index)
     return mixture, ipt, sft

@@ -61,7 +61,8 @@ def test_equal_answers_of_two_models_and_rows_without_a_verdict_stay():
 def test_items_are_averaged_over_judgings_within_each_model():
     (found,) = build_item_scores(
         frame(
-            rows({"b": 1.0, "a": 2.0}, run=1), rows({"b": 3.0, "a": math.nan}, run=2), rows({"a": 5.0, "b": 6.0}, seed=2)
+            rows({"b": 1.0, "a": 2.0}, run=1), rows({"b": 3.0, "a": math.nan}, run=2),
+            rows({"a": 5.0, "b": 6.0}, seed=2),
         ),
         "v", "after_sft", JUDGED,
     )  # fmt: skip
