@@ -75,8 +75,11 @@ def count_units(a: Sample, b: Sample) -> int:
     return min(one.count - len(one.units) + 1 for one in (a, b))
 
 
-def test_seeds(a: Sample, b: Sample, level: ClaimLevel) -> list[DifferenceTest]:
-    """Test the difference over seeds in all three ways, the primary one first; one row that says why where none can."""
+def test_seeds(a: Sample, b: Sample, level: ClaimLevel, *, is_alone: bool = False) -> list[DifferenceTest]:
+    """Test the difference over seeds in every way, the primary one first; one row that says why where none can.
+
+    `is_alone`: by the primary test alone.
+    """
     obstacle = _find_obstacle(a, b)
     lost = a.lost + b.lost
     common: dict[str, Any] = {"level": level, "unit": a.unit or b.unit, "n_variant": a.count, "n_against": b.count}
@@ -92,7 +95,7 @@ def test_seeds(a: Sample, b: Sample, level: ClaimLevel) -> list[DifferenceTest]:
     size = _none(seed_tests.find_effect_size(*values))
     names = (PAIRED, WELCH, POOLED) if primary == PAIRED else (WELCH, POOLED)
     results = []
-    for name in sorted(names, key=lambda one: one != primary):
+    for name in (primary,) if is_alone else sorted(names, key=lambda one: one != primary):
         found = _TESTS[name](*values)
         quiet = [] if _none(found.error) else ["not estimable: seeds do not differ"]
         alike = ["takes both sides to vary alike"] if name == POOLED else []

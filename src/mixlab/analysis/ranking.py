@@ -113,7 +113,7 @@ def _build_contest(place: tuple[str, str, str], chosen: tuple[str, ...], members
 def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
     samples = {key: build_sample(point.replicates, level) for key, point in contest.points.items()}
     pairs = list(combinations(sorted(samples), 2))
-    tests = [test_seeds(samples[a], samples[b], level)[0] for a, b in pairs]
+    tests = [test_seeds(samples[a], samples[b], level, is_alone=True)[0] for a, b in pairs]
     corrected = adjust([one.p for one in tests], "holm")
     found: dict[frozenset[str], tuple[DifferenceTest, float | None]] = {
         frozenset(pair): (test, p) for pair, test, p in zip(pairs, tests, corrected, strict=True)

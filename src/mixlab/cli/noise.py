@@ -1,4 +1,4 @@
-"""`mixlab noise`: replicates of one mixture, so that the noise of IPT is known; what they cost, and what they showed."""
+"""`mixlab noise`: replicates of one mixture, by which the noise of IPT is known; what they cost and what they showed."""
 
 import subprocess
 import sys
@@ -35,8 +35,8 @@ _WRITTEN = "# Replicates of one mixture, written by `mixlab noise`; see docs/sta
 def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is_run: bool, as_json: bool) -> None:
     """Write a study of replicates of one mixture, `studies/STUDY-noise.yaml`, and say what it costs.
 
-    It extends STUDY by more IPT seeds of VARIANT and leaves out everything else, so what STUDY has made of it is shared.
-    Once it is finished, the same command says the noise it shows, as the section `noise` that a study states.
+    It extends STUDY by more IPT seeds of VARIANT and leaves out everything else; what STUDY has made of VARIANT is
+    shared. Once it is finished, the same command says the noise it shows, as the section `noise` that a study states.
     """
     store = open_store()
     written = build_plan(store.root, [study], check_files=False).studies[study]
