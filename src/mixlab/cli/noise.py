@@ -1,4 +1,4 @@
-"""`mixlab noise`: replicates of one mixture, by which the noise of IPT is known; what they cost and what they showed."""
+"""`mixlab noise`: replicates of one mixture, by which the noise of IPT is known: their cost, and what they show."""
 
 import subprocess
 import sys
