@@ -86,8 +86,8 @@ def find_power(effect: float, plan: Plan, alpha: float = 0.05) -> float:
         return 1.0 if effect else 0.0
     bound = special.stdtrit(plan.df, 1 - alpha / 2)
     shift = abs(effect) / plan.error
-    missed = special.nctdtr(plan.df, shift, bound) - special.nctdtr(plan.df, shift, -bound)
-    return float(1 - missed)
+    # the far tail by its mirror image: the function has no value far below its centre
+    return float(1 - special.nctdtr(plan.df, shift, bound) + 1 - special.nctdtr(plan.df, -shift, bound))
 
 
 def find_detectable(plan: Plan, power: float = 0.8, alpha: float = 0.05) -> float:

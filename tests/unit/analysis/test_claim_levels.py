@@ -19,7 +19,7 @@ def test_sft_seeds_of_one_ipt_run_are_units_of_these_models_and_say_nothing_of_t
 def test_ipt_runs_are_units_of_the_recipe_and_blocks_of_these_models():
     replicates = [Replicate(1, ipt, sft, ipt + sft / 10) for ipt in (1, 2) for sft in (1, 2)]
     models, recipe = (build_sample(replicates, level) for level in ("these models", "this recipe"))
-    assert models.to_array() == pytest.approx([[1.1, 1.2], [2.1, 2.2]])
+    assert models.to_array().ravel() == pytest.approx([1.1, 1.2, 2.1, 2.2])
     assert recipe.units == {(): {1: pytest.approx(1.15), 2: pytest.approx(2.15)}}
     assert (models.unit, recipe.unit) == ("sft_seed", "ipt_seed")
 
