@@ -60,16 +60,19 @@ def _build_interval(cell: Cell, level: ClaimLevel, models: int) -> Interval:
     notes = [f"{scored} of {models} models have scores"] if scored < models else []
     if cell.n_unparsed:
         notes.append(f"{cell.n_unparsed} of {cell.n_answers} unparsed")
+    mean, low, high, df = cell.estimate.mean, None, None, None
     if sample.obstacle:
         notes.insert(0, f"not estimable: {sample.obstacle}")
-        return Interval(
-            cell, level, sample.unit, sample.count, models, cell.estimate.mean, *[None] * 3, "; ".join(notes)
-        )
-    found = estimate_mean(sample.to_array())
-    numbers = [float(one) if np.isfinite(one) else None for one in (found.difference, found.low, found.high, found.df)]
-    if numbers[1] is None:
-        notes.insert(0, "not estimable: seeds do not differ")
-    return Interval(cell, level, sample.unit, sample.count, models, *numbers, "; ".join(notes))
+    else:
+        found = estimate_mean(sample.to_array())
+        mean, low, high, df = (_known(one) for one in (found.difference, found.low, found.high, found.df))
+        if low is None:
+            notes.insert(0, "not estimable: seeds do not differ")
+    return Interval(cell, level, sample.unit, sample.count, models, mean, low, high, df, "; ".join(notes))
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def write_intervals(intervals: Sequence[Interval], out: Path) -> None:

@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 ClaimLevel = Literal["these models", "this recipe"]
 CLAIM_LEVELS: tuple[ClaimLevel, ...] = ("these models", "this recipe")
 Seed = int | None
-Run = tuple[Seed, Seed]
-"""Mixture seed and IPT seed: one IPT run."""
-Units = Mapping[tuple[Seed, ...], Mapping[Seed, float]]
-"""Block -> unit -> mean score. A block is a Run, or () where everything is one block."""
+Block = tuple[Seed, ...]
+"""Mixture seed and IPT seed: one IPT run; or () where everything is one block."""
+Units = Mapping[Block, Mapping[Seed, float]]
+"""Block -> unit -> mean score."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ def build_sample(replicates: Sequence[Replicate], level: ClaimLevel) -> Sample:
     lost = len(replicates) - len(known)
     if not known:
         return Sample({}, "", "no scores", lost)
-    runs: dict[Run, dict[Seed, float]] = {}
+    runs: dict[Block, dict[Seed, float]] = {}
     for one in known:
         runs.setdefault((one.mixture_seed, one.ipt_seed), {})[one.sft_seed] = float(one.mean or 0.0)
     return _build_models(runs, lost) if level == "these models" else _build_recipe(runs, lost)
 
 
-def _build_models(runs: Mapping[Run, Mapping[Seed, float]], lost: int) -> Sample:
+def _build_models(runs: Units, lost: int) -> Sample:
     repeats = sum(len(seeds) for seeds in runs.values()) - len(runs)
     if not repeats:
         tuned = any(seed is not None for seeds in runs.values() for seed in seeds)
@@ -76,11 +76,11 @@ def _build_models(runs: Mapping[Run, Mapping[Seed, float]], lost: int) -> Sample
     return Sample(runs, "sft_seed", lost=lost)
 
 
-def _build_recipe(runs: Mapping[Run, Mapping[Seed, float]], lost: int) -> Sample:
+def _build_recipe(runs: Units, lost: int) -> Sample:
     """One unit for each mixture seed where those vary, else for each IPT seed; what lies within counts evenly."""
     if all(seed is None for run in runs for seed in run):
         return Sample({(): {None: _mean(_means(runs))}}, "", "no IPT", lost)
-    mixtures = {mixture for mixture, _ in runs}
+    mixtures = {run[0] for run in runs}
     unit, place = ("mixture_seed", 0) if len(mixtures) > 1 else ("ipt_seed", 1)
     groups: dict[Seed, list[float]] = {}
     for run, seeds in runs.items():
@@ -89,7 +89,7 @@ def _build_recipe(runs: Mapping[Run, Mapping[Seed, float]], lost: int) -> Sample
     return Sample({(): {seed: _mean(means) for seed, means in groups.items()}}, unit, obstacle, lost)
 
 
-def _means(runs: Mapping[Run, Mapping[Seed, float]]) -> list[float]:
+def _means(runs: Units) -> list[float]:
     return [_mean(list(seeds.values())) for seeds in runs.values()]
 
 

@@ -112,7 +112,7 @@ def arrange(scores: ItemScores, unit: str) -> Floats | None:
     if unit == "sft_seed":
         if len({len(places) for places in runs.values()}) != 1:
             return None
-        return scores.scores[np.array(list(runs.values()))]
+        return np.asarray(scores.scores[np.array(list(runs.values()))])
     means: dict[int | None, list[Floats]] = {}
     for (mixture, ipt), places in runs.items():
         means.setdefault(mixture if unit == "mixture_seed" else ipt, []).append(scores.scores[places].mean(axis=0))

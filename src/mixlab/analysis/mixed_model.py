@@ -52,9 +52,9 @@ def fit_mixed_model(a: Floats, b: Floats) -> MixedModel:
             found = MixedLM(scores, design, groups=seeds).fit(reml=True, method="powell")
         except np.linalg.LinAlgError as error:
             return MixedModel(note=f"not fitted: {error}")
-    difference, error = float(found.params[1]), float(found.bse[1])
-    if not found.converged or not np.isfinite(error) or error <= 0:
+    difference, deviation = float(found.params[1]), float(found.bse[1])
+    if not found.converged or not np.isfinite(deviation) or deviation <= 0:
         return MixedModel(note="not fitted: did not converge")
-    half = _NORMAL_95 * error
-    z = difference / error
+    half = _NORMAL_95 * deviation
+    z = difference / deviation
     return MixedModel(difference, difference - half, difference + half, z, float(found.pvalues[1]))

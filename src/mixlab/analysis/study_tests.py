@@ -63,9 +63,9 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         if rows[0].p is not None:
             rows += test_beside(items[0], items[1], level, samples)
         results += [_note_lost(row, effect) for row in rows]
-    judgings = [build_judgings(frame, key, comparison.stage, comparison) for key in _sides(comparison)]
+    first, second = (build_judgings(frame, key, comparison.stage, comparison) for key in _sides(comparison))
     models = min(len(effect.variant.replicates), len(effect.against.replicates))
-    return [*results, *test_items(items[0], items[1], comparison.measure), test_judgings(*judgings, models)]
+    return [*results, *test_items(items[0], items[1], comparison.measure), test_judgings(first, second, models)]
 
 
 def _find_gap(effect: Effect) -> str:
