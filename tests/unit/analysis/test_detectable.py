@@ -12,19 +12,21 @@ NOISE = NoiseLevels(ipt_seed=0.2, sft_seed=0.1, judge_run=0.05, answer=1.0)
 DESIGN = Design(mixture_seeds=1, ipt_seeds=1, sft_seeds=3, generation_seeds=1, judge_runs=4, items=(100,))
 
 
-def test_power_is_that_of_the_noncentral_t():
-    plan = Plan("pooled_t", 4, 0.5)
-    bound = stats.t.ppf(0.975, 4)
-    expected = stats.nct.sf(bound, 4, 2.0) + stats.nct.cdf(-bound, 4, 2.0)
-    assert find_power(1.0, plan) == pytest.approx(expected)
-    assert find_power(-1.0, plan) == pytest.approx(expected)
+@pytest.mark.parametrize(("df", "shift"), [(1, 3.0), (2, 7.5), (4, 2.0), (30, 3.0), (2000, 2.5)])
+def test_power_is_that_of_the_noncentral_t(df, shift):
+    plan = Plan("pooled_t", df, 0.5)
+    bound = stats.t.ppf(0.975, df)
+    expected = stats.nct.sf(bound, df, shift) + stats.nct.cdf(-bound, df, shift)
+    assert find_power(shift / 2, plan) == pytest.approx(expected)
+    assert find_power(-shift / 2, plan) == pytest.approx(expected)
     assert find_power(0.0, plan) == pytest.approx(0.05)
 
 
 def test_the_detectable_effect_is_found_with_the_power_asked_for():
-    plan = Plan("paired_t", 2, 0.3)
-    for power in (0.5, 0.8, 0.95):
-        assert find_power(find_detectable(plan, power), plan) == pytest.approx(power)
+    for df in (1, 2, 40):
+        plan = Plan("paired_t", df, 0.3)
+        found = [find_power(find_detectable(plan, power), plan) for power in (0.5, 0.8, 0.95)]
+        assert found == pytest.approx([0.5, 0.8, 0.95])
 
 
 def test_the_error_of_these_models_by_hand():
