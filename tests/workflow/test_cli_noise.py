@@ -74,7 +74,7 @@ def test_run_hands_the_study_to_snakemake_and_leaves_with_its_exit_code(
 def test_plan_says_what_can_be_found_where_a_study_states_its_noise(micro: Path, invoke: Invoke) -> None:
     assert "smallest differences" not in invoke("plan").stdout
     text = (micro / "studies/micro.yaml").read_text()
-    noise = {"noise": {"measures": {"accuracy": {"ipt_seed": 0.02, "sft_seed": 0.01, "answer": 0.3}}}}
+    noise = {"noise": {"measures": {"accuracy": {"ipt_seed": 0.004, "sft_seed": 0.002, "answer": 0.02}}}}
     (micro / "studies/micro.yaml").write_text(f"{text}\n{yaml.safe_dump(noise)}")
     lines = invoke("plan").stdout.splitlines()
     (at,) = (place for place, line in enumerate(lines) if "smallest differences found with 80% power" in line)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mixlab.cli._common import render_table
-from mixlab.config.analysis import EffectSettings
+from mixlab.config.analysis import EffectSettings, find_range
 from mixlab.config.study import Study
 from mixlab.plan.checks_noise import count_items, list_benchmarks
 
@@ -65,7 +65,9 @@ def _assess(study: Study, effect: EffectSettings, level: Any) -> dict[str, Any]:
         return row | {"note": f"not estimable: {planned}", "needs": cures}
     detectable = find_detectable(planned, study.noise.power)
     enough = bool(claimed) and detectable <= claimed
+    lowest, highest = find_range(effect.measure)
     return row | {
+        "note": f"{effect.measure} has no difference that large" if detectable > highest - lowest else "",
         "test": planned.test,
         "detectable": detectable,
         "power": find_power(claimed, planned) if claimed else None,
@@ -97,7 +99,7 @@ def _say(row: dict[str, Any]) -> str:
         helps = [f"{count} {_CURES[name]}" for name, count in row["needs"].items() if count is not None]
         useless = [_CURES[name] for name, count in row["needs"].items() if count is None]
         parts.append(f"would with {' or '.join(helps)}" if helps else "")
-        parts.append(f"no number of {' or '.join(useless)} would do" if useless else "")
+        parts.append(f"no number of {' or '.join(useless)} alone would do" if useless else "")
     return "; ".join(filter(None, parts))
 
 

@@ -58,6 +58,7 @@ def test_too_few_seeds_are_told_with_what_would_help(plan: Plan) -> None:
     text = render_detectable("other", study, list_detectable(study))
     assert text.startswith("other: smallest differences found with 80% power at 5 %")
     assert "cannot succeed; not estimable: one IPT seed" in text
+    assert "cannot succeed: too little; accuracy has no difference that large" in text
 
 
 def test_enough_seeds_are_told_to_be_enough(plan: Plan) -> None:
