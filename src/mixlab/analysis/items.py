@@ -1,6 +1,6 @@
 """Scores item by item: what is left when each verdict counts once, and items of two points laid side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MODEL = ["mixture_seed", "ipt_seed", "sft_seed"]
 ABSENT = -1
+Model = tuple[int | None, int | None, int | None]
+"""Mixture, IPT and SFT seed."""
 _ANSWER = ["variant_key", "stage", *MODEL, "benchmark", "measure", "item", "turn", "generation_seed", "verdict_id"]
 
 
@@ -36,7 +38,7 @@ class ItemScores:
     """
 
     benchmark: str
-    models: tuple[tuple[int | None, int | None, int | None], ...]
+    models: tuple[Model, ...]
     items: tuple[str, ...]
     scores: Floats
     repeats: int
@@ -63,6 +65,16 @@ def build_item_scores(frame: "pd.DataFrame", variant_key: str, stage: str, selec
             )
         )
     return found
+
+
+def keep_models(scores: Sequence[ItemScores], models: Collection[Model]) -> list[ItemScores]:
+    """Leave out models that lack a benchmark, so that each benchmark is of the same ones."""
+    kept = []
+    for one in scores:
+        places = [place for place, model in enumerate(one.models) if model in models]
+        chosen = tuple(one.models[place] for place in places)
+        kept.append(ItemScores(one.benchmark, chosen, one.items, one.scores[places], one.repeats))
+    return kept
 
 
 def subtract_items(a: Sequence[ItemScores], b: Sequence[ItemScores]) -> list[Floats] | None:
@@ -137,6 +149,6 @@ def _find_point(frame: "pd.DataFrame", variant_key: str, stage: str) -> "pd.Data
     return rows.fillna(dict.fromkeys([*MODEL, "generation_seed", "judge_run"], ABSENT))
 
 
-def _seeds(index: Any) -> tuple[int | None, int | None, int | None]:
+def _seeds(index: Any) -> Model:
     mixture, ipt, sft = (None if value == ABSENT else int(value) for value in index)
     return mixture, ipt, sft

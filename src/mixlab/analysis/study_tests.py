@@ -9,7 +9,7 @@ from mixlab.analysis.cells import write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, test_beside, test_items, test_judgings, test_seeds
 from mixlab.analysis.effects import Effect, comparison_id
-from mixlab.analysis.items import build_item_scores, build_judgings
+from mixlab.analysis.items import build_item_scores, build_judgings, keep_models
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import ComparisonSettings
 
@@ -52,7 +52,13 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
     if note := _find_gap(effect):
         return [DifferenceTest(level, "welch_t", "primary", "", 0, 0, note=note) for level in CLAIM_LEVELS]
     assert effect.variant is not None and effect.against is not None
-    items = [build_item_scores(frame, key, comparison.stage, comparison) for key in _sides(comparison)]
+    items = [
+        keep_models(
+            build_item_scores(frame, key, comparison.stage, comparison),
+            {(one.mixture_seed, one.ipt_seed, one.sft_seed) for one in side.replicates},
+        )
+        for key, side in zip(_sides(comparison), (effect.variant, effect.against), strict=True)
+    ]
     results = []
     for level in CLAIM_LEVELS:
         samples = (

@@ -9,6 +9,7 @@ from mixlab.analysis.effects import comparison_id
 from mixlab.analysis.statistics_tables import read_statistics
 from mixlab.report.numbers import load_numbers
 from mixlab.report.statistics import build_statistics_section
+from mixlab.report.terminal import render_tests
 
 
 def read(path):
@@ -76,3 +77,14 @@ def test_the_tidy_table_has_names_ratios_seeds_and_keys(report):
     assert (row["variant"], row["study"]) == ("混合 A", "A small <study> & its numbers")
     assert float(row["instruction_ratio"]) == pytest.approx(1 / 3)
     assert float(row["category_math_ratio"]) == 1.0
+
+
+def test_a_terminal_shows_the_primary_tests_with_p_or_with_the_reason():
+    common = {"name": "more is more", "role": "primary", "unit": "sft_seed", "note": "", "test": "paired_t"}
+    tested = {**common, "level": "these models", "p": "0.012", "p_holm": "0.024", "family": "2"}
+    tested |= {"n_variant": "3", "n_against": "3"}
+    open_one = {**common, "level": "this recipe", "p": "", "note": "not estimable: one IPT seed"}
+    assert render_tests([tested, {**tested, "role": "beside"}, open_one]) == [
+        "more is more, these models: p 0.012, Holm 0.024 over 2 (paired t, 3 and 3 sft seeds)",
+        "more is more, this recipe: not estimable: one IPT seed",
+    ]
