@@ -201,6 +201,34 @@ EFFECT,aa11,bb22,after_sft,accuracy,math_en,0.25,0.75,sft_seed,2,0.25,sft_seed,2
 """
 
 
+TESTS = """\
+effect,level,test,role,unit,n_variant,n_against,difference,low,high,statistic,df,p,p_holm,p_bh,family,effect_size,\
+simulated_level,note
+EFFECT,these models,paired_t,primary,sft_seed,2,2,0.5,-1.088,2.088,4.0,1.0,0.156,0.156,0.156,1,2.3,0.05,
+EFFECT,this recipe,welch_t,primary,ipt_seed,1,1,0.5,,,,,,,,0,,,not estimable: one IPT seed
+"""
+RANKING = """\
+base_model_key,stage,measure,benchmarks,level,rank,variant_key,mean,n,behind_best,p_holm,pairs,standing,note
+cc33,after_sft,accuracy,math_en,these models,1,aa11,0.75,2,0.0,,1,best,
+cc33,after_sft,accuracy,math_en,these models,2,bb22,0.25,2,0.5,0.0004,1,behind the best,
+"""
+RELATIVE = """\
+variant_key,measure,benchmarks,averaging,level,unit,n,before,after,improvement,low,high,note
+aa11,accuracy,math_en,of averages,these models,sft_seed,2,0.5,0.75,0.5,-2.6,3.6,
+bb22,accuracy,math_en,of averages,these models,sft_seed,2,0.0,0.25,,,,not estimable: 0 before SFT
+"""
+INTERVALS = """\
+variant_key,stage,benchmark,measure,level,unit,n,models,mean,low,high,df,note
+aa11,after_sft,math_en,accuracy,these models,sft_seed,2,2,0.75,-0.83,2.33,1.0,
+aa11,after_sft,math_en,accuracy,this recipe,ipt_seed,1,2,0.75,,,,not estimable: one IPT seed
+"""
+VARIANCE = """\
+variant_key,stage,benchmark,measure,component,deviation,variance,units,note
+aa11,after_sft,math_en,accuracy,sft_seed,0.25,0.0625,2,
+aa11,after_sft,talk_en,judge_score,,,,0,not estimable: 0 of 1 items scored
+"""
+
+
 def report(bench: Bench) -> Pin:
     """The second effect is one that the aggregate did not measure."""
     effect = comparison_id(EFFECTS[0].to_comparison(KEYS))
@@ -218,7 +246,14 @@ def report(bench: Bench) -> Pin:
         "mixtures": {"dd44": {"certificate_digest": "0" * 64}},
         "ancestry": {"dd44": {"stage": "mixture", "parents": [["packs", "ee55"]], "facts": [["digest", "1" * 64]]}},
     }
+    models = list(list_models())
     files = {
+        "scores.parquet": {"rows": [row for one in models for row in list_rows(one, "dd44")], "schema": SCHEMA},
+        "tests.csv": TESTS.replace("EFFECT", effect),
+        "ranking.csv": RANKING,
+        "relative.csv": RELATIVE,
+        "intervals.csv": INTERVALS,
+        "variance.csv": VARIANCE,
         "cells.csv": CELLS,
         "replicates.csv": REPLICATES,
         "effects.csv": EFFECT_TABLE.replace("EFFECT", effect),
@@ -227,12 +262,19 @@ def report(bench: Bench) -> Pin:
         "lineage.json": lineage,
         "mixtures/dd44.json": CERTIFICATE,
     }
-    entries = [{"position": at, **model} for at, model in enumerate(list_models())]
+    entries = [{"position": at, **model} for at, model in enumerate(models)]
     aggregate = bench.put(specs.AggregateSpec.model_validate({"aggregate": {"models": entries}}), files)
-    labels = [{"label": label, "variant_key": key, "description": "a | b"} for label, key in KEYS.items()]
+    named = {"description": "a | b", "base_model": "tiny"}
+    labels = [{"label": label, "variant_key": key, **named} for label, key in KEYS.items()]
     effects = [one.model_dump() for one in EFFECTS]
     data, parents = put_data(bench)
-    settings = {"title": "A small <study>", "variants": labels, "effects": effects, "notes": ["Four items."]}
+    settings = {
+        "title": "A small <study>",
+        "study": "small",
+        "variants": labels,
+        "effects": effects,
+        "notes": ["Four items."],
+    }
     spec = specs.ReportSpec.model_validate({"report": {**settings, "data": data}})
     return bench.run(spec, aggregate=[aggregate], **parents)
 

@@ -3,23 +3,31 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mixlab.analysis.cell_intervals import build_intervals, write_intervals, write_variance
 from mixlab.analysis.cells import Cell, build_cells, write_cells, write_csv
 from mixlab.analysis.effects import Effect, build_effects, comparison_id, write_effects
+from mixlab.analysis.items import count_once
 from mixlab.analysis.judge_bias import build_judge_bias, write_judge_bias
 from mixlab.analysis.judge_runs import build_judge_runs, write_judge_runs
 from mixlab.analysis.lengths import LENGTHS
 from mixlab.analysis.lineage import Ancestor, build_lineage
 from mixlab.analysis.pairwise import write_pairwise
+from mixlab.analysis.ranking import build_rankings, write_rankings
+from mixlab.analysis.relative import build_improvements, write_improvements
+from mixlab.analysis.study_tests import build_study_tests, write_study_tests
 from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import AggregateSettings, ModelEntry
 from mixlab.config.problems import DataError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OPTIONAL = (*LENGTHS, SAMPLE)
 _IDENTITY = ("stage", "variant_key", "base_model_key", "mixture_seed", "ipt_seed", "sft_seed")
@@ -40,6 +48,8 @@ def write_aggregate(
     key, each with its `certificate.json`. `ancestry`: what each key named in the rows was made from, for lineage.
 
     Writes `scores.parquet` and `scores.csv` (every row), `cells.csv` and `replicates.csv` (means, errors, counts),
+    `intervals.csv`, `variance.csv` (95 % intervals of cells, variance components), where there is something to say
+    `tests.csv` (every test of each effect), `relative.csv` (improvement by SFT) and `ranking.csv`,
     `effects.csv`, `unsolvable.csv` (items no model can solve), `metrics.json` (numbers for `dvc metrics`),
     `lineage.json` and `mixtures/KEY.json` (byte copies of the certificates), and where a model judged `judge_runs.csv`
     (means and counts of each judge run), where anything was judged `judge_bias.csv` (see `BiasFigure`). `pairs`:
@@ -51,7 +61,7 @@ def write_aggregate(
     digests = _copy_certificates(table, mixtures, out)
     pq.write_table(table, out / "scores.parquet")
     pa_csv.write_csv(table, out / "scores.csv")
-    frame = table.to_pandas()
+    frame = count_once(table.to_pandas())
     cells = build_cells(frame)
     effects = build_effects(settings.comparisons, cells)
     write_cells(cells, out)
@@ -59,9 +69,25 @@ def write_aggregate(
     write_judge_bias(build_judge_bias(frame, settings.own_answers), out)
     write_pairwise(settings.pairs, pairs or {}, out)
     write_effects(effects, out)
+    _write_statistics(settings, cells, effects, frame, out)
     _write_unsolvable([scores[entry.position] for entry in settings.models], out)
     _write_json(out / "metrics.json", _build_metrics(cells, effects))
     _write_json(out / "lineage.json", build_lineage(table, digests, ancestry or {}))
+
+
+def _write_statistics(
+    settings: AggregateSettings,
+    cells: Sequence[Cell],
+    effects: Sequence[Effect],
+    frame: "pd.DataFrame",
+    out: Path,
+) -> None:
+    """Write what follows from the cells: intervals, components of variance, tests, improvements, rankings."""
+    write_intervals(build_intervals(cells), out)
+    write_variance(frame, out)
+    write_study_tests(build_study_tests(effects, frame), out)
+    write_improvements(build_improvements(cells), out)
+    write_rankings(build_rankings(cells, {one.variant_key: one.base_model_key for one in settings.models}), out)
 
 
 def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Table:

@@ -49,6 +49,7 @@ class GroupEstimate:
     estimate: Estimate
     benchmarks: tuple[str, ...]
     incomplete: int
+    replicates: tuple[Replicate, ...]
 
 
 def build_cells(frame: "pd.DataFrame") -> list[Cell]:
@@ -116,6 +117,7 @@ def group_cells(cells: Iterable[Cell], selection: Selection) -> GroupEstimate | 
         Estimate(mean, se_seeds, seed_level, n_seeds, se_items if whole else None, n_items),
         benchmarks=tuple(cell.benchmark for cell in chosen),
         incomplete=len(by_model) - len(whole),
+        replicates=tuple(whole),
     )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
     "status": "Where a study stands: done, running, waiting, failed; live with --watch.",
     "price": "What a study or an edit costs before it runs, and what it took.",
+    "noise": "Replicates of one mixture: what they cost, and the noise they show.",
     "explain": "One artifact: spec, parents, children, where it is, who made it; why it would run.",
     "diff": "What an edit would run and keep.",
     "lock": "Write the digests of source files to sources.lock.",

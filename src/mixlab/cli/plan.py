@@ -18,6 +18,7 @@ from mixlab.cli._common import (
     render_count,
     render_table,
 )
+from mixlab.cli._detectable import list_detectable, render_detectable
 from mixlab.plan.build import build_plan
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.endpoints import require_endpoints
@@ -36,18 +37,22 @@ def command(studies: Sequence[str], keys: bool, as_json: bool) -> None:
 
     Without STUDY: the studies that config.yaml names. An artifact counts as complete when it is here, else as tracked
     when it can be fetched, else as discarded when it was dropped on purpose. `run` and `fetch` are what
-    `snakemake all` would do now. Leaves with 2 where config.yaml lacks an endpoint, or the price of a judge under a cap
-    in money, that what would run needs, or the studies name two endpoints for one model; a key that is not in the
-    environment is a warning.
+    `snakemake all` would do now. Of a study that states the noise it expects: the smallest difference at which each
+    of its effects could be found, which effects cannot, and what would help. Leaves with 2 where config.yaml lacks an
+    endpoint, or the price of a judge under a cap in money, that what would run needs, or the studies name two endpoints
+    for one model; a key that is not in the environment is a warning.
     """
     store = open_store()
     planned = build_plan(store.root, studies)
     plan, states = planned.plan, read_states(store, STAGES)
     demand = build_demand(plan, states, [key for wanted in plan.targets.values() for key in wanted])
+    found = {name: list_detectable(study) for name, study in planned.studies.items()}
     if as_json:
-        print_json(_describe(plan, states, demand))
+        print_json({**_describe(plan, states, demand), "detectable": found})
     else:
         _print(plan, states, demand, keys)
+        for name, study in planned.studies.items():
+            click.echo(render_detectable(name, study, found[name]), nl=False)
     for warning in require_endpoints(planned, demand.run, os.environ):
         click.echo(f"mixlab: {warning}", err=True)
 

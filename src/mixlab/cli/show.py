@@ -9,7 +9,9 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.cli._common import example, json_option, open_store, print_json
 from mixlab.plan.build import build_plan
 from mixlab.report.data_tables import summarise_checks
-from mixlab.report.terminal import render_main_table
+from mixlab.report.terminal import render_main_table, render_tests
+
+STATISTICS = ("tests", "ranking", "relative", "intervals", "variance")
 
 
 @click.command(epilog=example("mixlab show demo"))
@@ -35,6 +37,7 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
         effects = {name: _read_table(folder, "effects") for name, folder in shown.items()}
         repeated = {name: _read_table(folder, "repeated") for name, folder in shown.items()}
         contamination = {name: _read_table(folder, "contamination") for name, folder in shown.items()}
+        statistics = {name: {one: _read_table(folder, one) for one in STATISTICS} for name, folder in shown.items()}
         print_json(
             {
                 "main": tables,
@@ -43,6 +46,7 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
                 "effects": effects,
                 "repeated": repeated,
                 "contamination": contamination,
+                "statistics": statistics,
             }
         )
 
@@ -76,6 +80,8 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
         )
         claim = f"{row['variant']} against {row['against']}: {difference} ± {error}, claimed at least {row['at_least']}"
         click.echo(f"{row['name']}: {claim}: {row['verdict']}")
+    for line in render_tests(_read_table(folder, "tests")):
+        click.echo(line)
     for row in _read_table(folder, "repeated"):
         click.echo(f"! mixture {row['mixture']}: source {row['source']} is repeated {float(row['epochs']):.2f} times")
     if checks := _read_table(folder, "contamination"):

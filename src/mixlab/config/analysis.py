@@ -223,6 +223,7 @@ class VariantLabel(Settings):
     label: Name
     variant_key: Key
     description: str = ""
+    base_model: str = added("", description="what the study calls the model before IPT; empty: it made none")
 
 
 class BenchmarkGroup(Selection):
@@ -235,6 +236,7 @@ class ReportSettings(Settings):
     """How the report names and orders things; everything here is for people and changes no number."""
 
     title: Name = Field(description="the study's title")
+    study: str = added("", description="the study's name; empty: its title stands for it")
     variants: tuple[VariantLabel, ...] = Field(min_length=1, description="in the order of display")
     effects: tuple[EffectSettings, ...] = Field(default=(), description="as the study states them, by label")
     groups: tuple[BenchmarkGroup, ...] = Field(

@@ -22,6 +22,7 @@ from mixlab.config.licences import LicencePolicy
 from mixlab.config.lm_eval import LmEvalUse
 from mixlab.config.mixture_config import MixtureConfig
 from mixlab.config.models import ModelSettings
+from mixlab.config.noise import NoiseConfig
 from mixlab.config.pairwise import PairwiseConfig
 from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_parts
 from mixlab.config.served_models import ServedModelConfig
@@ -235,6 +236,9 @@ class Study(Settings):
         default=None, description="comparisons of models, answer by answer, by a judge that is a model; absent: none"
     )
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
+    noise: NoiseConfig | None = Field(
+        default=None, description="noise expected of seeds and judgings; `mixlab plan` then says what can be found"
+    )
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
 
     _seen: dict[str, "Study"] = PrivateAttr(default_factory=dict)

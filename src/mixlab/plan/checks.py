@@ -24,6 +24,7 @@ from mixlab.plan.checks_data import (
     unknown,
 )
 from mixlab.plan.checks_models import check_adapters, check_reach, check_room
+from mixlab.plan.checks_noise import check_noise
 from mixlab.plan.checks_pairs import check_pairwise
 from mixlab.plan.checks_served import check_evaluated, check_served_effect, check_served_models
 from mixlab.plan.checks_training import check_run_lengths
@@ -80,6 +81,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
             ("effects", "variants", "base_models", "benchmarks", "sft", "served_models"),
         ),
         (lambda: _check_judge(study, read), ("judge", "variants", "base_models", "sft", "served_models")),
+        (lambda: check_noise(study), ("noise", "effects", "benchmarks", "sources")),
         (lambda: _check_names(study), ("effects", "report")),
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))

@@ -145,6 +145,7 @@ class Expansion:
             sft_seed=None,
             where=self.data.label(where, f"ipt_seed {ipt_seed}", "average"),
             manner=self._manner(base_name),
+            base_model=base_name,
         )
 
     def _averaged(self, run: "IptInputs", seed: int, where: str) -> Node:

@@ -67,8 +67,14 @@ def expand_scores(
     order = [*(label for label in study.report.order if label in labels), *sorted(labels)]
     report = ReportSettings(
         title=study.title,
+        study=name,
         variants=tuple(
-            VariantLabel(label=point, variant_key=labels[point].variant_key, description=labels[point].description)
+            VariantLabel(
+                label=point,
+                variant_key=labels[point].variant_key,
+                description=labels[point].description,
+                base_model=labels[point].base_model,
+            )
             for point in dict.fromkeys(order)
         ),
         effects=study.effects,

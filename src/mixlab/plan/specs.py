@@ -175,12 +175,12 @@ class ScoresSpec(Spec):
 class AggregateSpec(Spec):
     """All scores of a study, their means and the differences it claims; no label is in it."""
 
-    version: int = 2
+    version: int = 3
     aggregate: AggregateSettings
 
 
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
-    version: int = 3
+    version: int = 4
     report: ReportSettings

@@ -54,6 +54,7 @@ class Tested:
     point: str = ""
     description: str = ""
     member: str = ""
+    base_model: str = ""
 
     @property
     def reference(self) -> str:
@@ -91,6 +92,7 @@ class Served:
     where: str
     parents: Roles
     mixture_keys: tuple[str, ...] = ()
+    base_model: str = ""
 
     @cached_property
     def manner(self) -> Manner:

@@ -1,7 +1,7 @@
 """What the report reads: an aggregate's tables, joined with the labels that people use."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from mixlab.analysis.judge_bias import BiasFigure, read_judge_bias
 from mixlab.analysis.judge_runs import JudgeRun, read_judge_runs
 from mixlab.analysis.pairwise import PairCell, read_pair_cells
 from mixlab.analysis.statistics import Estimate
+from mixlab.analysis.statistics_tables import read_statistics
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
 
@@ -24,6 +25,7 @@ class Numbers:
 
     `variants`: in order of display, those without a label last, under their keys. `groups`: the main table's columns.
     `source_names`: names of a mixture's sources by its key, by position; a mixture that nobody named has none.
+    `statistics`: rows of tests, ranking, relative, intervals and variance, see `read_statistics`.
     """
 
     variants: tuple[VariantLabel, ...]
@@ -37,6 +39,7 @@ class Numbers:
     judge_runs: tuple[JudgeRun, ...] = ()
     judge_bias: tuple[BiasFigure, ...] = ()
     pair_cells: tuple[PairCell, ...] = ()
+    statistics: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
@@ -88,6 +91,7 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         judge_runs=tuple(read_judge_runs(aggregate)),
         judge_bias=tuple(read_judge_bias(aggregate)),
         pair_cells=tuple(read_pair_cells(aggregate)),
+        statistics=read_statistics(aggregate),
     )
 
 

@@ -29,7 +29,9 @@ from mixlab.report.provenance import (
 )
 from mixlab.report.rendering import render_template
 from mixlab.report.scores import build_cells_table, build_main_table
+from mixlab.report.statistics import build_statistics_section
 from mixlab.report.tables import Section, Table
+from mixlab.report.tidy_table import write_tidy_scores
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -46,10 +48,10 @@ def write_report(
     """Write a study's report from the folder that `write_aggregate` wrote.
 
     Writes `report.html` (self-contained, light and dark), `report.md`, `figures/*.svg`, `tables/*.csv` (unrounded,
-    with labels), `certificates/*.json` and `.html` (one of each mixture) and `metrics.json` (the aggregate's, under
-    labels). `cautions` are sentences above the scores: what provenance says of the runs behind them. `folders`: the
-    artifacts that `settings.data` names, by key; one that is missing is shown as not here. Equal input gives equal
-    bytes.
+    with labels), `certificates/*.json` and `.html` (one of each mixture), `scores.parquet` and `scores.csv` (every
+    score with names, ratios, seeds and keys) and `metrics.json` (the aggregate's, under labels). `cautions` are
+    sentences above the scores: what provenance says of the runs behind them. `folders`: the artifacts that
+    `settings.data` names, by key; one that is missing is shown as not here. Equal input gives equal bytes.
     """
     numbers = load_numbers(settings, aggregate)
     data = []
@@ -65,6 +67,7 @@ def write_report(
     _write_tables([table for section in sections for table in section.tables], out / "tables")
     (out / "report.html").write_text(_render_html(settings, sections), encoding="utf-8")
     (out / "report.md").write_text(render_markdown(settings, sections), encoding="utf-8")
+    write_tidy_scores(settings, numbers, aggregate, out)
     metrics = json.loads((aggregate / "metrics.json").read_text(encoding="utf-8"))
     text = json.dumps(_label_metrics(settings, numbers, metrics), indent=1, sort_keys=True, ensure_ascii=False)
     (out / "metrics.json").write_text(text + "\n", encoding="utf-8")
@@ -90,6 +93,7 @@ def build_sections(
             _keep([draw_effects(settings, numbers)]),
             effects,
         ),
+        build_statistics_section(settings, numbers),
         Section("judge", "Judge", tables=[*build_judge_tables(numbers), *_keep([build_judge_runs_table(numbers)])]),
         build_bias_section(numbers),
         build_pairwise_section(numbers),

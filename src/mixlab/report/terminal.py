@@ -1,10 +1,12 @@
 """Tables for a terminal."""
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mixlab.analysis.cells import read_csv
 from mixlab.analysis.statistics import Estimate
+from mixlab.report.statistics import TESTS
 from mixlab.report.tables import Table
 from mixlab.report.text import ITEMS_ONLY, STAGES, render_estimate
 
@@ -37,6 +39,21 @@ def render_table(table: Table) -> str:
     right = [table.columns[place].is_number for place in kept]
     text = "\n".join(_align(line, widths, right) for line in lines)
     return f"{text}\n{table.note}" if table.note else text
+
+
+def render_tests(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Render the primary test of each effect at each level in one line: its p-value, or why there is none."""
+    lines = []
+    for row in rows:
+        if row["role"] != "primary":
+            continue
+        said = row["note"]
+        if row["p"]:
+            counts = f"{row['n_variant']} and {row['n_against']} {row['unit'].replace('_', ' ')}s"
+            said = f"p {float(row['p']):.3f}, Holm {float(row['p_holm']):.3f} over {row['family']}"
+            said += f" ({TESTS[row['test']]}, {counts})"
+        lines.append(f"{row['name']}, {row['level']}: {said}")
+    return lines
 
 
 def _render(row: dict[str, str]) -> str:

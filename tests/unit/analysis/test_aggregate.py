@@ -102,7 +102,7 @@ def test_the_order_of_the_study_changes_no_byte(tables, tmp_path, models, entrie
     other = aggregate(models[::-1], entries, certificates, tmp_path / "other")
     files = sorted(path.relative_to(tables) for path in tables.rglob("*") if path.is_file())
     assert [path for path in files if (tables / path).read_bytes() != (other / path).read_bytes()] == []
-    assert len(files) == 10
+    assert len(files) == 15
 
 
 def test_one_changed_score_changes_its_cell_and_no_other(tables, tmp_path, write_model, models, entries, certificates):

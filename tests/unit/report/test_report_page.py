@@ -56,7 +56,7 @@ def test_two_reports_of_one_aggregate_are_equal_byte_for_byte(tmp_path, settings
     write_report(settings, aggregate, again, folders=folders)
     files = sorted(path.relative_to(report) for path in report.rglob("*") if path.is_file())
     assert [path for path in files if (report / path).read_bytes() != (again / path).read_bytes()] == []
-    assert {path.suffix for path in files} == {".html", ".md", ".svg", ".csv", ".json"}
+    assert {path.suffix for path in files} == {".html", ".md", ".svg", ".csv", ".json", ".parquet"}
 
 
 def test_the_page_loads_nothing_from_elsewhere(page, report):
@@ -96,7 +96,7 @@ def test_effects_say_what_was_claimed_and_whether_it_was_met(report):
 def test_judge_scores_always_stand_beside_the_judges_name(page, report):
     sections = (report / "report.html").read_text(encoding="utf-8").split("<section ")
     judged = [section for section in sections if "mt_bench_en" in section or "judge score" in section]
-    assert len(judged) == 5  # effects, judge, bias of the judge, every cell, lineage
+    assert len(judged) == 6  # effects, statistics, judge, bias of the judge, every cell, lineage
     assert all(JUDGE in section for section in judged if 'id="lineage"' not in section)
     assert {row["judge"] for row in read(report / "tables" / "judge.csv")} == {JUDGE}
     assert "16 verdicts could not be read" in page.text

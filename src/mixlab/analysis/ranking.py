@@ -1,0 +1,161 @@
+"""Ranking with uncertainty: which points of a study cannot be told from the best.
+
+Points of one base model at one stage are compared each with each by the primary test, and the p-values corrected by
+Holm over all pairs, so that having picked the best from the data costs nothing that is not paid for. A point is told
+from the best when its corrected p-value is below 5 %. With few seeds few are: that is what the data say.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from mixlab.analysis.cells import Cell, GroupEstimate, group_cells, write_csv
+from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel, build_sample
+from mixlab.analysis.comparison_tests import DifferenceTest, test_seeds
+from mixlab.analysis.study_tests import trim
+from mixlab.analysis.summary_tests import adjust
+from mixlab.config.analysis import Selection
+
+FILE = "ranking.csv"
+HEADER = (
+    *("base_model_key", "stage", "measure", "benchmarks", "level", "rank", "variant_key", "mean", "n"),
+    *("behind_best", "p_holm", "pairs", "standing", "note"),
+)
+BEST, LEVEL_WITH_BEST, BEHIND, OPEN = "best", "not told from the best", "behind the best", "not estimable"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One point in a ranking: rank 1 has the highest mean, a rank of None no mean that can be compared.
+
+    `p_holm`: of its difference from the best, over all `pairs` pairs of the ranking. `standing`: best, not told from
+    the best, behind the best, not estimable.
+    """
+
+    base_model_key: str
+    stage: str
+    measure: str
+    benchmarks: tuple[str, ...]
+    level: ClaimLevel
+    rank: int | None
+    variant_key: str
+    mean: float | None
+    n: int
+    behind_best: float | None
+    p_holm: float | None
+    pairs: int
+    standing: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """What one ranking is of: the points' estimates by key; those with a gap are not among them."""
+
+    base_model_key: str
+    stage: str
+    measure: str
+    benchmarks: tuple[str, ...]
+    points: Mapping[str, GroupEstimate]
+    gaps: Mapping[str, str]
+
+
+def build_rankings(cells: Sequence[Cell], base_models: Mapping[str, str]) -> list[Ranked]:
+    """Rank the points of each base model and stage on each benchmark and on all of one measure, at both claim levels.
+
+    `base_models`: key of the base model by variant key. Judge scores by several judges are ranked apart by benchmark.
+    """
+    fields: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in cells:
+        fields.setdefault((base_models[cell.variant_key], cell.stage, cell.measure), []).append(cell)
+    found = []
+    for (base, stage, measure), members in sorted(fields.items()):
+        names = sorted({cell.benchmark for cell in members})
+        judges = {cell.judge for cell in members}
+        together = [tuple(names)] if len(names) > 1 and len(judges) == 1 else []
+        for chosen in [(name,) for name in names] + together:
+            contest = _build_contest((base, stage, measure), chosen, members)
+            if len(contest.points) + len(contest.gaps) > 1:
+                found += [ranked for level in CLAIM_LEVELS for ranked in _rank(contest, level)]
+    return found
+
+
+def write_rankings(rankings: Iterable[Ranked], out: Path) -> None:
+    """Write `ranking.csv`, best first within each ranking; a study with nothing to rank has none."""
+    rows = [
+        [" ".join(one.benchmarks) if name == "benchmarks" else trim(getattr(one, name)) for name in HEADER]
+        for one in rankings
+    ]
+    if rows:
+        write_csv(out / FILE, HEADER, rows)
+
+
+def _build_contest(place: tuple[str, str, str], chosen: tuple[str, ...], members: Iterable[Cell]) -> _Contest:
+    selection = Selection(measure=place[2], benchmarks=chosen)
+    points: dict[str, GroupEstimate] = {}
+    gaps: dict[str, str] = {}
+    by_point: dict[str, list[Cell]] = {}
+    for cell in members:
+        by_point.setdefault(cell.variant_key, []).append(cell)
+    for key, own in by_point.items():
+        found = group_cells(own, selection)
+        if found is None or found.benchmarks != chosen:
+            gaps[key] = f"missing: ran {len(found.benchmarks) if found else 0} of {len(chosen)} benchmarks"
+        elif found.estimate.mean is None:
+            gaps[key] = "missing: no scores"
+        else:
+            points[key] = found
+    return _Contest(*place, chosen, points, gaps)
+
+
+def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
+    samples = {key: build_sample(point.replicates, level) for key, point in contest.points.items()}
+    pairs = list(combinations(sorted(samples), 2))
+    tests = [test_seeds(samples[a], samples[b], level, is_alone=True)[0] for a, b in pairs]
+    corrected = adjust([one.p for one in tests], "holm")
+    found: dict[frozenset[str], tuple[DifferenceTest, float | None]] = {
+        frozenset(pair): (test, p) for pair, test, p in zip(pairs, tests, corrected, strict=True)
+    }
+    tested = sum(p is not None for p in corrected)
+    order = sorted(contest.points, key=lambda key: (-_mean(contest.points[key]), key))
+    rows = []
+    for rank, key in enumerate(order, start=1):
+        test, p = found.get(frozenset((order[0], key)), (None, None))
+        point = contest.points[key]
+        rows.append(
+            Ranked(
+                *(contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level),
+                rank=rank,
+                variant_key=key,
+                mean=_mean(point),
+                n=samples[key].count,
+                behind_best=_mean(contest.points[order[0]]) - _mean(point),
+                p_holm=p,
+                pairs=tested,
+                standing=BEST if rank == 1 else _judge(p),
+                note="; ".join(filter(None, [test.note if test else "", _describe_lost(point)])),
+            )
+        )
+    for key, note in sorted(contest.gaps.items()):
+        place = (contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level)
+        rows.append(Ranked(*place, None, key, None, 0, None, None, tested, OPEN, note))
+    return rows
+
+
+def _judge(p: float | None) -> str:
+    if p is None:
+        return OPEN
+    return BEHIND if p < SIGNIFICANT else LEVEL_WITH_BEST
+
+
+def _describe_lost(point: GroupEstimate) -> str:
+    return f"{point.incomplete} models lack a benchmark or its scores and are left out" if point.incomplete else ""
+
+
+def _mean(point: GroupEstimate) -> float:
+    mean = point.estimate.mean
+    if mean is None:
+        raise ValueError("a point without a mean is not ranked")
+    return mean

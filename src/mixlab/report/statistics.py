@@ -1,0 +1,250 @@
+"""What the numbers allow to be said: tests of the stated effects, rankings, improvement by SFT, variance."""
+
+from collections.abc import Mapping, Sequence
+
+from mixlab.analysis.cell_intervals import INTERVAL_HEADER, VARIANCE_HEADER
+from mixlab.analysis.effects import comparison_id
+from mixlab.analysis.ranking import HEADER as RANKING_HEADER
+from mixlab.analysis.relative import HEADER as RELATIVE_HEADER
+from mixlab.analysis.study_tests import HEADER as TESTS_HEADER
+from mixlab.config.analysis import ReportSettings
+from mixlab.report.numbers import Numbers
+from mixlab.report.tables import Column, Section, Shown, Table
+from mixlab.report.text import STAGES, UNKNOWN, render_score
+
+TESTS = {
+    "paired_t": "paired t",
+    "welch_t": "Welch's t",
+    "pooled_t": "Student's t",
+    "hierarchical_bootstrap": "hierarchical bootstrap",
+    "mixed_model": "mixed model",
+    "mcnemar": "McNemar",
+    "item_bootstrap": "bootstrap over items",
+    "kodama_oda_t": "t test of all judgings (Kodama-Oda)",
+}
+ALPHA = 0.05
+TESTS_NOTE = (
+    "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
+    "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
+    "level by that test. The primary test was fixed before any number was seen; what stands beside it has the share of "
+    "false alarms it was simulated to have, and decides nothing where that lies outside 4 to 6 %. Limits are 95 %, "
+    "not corrected."
+)
+RANKING_NOTE = (
+    "Each mixture is compared with each other one of its base model by the primary test, corrected by Holm over all "
+    "pairs; “not told from the best”: that p is at least 5 %. It does not mean equal."
+)
+RELATIVE_NOTE = (
+    "after / before − 1. “Of averages” divides averages over benchmarks, “average of” averages the improvements of "
+    "each. Limits are 95 %, over the seeds of the level."
+)
+VARIANCE_NOTE = (
+    "Standard deviations from mean squares, on the measure's own scale. A product with the item is what that seed does "
+    "to single questions; the residual is one score's own noise."
+)
+
+
+def build_statistics_section(settings: ReportSettings, numbers: Numbers) -> Section:
+    """Build the part on statistics; empty where the aggregate has none."""
+    found = numbers.statistics
+    tables = []
+    if found.get("tests") and settings.effects:
+        tables.append(_build_tests(settings, numbers, found["tests"]))
+    if found.get("ranking"):
+        tables.append(_build_ranking(numbers, found["ranking"]))
+    if found.get("relative"):
+        tables.append(_build_relative(numbers, found["relative"]))
+    if found.get("intervals"):
+        tables.append(_build_intervals(numbers, found["intervals"]))
+    if found.get("variance"):
+        tables.append(_build_variance(numbers, found["variance"]))
+    sentences = _summarise(settings, found.get("tests", []))
+    if tables and numbers.judges():
+        sentences.append(f"Judge scores are by {', '.join(numbers.judges())}.")
+    return Section("statistics", "Statistics", sentences, tables=tables)
+
+
+def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> list[str]:
+    """Say at each level how many effects were told from nothing."""
+    sentences = []
+    for level in ("these models", "this recipe"):
+        primary = [row for row in tests if row["level"] == level and row["role"] == "primary"]
+        tested = [row for row in primary if row["p_holm"]]
+        if not primary or not settings.effects:
+            continue
+        told = sum(float(row["p_holm"]) < ALPHA for row in tested)
+        if tested:
+            sentences.append(
+                f"Claims about {level}: {told} of {len(tested)} tested differences are told from 0 (primary test, "
+                f"Holm over {len(tested)}); {len(primary) - len(tested)} not estimable."
+            )
+        else:
+            sentences.append(f"Claims about {level}: not estimable, for all {len(primary)} differences.")
+    return sentences
+
+
+def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Mapping[str, str]]) -> Table:
+    columns = [Column("Claim", "long"), Column("About"), Column("Test"), Column("Role", "short"), Column("n", "number")]
+    columns += [Column(name, "number") for name in ("Difference", "95 % limits", "df", "p", "p Holm", "p BH")]
+    columns += [Column("Hedges' g", "number"), Column("False alarms", "number"), Column("Note", "long")]
+    keys = settings.variant_keys()
+    rows, records = [], []
+    for effect in settings.effects:
+        name = comparison_id(effect.to_comparison(keys))
+        for row in (one for one in tests if one["effect"] == name):
+            told = bool(row["p_holm"]) and float(row["p_holm"]) < ALPHA and row["role"] == "primary"
+            rows.append(
+                [
+                    Shown(effect.name),
+                    Shown(row["level"], tone="muted"),
+                    Shown(TESTS[row["test"]]),
+                    Shown(row["role"], tone="good" if told else "" if row["role"] == "primary" else "muted"),
+                    Shown(f"{row['n_variant']} and {row['n_against']}"),
+                    Shown(render_score(effect.measure, _number(row["difference"]))),
+                    Shown(_show_limits(effect.measure, row)),
+                    Shown(_show(row["df"], ".1f")),
+                    *(Shown(_show_p(row[one])) for one in ("p", "p_holm", "p_bh")),
+                    Shown(_show(row["effect_size"], ".2f")),
+                    Shown(_show_percent(row["simulated_level"])),
+                    Shown(row["note"], tone="muted"),
+                ]
+            )
+            records.append([effect.name, effect.variant, effect.against, *(row[name] for name in TESTS_HEADER)])
+    header = ["name", "variant", "against", *TESTS_HEADER]
+    return Table("tests", "Tests of the stated effects", tuple(columns), rows, header, records, TESTS_NOTE)
+
+
+def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Table:
+    columns = [Column("Stage"), Column("Measured on", "long"), Column("About"), Column("Rank", "number")]
+    columns += [Column("Mixture"), *(Column(name, "number") for name in ("Mean", "n", "Behind the best", "p Holm"))]
+    columns += [Column("Standing", "short"), Column("Note", "long")]
+    rows = []
+    for row in ranking:
+        measure = row["measure"]
+        rows.append(
+            [
+                Shown(STAGES[row["stage"]]),
+                Shown(f"{row['benchmarks']}, {measure.replace('_', ' ')}", tone="muted"),
+                Shown(row["level"], tone="muted"),
+                Shown(row["rank"] or UNKNOWN),
+                Shown(numbers.label(row["variant_key"])),
+                Shown(render_score(measure, _number(row["mean"]))),
+                Shown(row["n"]),
+                Shown(render_score(measure, _number(row["behind_best"]))),
+                Shown(_show_p(row["p_holm"])),
+                Shown(row["standing"]),
+                Shown(row["note"], tone="muted"),
+            ]
+        )
+    return _close(
+        "ranking",
+        "Which mixtures cannot be told from the best",
+        columns,
+        rows,
+        numbers,
+        ranking,
+        RANKING_HEADER,
+        RANKING_NOTE,
+    )
+
+
+def _build_relative(numbers: Numbers, relative: Sequence[Mapping[str, str]]) -> Table:
+    columns = [Column("Mixture"), Column("Measured on", "long"), Column("Averaging"), Column("About")]
+    columns += [Column(name, "number") for name in ("n", "Before", "After", "Improvement, %", "95 % limits")]
+    columns += [Column("Note", "long")]
+    rows = []
+    for row in relative:
+        limits = [_show_percent(row[name]) for name in ("low", "high")]
+        rows.append(
+            [
+                Shown(numbers.label(row["variant_key"])),
+                Shown(f"{row['benchmarks']}, {row['measure'].replace('_', ' ')}", tone="muted"),
+                Shown(row["averaging"]),
+                Shown(row["level"], tone="muted"),
+                Shown(row["n"]),
+                *(Shown(render_score(row["measure"], _number(row[name]))) for name in ("before", "after")),
+                Shown(_show_percent(row["improvement"])),
+                Shown(" to ".join(limits) if row["low"] else UNKNOWN),
+                Shown(row["note"], tone="muted"),
+            ]
+        )
+    title = "Relative improvement by SFT"
+    return _close("relative", title, columns, rows, numbers, relative, RELATIVE_HEADER, RELATIVE_NOTE)
+
+
+def _build_intervals(numbers: Numbers, intervals: Sequence[Mapping[str, str]]) -> Table:
+    columns = [Column("Mixture"), Column("Stage"), Column("Benchmark"), Column("About"), Column("Unit")]
+    columns += [*(Column(name, "number") for name in ("n", "Mean", "95 % limits")), Column("Note", "long")]
+    rows = [
+        [
+            Shown(numbers.label(row["variant_key"])),
+            Shown(STAGES[row["stage"]]),
+            Shown(row["benchmark"]),
+            Shown(row["level"], tone="muted"),
+            Shown(row["unit"] or UNKNOWN, tone="muted"),
+            Shown(row["n"]),
+            Shown(render_score(row["measure"], _number(row["mean"]))),
+            Shown(_show_limits(row["measure"], row)),
+            Shown(row["note"], tone="muted"),
+        ]
+        for row in intervals
+    ]
+    title = "Intervals of every cell"
+    return _close("intervals", title, columns, rows, numbers, intervals, INTERVAL_HEADER, "Student's t, 95 %.")
+
+
+def _build_variance(numbers: Numbers, variance: Sequence[Mapping[str, str]]) -> Table:
+    columns = [Column("Mixture"), Column("Stage"), Column("Benchmark"), Column("Component")]
+    columns += [Column("Standard deviation", "number"), Column("Units", "number"), Column("Note", "long")]
+    rows = [
+        [
+            Shown(numbers.label(row["variant_key"])),
+            Shown(STAGES[row["stage"]]),
+            Shown(row["benchmark"]),
+            Shown(row["component"].replace("_", " ") or UNKNOWN),
+            Shown(_show(row["deviation"], ".4f")),
+            Shown(row["units"]),
+            Shown(row["note"], tone="muted"),
+        ]
+        for row in variance
+    ]
+    return _close("variance", "Variance components", columns, rows, numbers, variance, VARIANCE_HEADER, VARIANCE_NOTE)
+
+
+def _close(
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Shown]],
+    numbers: Numbers,
+    found: Sequence[Mapping[str, str]],
+    header: Sequence[str],
+    note: str,
+) -> Table:
+    """A folded table whose records begin with the label of the variant."""
+    records = [[numbers.label(row["variant_key"]), *(row[one] for one in header)] for row in found]
+    return Table(name, title, tuple(columns), rows, ["variant", *header], records, note, folded=True)
+
+
+def _show_limits(measure: str, row: Mapping[str, str]) -> str:
+    if not row["low"]:
+        return UNKNOWN
+    return " to ".join(render_score(measure, float(row[name])) for name in ("low", "high"))
+
+
+def _show_p(text: str) -> str:
+    if not text:
+        return UNKNOWN
+    return "< 0.001" if float(text) < 0.001 else f"{float(text):.3f}"
+
+
+def _show_percent(text: str) -> str:
+    return f"{float(text) * 100:.1f}".replace("-", "−") if text else UNKNOWN
+
+
+def _show(text: str, form: str) -> str:
+    return format(float(text), form).replace("-", "−") if text else UNKNOWN
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
