@@ -21,12 +21,18 @@ class Column:
         return self.kind == "number"
 
 
+def name_cell(variant_key: str, stage: str, benchmark: str, measure: str) -> str:
+    """Name a cell of the study's scores in one word."""
+    return "|".join((variant_key, stage, benchmark, measure))
+
+
 @dataclass(frozen=True)
 class Shown:
     """What stands in one field: its text, the anchor it leads to, a shade in [0, 1], a tone, the anchor it is.
 
     `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
-    [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved).
+    [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved). `of`: the cells of
+    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them.
     """
 
     text: str
@@ -36,6 +42,7 @@ class Shown:
     anchored: str = ""
     file: str = ""
     bar: tuple[float, float] | None = None
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
