@@ -40,7 +40,7 @@ COMMANDS = {
     "watch": "Training runs, under way or ended: loss, speed, what happened; loss curves.",
     "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
     "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",
-    "export": "A mixture as files for a trainer that is not ours.",
+    "export": "A mixture as files for a trainer that is not ours, or a model with its card.",
     "adopt": "A checkpoint that was made elsewhere as an artifact of a study.",
     "import": "Megatron-LM's files of tokens as texts that a study can name.",
     "labels": "Category labels: their cost, and their agreement with people.",

@@ -97,7 +97,7 @@ def gather_site(
         settings=spec.report,
         aggregate=shelf.store.open(*aggregate.name),
         folders=shelf.folders(beside),
-        held={node.key: _hold(shelf, node) for node in ancestors},
+        held={node.key: hold(shelf, node) for node in ancestors},
         answerers=answers.answerers,
         benchmarks=answers.benchmarks,
         sets=answers.sets,
@@ -117,7 +117,7 @@ def _as_inputs(shelf: Shelf, node: Node, machine: MachineSettings) -> Inputs:
     return Inputs(shelf.plan, node, {}, {}, shelf.store.work, {}, machine, 1, Session(), read_facts)
 
 
-def _hold(shelf: Shelf, node: Node) -> Held:
+def hold(shelf: Shelf, node: Node) -> Held:
     """What this working folder knows of an artifact; its digest by its manifest, tombstone or last provenance."""
     records = [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
     state = shelf.state(node)
