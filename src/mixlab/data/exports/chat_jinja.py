@@ -29,8 +29,8 @@ def render_jinja(chat: ChatTemplate) -> str:
 
 
 def _quote(text: str) -> str:
-    """A text as Jinja's literal, which reads escapes as JSON writes them."""
-    return json.dumps(text)
+    """A text as Jinja's literal, which reads escapes as JSON writes them, but knows no pairs of surrogates."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def write_tokenizer_files(vocabulary: Vocabulary, chat: ChatTemplate, out: Path) -> None:
