@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone, write_tombstone
 
+STAGES = ("before_sft", "after_sft", "after_sft")
 MODEL = "even/mixture_seed 1/ipt_seed 1/sft_seed 1/sft"
 
 
@@ -30,7 +31,7 @@ def test_a_finished_study_becomes_a_page_with_every_answer(study: Path) -> None:
     )
     index = read_data(page, "index")
     assert [(one["variant"], one["stage"], one["seeds"].get("sft_seed")) for one in index["answerers"]] == [
-        *(("even", "before_sft", None), ("even", "after_sft", 1), ("even", "after_sft", 2)),
+        *(("even", stage, seed) for stage, seed in zip(STAGES, (None, 1, 2), strict=True)),
         *(
             (f"math heavy 数学", stage, seed)
             for stage, seed in (("before_sft", None), ("after_sft", 1), ("after_sft", 2))

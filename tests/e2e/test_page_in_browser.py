@@ -1,6 +1,7 @@
-"""A study's page in headless Chromium, opened as a file: filters, comparison, lineage, keys, texts that would do harm."""
+"""A study's page in headless Chromium, opened as a file: filters, comparison, lineage, keys, harmful texts."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,8 +208,6 @@ def test_colours_follow_the_system_and_the_switch(page: Page) -> None:
 
 
 def test_a_file_that_is_gone_is_told_where_it_is_missed(browser: Page, folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     for path in (broken / "data/answers").glob("c*.js"):

@@ -57,7 +57,7 @@ def test_rows_are_split_by_size_and_by_number_and_none_is_lost(tmp_path: Path) -
     assert starts == [0, 2, 3, 6]
     files = [read_data(tmp_path / f"data/rows-{number}.js") for number in range(4)]
     assert [name for name, _ in files] == ["rows-0", "rows-1", "rows-2", "rows-3"]
-    assert sum((value for _, value in files), []) == rows
+    assert [row for _, value in files for row in value] == rows
     assert len(list((tmp_path / "data").iterdir())) == 4
 
 
