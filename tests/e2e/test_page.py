@@ -2,17 +2,29 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from checkouts import run_mixlab, run_python
+from checkouts import REPOSITORY, run_mixlab, run_python
 from huggingface_hub import ModelCard
 
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone, write_tombstone
 
+sys.path.insert(0, str(REPOSITORY / "tests/house"))
+from docs_blocks import find_difference, read_commands, run_command  # noqa: E402
+
 STAGES = ("before_sft", "after_sft", "after_sft")
 MODEL = "even/mixture_seed 1/ipt_seed 1/sft_seed 1/sft"
+
+
+def test_the_commands_of_the_document_print_what_it_says(study: Path) -> None:
+    commands = read_commands(REPOSITORY / "docs/report.md")
+    assert len(commands) == 3
+    for command in commands:
+        difference = find_difference(command, run_command(study, command.text))
+        assert not difference, difference
 
 
 def read_data(page: Path, name: str) -> dict:
@@ -33,7 +45,7 @@ def test_a_finished_study_becomes_a_page_with_every_answer(study: Path) -> None:
     assert [(one["variant"], one["stage"], one["seeds"].get("sft_seed")) for one in index["answerers"]] == [
         *(("even", stage, seed) for stage, seed in zip(STAGES, (None, 1, 2), strict=True)),
         *(
-            (f"math heavy 数学", stage, seed)
+            ("math heavy 数学", stage, seed)
             for stage, seed in (("before_sft", None), ("after_sft", 1), ("after_sft", 2))
         ),
     ]

@@ -139,7 +139,7 @@ function describeCount(found) {
 }
 
 async function applyFilters(keepRow = -1) {
-  const { table, list } = browser;
+  const { table } = browser;
   const job = browser.job += 1;
   browser.filters = readFilters(byId("filters"));
   const rows = filterRows(table, browser.filters, (number, other) => table.findOther(number, other));

@@ -1,8 +1,11 @@
 // What is looked for: choices made from what there is, and a test for each row.
 
-const PARSED_NAMES = { "": "read or not", 1: "read", 0: "not read", "-": "not scored" };
-const ORDERS = { model: "by model", question: "by question", low: "lowest score first", high: "highest score first" };
-const DIFFERENCES = { "": "whatever they score", differ: "where scores differ", better: "where the first is better", worse: "where the second is better" };
+const PARSED_NAMES = [["", "read or not"], ["1", "read"], ["0", "not read"], ["-", "not scored"]];
+const ORDERS = [["model", "by model"], ["question", "by question"], ["low", "lowest score first"], ["high", "highest score first"]];
+const DIFFERENCES = [
+  ["", "whatever they score"], ["differ", "where scores differ"], ["better", "where the first is better"],
+  ["worse", "where the second is better"],
+];
 
 const unique = (values) => [...new Set(values)].sort((one, other) => String(one).localeCompare(String(other), "en", { numeric: true }));
 
@@ -41,10 +44,10 @@ function buildFilters(index, form) {
     el("label", {}, "Score from, to", el("span", { class: "range" },
       el("input", { type: "number", name: "least", step: "any", "aria-label": "lowest score" }), "–",
       el("input", { type: "number", name: "most", step: "any", "aria-label": "highest score" }))),
-    buildSelect("parsed", "Read", Object.entries(PARSED_NAMES).sort(([one]) => (one === "" ? -1 : 0))),
+    buildSelect("parsed", "Read", PARSED_NAMES),
     buildSelect("compare", "Compare with", [["", "no other model"], ...answerers.map((one, at) => [at, nameAnswerer(one, withBase)])]),
-    buildSelect("difference", "of these", Object.entries(DIFFERENCES)),
-    buildSelect("order", "Order", Object.entries(ORDERS)),
+    buildSelect("difference", "of these", DIFFERENCES),
+    buildSelect("order", "Order", ORDERS),
     el("button", { type: "reset" }, "Clear"),
   );
 }

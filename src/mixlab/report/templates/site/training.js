@@ -24,8 +24,8 @@ function drawChart(purpose, runs) {
   const drawn = runs.filter((run) => run.points && run.points.length);
   const losses = drawn.flatMap((run) => run.points.map(([, loss]) => loss));
   const last = Math.max(1, ...drawn.map((run) => run.steps));
-  const low = Math.min(...losses);
-  const high = Math.max(...losses, low + 1e-6);
+  const low = losses.reduce((one, other) => Math.min(one, other));
+  const high = losses.reduce((one, other) => Math.max(one, other), low + 1e-6);
   const [left, right, top, bottom] = [44, 492, 8, 218];
   const x = (step) => left + (step / last) * (right - left);
   const y = (loss) => bottom - ((loss - low) / (high - low)) * (bottom - top);
