@@ -44,12 +44,18 @@ class Shown:
     bar: tuple[float, float] | None = None
     of: tuple[str, ...] = ()
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it begins with a digit, behind a sign or none."""
+        return self.text.lstrip("−± ")[:1].isdigit()
+
 
 @dataclass(frozen=True)
 class Table:
     """Rows for the page, and the same numbers unrounded in `records` for `tables/NAME.csv`.
 
-    `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown.
+    `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown. `origins`: for each row what
+    its numbers were computed from where `Shown.of` does not say it: cells of scores, or keys of artifacts.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Table:
     note: str = ""
     anchor: str = ""
     folded: bool = False
+    origins: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mixlab.report.site.lineage import Held
 from mixlab.report.site.site import SiteInputs
 from mixlab.report.site.training import TrainedRun
 from mixlab.report.tables import Section
+from mixlab.stages.aggregate import describe_ancestor
 from mixlab.stages.job import Inputs, Session
 from mixlab.stages.page_answers import gather_answers
 from mixlab.stages.report import find_cautions
@@ -92,12 +93,14 @@ def gather_site(
     ancestors = find_ancestors(shelf.plan, [aggregate.key])
     answers = gather_answers(shelf, aggregate, spec.report, progress)
     beside = [key for role, keys in report.parents.items() if role != "aggregate" for key in keys]
+    others = find_ancestors(shelf.plan, beside)
     return SiteInputs(
         study=shelf.study,
         settings=spec.report,
         aggregate=shelf.store.open(*aggregate.name),
         folders=shelf.folders(beside),
-        held={node.key: hold(shelf, node) for node in ancestors},
+        held={node.key: hold(shelf, node) for node in {one.key: one for one in (*ancestors, *others)}.values()},
+        beside={node.key: describe_ancestor(node) for node in others},
         answerers=answers.answerers,
         benchmarks=answers.benchmarks,
         sets=answers.sets,

@@ -22,13 +22,15 @@ class Held:
     made: tuple[str, ...] = ()
 
 
-def build_lineage_data(lineage: Mapping[str, Any], held: Mapping[str, Held]) -> dict[str, Any]:
-    """Join the lineage that an aggregate wrote with what is known of each artifact in it.
+def build_lineage_data(
+    lineage: Mapping[str, Any], held: Mapping[str, Held], beside: Mapping[str, Ancestor] | None = None
+) -> dict[str, Any]:
+    """Join the lineage that an aggregate wrote with what is known of each artifact in it, and of those `beside` it.
 
     `cells`: by `name_cell` the seeds and keys of each number. `nodes`: by key what it is, its parents by role, the
     digests of data behind it, its state.
     """
-    ancestry = {
+    ancestry = dict(beside or {}) | {
         key: Ancestor(card["stage"], tuple(map(tuple, card["parents"])), tuple(map(tuple, card["facts"])))
         for key, card in lineage["ancestry"].items()
     }

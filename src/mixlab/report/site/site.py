@@ -4,13 +4,15 @@ import base64
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 from markupsafe import Markup
 
+from mixlab.analysis.lineage import Ancestor
 from mixlab.config.analysis import ReportSettings
+from mixlab.config.report_data import DataShown
 from mixlab.report.certificates import write_certificates
 from mixlab.report.data import load_data_figures
 from mixlab.report.data_sections import build_data_sections
@@ -28,6 +30,8 @@ from mixlab.report.text import render_plain
 PAGE = "index.html"
 SCRIPTS = ("store.js", "shell.js", "lineage.js", "training.js", "list.js", "filters.js", "detail.js", "answers.js")
 """Parts of the page's one script, in the order in which they are joined."""
+COUNTED = ("table1", "table2", "table13", "counts")
+"""Tables of stage counts."""
 REPLACED = ("lineage",)
 """Sections of the report that the page has in another form."""
 STATES = {
@@ -44,7 +48,7 @@ class SiteInputs:
     """All that a study's page is made from.
 
     `folders`: artifacts that `settings.data` names, by key, as far as they are here. `held`: what the working folder
-    knows of each artifact behind a number. `price`: the section on cost. `notes`: what could not be read, in sentences.
+    knows of each artifact behind a number; `beside`: those that only figures of data go back to. `price`: the section on cost. `notes`: what could not be read, in sentences.
     """
 
     study: str
@@ -52,6 +56,7 @@ class SiteInputs:
     aggregate: Path
     folders: Mapping[str, Path]
     held: Mapping[str, Held]
+    beside: Mapping[str, Ancestor]
     answerers: Sequence[Answerer]
     benchmarks: Sequence[Asked]
     sets: Sequence[AnswerSet]
@@ -73,9 +78,9 @@ def write_site(inputs: SiteInputs, out: Path, progress: Callable[[], object] = l
     if settings.data is not None:
         figures = load_data_figures(settings.data, inputs.folders)
         pages = write_certificates(settings.data, figures, out)
-        data = build_data_sections(settings.data, figures, pages)
+        data = [_lead_counts(one, settings.data) for one in build_data_sections(settings.data, figures, pages)]
     count = write_answers(inputs.answerers, inputs.benchmarks, inputs.sets, out, progress)
-    lineage = build_lineage_data(numbers.lineage, inputs.held)
+    lineage = build_lineage_data(numbers.lineage, inputs.held, inputs.beside)
     write_data(out, "lineage", render_json(lineage))
     write_data(out, "training", render_json(build_curves(inputs.runs)))
     sections = [
@@ -87,6 +92,15 @@ def write_site(inputs: SiteInputs, out: Path, progress: Callable[[], object] = l
     (out / PAGE).write_text(render_page(inputs, sections, missing, count), encoding="utf-8")
     logger.info("page: %s answers of %s models, %s artifacts", count, len(inputs.answerers), len(lineage["nodes"]))
     return count
+
+
+def _lead_counts(section: Section, shown: DataShown) -> Section:
+    """Let the numbers of the tables of samples and tokens lead to the artifact that counted them."""
+    tables = [
+        replace(one, origins=[(shown.counts,)] * len(one.rows)) if one.name in COUNTED and shown.counts else one
+        for one in section.tables
+    ]
+    return replace(section, tables=tables)
 
 
 def build_missing_section(counts: Sequence[tuple[str, str, int]], inputs: SiteInputs) -> Section:

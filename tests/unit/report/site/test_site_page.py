@@ -35,6 +35,7 @@ def inputs(tmp_path: Path, settings: ReportSettings, aggregate: Path, folders: d
         aggregate=aggregate,
         folders=folders,
         held={first: Held("a label", "discarded", "ab" * 32)},
+        beside={},
         answerers=[Answerer("m1", settings.variants[0].variant_key, "A", "tiny", "half", "after_sft", {"sft_seed": 1})],
         benchmarks=[Asked("gsm8k", "accuracy", "en", "math")],
         sets=[

@@ -87,6 +87,10 @@ async function openCells(cells, labels = {}) {
   const { cells: known, nodes } = await load("lineage");
   const parts = [];
   for (const cell of cells) {
+    if (!cell.includes("|")) {
+      parts.push(...showArtifact(nodes, cell));
+      continue;
+    }
     const [variantKey, stage, benchmark, measure] = cell.split("|");
     const made = known[cell] || [];
     const name = labels[variantKey] || variantNames.get(variantKey) || variantKey;
@@ -101,14 +105,20 @@ async function openCells(cells, labels = {}) {
     parts.push(el("h3", {}, "Sources behind it"));
     parts.push(showSources(nodes, listSources(nodes, made.flatMap((one) => KEYS_OF.map(([at]) => one[at])))));
   }
-  const title = cells.length === 1 ? "Where this number comes from" : `Where this number comes from: ${cells.length} cells`;
+  const title = cells.length === 1 ? "Where this number comes from" : `Where this number comes from: ${cells.length} parts`;
   openDialog(title, ...(parts.length ? parts : [el("p", {}, "Nothing was scored.")]));
+}
+
+function showArtifact(nodes, key) {
+  return [
+    el("h3", {}, `Artifact ${key}`), el("ul", { class: "tree" }, showNode(nodes, "this", key, true)),
+    el("h3", {}, "Sources behind it"), showSources(nodes, listSources(nodes, [key])),
+  ];
 }
 
 async function openKey(key) {
   const { nodes } = await load("lineage");
-  const parts = [el("ul", { class: "tree" }, showNode(nodes, nodes[key]?.stage || "artifact", key, true))];
-  openDialog(`Artifact ${key}`, ...parts, el("h3", {}, "Sources behind it"), showSources(nodes, listSources(nodes, [key])));
+  openDialog("What an artifact was made from", ...showArtifact(nodes, key));
 }
 
 async function openVariant(anchor) {
