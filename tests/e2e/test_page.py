@@ -13,7 +13,7 @@ from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone, write_tombstone
 
 sys.path.insert(0, str(REPOSITORY / "tests/house"))
-from docs_blocks import find_difference, read_commands, run_command  # noqa: E402
+from docs_blocks import find_difference, read_commands, run_command
 
 STAGES = ("before_sft", "after_sft", "after_sft")
 MODEL = "even/mixture_seed 1/ipt_seed 1/sft_seed 1/sft"

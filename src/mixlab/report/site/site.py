@@ -48,7 +48,8 @@ class SiteInputs:
     """All that a study's page is made from.
 
     `folders`: artifacts that `settings.data` names, by key, as far as they are here. `held`: what the working folder
-    knows of each artifact behind a number; `beside`: those that only figures of data go back to. `price`: the section on cost. `notes`: what could not be read, in sentences.
+    knows of each artifact behind a number; `beside`: those that only figures of data go back to. `price`: the section
+    on cost. `notes`: what could not be read, in sentences.
     """
 
     study: str
