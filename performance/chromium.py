@@ -121,9 +121,9 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
-        """Wait until an expression is true, and return its value."""
+        """Wait until an expression is true, and return its value; an element is true, and comes as an empty object."""
         deadline = time.monotonic() + SECONDS
-        while not (value := self.evaluate(expression)):
+        while (value := self.evaluate(expression)) in (None, False, "", 0):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never true: {expression}")
             time.sleep(0.02)
@@ -189,6 +189,7 @@ def open_chromium(program: str) -> Iterator[Page]:
             page.session = page.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log", "Network"):
                 page.send(f"{domain}.enable")
+            page.send("Emulation.setFocusEmulationEnabled", enabled=True)
             page.resize(1400, 1000)
             yield page
         finally:

@@ -109,6 +109,7 @@ def make_study(root: Path, models: int, items: int, choice: random.Random) -> Si
         aggregate=aggregate,
         folders={},
         held=held,
+        beside={},
         answerers=answerers,
         benchmarks=[Asked("gsm8k", "accuracy", "en", "math"), Asked("mt_bench_ja", "judge_score", "ja", "")],
         sets=sets,

@@ -21,7 +21,7 @@ from made_up_study import make_study
 
 from mixlab.report.site.site import PAGE, write_site
 
-READY = "document.documentElement.dataset.ready === 'yes' && document.querySelectorAll('.row').length"
+READY = "document.documentElement?.dataset.ready === 'yes' && document.querySelectorAll('.row').length"
 COUNT = "document.querySelector('#count').textContent"
 
 

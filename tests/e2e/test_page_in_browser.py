@@ -44,7 +44,7 @@ def page(browser: Page, folder: Path) -> Iterator[Page]:
     browser.requested.clear()
     browser.open("about:blank")
     browser.open((folder / PAGE).as_uri())
-    browser.wait_for("document.documentElement.dataset.ready === 'yes'")
+    browser.wait_for("document.documentElement?.dataset.ready === 'yes'")
     yield browser
     assert browser.errors == []
     assert [url for url in browser.requested if not url.startswith(("file:", "about:"))] == []
@@ -213,7 +213,7 @@ def test_a_file_that_is_gone_is_told_where_it_is_missed(browser: Page, folder: P
     for path in (broken / "data/answers").glob("c*.js"):
         path.unlink()
     browser.open((broken / PAGE).as_uri())
-    browser.wait_for("document.documentElement.dataset.ready === 'yes'")
+    browser.wait_for("document.documentElement?.dataset.ready === 'yes'")
     choose(browser, "benchmark", "mt_bench_ja")
     browser.evaluate("document.querySelector('#list').focus()")
     browser.press("ArrowDown")

@@ -134,8 +134,9 @@ def hold(shelf: Shelf, node: Node) -> Held:
 
 
 def _describe_making(record: Mapping[str, object]) -> str:
-    commit = str(record.get("commit", ""))[:12] or "no commit"
-    return f"{record.get('finished', 'at a time not noted')}, {record.get('seconds', '?')} s, commit {commit}"
+    commit = str(record.get("commit", ""))[:12]
+    told = f"{record.get('finished', 'at a time not noted')}, {record.get('seconds', '?')} s"
+    return f"{told}, commit {commit}" if commit else told
 
 
 def _order_runs(ancestors: Iterable[Node]) -> list[Node]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -32,6 +33,7 @@ SCRIPTS = ("store.js", "shell.js", "lineage.js", "training.js", "list.js", "filt
 """Parts of the page's one script, in the order in which they are joined."""
 COUNTED = ("table1", "table2", "table13", "counts")
 """Tables of stage counts."""
+WIDEST_REM = 62.0
 REPLACED = ("lineage",)
 """Sections of the report that the page has in another form."""
 STATES = {
@@ -137,9 +139,16 @@ def render_page(inputs: SiteInputs, sections: Sequence[Section], missing: Sectio
         answers=answers,
         models=len(inputs.answerers),
         inline=inline,
+        widths={name: find_width(svg) for name, svg in inline.items()},
         script=Markup(script),
         policy=build_policy(digest),
     )
+
+
+def find_width(svg: str) -> float:
+    """Return how wide a figure should be at most, in rem: a little wider than it was drawn for."""
+    drawn = re.search(r'<svg[^>]*? width="([0-9.]+)pt"', svg)
+    return round(float(drawn[1]) * 1.3 / 12, 1) if drawn else WIDEST_REM
 
 
 def read_script() -> str:

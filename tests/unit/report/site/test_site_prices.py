@@ -35,7 +35,7 @@ def test_what_could_not_be_predicted_is_left_out_of_the_ratio_and_told_by_a_dash
 
 def test_without_any_record_the_section_says_so() -> None:
     section = build_price_section([StageActual("sft", predicted_artifacts=4)], unmade=4)
-    assert section.tables == [] and section.stays
+    assert not section.tables and section.stays
     assert section.sentences == [
         "No provenance of a run is here; 4 artifacts of the plan have no record of their making."
     ]

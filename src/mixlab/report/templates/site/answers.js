@@ -8,7 +8,6 @@ const browser = { table: null, list: null, filters: null, job: 0, chosen: -1 };
 class AnswerTable {
   constructor(index) {
     this.index = index;
-    this.withBase = new Set(index.answerers.map((one) => one.base_model)).size > 1;
     this.starts = [];
     this.total = 0;
     for (const one of index.sets) {
@@ -86,7 +85,7 @@ function fillRow(row, number) {
   const one = table.setOf(number);
   const benchmark = table.index.benchmarks[one.benchmark];
   const what = el("span", { class: "what" }, table.itemOf(number));
-  const who = `${nameAnswerer(table.index.answerers[one.answerer], table.withBase)} · ${benchmark.name}`;
+  const who = `${nameAnswerer(table.index.answerers[one.answerer])} · ${benchmark.name}`;
   row.replaceChildren(showScore(table.scoreOf(number), benchmark.measure), what, el("span", { class: "who" }, who));
   table.readQuestion(number).then(
     (question) => { what.textContent = question.turns.join(" ").replace(/\s+/g, " ").slice(0, 160) || table.itemOf(number); },
@@ -117,7 +116,7 @@ function buildBar(number, compare) {
   const asked = byId("filters").elements.compare;
   const select = el("select", { name: "beside", onchange: (event) => { asked.value = event.target.value; applyFilters(number); } },
     el("option", { value: "" }, "no other model"),
-    ...others.map(([at, model]) => el("option", { value: at, selected: String(at) === asked.value }, nameAnswerer(model, table.withBase))));
+    ...others.map(([at, model]) => el("option", { value: at, selected: String(at) === asked.value }, nameAnswerer(model))));
   const model = table.index.answerers[one.answerer];
   const benchmark = table.index.benchmarks[one.benchmark];
   const cell = [model.variant_key, model.stage, benchmark.name, benchmark.measure].join("|");
@@ -255,6 +254,7 @@ function listen(form) {
 async function openBrowser() {
   const index = await load("index");
   index.answerers.forEach((one) => variantNames.set(one.variant_key, one.variant));
+  learnNames(index.answerers);
   browser.table = new AnswerTable(index);
   browser.list = new RowList(byId("list"), byId("spacer"), fillRow, choose);
   buildFilters(index, byId("filters"));

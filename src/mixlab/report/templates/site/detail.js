@@ -43,7 +43,7 @@ function showPair(pair, index) {
   const outcome = pair.identical ? "the same words, so nothing was asked" : pair.outcome === null ? "could not be read"
     : pair.outcome === "tie" ? "tie" : pair.outcome === own ? "this answer was preferred" : "the other answer was preferred";
   const other = index.sets.find((one) => one.key === pair.other);
-  const name = other ? nameAnswerer(index.answerers[other.answerer], true) : pair.other;
+  const name = other ? nameAnswerer(index.answerers[other.answerer]) : pair.other;
   return el("div", { class: "verdict" },
     el("p", {}, `Turn ${pair.turn}, judge run ${pair.run}, against ${name}: ${outcome}${pair.flipped ? " (the order decided)" : ""}`),
     ...(pair.replies || []).map((reply) => showText(reply, "judge", "")));
@@ -53,7 +53,7 @@ function showSide(table, number, row, word) {
   const one = table.setOf(number);
   const { measure } = table.index.benchmarks[one.benchmark];
   const score = table.scoreOf(number);
-  const parts = [el("h4", {}, nameAnswerer(table.index.answerers[one.answerer], table.withBase), " ", showScore(score, measure))];
+  const parts = [el("h4", {}, nameAnswerer(table.index.answerers[one.answerer]), " ", showScore(score, measure))];
   row.responses.forEach((response, turn) => {
     const end = row.ends[turn] === "stop" ? "" : ` · ended by ${row.ends[turn]}`;
     const tokens = row.tokens[turn] === null || row.tokens[turn] === undefined ? "" : ` · ${row.tokens[turn]} tokens`;

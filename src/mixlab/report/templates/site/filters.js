@@ -17,18 +17,27 @@ function buildSelect(name, label, options) {
 const buildFacet = (name, label, values, show = (value) => value || "none") =>
   buildSelect(name, label, [["", `all (${values.length})`], ...values.map((value) => [value === "" ? "none" : value, show(value)])]);
 
-function nameAnswerer(one, withBase) {
-  const seeds = Object.entries(one.seeds).filter(([name]) => name !== "judge_run").map(([name, value]) => `${nameSeed(name)} ${value}`);
-  return [one.variant, withBase ? one.base_model : "", nameStage(one.stage), ...seeds].filter(Boolean).join(" · ");
+// What tells models apart: their base model and seeds where there are several of them.
+const telling = { base: false, seeds: new Set() };
+
+function learnNames(answerers) {
+  telling.base = new Set(answerers.map((one) => one.base_model)).size > 1;
+  for (const name of unique(answerers.flatMap((one) => Object.keys(one.seeds)))) {
+    if (unique(answerers.filter((one) => name in one.seeds).map((one) => one.seeds[name])).length > 1) telling.seeds.add(name);
+  }
+}
+
+function nameAnswerer(one) {
+  const seeds = Object.entries(one.seeds).filter(([name]) => telling.seeds.has(name)).map(([name, value]) => `${nameSeed(name)} ${value}`);
+  return [one.variant, telling.base ? one.base_model : "", nameStage(one.stage), ...seeds].filter(Boolean).join(" · ");
 }
 
 function buildFilters(index, form) {
   const { answerers, benchmarks, sets } = index;
   const of = (name) => unique(answerers.map((one) => one[name]));
-  const seeds = unique(answerers.flatMap((one) => Object.keys(one.seeds)));
+  const answerSeeds = unique(sets.map((one) => one.seed));
   const variants = unique(answerers.map((one) => one.variant_key));
   const names = new Map(answerers.map((one) => [one.variant_key, one.variant]));
-  const withBase = of("base_model").length > 1;
   const search = el("input", { type: "search", name: "text", placeholder: "in questions, answers and judgments", autocomplete: "off", spellcheck: "false" });
   form.append(
     el("label", { class: "search" }, "Text", search),
@@ -36,8 +45,8 @@ function buildFilters(index, form) {
     buildFacet("mixture", "Mixture", of("mixture")),
     buildFacet("variant", "Variant", variants, (key) => names.get(key)),
     buildFacet("stage", "Stage", of("stage"), nameStage),
-    ...seeds.map((name) => buildFacet(`seed:${name}`, nameSeed(name), unique(answerers.filter((one) => name in one.seeds).map((one) => one.seeds[name])))),
-    buildFacet("generation_seed", "generation seed", unique(sets.map((one) => one.seed))),
+    ...[...telling.seeds].map((name) => buildFacet(`seed:${name}`, nameSeed(name), unique(answerers.filter((one) => name in one.seeds).map((one) => one.seeds[name])))),
+    ...(answerSeeds.length > 1 ? [buildFacet("generation_seed", "generation seed", answerSeeds)] : []),
     buildFacet("benchmark", "Benchmark", unique(benchmarks.map((one) => one.name))),
     buildFacet("language", "Language", unique(benchmarks.map((one) => one.language))),
     buildFacet("category", "Category", unique(benchmarks.flatMap((one) => [...new Set(one.categories)]))),
@@ -45,7 +54,7 @@ function buildFilters(index, form) {
       el("input", { type: "number", name: "least", step: "any", "aria-label": "lowest score" }), "–",
       el("input", { type: "number", name: "most", step: "any", "aria-label": "highest score" }))),
     buildSelect("parsed", "Read", PARSED_NAMES),
-    buildSelect("compare", "Compare with", [["", "no other model"], ...answerers.map((one, at) => [at, nameAnswerer(one, withBase)])]),
+    buildSelect("compare", "Compare with", [["", "no other model"], ...answerers.map((one, at) => [at, nameAnswerer(one)])]),
     buildSelect("difference", "of these", DIFFERENCES),
     buildSelect("order", "Order", ORDERS),
     el("button", { type: "reset" }, "Clear"),

@@ -1,8 +1,8 @@
 // From a number to what made it: seeds, checkpoint, mixture, sources, each with its key and digest.
 
 const KEYS_OF = [
-  ["score_key", "scored as"], ["generate_key", "answers"], ["model_key", "checkpoint"], ["mixture_key", "mixture"],
-  ["base_model_key", "base model"],
+  ["model_key", "checkpoint"], ["mixture_key", "mixture"], ["base_model_key", "base model"], ["generate_key", "answers"],
+  ["score_key", "scored as"],
 ];
 const SEEDS_OF = ["mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run"];
 const keyOf = (reference) => reference.split(":")[0];
