@@ -88,10 +88,9 @@ def look(page: Page, out: Path, openings: int) -> None:
 
 def measure(page: Page, name: str, value: str) -> float:
     """Return the seconds from a choice to the list that follows from it."""
-    page.evaluate("document.querySelector('#count').textContent = '…'")
     started = time.perf_counter()
     page.choose(name, value)
-    page.wait_for("/ of .* answers/.test(document.querySelector('#count').textContent)")
+    page.wait_for("document.querySelector('#count').getAttribute('aria-busy') === 'false'")
     return time.perf_counter() - started
 
 

@@ -160,6 +160,7 @@ function showRows(rows, keepRow) {
   const at = keepRow < 0 ? -1 : rows.indexOf(keepRow);
   list.set(rows, at);
   report(describeCount(rows.length));
+  byId("count").setAttribute("aria-busy", "false");
   if (at >= 0) choose(keepRow);
 }
 
@@ -232,11 +233,13 @@ function openLinked() {
 function listen(form) {
   let timer = 0;
   const later = (event) => {
+    byId("count").setAttribute("aria-busy", "true");
     clearTimeout(timer);
     timer = setTimeout(() => applyFilters(browser.chosen), event.target.type === "search" ? 250 : 0);
   };
   form.addEventListener("input", later);
-  form.addEventListener("reset", () => setTimeout(() => applyFilters(browser.chosen)));
+  // the fields are empty only after the event
+  form.addEventListener("reset", later);
   form.addEventListener("submit", (event) => event.preventDefault());
   byId("detail").addEventListener("keydown", (event) => {
     if (event.key === "Escape") byId("list").focus();
