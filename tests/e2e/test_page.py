@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from checkouts import REPOSITORY, run_mixlab, run_python
+from click.testing import CliRunner
 from huggingface_hub import ModelCard
 
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone, write_tombstone
+from mixlab.cli import mixlab
 
 sys.path.insert(0, str(REPOSITORY / "tests/house"))
 from docs_blocks import find_difference, read_commands, run_command
@@ -19,12 +21,20 @@ STAGES = ("before_sft", "after_sft", "after_sft")
 MODEL = "even/mixture_seed 1/ipt_seed 1/sft_seed 1/sft"
 
 
-def test_the_commands_of_the_document_print_what_it_says(study: Path) -> None:
-    commands = read_commands(REPOSITORY / "docs/report.md")
-    assert len(commands) == 3
-    for command in commands:
-        difference = find_difference(command, run_command(study, command.text))
+@pytest.fixture(scope="module")
+def written(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A moved copy of the finished study in which the commands of docs/report.md were run."""
+    root = tmp_path_factory.mktemp("page") / "moved 移動"
+    shutil.copytree(finished, root, symlinks=True)
+    for command in read_commands(REPOSITORY / "docs/report.md"):
+        difference = find_difference(command, run_command(root, command.text))
         assert not difference, difference
+    return root
+
+
+def test_the_commands_of_the_document_print_what_it_says(written: Path) -> None:
+    assert (written / "pages/micro/index.html").is_file()
+    assert (written / "exports/even_model/README.md").is_file()
 
 
 def read_data(page: Path, name: str) -> dict:
@@ -33,14 +43,8 @@ def read_data(page: Path, name: str) -> dict:
     return value
 
 
-def test_a_finished_study_becomes_a_page_with_every_answer(study: Path) -> None:
-    said = json.loads(run_mixlab(study, "page", "micro", "--json"))
-    page = study / "pages/micro"
-    # six models, 8 scored and 4 judged items each
-    assert (said["study"], said["folder"], said["answers"]) == ("micro", "pages/micro", 72)
-    assert sorted(said["files"]) == sorted(
-        path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()
-    )
+def test_a_finished_study_becomes_a_page_with_every_answer(written: Path) -> None:
+    page = written / "pages/micro"
     index = read_data(page, "index")
     assert [(one["variant"], one["stage"], one["seeds"].get("sft_seed")) for one in index["answerers"]] == [
         *(("even", stage, seed) for stage, seed in zip(STAGES, (None, 1, 2), strict=True)),
@@ -56,9 +60,11 @@ def test_a_finished_study_becomes_a_page_with_every_answer(study: Path) -> None:
     rows = [row for one in index["sets"] for row in read_data(page, f"answers/{one['key']}-0")]
     responses = [
         json.loads(line)["responses"]
-        for path in study.glob("artifacts/generate/*/responses.jsonl")
+        for path in written.glob("artifacts/generate/*/responses.jsonl")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
+    # six models, 8 scored and 4 judged items each
+    assert len(responses) == 72
     assert sorted(row["responses"] for row in rows) == sorted(responses)
     # two judge runs of two turns
     assert {len(row["verdicts"]) for row in rows if "verdicts" in row} == {4}
@@ -68,10 +74,9 @@ def test_a_finished_study_becomes_a_page_with_every_answer(study: Path) -> None:
     assert [run["purpose"] for run in read_data(page, "training")] == ["pretrain", *["ipt"] * 2, *["sft"] * 4]
 
 
-def test_every_cell_of_a_page_leads_to_the_digests_of_the_source_files(study: Path) -> None:
-    run_mixlab(study, "page", "micro")
-    lineage = read_data(study / "pages/micro", "lineage")
-    lock = (study / "sources.lock").read_text(encoding="utf-8")
+def test_every_cell_of_a_page_leads_to_the_digests_of_the_source_files(written: Path) -> None:
+    lineage = read_data(written / "pages/micro", "lineage")
+    lock = (written / "sources.lock").read_text(encoding="utf-8")
     assert len(lineage["cells"]) == 8
     for made_of in lineage["cells"].values():
         digests = set()
@@ -83,14 +88,17 @@ def test_every_cell_of_a_page_leads_to_the_digests_of_the_source_files(study: Pa
         assert len(digests) == 2 and all(digest in lock for digest in digests)
 
 
+@pytest.mark.long
 def test_what_was_discarded_is_named_and_the_rest_is_there(study: Path) -> None:
     store = Store(study)
     for stage, reason in (("sft", "too large"), ("judge", "asked again")):
         (folder, *_) = sorted((store.artifacts / stage).iterdir())
         write_tombstone(store, Tombstone(stage, folder.name, "ab" * 32, 3, reason))
         shutil.rmtree(folder)
-    said = run_mixlab(study, "page", "micro", "--to", "a page")
-    assert said.startswith("a page/index.html: 72 answers, ")
+    said = json.loads(run_mixlab(study, "page", "micro", "--to", "a page", "--json"))
+    assert (said["study"], said["folder"], said["answers"]) == ("micro", "a page", 72)
+    there = (path for path in (study / "a page").rglob("*") if path.is_file())
+    assert sorted(said["files"]) == sorted(path.relative_to(study / "a page").as_posix() for path in there)
     text = (study / "a page/index.html").read_text(encoding="utf-8")
     part = text.partition('<section id="missing">')[2]
     assert "1 of 30 sets of answers, scores and verdicts cannot be shown: judge " in part
@@ -112,18 +120,17 @@ def test_a_study_without_tables_has_no_page_yet(study: Path) -> None:
     assert not (study / "pages").exists()
 
 
+@pytest.mark.long
 def test_a_damaged_answer_is_told_and_no_page_is_written(study: Path) -> None:
     path = next(study.glob("artifacts/generate/*/responses.jsonl"))
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     done = run_python(study, "-m", "mixlab.cli", "page", "micro")
     assert done.returncode == 2 and "mixlab verify --repair" in done.stderr
-    assert not list((study / "pages").iterdir())
+    assert not (study / "pages").exists()
 
 
-def test_an_exported_model_opens_in_transformers_and_its_card_in_the_hubs_library(study: Path) -> None:
-    command = ("export", MODEL, "--study", "micro", "--format", "transformers", "--to")
-    run_mixlab(study, *command, "model", "--licence", "cc0-1.0")
-    card = ModelCard.load(study / "model/README.md")
+def test_an_exported_model_opens_in_transformers_and_its_card_in_the_hubs_library(written: Path) -> None:
+    card = ModelCard.load(written / "exports/even_model/README.md")
     assert (card.data.license, card.data.pipeline_tag, card.data.language) == (
         "cc0-1.0",
         "text-generation",
@@ -141,13 +148,14 @@ def test_an_exported_model_opens_in_transformers_and_its_card_in_the_hubs_librar
         assert said in card.text, said
     program = (
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        "tokenizer, model = AutoTokenizer.from_pretrained('model'), AutoModelForCausalLM.from_pretrained('model')\n"
+        "tokenizer = AutoTokenizer.from_pretrained('exports/even_model')\n"
+        "model = AutoModelForCausalLM.from_pretrained('exports/even_model')\n"
         "said = [{'role': 'user', 'content': 'Hi'}]\n"
         "print(tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True))\n"
         "ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=True, return_tensors='pt')\n"
         "print(model.generate(**ids, max_new_tokens=3).shape[0], tokenizer.eos_token, tokenizer.pad_token)\n"
     )
-    done = run_python(study, "-c", program)
+    done = run_python(written, "-c", program)
     assert done.stdout.splitlines() == ["<|user|>Hi<|assistant|>", "1 <|end|> <|pad|>"], done.stderr
 
 
@@ -163,8 +171,20 @@ def test_an_exported_model_opens_in_transformers_and_its_card_in_the_hubs_librar
         (["even/mixture_seed 1/mixture", "--format", "windows", "--licence", "mit"], "belong to models"),
     ],
 )
-def test_what_cannot_be_exported_is_told(study: Path, arguments: list[str], said: str) -> None:
-    done = run_python(study, "-m", "mixlab.cli", "export", *arguments, "--study", "micro", "--to", "out")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert said in done.stderr
-    assert not (study / "out").exists()
+def test_what_cannot_be_exported_is_told(
+    written: Path, arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written)
+    done = CliRunner().invoke(mixlab, ["export", *arguments, "--study", "micro", "--to", "out"])
+    assert done.exit_code == 2 and said in done.stderr
+    assert not (written / "out").exists()
+
+
+def test_a_licence_that_is_stated_stands_in_the_card(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(written)
+    asked = ["export", "even/mixture_seed 1/ipt_seed 1/ipt", "--study", "micro", "--format", "transformers"]
+    done = CliRunner().invoke(mixlab, [*asked, "--member", "last-00", "--licence", "cc0-1.0", "--to", "newest"])
+    assert done.exit_code == 0, done.output
+    card = ModelCard.load(written / "newest/README.md")
+    assert card.data.license == "cc0-1.0" and card.data.eval_results is None
+    assert "The study 'micro' does not evaluate this model." in card.text

@@ -1,7 +1,7 @@
 """`mixlab page`: a finished study as a page, with all its answers beside it."""
 
-import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,19 +60,18 @@ def _write(shelf: "Shelf", planned: Planned, folder: Path) -> int:
 
     if folder.exists() and not ((folder / PAGE).is_file() and (folder / "data/index.js").is_file()):
         raise ConfigError(f"{folder}: is there already and is no page; name another folder with --to, or remove it")
-    price = _build_price(shelf.store, planned, shelf.states)
     sets = sum(len(shelf.plan.nodes[key].parents["results"]) for key in shelf.aggregate.parents["scores"])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as beside:
-        part, old = Path(beside) / "page", Path(beside) / "old"
-        part.mkdir()
-        with tqdm(total=2 * sets, desc=f"page of {shelf.study}", leave=False, disable=None) as bar:
-            inputs = gather_site(shelf, planned.config.machine, price, bar.update)
+    price = partial(_build_price, shelf.store, planned, shelf.states)
+    with tqdm(total=2 * sets, desc=f"page of {shelf.study}", leave=False, disable=None) as bar:
+        inputs = gather_site(shelf, planned.config.machine, price, bar.update)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as beside:
+            part, old = Path(beside) / "page", Path(beside) / "old"
+            part.mkdir()
             answers = write_site(inputs, part, bar.update)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
     return answers
 
 
@@ -91,5 +90,5 @@ def _print(study: str, folder: Path, answers: int, as_json: bool) -> None:
         names = [path.relative_to(folder).as_posix() for path in files]
         print_json({"study": study, "folder": str(folder), "answers": answers, "bytes": size, "files": names})
         return
-    counts = f"{render_count(answers, 'answer')}, {render_count(len(files), 'file')}, {render_bytes(size)}"
-    click.echo(f"{folder / 'index.html'}: {counts}")
+    click.echo(f"{folder / 'index.html'}: {render_count(answers, 'answer')}")
+    click.echo(f"{render_count(len(files), 'file')}, {render_bytes(size)}: open it in a browser, pass the folder on")

@@ -79,11 +79,12 @@ class Shelf:
 
 
 def gather_site(
-    shelf: Shelf, machine: MachineSettings, price: Section, progress: Callable[[], object] = lambda: None
+    shelf: Shelf, machine: MachineSettings, price: Callable[[], Section], progress: Callable[[], object] = lambda: None
 ) -> SiteInputs:
     """Gather what a finished study's page shows; `progress` is called once for each set of answers.
 
-    Raises ArtifactError where the study has no tables here, and for what is damaged.
+    `price` builds the section on cost, which reads what has been verified by then. Raises ArtifactError where the study
+    has no tables here, and for what is damaged.
     """
     report, aggregate = shelf.report, shelf.aggregate
     spec = report.spec
@@ -105,7 +106,7 @@ def gather_site(
         benchmarks=answers.benchmarks,
         sets=answers.sets,
         runs=[_find_run(shelf, node) for node in _order_runs(ancestors)],
-        price=price,
+        price=price(),
         cautions=find_cautions(_as_inputs(shelf, report, machine)),
         notes=answers.notes,
     )
