@@ -109,9 +109,9 @@ def build_drawn_table(shown: DataShown, figures: DataFigures) -> Table | None:
     columns = (Column("Mixture"), Column("Language"), Column("Category"), Column("Samples", "number"))
     header = ["mixture", "mixture_key", "tokenizer", "language", "category", "samples", "response_tokens"]
     title, note = "What SFT draws: samples and response tokens", "A sample is a window of the mixture."
-    origins = [(record[1],) for record in records]
-    columns = (*columns, Column("Response tokens", "number"))
-    return Table("drawn", title, columns, rows, header, records, note, origins=origins)
+    origins = [(str(record[1]),) for record in records]
+    every = (*columns, Column("Response tokens", "number"))
+    return Table("drawn", title, every, rows, header, records, note, origins=origins)
 
 
 def build_repetition_table(shown: DataShown, figures: DataFigures) -> Table | None:
@@ -130,7 +130,7 @@ def build_repetition_table(shown: DataShown, figures: DataFigures) -> Table | No
     columns = (Column("Mixture", "long"), Column("Source"), Column("Epochs", "number"))
     header = ["mixture", "mixture_key", "source", "epochs"]
     title = f"Sources repeated more than {MANY_EPOCHS} epochs"
-    return Table("repeated", title, columns, rows, header, records, origins=[(record[1],) for record in records])
+    return Table("repeated", title, columns, rows, header, records, origins=[(str(record[1]),) for record in records])
 
 
 def summarise_repetition(shown: DataShown, figures: DataFigures) -> str:

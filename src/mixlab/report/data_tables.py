@@ -75,7 +75,7 @@ def build_exclusions_table(shown: DataShown, figures: DataFigures, sources: Iter
         f"Step 0 {READING}: what is no record of its source, or is not one that `select` asks for."
     )
     title = "What reading and filters left out, by reason"
-    origins = [(record[-1],) for record in records]
+    origins = [(str(record[-1]),) for record in records]
     return Table("exclusions", title, tuple(columns), rows, header, records, note, origins=origins)
 
 
