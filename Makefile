@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VLLM := .venv-vllm
 
-.PHONY: demo real micro test test-all lint sandbox sshd vllm help
+.PHONY: demo real micro test test-all lint sandbox sshd chromium vllm help
 
 help:
 	@echo "make demo      run the embedded study and print its main table"
@@ -30,6 +30,12 @@ sshd:
 	@command -v sshd /usr/sbin/sshd > /dev/null || \
 	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq openssh-server; \
 	else echo "sshd is missing: run 'sudo apt-get install openssh-server'"; fi
+
+# A study's page is looked at in headless Chromium; without it those tests skip.
+chromium:
+	@command -v chromium chromium-browser google-chrome > /dev/null || \
+	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium; \
+	else echo "chromium is missing: run 'sudo apt-get install chromium'"; fi
 
 vllm: $(VLLM)/.installed
 
@@ -64,4 +70,5 @@ test: lint
 test-all: test
 	-@$(MAKE) --no-print-directory vllm
 	-@$(MAKE) --no-print-directory sshd
+	-@$(MAKE) --no-print-directory chromium
 	$(BIN)/python -m pytest -m long

@@ -120,6 +120,15 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(
         (
+            "mixlab page micro",
+            "mixlab export 'even/mixture_seed 1/ipt_seed 1/sft_seed 1/sft' --study micro --format transformers "
+            "--to exports/even_model",
+            "head -n 8 exports/even_model/README.md",
+        ),
+        "tests/e2e/test_page.py::test_the_commands_of_the_document_print_what_it_says",
+    ),
+    **dict.fromkeys(
+        (
             "mixlab adopt --template 'even/mixture_seed 1/ipt_seed 1/ipt' --study micro --spec even.json",
             "mixlab adopt checkpoints/even --as ipt --spec even.json --reason 'run 4711, before the study'",
         ),

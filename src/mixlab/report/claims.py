@@ -60,12 +60,15 @@ def _build_row(effect: EffectSettings, found: dict[str, str], keys: dict[str, st
     elif measure != "accuracy":
         place += f", {measure}"
     verdict = found.get("verdict", "missing")
+    sides = [numbers.cells_of(keys[label], effect.stage, effect) for label in (effect.variant, effect.against)]
+    of = {"variant_mean": sides[0], "against_mean": sides[1]}
+    both = (*sides[0], *sides[1])
     return [
         Shown(f"{effect.name} ({effect.variant} over {effect.against})", to_anchor("lineage", keys[effect.variant])),
         Shown(place, tone="muted"),
         Shown(render_score(measure, float(effect.at_least))),
-        *(Shown(render_score(measure, _number(found.get(name)))) for name in SCORES),
-        Shown(render_ratio(_number(found.get("ratio")))),
+        *(Shown(render_score(measure, _number(found.get(name))), of=of.get(name, both)) for name in SCORES),
+        Shown(render_ratio(_number(found.get("ratio"))), of=both),
         Shown(_describe_seeds(found), tone="muted"),
         Shown(verdict, tone=TONES[verdict]),
     ]

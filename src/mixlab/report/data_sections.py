@@ -85,7 +85,8 @@ def build_overview_table(shown: DataShown, figures: DataFigures, pages: Mapping[
     columns += [Column("Sources", "number"), Column("Most epochs", "number"), Column("Certificate")]
     header = ["mixture", "mixture_key", "certificate_digest", "purposes", "tokenizer", "tokens", "sources"]
     header += ["most_epochs", "seed", "page"]
-    return Table("overview", "Every mixture", tuple(columns), rows, header, records)
+    origins = [(mixture.key,) for mixture in shown.mixtures]
+    return Table("overview", "Every mixture", tuple(columns), rows, header, records, origins=origins)
 
 
 def build_drawn_table(shown: DataShown, figures: DataFigures) -> Table | None:
@@ -108,7 +109,9 @@ def build_drawn_table(shown: DataShown, figures: DataFigures) -> Table | None:
     columns = (Column("Mixture"), Column("Language"), Column("Category"), Column("Samples", "number"))
     header = ["mixture", "mixture_key", "tokenizer", "language", "category", "samples", "response_tokens"]
     title, note = "What SFT draws: samples and response tokens", "A sample is a window of the mixture."
-    return Table("drawn", title, (*columns, Column("Response tokens", "number")), rows, header, records, note)
+    origins = [(str(record[1]),) for record in records]
+    every = (*columns, Column("Response tokens", "number"))
+    return Table("drawn", title, every, rows, header, records, note, origins=origins)
 
 
 def build_repetition_table(shown: DataShown, figures: DataFigures) -> Table | None:
@@ -127,7 +130,7 @@ def build_repetition_table(shown: DataShown, figures: DataFigures) -> Table | No
     columns = (Column("Mixture", "long"), Column("Source"), Column("Epochs", "number"))
     header = ["mixture", "mixture_key", "source", "epochs"]
     title = f"Sources repeated more than {MANY_EPOCHS} epochs"
-    return Table("repeated", title, columns, rows, header, records)
+    return Table("repeated", title, columns, rows, header, records, origins=[(str(record[1]),) for record in records])
 
 
 def summarise_repetition(shown: DataShown, figures: DataFigures) -> str:

@@ -75,7 +75,8 @@ def build_exclusions_table(shown: DataShown, figures: DataFigures, sources: Iter
         f"Step 0 {READING}: what is no record of its source, or is not one that `select` asks for."
     )
     title = "What reading and filters left out, by reason"
-    return Table("exclusions", title, tuple(columns), rows, header, records, note)
+    origins = [(str(record[-1]),) for record in records]
+    return Table("exclusions", title, tuple(columns), rows, header, records, note, origins=origins)
 
 
 def build_licence_table(sources: Sequence[ShownSource]) -> Table | None:
@@ -116,7 +117,8 @@ def build_contamination_table(shown: DataShown, figures: DataFigures, sources: I
         f"{ON_FOUND.get(shown.on_found, '')} “{NOT_CHECKED}” does not mean clean."
     )
     title = "Contamination: benchmark items found in training sources"
-    return Table("contamination", title, tuple(columns), rows, header, records, note)
+    origins = [(key,) if key else () for _, key in _list_checks(sources)]
+    return Table("contamination", title, tuple(columns), rows, header, records, note, origins=origins)
 
 
 def is_unknown(source: ShownSource) -> bool:

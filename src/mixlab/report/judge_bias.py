@@ -20,8 +20,8 @@ from mixlab.analysis.judge_bias import (
 )
 from mixlab.config.judging import RULE_LABEL
 from mixlab.report.figures import BLUE, INK, PANELS_IN_A_ROW, STYLE, find_legible, render_figure
-from mixlab.report.numbers import Numbers
-from mixlab.report.tables import Column, Figure, Section, Shown, Table
+from mixlab.report.numbers import UNNAMED_JUDGE, Numbers
+from mixlab.report.tables import Column, Figure, Section, Shown, Table, name_cell
 from mixlab.report.text import STAGES, UNKNOWN, render_plain
 
 HEADER = ("judge", "benchmark", "figure", "variant", "stage", "at", "value", "low", "high", "n", "of", "n_items")
@@ -78,7 +78,8 @@ def _build_lengths(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) 
         rows.append([Shown(name), *pairs, Shown(render_plain(over.n_items)), _show_count(found[TRUNCATED])])
     title = f"Rating and length of answers, by: {judge}"
     records = _record(numbers, figures, (LENGTH, WITHIN, FIFTH, TRUNCATED))
-    return Table("judge_lengths", title, columns, rows, HEADER, records, _LENGTH_NOTE)
+    origins = _list_origins(numbers, judge, figures)
+    return Table("judge_lengths", title, columns, rows, HEADER, records, _LENGTH_NOTE, origins=origins)
 
 
 def _build_scale(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
@@ -90,9 +91,8 @@ def _build_scale(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) ->
         percent = [Shown(_percent(one.value), shade=one.value) for one in shares]
         rows.append([Shown(name), *percent, _show_count(found[UNREAD])])
     title = f"Use of the scale from 1 to 10, by: {judge}"
-    return Table(
-        "judge_scale", title, tuple(columns), rows, HEADER, _record(numbers, figures, (SHARE, UNREAD)), _SCALE_NOTE
-    )
+    records, origins = _record(numbers, figures, (SHARE, UNREAD)), _list_origins(numbers, judge, figures)
+    return Table("judge_scale", title, tuple(columns), rows, HEADER, records, _SCALE_NOTE, origins=origins)
 
 
 def _build_runs(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
@@ -104,7 +104,8 @@ def _build_runs(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> 
         rows.append([Shown(name), *shown, _show_count(spread)])
     title = f"Spread between runs of one answer, by: {judge}"
     records = _record(numbers, figures, (SPREAD, DIFFERING))
-    return Table("judge_spread", title, columns, rows, HEADER, records, _RUNS_NOTE)
+    origins = _list_origins(numbers, judge, figures)
+    return Table("judge_spread", title, columns, rows, HEADER, records, _RUNS_NOTE, origins=origins)
 
 
 def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
@@ -122,6 +123,15 @@ def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> T
     ]
     title = f"The judge's own answers, by: {judge}"
     return Table("judge_own", title, columns, rows, HEADER, _record(numbers, figures, (OWN,)), _OWN_NOTE)
+
+
+def _list_origins(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> list[list[str]]:
+    """For each benchmark the cells of all that this judge rated of it."""
+    own = [cell for cell in numbers.cells if (cell.judge or UNNAMED_JUDGE) == judge and cell.measure == "judge_score"]
+    return [
+        [name_cell(one.variant_key, one.stage, name, one.measure) for one in own if one.benchmark == name]
+        for name, _ in _by_benchmark(figures)
+    ]
 
 
 def _by_benchmark(figures: Iterable[BiasFigure]) -> list[tuple[str, dict[str, BiasFigure]]]:

@@ -6,7 +6,7 @@ from mixlab.analysis.judge_runs import JudgeRun, measure_spread
 from mixlab.config.analysis import BenchmarkGroup
 from mixlab.report.numbers import UNNAMED_JUDGE, Numbers
 from mixlab.report.scores import ERRORS, build_wide
-from mixlab.report.tables import Column, Shown, Table
+from mixlab.report.tables import Column, Shown, Table, name_cell
 from mixlab.report.text import STAGES, render_plain
 
 RUNS_HEADER = (
@@ -46,6 +46,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
                 means = [run.mean for run in runs if run.mean is not None]
                 mean = sum(means) / len(means) if means else None
                 spread = measure_spread(runs)
+                of = (name_cell(variant.variant_key, stage, benchmark, "judge_score"),)
                 read, verdicts = sum(run.n_read for run in runs), sum(run.n_verdicts for run in runs)
                 distinct = sum(run.n_distinct for run in runs)
                 rows.append(
@@ -53,7 +54,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
                         Shown(variant.label),
                         Shown(STAGES[stage]),
                         Shown(benchmark),
-                        *(Shown("–" if value is None else f"{value:.2f}") for value in (mean, spread)),
+                        *(Shown("–" if value is None else f"{value:.2f}", of=of) for value in (mean, spread)),
                         Shown(render_plain(len(runs))),
                         Shown(f"{render_plain(read)} of {render_plain(verdicts)}"),
                         Shown(render_plain(distinct)),

@@ -8,21 +8,21 @@ from mixlab.report.tables import Section, Shown, Table
 
 def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> str:
     """Render title, notes and sections, figures linked as files beside the page."""
-    lines = [f"# {_escape(settings.title)}", ""]
+    lines = [f"# {escape(settings.title)}", ""]
     for note in settings.notes:
-        lines += [_escape(note), ""]
+        lines += [escape(note), ""]
     for place, variant in enumerate(settings.variants, start=1):
         if variant.description:
-            lines.append(f"{place}. **{_escape(variant.label)}**: {_escape(variant.description)}")
+            lines.append(f"{place}. **{escape(variant.label)}**: {escape(variant.description)}")
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         for sentence in section.sentences:
-            lines += [_escape(sentence), ""]
+            lines += [escape(sentence), ""]
         for table in section.tables:
             if not table.folded:
                 lines += _render_table(table)
         for figure in section.figures:
-            lines += [f"![{_escape(figure.title)}](figures/{figure.name}.svg)", ""]
+            lines += [f"![{escape(figure.title)}](figures/{figure.name}.svg)", ""]
         files = sorted({table.name for table in section.tables})
         links = ", ".join(f"[tables/{name}.csv](tables/{name}.csv)" for name in files)
         lines += [f"Unrounded, with keys: {links}" if files else "", ""]
@@ -30,19 +30,19 @@ def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> st
 
 
 def _render_table(table: Table) -> list[str]:
-    lines = [f"**{_escape(table.title)}**", ""]
-    lines.append("| " + " | ".join(_escape(column.label) for column in table.columns) + " |")
+    lines = [f"**{escape(table.title)}**", ""]
+    lines.append("| " + " | ".join(escape(column.label) for column in table.columns) + " |")
     lines.append("|" + "|".join("---:" if column.is_number else "---" for column in table.columns) + "|")
     lines += ["| " + " | ".join(_render_field(shown) for shown in row) + " |" for row in table.rows]
-    return [*lines, "", *([_escape(table.note), ""] if table.note else [])]
+    return [*lines, "", *([escape(table.note), ""] if table.note else [])]
 
 
 def _render_field(shown: Shown) -> str:
-    text = _escape(shown.text)
+    text = escape(shown.text)
     return f"[{text}]({shown.file})" if shown.file else text
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Keep a label from being taken for markup."""
     for letter in "\\`*_|<>[]#":
         text = text.replace(letter, f"\\{letter}")

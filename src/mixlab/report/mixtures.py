@@ -74,7 +74,9 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
         "Percent: instruction of the whole budget, language and category of the instruction part, raw of the raw part. "
         f"{UNKNOWN} where a mixture has no such part."
     )
-    return Table("mixtures", "Requested and observed ratios, %", tuple(columns), rows, HEADER, records, note)
+    origins = [(mixture.key,) for mixture in mixtures for _ in ("requested", "observed")]
+    title = "Requested and observed ratios, %"
+    return Table("mixtures", title, tuple(columns), rows, HEADER, records, note, origins=origins)
 
 
 def build_certificate_tables(numbers: Numbers) -> list[Table]:
@@ -106,7 +108,8 @@ def build_certificate_tables(numbers: Numbers) -> list[Table]:
         )
         title = f"Certificate of {mixture.label} ({mixture.key})"
         anchor = to_anchor("certificate", mixture.key)
-        tables.append(Table("mixtures", title, tuple(columns), rows, note=note, anchor=anchor, folded=True))
+        origins = [(mixture.key,)] * len(rows)
+        tables.append(Table("mixtures", title, tuple(columns), rows, (), (), note, anchor, True, origins))
     return tables
 
 

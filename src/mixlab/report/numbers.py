@@ -14,6 +14,7 @@ from mixlab.analysis.statistics import Estimate
 from mixlab.analysis.statistics_tables import read_statistics
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
 from mixlab.data.mixtures.certificate_rows import read_certificate
+from mixlab.report.tables import name_cell
 
 STAGE_ORDER = ("before_sft", "after_sft", "served")
 UNNAMED_JUDGE = "judge not named"
@@ -49,6 +50,15 @@ class Numbers:
         """The mean over a group of benchmarks, None when none of them was run."""
         found = group_cells(self.select(variant_key, stage), group)
         return found.estimate if found else None
+
+    def cells_of(self, variant_key: str, stage: str, group: Selection) -> tuple[str, ...]:
+        """Name the cells that `estimate` averages, as `Shown.of` takes them."""
+        chosen = [
+            cell
+            for cell in self.select(variant_key, stage)
+            if group.selects(cell.measure, cell.benchmark, cell.category, cell.language)
+        ]
+        return tuple(name_cell(variant_key, stage, cell.benchmark, cell.measure) for cell in chosen)
 
     def stages(self) -> list[str]:
         """The stages that any model was scored at, before SFT first."""

@@ -6,7 +6,7 @@ from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, find_range
 from mixlab.report.numbers import Numbers
-from mixlab.report.tables import Column, Shown, Table
+from mixlab.report.tables import Column, Shown, Table, name_cell
 from mixlab.report.text import (
     ITEMS_ONLY,
     STAGES,
@@ -65,16 +65,17 @@ def build_cells_table(numbers: Numbers) -> Table:
 
 def _show_cell(label: str, cell: Cell) -> list[Shown]:
     found, measure = cell.estimate, cell.measure
+    of = (name_cell(cell.variant_key, cell.stage, cell.benchmark, measure),)
     judged = f"{describe_measure(measure)}, by {cell.judge or 'judge not named'}"
     return [
         Shown(label),
         Shown(STAGES[cell.stage]),
         Shown(cell.benchmark),
         Shown(judged if measure == "judge_score" else describe_measure(measure)),
-        *(Shown(render_score(measure, value)) for value in (found.mean, found.se_seeds)),
-        Shown(str(found.n_seeds)),
-        Shown(render_score(measure, found.se_items)),
-        *(Shown(render_plain(count)) for count in (found.n_items, cell.n_answers, cell.n_unparsed)),
+        *(Shown(render_score(measure, value), of=of) for value in (found.mean, found.se_seeds)),
+        Shown(str(found.n_seeds), of=of),
+        Shown(render_score(measure, found.se_items), of=of),
+        *(Shown(render_plain(count), of=of) for count in (found.n_items, cell.n_answers, cell.n_unparsed)),
         Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
         Shown("keys", anchor=to_anchor("lineage", cell.variant_key)),
     ]
@@ -90,7 +91,8 @@ def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[Benchma
             row = [label, Shown(STAGES[stage], tone="muted")]
             for group in groups:
                 found = numbers.estimate(variant.variant_key, stage, group)
-                row.append(Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found)))
+                of = numbers.cells_of(variant.variant_key, stage, group)
+                row.append(Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found), of=of))
                 judge = ", ".join(numbers.judges(group)) if group.measure == "judge_score" else None
                 record = _record(variant.label, stage, group.label, group.measure, judge, found)
                 records.append([*record, variant.variant_key])

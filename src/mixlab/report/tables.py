@@ -21,12 +21,18 @@ class Column:
         return self.kind == "number"
 
 
+def name_cell(variant_key: str, stage: str, benchmark: str, measure: str) -> str:
+    """Name a cell of the study's scores in one word."""
+    return "|".join((variant_key, stage, benchmark, measure))
+
+
 @dataclass(frozen=True)
 class Shown:
     """What stands in one field: its text, the anchor it leads to, a shade in [0, 1], a tone, the anchor it is.
 
     `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
-    [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved).
+    [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved). `of`: the cells of
+    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them.
     """
 
     text: str
@@ -36,13 +42,20 @@ class Shown:
     anchored: str = ""
     file: str = ""
     bar: tuple[float, float] | None = None
+    of: tuple[str, ...] = ()
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it begins with a digit, behind a sign or none."""
+        return self.text.lstrip("−± ")[:1].isdigit()
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows for the page, and the same numbers unrounded in `records` for `tables/NAME.csv`.
 
-    `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown.
+    `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown. `origins`: for each row what
+    its numbers were computed from where `Shown.of` does not say it: cells of scores, or keys of artifacts.
     """
 
     name: str
@@ -54,6 +67,7 @@ class Table:
     note: str = ""
     anchor: str = ""
     folded: bool = False
+    origins: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ def run(spec: AggregateSpec, inputs: Inputs, out: Path) -> None:
     compared = parents.get("pairs", ())
     pairs = dict(zip(compared, inputs.all("pairs"), strict=True)) if compared else {}
     ancestors = find_ancestors(inputs.plan, (*parents["scores"], *compared))
-    ancestry = {node.key: _describe(node) for node in ancestors}
+    ancestry = {node.key: describe_ancestor(node) for node in ancestors}
     write_aggregate(spec.aggregate, inputs.all("scores"), mixtures, out, ancestry=ancestry, pairs=pairs)
 
 
-def _describe(node: Node) -> Ancestor:
+def describe_ancestor(node: Node) -> Ancestor:
+    """Say what an artifact was made from, and what identifies data behind it."""
     pairs = tuple((role, reference) for role, references in node.parents.items() for reference in references)
     facts: tuple[tuple[str, str], ...] = ()
     if isinstance(node.spec, SourceSpec) and isinstance(node.spec.source.origin, FilesOrigin):
