@@ -27,6 +27,7 @@ from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_pa
 from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
+from mixlab.config.targets import TargetConfig, TargetName
 from mixlab.config.tokenizers import TokenizerConfig
 from mixlab.config.training import TrainSettings
 
@@ -236,6 +237,9 @@ class Study(Settings):
     )
     effects: tuple[EffectSettings, ...] = Field(default=(), description="differences claimed before any number is seen")
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
+    targets: dict[TargetName, TargetConfig] = Field(
+        default_factory=dict, description="tables and figures that the study is to give, by name"
+    )
 
     _seen: dict[str, "Study"] = PrivateAttr(default_factory=dict)
 

@@ -1,0 +1,221 @@
+"""The tables and figures that a study names as targets: `targets/NAME.md`, `.tex`, `.csv`, `.json`, `.svg`, `.png`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from mixlab.analysis.cells import read_csv
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
+from mixlab.config.problems import DataError
+from mixlab.config.report_data import DataShown
+from mixlab.config.targets import CountsTarget, ErrorBar, RawTarget, ScoreTarget, TargetSettings
+from mixlab.data.mixtures.certificate_rows import read_certificate
+from mixlab.report.target_figures import draw_target
+from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
+
+FOLDER = "targets"
+HEADER = (
+    *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed", "state"),
+    *("difference", "gain_percent", "mark"),
+)
+_STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "served"}
+_HEADS = {"variant": "Mixture", "base_model": "Model", "stage": "Stage", "measure": "Measure"}
+_ERRORS = {"sd": "sample standard deviation", "se": "standard error"}
+MARKED = (
+    "Bold is best and underlined second, marked only where Welch's t on the means of seeds, adjusted by Holm within the "
+    "column, tells them apart from everything below (p < 0.05)."
+)
+
+
+def write_targets(
+    targets: Sequence[TargetSettings],
+    aggregate: Path,
+    out: Path,
+    *,
+    folders: Mapping[str, Path],
+    shown: DataShown | None = None,
+) -> None:
+    """Write every target of a study; `folders`: mixtures and counts by key, as `shown` names them.
+
+    Raises DataError for a target whose artifact is not handed over.
+    """
+    if not targets:
+        return
+    folder = out / FOLDER
+    folder.mkdir()
+    counts = folders.get(shown.counts) if shown is not None and shown.counts is not None else None
+    names = {mixture.key: mixture.sources for mixture in shown.mixtures} if shown is not None else {}
+    scores = pq.read_table(aggregate / "scores.parquet", columns=list(COLUMNS)).to_pandas()
+    for settings in targets:
+        target = settings.target
+        cells: list[TargetCell] = []
+        if isinstance(target, ScoreTarget):
+            cells = build_target(settings, scores)
+            grid = _build_score_grid(settings, target, cells)
+            if target.figure is not None:
+                svg, png = draw_target(settings, target, cells)
+                (folder / f"{settings.name}.svg").write_bytes(svg)
+                (folder / f"{settings.name}.png").write_bytes(png)
+        elif isinstance(target, CountsTarget):
+            grid = _build_counts_grid(settings.name, target, counts)
+        else:
+            grid = _build_raw_grid(settings, target, folders, names)
+        write_grid(grid, folder)
+        _write_json(folder / f"{settings.name}.json", settings, grid, cells)
+
+
+def _write_json(path: Path, settings: TargetSettings, grid: Grid, cells: Sequence[TargetCell]) -> None:
+    """Write what `mixlab compare` and `mixlab show` read."""
+    published = settings.target.published
+    value = {
+        "of": grid.of,
+        "title": grid.title,
+        "notes": grid.notes,
+        "published": published.model_dump() if published is not None else None,
+        "rows": [dict(zip(grid.header, record, strict=True)) for record in grid.records],
+        "cells": [asdict(cell) for cell in cells],
+    }
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> Grid:
+    placed = {(_labels(cell, target.rows), _labels(cell, target.columns)): cell for cell in cells}
+    records = []
+    for cell in cells:
+        place = cell.place
+        numbers = (cell.mean, cell.error, cell.n, cell.n_wanted, cell.unparsed, cell.state)
+        head = (place.variant, place.base_model or "all", place.stage, place.measure)
+        records.append((*head, *numbers, cell.difference, cell.gain, cell.mark))
+    return Grid(
+        settings.name,
+        target.of,
+        target.title,
+        tuple(_describe(settings, target, cells)),
+        tuple(_HEADS[axis] for axis in target.rows),
+        tuple(dict.fromkeys(row for row, _ in placed)),
+        tuple(dict.fromkeys(column for _, column in placed)),
+        {place: GridCell(render_cell(cell, target), cell.mark) for place, cell in placed.items()},
+        HEADER,
+        records,
+    )
+
+
+def _labels(cell: TargetCell, axes: Sequence[str]) -> Labels:
+    labels = (cell.place.label(axis) for axis in axes)
+    return tuple(
+        _STAGES.get(label, label) if axis == "stage" else label for axis, label in zip(axes, labels, strict=True)
+    )
+
+
+def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
+    """Render `5.07 ± 0.08`, `4.58 (−0.35)` or `4.65 (+17.3 %)`; what is missing says so, with n."""
+    if cell.mean is None:
+        return cell.state
+    text = f"{cell.mean:.2f}"
+    if target.against is not None:
+        text += f" ({_signed(cell.difference, 2)})"
+    elif target.gain is not None:
+        text += f" ({_signed(cell.gain, 1)} %)" if cell.gain is not None else " (no gain)"
+    elif cell.error is not None:
+        text += f" ± {cell.error:.2f}"
+    if cell.n < cell.n_wanted:
+        text += f" (n {cell.n} of {cell.n_wanted})"
+    return text + ("ᵘ" if cell.unparsed else "")
+
+
+def _signed(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> list[str]:
+    """Say what the numbers are: error bars, differences, gains, marks, and what is missing."""
+    notes = [target.note] if target.note else []
+    if target.against is not None:
+        notes.append(f"In brackets: difference to {target.against} on the same model.")
+    if target.gain is not None:
+        of = "of the averages over" if target.gain == "of_averages" else "average over the gains of"
+        models = settings.base_models()
+        of = f", {of} {len(models)} base models" if len(models) > 1 else ""
+        notes.append(f"In brackets: relative gain from before to after SFT{of}.")
+    notes.append(describe_error(target.error))
+    if any(cell.mark for cell in cells):
+        notes.append(MARKED)
+    if unparsed := sum(cell.unparsed for cell in cells):
+        notes.append(f"ᵘ: answers or verdicts could not be read ({unparsed} in all cells); verdicts are left out.")
+    return notes
+
+
+def describe_error(error: ErrorBar) -> str:
+    """Define an error bar in a sentence."""
+    return f"Errors: {_ERRORS[error.what]} over {' × '.join(error.over)}; what is averaged otherwise is averaged first."
+
+
+def _build_counts_grid(name: str, target: CountsTarget, counts: Path | None) -> Grid:
+    path = None if counts is None else counts / f"{target.table}.csv"
+    if path is None or not path.is_file():
+        raise DataError(f"target '{name}': the study's counts have no {target.table}; its data hold nothing for it")
+    rows = read_csv(path)
+    header = list(rows[0])
+    tokens = header[-1]
+    has_tokenizer = "tokenizer" in header
+    cells: dict[tuple[Labels, Labels], GridCell] = {}
+    for row in rows:
+        label = (row["language"], row["category"])
+        cells[label, ("", "samples")] = GridCell(f"{int(row['n_samples']):,}")
+        column = (tokens.replace("_", " "), row["tokenizer"] if has_tokenizer else "")
+        cells[label, column] = GridCell(row[tokens])
+    return Grid(
+        name,
+        target.of,
+        target.title,
+        tuple(filter(None, [target.note])),
+        ("Language", "Category"),
+        tuple(dict.fromkeys(label for label, _ in cells)),
+        tuple(dict.fromkeys(column for _, column in cells)),
+        cells,
+        header,
+        [tuple(row.values()) for row in rows],
+    )
+
+
+def _build_raw_grid(
+    settings: TargetSettings, target: RawTarget, folders: Mapping[str, Path], names: Mapping[str, Sequence[str]]
+) -> Grid:
+    keys = [point.mixture_key for point in settings.points]
+    if not keys or keys[0] not in folders:
+        raise DataError(f"target '{settings.name}': the mixture of '{target.variant}' is not here; `mixlab plan` says")
+    certificate = read_certificate(folders[keys[0]] / "certificate.json")
+    return build_raw_grid(settings.name, target, certificate, names.get(keys[0], ()))
+
+
+def build_raw_grid(name: str, target: RawTarget, certificate: Mapping[str, Any], sources: Sequence[str] = ()) -> Grid:
+    """Tokens of each raw corpus, how far its share is above that by tokens, and its share.
+
+    `sources`: names by position; a corpus without one is called by its position.
+    """
+    rows = [row for row in certificate["sources"] if row["kind"] == "raw"]
+    there, taken = (sum(row[what] for row in rows) for what in ("population_tokens", "allocated_tokens"))
+    header = ("source", "language", "tokens", "tokens_taken", "factor", "share_percent")
+    records = []
+    for row in rows:
+        share = row["allocated_tokens"] / taken if taken else 0.0
+        factor = share / (row["population_tokens"] / there) if row["population_tokens"] else 0.0
+        at = row["position"]
+        source = sources[at] if at < len(sources) else f"no. {at}"
+        records.append(
+            (source, row["language"], row["population_tokens"], row["allocated_tokens"], factor, 100 * share)
+        )
+    columns = (("tokens",), ("tokens taken",), ("share / natural share",), ("share, %",))
+    cells = {}
+    for record in records:
+        texts = (f"{record[2]:,}", f"{record[3]:,}", f"{record[4]:.2f}", f"{record[5]:.2f}")
+        for column, text in zip(columns, texts, strict=True):
+            cells[(record[1], record[0]), column] = GridCell(text)
+    labels = tuple(dict.fromkeys(label for label, _ in cells))
+    notes = tuple(filter(None, [target.note]))
+    return Grid(name, target.of, target.title, notes, ("Language", "Corpus"), labels, columns, cells, header, records)
