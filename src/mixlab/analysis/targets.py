@@ -23,6 +23,8 @@ from mixlab.config.targets import Counter, ScoreTarget, TargetMeasure, TargetSet
 COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
 COLUMNS = ("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed", *COUNTERS)
 """What is read of the tidy scores."""
+NO_POINT = "no such point"
+"""State of a cell that the study does not have, because the variant is not for that base model."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ def build_target(settings: TargetSettings, scores: pd.DataFrame) -> list[TargetC
 def list_places(settings: TargetSettings, target: ScoreTarget) -> list[Place]:
     """List the cells in order: all rows, of each all columns."""
     axes = (*target.rows, *target.columns)
+    models = settings.base_models()
     entries = {
         "variant": settings.variants(),
-        "base_model": settings.base_models() if "base_model" in axes else [""],
+        "base_model": models if "base_model" in axes or len(models) == 1 else [""],
         "stage": list(target.stages),
         "measure": [one.label for one in target.measures],
     }
@@ -179,7 +182,7 @@ class _Builder:
         point = self.settings.find(place.variant, place.base_model)
         wanted = self._count_wanted(place.stage, measure, over)
         if point is None:
-            return _Values(_EMPTY, _EMPTY, wanted, 0, "no such point")
+            return _Values(_EMPTY, _EMPTY, wanted, 0, NO_POINT)
         rows = select_rows(self.groups.get((point.variant_key, place.stage), self.scores.iloc[:0]), measure)
         unparsed = int((~rows["parsed"].astype(bool)).sum())
         if rows.empty:

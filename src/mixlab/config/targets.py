@@ -135,12 +135,20 @@ class RawTarget(_Target):
     base_model: Name = Field(description="name of the base model")
 
 
+class DrawnTarget(_Target):
+    """The data that SFT draws: samples and tokens of responses by language and category, from its certificate."""
+
+    type: Literal["drawn"]
+
+
 def _is_of_scores_unless_said(value: Any) -> Any:
     return {"type": "scores", **value} if isinstance(value, Mapping) and "type" not in value else value
 
 
+AnyTarget = ScoreTarget | CountsTarget | RawTarget | DrawnTarget
+
 TargetConfig = Annotated[
-    ScoreTarget | CountsTarget | RawTarget,
+    AnyTarget,
     Field(discriminator="type"),
     BeforeValidator(_is_of_scores_unless_said),
 ]
@@ -160,7 +168,7 @@ class TargetSettings(Settings):
     """A target with what the report needs to find its numbers."""
 
     name: Name = Field(description="name of its files")
-    target: Annotated[ScoreTarget | CountsTarget | RawTarget, Field(discriminator="type")]
+    target: Annotated[AnyTarget, Field(discriminator="type")]
     points: tuple[TargetPoint, ...] = Field(default=(), description="the points that it shows")
     seeds: dict[Counter, int] = Field(default_factory=dict, description="how many of each counter the study asks for")
 
@@ -180,11 +188,11 @@ class TargetSettings(Settings):
         return next(same, None)
 
 
-def list_names(target: ScoreTarget | CountsTarget | RawTarget) -> list[tuple[str, Sequence[str], Sequence[str]]]:
+def list_names(target: AnyTarget) -> list[tuple[str, Sequence[str], Sequence[str]]]:
     """Address, variants and base models of every place of a target that names some."""
     if isinstance(target, RawTarget):
         return [("variant", [target.variant], []), ("base_model", [], [target.base_model])]
-    if isinstance(target, CountsTarget):
+    if isinstance(target, CountsTarget | DrawnTarget):
         return []
     found: list[tuple[str, Sequence[str], Sequence[str]]] = [
         ("variants", target.variants, []),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mixlab.config.study import Study
-from mixlab.config.targets import CountsTarget, Counter, RawTarget, ScoreTarget, TargetPoint, TargetSettings
+from mixlab.config.targets import AnyTarget, Counter, CountsTarget, DrawnTarget, RawTarget, TargetPoint, TargetSettings
 from mixlab.plan.tested import Served, Tested
 
 
@@ -45,8 +45,8 @@ def list_target_points(study: Study, tested: Sequence[Tested | Served]) -> list[
     ]
 
 
-def _choose(target: ScoreTarget | CountsTarget | RawTarget, points: Sequence[TargetPoint]) -> tuple[TargetPoint, ...]:
-    if isinstance(target, CountsTarget):
+def _choose(target: AnyTarget, points: Sequence[TargetPoint]) -> tuple[TargetPoint, ...]:
+    if isinstance(target, CountsTarget | DrawnTarget):
         return ()
     if isinstance(target, RawTarget):
         named = (target.variant, target.base_model)

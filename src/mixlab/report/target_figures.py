@@ -1,4 +1,4 @@
-"""Figures of a study's targets: lines with error bars, a panel for each measure, as SVG and PNG in the house's style."""
+"""Figures of a study's targets: lines with error bars, a panel for each measure, as SVG and PNG, in one quiet style."""
 
 import io
 from collections.abc import Sequence

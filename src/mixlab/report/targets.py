@@ -4,16 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
-from mixlab.analysis.cells import read_csv
-from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
-from mixlab.config.problems import DataError
+from mixlab.analysis.targets import COLUMNS, NO_POINT, TargetCell, build_target
 from mixlab.config.report_data import DataShown
-from mixlab.config.targets import CountsTarget, ErrorBar, RawTarget, ScoreTarget, TargetSettings
-from mixlab.data.mixtures.certificate_rows import read_certificate
+from mixlab.config.targets import ErrorBar, ScoreTarget, TargetSettings
+from mixlab.report.target_data import build_data_grid
 from mixlab.report.target_figures import draw_target
 from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
 
@@ -26,8 +23,8 @@ _STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "serv
 _HEADS = {"variant": "Mixture", "base_model": "Model", "stage": "Stage", "measure": "Measure"}
 _ERRORS = {"sd": "sample standard deviation", "se": "standard error"}
 MARKED = (
-    "Bold is best and underlined second, marked only where Welch's t on the means of seeds, adjusted by Holm within the "
-    "column, tells them apart from everything below (p < 0.05)."
+    "Bold is best and underlined second, marked only where Welch's t on the means of seeds, adjusted by Holm within "
+    "the column, tells them apart from everything below (p < 0.05)."
 )
 
 
@@ -37,7 +34,7 @@ def write_targets(
     out: Path,
     *,
     folders: Mapping[str, Path],
-    shown: DataShown | None = None,
+    shown: DataShown | None,
 ) -> None:
     """Write every target of a study; `folders`: mixtures and counts by key, as `shown` names them.
 
@@ -47,8 +44,6 @@ def write_targets(
         return
     folder = out / FOLDER
     folder.mkdir()
-    counts = folders.get(shown.counts) if shown is not None and shown.counts is not None else None
-    names = {mixture.key: mixture.sources for mixture in shown.mixtures} if shown is not None else {}
     scores = pq.read_table(aggregate / "scores.parquet", columns=list(COLUMNS)).to_pandas()
     for settings in targets:
         target = settings.target
@@ -60,10 +55,8 @@ def write_targets(
                 svg, png = draw_target(settings, target, cells)
                 (folder / f"{settings.name}.svg").write_bytes(svg)
                 (folder / f"{settings.name}.png").write_bytes(png)
-        elif isinstance(target, CountsTarget):
-            grid = _build_counts_grid(settings.name, target, counts)
         else:
-            grid = _build_raw_grid(settings, target, folders, names)
+            grid = build_data_grid(settings, folders, shown)
         write_grid(grid, folder)
         _write_json(folder / f"{settings.name}.json", settings, grid, cells)
 
@@ -85,6 +78,8 @@ def _write_json(path: Path, settings: TargetSettings, grid: Grid, cells: Sequenc
 
 def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> Grid:
     placed = {(_labels(cell, target.rows), _labels(cell, target.columns)): cell for cell in cells}
+    # a model that a variant is not for has no cell
+    placed = {place: cell for place, cell in placed.items() if cell.state != NO_POINT}
     records = []
     for cell in cells:
         place = cell.place
@@ -153,69 +148,3 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
 def describe_error(error: ErrorBar) -> str:
     """Define an error bar in a sentence."""
     return f"Errors: {_ERRORS[error.what]} over {' × '.join(error.over)}; what is averaged otherwise is averaged first."
-
-
-def _build_counts_grid(name: str, target: CountsTarget, counts: Path | None) -> Grid:
-    path = None if counts is None else counts / f"{target.table}.csv"
-    if path is None or not path.is_file():
-        raise DataError(f"target '{name}': the study's counts have no {target.table}; its data hold nothing for it")
-    rows = read_csv(path)
-    header = list(rows[0])
-    tokens = header[-1]
-    has_tokenizer = "tokenizer" in header
-    cells: dict[tuple[Labels, Labels], GridCell] = {}
-    for row in rows:
-        label = (row["language"], row["category"])
-        cells[label, ("", "samples")] = GridCell(f"{int(row['n_samples']):,}")
-        column = (tokens.replace("_", " "), row["tokenizer"] if has_tokenizer else "")
-        cells[label, column] = GridCell(row[tokens])
-    return Grid(
-        name,
-        target.of,
-        target.title,
-        tuple(filter(None, [target.note])),
-        ("Language", "Category"),
-        tuple(dict.fromkeys(label for label, _ in cells)),
-        tuple(dict.fromkeys(column for _, column in cells)),
-        cells,
-        header,
-        [tuple(row.values()) for row in rows],
-    )
-
-
-def _build_raw_grid(
-    settings: TargetSettings, target: RawTarget, folders: Mapping[str, Path], names: Mapping[str, Sequence[str]]
-) -> Grid:
-    keys = [point.mixture_key for point in settings.points]
-    if not keys or keys[0] not in folders:
-        raise DataError(f"target '{settings.name}': the mixture of '{target.variant}' is not here; `mixlab plan` says")
-    certificate = read_certificate(folders[keys[0]] / "certificate.json")
-    return build_raw_grid(settings.name, target, certificate, names.get(keys[0], ()))
-
-
-def build_raw_grid(name: str, target: RawTarget, certificate: Mapping[str, Any], sources: Sequence[str] = ()) -> Grid:
-    """Tokens of each raw corpus, how far its share is above that by tokens, and its share.
-
-    `sources`: names by position; a corpus without one is called by its position.
-    """
-    rows = [row for row in certificate["sources"] if row["kind"] == "raw"]
-    there, taken = (sum(row[what] for row in rows) for what in ("population_tokens", "allocated_tokens"))
-    header = ("source", "language", "tokens", "tokens_taken", "factor", "share_percent")
-    records = []
-    for row in rows:
-        share = row["allocated_tokens"] / taken if taken else 0.0
-        factor = share / (row["population_tokens"] / there) if row["population_tokens"] else 0.0
-        at = row["position"]
-        source = sources[at] if at < len(sources) else f"no. {at}"
-        records.append(
-            (source, row["language"], row["population_tokens"], row["allocated_tokens"], factor, 100 * share)
-        )
-    columns = (("tokens",), ("tokens taken",), ("share / natural share",), ("share, %",))
-    cells = {}
-    for record in records:
-        texts = (f"{record[2]:,}", f"{record[3]:,}", f"{record[4]:.2f}", f"{record[5]:.2f}")
-        for column, text in zip(columns, texts, strict=True):
-            cells[(record[1], record[0]), column] = GridCell(text)
-    labels = tuple(dict.fromkeys(label for label, _ in cells))
-    notes = tuple(filter(None, [target.note]))
-    return Grid(name, target.of, target.title, notes, ("Language", "Corpus"), labels, columns, cells, header, records)
