@@ -42,7 +42,8 @@ def test_every_mistake_is_told_with_file_line_and_column(tmp_path: Path) -> None
     told = find_problems(folder)
     assert [one.removeprefix(f"{folder}/") for one in told if "table05" not in one] == [
         "table01.csv: missing: Table 1 of the paper, a row per cell",
-        "table09.csv:1: no column raw_tokens_B, upsampling_factor, final_sampling_ratio_pct (columns: language, source)",
+        "table09.csv:1: no column raw_tokens_B, upsampling_factor, final_sampling_ratio_pct "
+        "(columns: language, source)",
         "table13.csv: holds no row",
         "table16.csv:3: the cell of line 2 again; a cell stands once",
         "table16.csv:4: category: is empty",
