@@ -149,6 +149,9 @@ ELSEWHERE = {
         ),
         "tests/e2e/test_dvc_experiments.py::test_the_commands_of_the_document_try_a_ratio_and_compare_it",
     ),
+    "mixlab compare --published kodama-oda": (
+        "tests/house/test_docs_kodama.py::test_the_document_shows_what_the_command_prints"
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

@@ -18,13 +18,11 @@ import pandas as pd
 
 from mixlab.analysis.marks import choose_marks, compare_with_best
 from mixlab.analysis.statistics import SEED_LEVELS
-from mixlab.config.targets import Counter, ScoreTarget, TargetMeasure, TargetSettings
+from mixlab.config.targets import NO_POINT, Counter, ScoreTarget, TargetMeasure, TargetSettings
 
 COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
 COLUMNS = ("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed", *COUNTERS)
 """What is read of the tidy scores."""
-NO_POINT = "no such point"
-"""State of a cell that the study does not have, because the variant is not for that base model."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,8 @@ class _Builder:
             return _Values(_EMPTY, _EMPTY, wanted, 0, "not run")
         runs = self._average_runs(rows, place.measure)
         values = runs.groupby(level=over).mean() if len(runs) else _EMPTY
-        return _Values(values, runs, wanted, unparsed, "" if len(runs) else "none parsed")
+        state = "" if len(runs) else "no whole run" if rows["score"].notna().any() else "none parsed"
+        return _Values(values, runs, wanted, unparsed, state)
 
     def _average_runs(self, rows: pd.DataFrame, label: str) -> "pd.Series[float]":
         items = rows.groupby([*COUNTERS, "benchmark", "item"])["score"].mean().dropna()

@@ -19,6 +19,8 @@ TargetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,59}$")]
 
 _ITEMS = re.compile(r"([0-9]+)-([0-9]+)|[^\s].*")
 MOST_ITEMS = 100_000
+NO_POINT = "no such point"
+"""State of a cell that the study does not have, because the variant is not for that base model."""
 
 
 class ErrorBar(Settings):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mixlab.analysis.targets import COLUMNS, NO_POINT, TargetCell, build_target
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
 from mixlab.config.report_data import DataShown
-from mixlab.config.targets import ErrorBar, ScoreTarget, TargetSettings
+from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
 from mixlab.report.target_data import build_data_grid
 from mixlab.report.target_figures import draw_target
 from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid

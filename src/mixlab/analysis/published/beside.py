@@ -6,6 +6,7 @@ from typing import Any
 
 from mixlab.analysis.published.tables import FORMS, PublishedTable, Row
 from mixlab.config.problems import DataError
+from mixlab.config.targets import NO_POINT
 
 VALUES = {
     "mean": "mean",
@@ -58,10 +59,12 @@ def compare_target(name: str, target: Mapping[str, Any], tables: Mapping[str, Pu
         known = ", ".join(sorted(tables))
         raise DataError(f"target '{name}': no published table {number} is known (tables: {known})")
     table = tables[number]
-    ours = {_label(cell["place"], published, FORMS[number].keys): cell for cell in target["cells"]}
+    keys = FORMS[number].keys
+    cells = [cell for cell in target["cells"] if cell["state"] != NO_POINT]
+    ours = {_label(cell["place"], published, keys): cell for cell in cells}
     rows, met = [], set()
     for row in table.rows:
-        labels = tuple(row[key] for key in FORMS[number].keys)
+        labels = tuple(row[key] for key in keys)
         cell = ours.get(labels)
         met |= {labels} if cell is not None else set()
         rows += _compare_row(row, cell)
