@@ -14,6 +14,6 @@ def test_the_document_shows_what_the_command_prints(tmp_path: Path, shared_data:
     with (root / "config.yaml").open("a") as file:
         file.write(f"    shared: {json.dumps(str(shared_data))}\n")
     (shown,) = read_commands(DOCUMENT)
-    assert len(shown.printed) > 30
+    assert len(shown.printed) > 20
     difference = find_difference(shown, run_command(root, shown.text))
     assert not difference, difference

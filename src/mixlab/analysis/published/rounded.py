@@ -23,7 +23,7 @@ class Rounded:
 
     def scaled(self, factor: Fraction | int) -> "Rounded":
         """The number times an exact factor."""
-        return Rounded(self.value * factor, self.rounding * abs(factor))
+        return Rounded(self.value * factor, self.rounding * abs(Fraction(factor)))
 
     def meets(self, other: "Rounded") -> bool:
         """Whether both can be roundings of one number."""

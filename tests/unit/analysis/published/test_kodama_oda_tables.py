@@ -2,12 +2,14 @@
 
 import csv
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from mixlab.analysis.published.derivations import Derivation
 from mixlab.analysis.published.kodama_oda import CATEGORIES, GENERAL, derive_all
+from mixlab.analysis.published.rounded import average
 from mixlab.analysis.published.significance import compare_table_3
 from mixlab.analysis.published.tables import PublishedTable, load_tables
 
@@ -49,24 +51,18 @@ def test_what_does_not_follow_is_named_with_its_computation(derived: dict[str, D
 
 
 def test_no_other_set_of_categories_explains_the_differences_called_general(folder: Path) -> None:
-    from itertools import combinations
-
-    from mixlab.analysis.published.rounded import average
-
     tables = load_tables(folder)
-    rows = tables["04"].select(category="general")
-    explained = {}
-    for size in range(1, len(CATEGORIES) + 1):
-        for chosen in combinations(CATEGORIES, size):
-            means = (
-                average(
-                    tables["12"].one(**{**row.labels, "category": one}).read("delta_abs_vs_baseline") for one in chosen
-                )
-                for row in rows
-            )
-            explained[chosen] = sum(
-                mean.meets(row.read("delta_abs_vs_baseline")) for mean, row in zip(means, rows, strict=True)
-            )
+    column, rows = "delta_abs_vs_baseline", tables["04"].select(category="general")
+    parts = [
+        {one: tables["12"].one(**{**row.labels, "category": one}).read(column) for one in CATEGORIES} for row in rows
+    ]
+    sets = [chosen for size in range(1, len(CATEGORIES) + 1) for chosen in combinations(CATEGORIES, size)]
+    explained = {
+        chosen: sum(
+            average(part[one] for one in chosen).meets(row.read(column)) for part, row in zip(parts, rows, strict=True)
+        )
+        for chosen in sets
+    }
     best, second = sorted(explained.values(), reverse=True)[:2]
     assert explained[GENERAL] == best == len(rows) == 16
     assert second == 4
