@@ -58,7 +58,7 @@ def write_grid(grid: Grid, folder: Path) -> None:
 
 def render_markdown(grid: Grid) -> str:
     """Render a table for Markdown; nested labels of a column are joined."""
-    heads = [*grid.heads, *(" · ".join(column) for column in grid.columns)]
+    heads = [*grid.heads, *(" · ".join(filter(None, column)) for column in grid.columns)]
     lines = [f"**{_escape(grid.of)}. {_escape(grid.title)}**", "", _join(_escape(head) for head in heads)]
     lines.append("|" + "---|" * len(grid.heads) + "---:|" * len(grid.columns))
     for row in grid.rows:

@@ -137,14 +137,15 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
         models = settings.base_models()
         of = f", {of} {len(models)} base models" if len(models) > 1 else ""
         notes.append(f"In brackets: relative gain from before to after SFT{of}.")
-    notes.append(describe_error(target.error))
+    is_shown = target.against is None and target.gain is None
+    notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")
     if any(cell.mark for cell in cells):
         notes.append(MARKED)
     if unparsed := sum(cell.unparsed for cell in cells):
-        notes.append(f"ᵘ: answers or verdicts could not be read ({unparsed} in all cells); verdicts are left out.")
+        notes.append(f"ᵘ: {unparsed} in all cells could not be read; such an answer is wrong, such a verdict left out.")
     return notes
 
 
 def describe_error(error: ErrorBar) -> str:
     """Define an error bar in a sentence."""
-    return f"Errors: {_ERRORS[error.what]} over {' × '.join(error.over)}; what is averaged otherwise is averaged first."
+    return f"± is the {_ERRORS[error.what]} over {' × '.join(error.over)}; everything else is averaged first."

@@ -69,7 +69,7 @@ def test_a_table_is_written_for_markdown_latex_and_programs(aggregate: Path, tmp
         "| even | 5.00 ± 0.35 | 6.00 ± 0.35 | 4.00 ± 0.35 | 3.00 ± 0.35 |",
         r"| odd\_one | 5.50 ± 0.35 | 6.25 ± 0.35 | – | – |",
     ]
-    assert "Errors: sample standard deviation over sft\\_seed × judge\\_run" in "\n".join(lines)
+    assert "± is the sample standard deviation over sft\\_seed × judge\\_run" in "\n".join(lines)
     latex = (folder / "table_03.tex").read_text(encoding="utf-8")
     assert r"\caption{50 \% \& more}" in latex
     assert r"\multicolumn{2}{c}{m1} & \multicolumn{2}{c}{m2} \\" in latex
