@@ -86,10 +86,10 @@ def list_places(settings: TargetSettings, target: ScoreTarget) -> list[Place]:
     """List the cells in order: all rows, of each all columns."""
     axes = (*target.rows, *target.columns)
     models = settings.base_models()
-    entries = {
+    entries: dict[str, list[str]] = {
         "variant": settings.variants(),
         "base_model": models if "base_model" in axes or len(models) == 1 else [""],
-        "stage": list(target.stages),
+        "stage": [str(stage) for stage in target.stages],
         "measure": [one.label for one in target.measures],
     }
     order = [*axes, *(axis for axis in entries if axis not in axes)]

@@ -94,7 +94,8 @@ def _render_heads(grid: Grid) -> list[str]:
     depth, width = len(grid.columns[0]), len(grid.heads)
     for level in range(depth):
         fields, rules, at = list[str](), list[str](), width
-        for (*_, label), members in groupby(grid.columns, key=lambda column, level=level: column[: level + 1]):
+        tops = [column[: level + 1] for column in grid.columns]
+        for (*_, label), members in groupby(tops):
             count = len(list(members))
             fields.append(rf"\multicolumn{{{count}}}{{c}}{{{_latex(label)}}}" if count > 1 else _latex(label))
             rules += [rf"\cmidrule(lr){{{at + 1}-{at + count}}}"] if count > 1 else []
