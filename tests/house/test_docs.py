@@ -162,6 +162,9 @@ ELSEWHERE = {
         ("mixlab noise micro even --ipt-seeds 3", "mixlab plan micro | tail -n 6"),
         "tests/house/test_docs_statistics.py::test_the_document_shows_what_replicates_cost_and_what_can_be_found",
     ),
+    "mixlab compare --published kodama-oda": (
+        "tests/house/test_docs_kodama.py::test_the_document_shows_what_the_command_prints"
+    ),
     "dvc repro": "tests/e2e/test_dvc_repro.py::test_dvc_repro_makes_an_edits_descendants_and_a_clone_pulls_the_rest",
 }
 """Commands that another test runs, by that test."""

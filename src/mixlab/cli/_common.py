@@ -13,6 +13,7 @@ from mixlab.artifacts.store import Store
 from mixlab.cli._errors import print_error as print_error
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.studies import CONFIG
+from mixlab.config.studies import list_every_study as list_every_study
 from mixlab.config.studies import list_studies as list_studies
 from mixlab.plan.graph import Node
 

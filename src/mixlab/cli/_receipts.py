@@ -10,7 +10,7 @@ from mixlab.artifacts.pipeline import LOCK, PIPELINE, record_pipeline
 from mixlab.artifacts.restoring import restore_artifacts
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
-from mixlab.cli._common import list_studies
+from mixlab.cli._common import list_every_study
 from mixlab.cli._named import MEANS, METRICS, RESULTS, SCORES, find_tables, write_results
 from mixlab.config.studies import load_main_config
 from mixlab.plan.build import build_plan
@@ -96,7 +96,7 @@ def rewrite_derived(store: Store) -> Derived:
     Tables of another aggregate or report than the study's now, which cannot be had, are removed: `dvc repro` makes them
     again, as it does every stage with something to do. Raises ConfigError when a study cannot be planned.
     """
-    studies = [study for study in list_studies(store.root) if (store.root / PLANS / study).is_dir()]
+    studies = [study for study in list_every_study(store.root) if (store.root / PLANS / study).is_dir()]
     if not studies:
         return Derived()
     places = [f"{folder}/{study}" for folder in (PLANS, RECEIPTS, RESULTS) for study in studies]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
-from mixlab.cli._common import list_studies
+from mixlab.cli._common import list_every_study
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
@@ -19,7 +19,7 @@ def plan_named(store: Store, what: Sequence[str]) -> Plan:
 
     Keys need no plan: when there are only keys, nothing is planned.
     """
-    known = list_studies(store.root)
+    known = list_every_study(store.root)
     studies = [word for word in what if word in known and word not in STAGES]
     if what and not studies and all(is_key(word) for word in what):
         return Plan()

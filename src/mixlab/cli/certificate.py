@@ -8,7 +8,7 @@ import click
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
-from mixlab.cli._common import example, find_state, json_option, list_studies, open_store, print_json, render_table
+from mixlab.cli._common import example, find_state, json_option, list_every_study, open_store, print_json, render_table
 from mixlab.cli._data import list_keys, list_mixtures, open_folders, read_shown
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.report_data import DataShown, ShownMixture
@@ -38,7 +38,7 @@ def command(study: str | None, mixture: str | None, page: Path | None, as_json: 
     is a mixture of the study in config.yaml. What is not known because its artifact is not here is marked so.
     """
     store = open_store()
-    if mixture is None and study is not None and study not in list_studies(store.root):
+    if mixture is None and study is not None and study not in list_every_study(store.root):
         study, mixture = None, study
     plan = build_plan(store.root, [study] if study else (), check_files=False).plan
     studies = read_shown(plan)

@@ -13,7 +13,6 @@ from mixlab.artifacts.store import Store
 from mixlab.cli._common import (
     example,
     json_option,
-    list_studies,
     open_store,
     print_json,
     render_bytes,
@@ -23,7 +22,7 @@ from mixlab.cli._common import (
 from mixlab.cli._gc_remote import clean_remote
 from mixlab.cli._needs import render_seconds
 from mixlab.config.problems import ConfigError
-from mixlab.plan.build import build_plan
+from mixlab.plan.build import build_plan, list_startable
 from mixlab.plan.planfile import PLANS, read_plan
 
 
@@ -66,7 +65,7 @@ def list_reachable_names(store: Store) -> set[Name]:
 
     Raises ConfigError when a study cannot be planned: then nobody knows what it needs.
     """
-    plan = build_plan(store.root, list_studies(store.root), check_files=False).plan
+    plan = build_plan(store.root, list_startable(store.root), check_files=False).plan
     names = {node.name for node in plan.nodes.values()}
     writers = {(one.stage, one.key) for one in list_writers(store.work)}
     return names | writers | _list_read(store, writers - names)

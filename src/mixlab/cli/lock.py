@@ -10,6 +10,7 @@ import click
 from mixlab.cli._common import (
     example,
     json_option,
+    list_every_study,
     list_studies,
     open_store,
     print_json,
@@ -94,7 +95,7 @@ def command(names: Sequence[str], studies: Sequence[str], prune: bool, as_json: 
     root = open_store().root
     machine = load_main_config(root).machine
     declared = read_declared(root, studies or list_studies(root))
-    everywhere = read_declared(root, list_studies(root)) if studies and prune else declared
+    everywhere = read_declared(root, list_every_study(root)) if prune or not studies else declared
     before, is_sound = _read_old(root)
     chosen = select(names, declared) if names else sorted(name for name, one in declared.items() if one.is_used)
     locked = _lock(chosen, declared, machine, root)

@@ -14,7 +14,7 @@ from mixlab.artifacts.strays import require_agreeing
 from mixlab.cli._common import (
     example,
     json_option,
-    list_studies,
+    list_every_study,
     open_store,
     print_json,
     render_bytes,
@@ -82,7 +82,7 @@ def find_elsewhere(store: Store, what: Sequence[str]) -> list[Pointer]:
     states = read_states(store, STAGES)
     pointers = []
     for word in what:
-        is_word = word in STAGES or word in list_studies(store.root)
+        is_word = word in STAGES or word in list_every_study(store.root)
         if is_word or not is_key(word) or any(store.tracked.glob(f"*/{word}*.dvc")):
             continue
         known = [name for name in states.complete | states.discarded if name[1].startswith(word)]

@@ -28,7 +28,8 @@ Written by `{REFERENCE_COMMAND}`; edit the descriptions in `src/mixlab/config/`,
 
 * `config.yaml` holds [MainConfig](#mainconfig): the study that runs by default, and this machine.
 * `studies/<name>.yaml` holds a [Study](#study).
-* `studies/<folder>/<name>.yaml` holds a [Registry](#registry): sources and pools for studies to extend.
+* `studies/<folder>/<name>.yaml` holds a [Study](#study) where it has a `title:`, else what studies extend, as a
+  [Registry](#registry) of sources and pools.
 * `src/mixlab/config/benchmarks_declared/<name>.yaml` holds a [BenchmarkDeclaration](#benchmarkdeclaration).
 
 Files are YAML 1.2: `1e-4` is a number, `no` is a word. An unknown key is an error. Shares and weights are exact: `0.5`,

@@ -7,6 +7,7 @@ import click
 from mixlab.analysis.cells import read_csv
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.cli._common import example, json_option, open_store, print_json
+from mixlab.cli._targets import show_targets
 from mixlab.plan.build import build_plan
 from mixlab.report.data_tables import summarise_checks
 from mixlab.report.terminal import render_main_table, render_tests
@@ -14,11 +15,15 @@ from mixlab.report.terminal import render_main_table, render_tests
 STATISTICS = ("tests", "ranking", "relative", "intervals", "variance")
 
 
-@click.command(epilog=example("mixlab show demo"))
+@click.command(epilog=example("mixlab show demo", "mixlab show kodama_oda/tiny/category_ratio --target table_03"))
 @click.argument("studies", nargs=-1, metavar="[STUDY...]")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Print this target alone; may be repeated.")
 @json_option
-def command(studies: tuple[str, ...], as_json: bool) -> None:
-    """Print the main table of a finished study, its effects, cautions about its data, and where its report is."""
+def command(studies: tuple[str, ...], targets: tuple[str, ...], as_json: bool) -> None:
+    """Print the main table of a finished study, its effects, cautions about its data, and where its report is.
+
+    --target prints a table that the study names under `targets:` instead, and where its files are.
+    """
     store = open_store()
     plan = build_plan(store.root, studies, check_files=False).plan
     shown = {}
@@ -28,9 +33,13 @@ def command(studies: tuple[str, ...], as_json: bool) -> None:
             raise ArtifactError(f"study '{name}' has no report yet; run `snakemake --profile local all`")
         folder = store.open("report", key)
         shown[name] = folder
+        if targets:
+            continue
         if not as_json:
             _print_study(name, folder, store.root)
-    if as_json:
+    if targets:
+        show_targets(shown, targets, store.root, as_json)
+    elif as_json:
         tables = {name: read_csv(folder / "tables" / "main.csv") for name, folder in shown.items()}
         judged = {name: _read_table(folder, "judge") for name, folder in shown.items()}
         compared = {name: _read_table(folder, "pairwise") for name, folder in shown.items()}

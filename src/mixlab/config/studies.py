@@ -1,5 +1,6 @@
 """Find and read the study files and `config.yaml`, every mistake with its address."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from mixlab.config.validation import validate
 
 STUDIES = "studies"
 CONFIG = "config.yaml"
+_TITLE = re.compile(rb"^title:", re.MULTILINE)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -130,6 +132,17 @@ def read_study(root: Path, name: str, edits: Sequence[Edit] = ()) -> StudyFile:
 def list_studies(root: Path) -> list[str]:
     """Name every study of a working folder: the files of `studies/`; what lies in its folders are registries."""
     return sorted(path.stem for path in (root / STUDIES).glob("*.yaml"))
+
+
+def list_every_study(root: Path) -> list[str]:
+    """Name the studies of `list_studies`, and those in folders below: `kodama_oda/raw_ratio`.
+
+    A file in a folder is a study where it has a `title:` of its own; else it is what studies extend.
+    """
+    folder = root / STUDIES
+    files = (path for path in folder.glob("**/*.yaml") if path.parent != folder)
+    nested = [path for path in files if _TITLE.search(path.read_bytes())]
+    return [*list_studies(root), *sorted(path.relative_to(folder).with_suffix("").as_posix() for path in nested)]
 
 
 def is_registry(document: Document) -> bool:

@@ -28,6 +28,7 @@ from mixlab.config.pools import Label, Pool, expand_names, reach_pools, split_pa
 from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.sizes import Bytes
 from mixlab.config.sources import SourceConfig
+from mixlab.config.targets import TargetConfig, TargetName
 from mixlab.config.tokenizers import TokenizerConfig
 from mixlab.config.training import TrainSettings
 
@@ -240,6 +241,9 @@ class Study(Settings):
         default=None, description="noise expected of seeds and judgings; `mixlab plan` then says what can be found"
     )
     report: ReportConfig = Field(default_factory=ReportConfig, description="the report")
+    targets: dict[TargetName, TargetConfig] = Field(
+        default_factory=dict, description="tables and figures that the study is to give, by name"
+    )
 
     _seen: dict[str, "Study"] = PrivateAttr(default_factory=dict)
 

@@ -11,7 +11,14 @@ from mixlab.config.machine import MainConfig
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.config.studies import CONFIG, StudyFile, list_studies, read_main_config, read_study
+from mixlab.config.studies import (
+    CONFIG,
+    StudyFile,
+    list_every_study,
+    list_studies,
+    read_main_config,
+    read_study,
+)
 from mixlab.config.study import Study
 from mixlab.plan.base_model_lock import BASE_MODEL, list_facts
 from mixlab.plan.checks import check_study
@@ -80,6 +87,22 @@ def list_locked(study: Study) -> list[str]:
     scratch = ScratchModelConfig
     models = [f"{BASE_MODEL}{name}" for name, one in study.base_models.items() if not isinstance(one, scratch)]
     return sources + files + models
+
+
+def list_startable(root: Path) -> list[str]:
+    """Name every study that can have made something here; what is not locked was never planned.
+
+    A study in a folder whose sources are not all in `sources.lock` is left out; one with mistakes is not, so that they
+    are told.
+    """
+    lock, top = read_lock(root), list_studies(root)
+    found = list(top)
+    for name in list_every_study(root):
+        if name not in top:
+            read = read_study(root, name)
+            if read.missing or lock.keys() >= set(list_locked(read.study)):
+                found.append(name)
+    return found
 
 
 def build_plan(

@@ -27,6 +27,7 @@ from mixlab.plan.checks_models import check_adapters, check_reach, check_room
 from mixlab.plan.checks_noise import check_noise
 from mixlab.plan.checks_pairs import check_pairwise
 from mixlab.plan.checks_served import check_evaluated, check_served_effect, check_served_models
+from mixlab.plan.checks_targets import check_targets
 from mixlab.plan.checks_training import check_run_lengths
 from mixlab.plan.checks_tuning import check_seeds_matter, check_tuning, list_tuned
 from mixlab.plan.checks_validation import check_validation
@@ -83,6 +84,7 @@ def _check_one(read: StudyFile, lock: Mapping[str, LockedSource], models: Sequen
         (lambda: _check_judge(study, read), ("judge", "variants", "base_models", "sft", "served_models")),
         (lambda: check_noise(study), ("noise", "effects", "benchmarks", "sources")),
         (lambda: _check_names(study), ("effects", "report")),
+        (lambda: check_targets(study, read), ("targets", "variants", "base_models", "benchmarks", "sft")),
     )
     possible = (check() for check, sections in checks if not read.missing.intersection(sections))
     return [problem_at(read.document, path, message) for found in possible for path, message in found]

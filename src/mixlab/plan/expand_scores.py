@@ -18,6 +18,7 @@ from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
 from mixlab.plan.expand_pairs import Scored, expand_pairs
+from mixlab.plan.expand_targets import settle_targets
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.own_answers import find_own_answers
 from mixlab.plan.tested import Manner, Served, Tested
@@ -83,7 +84,8 @@ def expand_scores(
         data=data,
     )
     shown = {role: keys for role, keys in data.keys().items() if keys}
-    return plan.add(specs.ReportSpec(report=report), {"aggregate": (gathered.key,), **shown}, f"{name}/report")
+    spec = specs.ReportSpec(report=report, targets=settle_targets(study, tested))
+    return plan.add(spec, {"aggregate": (gathered.key,), **shown}, f"{name}/report")
 
 
 def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list[_Asked]:

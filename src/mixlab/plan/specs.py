@@ -20,6 +20,7 @@ from mixlab.config.models import ModelSettings
 from mixlab.config.pairwise import PairJudgeSettings
 from mixlab.config.scorers import ScorerSettings
 from mixlab.config.sources import SourceSettings
+from mixlab.config.targets import TargetSettings
 from mixlab.config.tokenizers import PackSettings, TokenizerChosen, TokenizeSettings, TokenizeShardSettings
 from mixlab.config.training import TrainSettings
 
@@ -184,3 +185,4 @@ class ReportSpec(Spec):
 
     version: int = 4
     report: ReportSettings
+    targets: tuple[TargetSettings, ...] = added(())

@@ -11,6 +11,7 @@ from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec
 from mixlab.plan.trainers import trainer_of
 from mixlab.report.page import write_report
+from mixlab.report.targets import write_targets
 from mixlab.stages.job import Inputs
 
 
@@ -20,6 +21,7 @@ def run(spec: ReportSpec, inputs: Inputs, out: Path) -> None:
     # every parent beside the aggregate belongs to the data that the settings name by key
     folders = {key: folder for role in parents for key, folder in zip(parents[role], inputs.all(role), strict=True)}
     write_report(spec.report, inputs.one("aggregate"), out, cautions=find_cautions(inputs), folders=folders)
+    write_targets(spec.targets, inputs.one("aggregate"), out, folders=folders, shown=spec.report.data)
 
 
 def find_cautions(inputs: Inputs) -> list[str]:

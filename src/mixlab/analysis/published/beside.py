@@ -1,0 +1,90 @@
+"""A study's target beside the published table: cell by cell, with differences, and what has no partner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixlab.analysis.published.tables import FORMS, PublishedTable, Row
+from mixlab.config.problems import DataError
+from mixlab.config.targets import NO_POINT
+
+VALUES = {
+    "mean": "mean",
+    "mean_after_sft": "mean",
+    "sd": "error",
+    "delta_abs_vs_baseline": "difference",
+    "rel_improvement_pct": "gain",
+}
+"""Column of a published table -> what it is of a target's cell."""
+_OWN = {"variant": "config", "base_model": "model"}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One published number and the study's; `ours` is None where the study has no such cell, and `state` says why."""
+
+    labels: Mapping[str, str]
+    value: str
+    printed: str
+    ours: float | None
+    difference: float | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A target and the table it stands beside; `unmatched` cells of the study have no published partner."""
+
+    target: str
+    table: str
+    rows: tuple[Beside, ...]
+    unmatched: int
+
+    @property
+    def matched(self) -> int:
+        """How many published numbers have one of the study's beside them."""
+        return sum(row.ours is not None for row in self.rows)
+
+
+def compare_target(name: str, target: Mapping[str, Any], tables: Mapping[str, PublishedTable]) -> Comparison | None:
+    """Put a target, as `targets/NAME.json` holds it, beside its table; None where it names none, or has no scores.
+
+    Raises DataError for a table that is not known.
+    """
+    published = target["published"]
+    if published is None or not target["cells"]:
+        return None
+    number = published["table"]
+    if number not in tables:
+        known = ", ".join(sorted(tables))
+        raise DataError(f"target '{name}': no published table {number} is known (tables: {known})")
+    table = tables[number]
+    keys = FORMS[number].keys
+    cells = [cell for cell in target["cells"] if cell["state"] != NO_POINT]
+    ours = {_label(cell["place"], published, keys): cell for cell in cells}
+    rows, met = [], set()
+    for row in table.rows:
+        labels = tuple(row[key] for key in keys)
+        cell = ours.get(labels)
+        met |= {labels} if cell is not None else set()
+        rows += _compare_row(row, cell)
+    return Comparison(name, table.title, tuple(rows), len(set(ours) - met))
+
+
+def _label(place: Mapping[str, str], published: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    """The labels of a cell as the published table has them; a column that is not named is empty."""
+    labels = {column: place[axis] for axis, column in _OWN.items()}
+    for axis in ("variant", "base_model", "stage", "measure"):
+        labels |= published[f"{axis}s"].get(place[axis], {})
+    return tuple(labels.get(key, "") for key in keys)
+
+
+def _compare_row(row: Row, cell: Mapping[str, Any] | None) -> list[Beside]:
+    found = []
+    for column, value in VALUES.items():
+        if column in row.printed:
+            ours = None if cell is None else cell[value]
+            state = "no such cell" if cell is None else cell["state"] or ("" if ours is not None else "not known")
+            difference = None if ours is None else ours - float(row.read(column).value)
+            found.append(Beside(dict(row.labels), column, row.printed[column], ours, difference, state))
+    return found

@@ -1,0 +1,88 @@
+"""Figures of a study's targets: lines with error bars, a panel for each measure, as SVG and PNG, in one quiet style."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+
+from mixlab.analysis.targets import TargetCell
+from mixlab.config.targets import FigureConfig, ScoreTarget, TargetSettings
+from mixlab.report.figures import STYLE, find_legible
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe & Ito's colours: told apart by every kind of colour vision."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PANELS_IN_A_ROW, DOTS_PER_INCH = 3, 200
+_STYLE = {**STYLE, "axes.spines.left": True, "ytick.major.size": 2.5, "legend.frameon": False}
+
+
+def draw_target(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> tuple[bytes, bytes]:
+    """Draw a target's cells; return the SVG and the PNG. A cell without a mean has no point."""
+    figure = target.figure
+    if figure is None:
+        raise ValueError(f"target '{settings.name}' is no figure")
+    measures = [one.label for one in target.measures]
+    columns = min(len(measures), PANELS_IN_A_ROW)
+    lines = -(-len(measures) // columns)
+    with matplotlib.rc_context(_STYLE):
+        canvas = Canvas(figsize=(3.0 * columns, 2.4 * lines + 0.5), layout="constrained")
+        panels: list[Axes] = list(canvas.subplots(lines, columns, sharex=True, squeeze=False).flat)
+        for panel, title, measure in zip(panels, find_legible(measures), measures, strict=False):
+            panel.set_title(title)
+            _draw_lines(panel, figure, settings, target, [one for one in cells if one.place.measure == measure])
+            panel.grid(axis="y")
+            panel.set_axisbelow(True)
+            panel.tick_params(labelbottom=True)
+        for panel in panels[len(measures) :]:
+            panel.set_visible(False)
+        canvas.supxlabel(find_legible([figure.x_label])[0], fontsize=9)
+        canvas.supylabel(find_legible([figure.y_label])[0], fontsize=9)
+        handles, labels = panels[0].get_legend_handles_labels()
+        canvas.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+        return _save(canvas, settings.name)
+
+
+def _draw_lines(
+    panel: Axes, figure: FigureConfig, settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]
+) -> None:
+    models = settings.base_models() if any(one.place.base_model for one in cells) else [""]
+    for number, (model, label) in enumerate(zip(models, find_legible([one or "all" for one in models]), strict=True)):
+        for stage in target.stages:
+            points = sorted(
+                (figure.x[cell.place.variant], cell.mean, cell.error or 0.0)
+                for cell in cells
+                if (cell.place.base_model, cell.place.stage) == (model, stage)
+                and cell.mean is not None
+                and cell.place.variant in figure.x
+            )
+            is_before = stage == "before_sft" and len(target.stages) > 1
+            name = label if len(target.stages) == 1 else f"{label}, {'before' if is_before else 'after'} SFT"
+            panel.errorbar(
+                [x for x, _, _ in points],
+                [mean for _, mean, _ in points],
+                yerr=[error for _, _, error in points],
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=3.5,
+                linewidth=1.1,
+                elinewidth=0.8,
+                capsize=1.5,
+                linestyle="--" if is_before else "-",
+                label=name,
+            )
+
+
+def _save(canvas: Canvas, name: str) -> tuple[bytes, bytes]:
+    """Write both without date, program or random ids: equal numbers give equal bytes."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    FigureCanvasAgg(canvas)
+    canvas.savefig(png, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    FigureCanvasSVG(canvas)
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        canvas.savefig(svg, format="svg", metadata=empty)
+    return svg.getvalue(), png.getvalue()

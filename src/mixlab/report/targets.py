@@ -1,0 +1,151 @@
+"""The tables and figures that a study names as targets: `targets/NAME.md`, `.tex`, `.csv`, `.json`, `.svg`, `.png`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
+from mixlab.config.report_data import DataShown
+from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
+from mixlab.report.target_data import build_data_grid
+from mixlab.report.target_figures import draw_target
+from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
+
+FOLDER = "targets"
+HEADER = (
+    *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed", "state"),
+    *("difference", "gain_percent", "mark"),
+)
+_STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "served"}
+_HEADS = {"variant": "Mixture", "base_model": "Model", "stage": "Stage", "measure": "Measure"}
+_ERRORS = {"sd": "sample standard deviation", "se": "standard error"}
+MARKED = (
+    "Bold is best and underlined second, marked only where Welch's t on the means of seeds, adjusted by Holm within "
+    "the column, tells them apart from everything below (p < 0.05)."
+)
+
+
+def write_targets(
+    targets: Sequence[TargetSettings],
+    aggregate: Path,
+    out: Path,
+    *,
+    folders: Mapping[str, Path],
+    shown: DataShown | None,
+) -> None:
+    """Write every target of a study; `folders`: mixtures and counts by key, as `shown` names them.
+
+    Raises DataError for a target whose artifact is not handed over.
+    """
+    if not targets:
+        return
+    folder = out / FOLDER
+    folder.mkdir()
+    scores = pq.read_table(aggregate / "scores.parquet", columns=list(COLUMNS)).to_pandas()
+    for settings in targets:
+        target = settings.target
+        cells: list[TargetCell] = []
+        if isinstance(target, ScoreTarget):
+            cells = build_target(settings, scores)
+            grid = _build_score_grid(settings, target, cells)
+            if target.figure is not None:
+                svg, png = draw_target(settings, target, cells)
+                (folder / f"{settings.name}.svg").write_bytes(svg)
+                (folder / f"{settings.name}.png").write_bytes(png)
+        else:
+            grid = build_data_grid(settings, folders, shown)
+        write_grid(grid, folder)
+        _write_json(folder / f"{settings.name}.json", settings, grid, cells)
+
+
+def _write_json(path: Path, settings: TargetSettings, grid: Grid, cells: Sequence[TargetCell]) -> None:
+    """Write what `mixlab compare` and `mixlab show` read."""
+    published = settings.target.published
+    value = {
+        "of": grid.of,
+        "title": grid.title,
+        "notes": grid.notes,
+        "published": published.model_dump() if published is not None else None,
+        "rows": [dict(zip(grid.header, record, strict=True)) for record in grid.records],
+        "cells": [asdict(cell) for cell in cells],
+    }
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> Grid:
+    placed = {(_labels(cell, target.rows), _labels(cell, target.columns)): cell for cell in cells}
+    # a model that a variant is not for has no cell
+    placed = {place: cell for place, cell in placed.items() if cell.state != NO_POINT}
+    records = []
+    for cell in cells:
+        place = cell.place
+        numbers = (cell.mean, cell.error, cell.n, cell.n_wanted, cell.unparsed, cell.state)
+        head = (place.variant, place.base_model or "all", place.stage, place.measure)
+        records.append((*head, *numbers, cell.difference, cell.gain, cell.mark))
+    return Grid(
+        settings.name,
+        target.of,
+        target.title,
+        tuple(_describe(settings, target, cells)),
+        tuple(_HEADS[axis] for axis in target.rows),
+        tuple(dict.fromkeys(row for row, _ in placed)),
+        tuple(dict.fromkeys(column for _, column in placed)),
+        {place: GridCell(render_cell(cell, target), cell.mark) for place, cell in placed.items()},
+        HEADER,
+        records,
+    )
+
+
+def _labels(cell: TargetCell, axes: Sequence[str]) -> Labels:
+    labels = (cell.place.label(axis) for axis in axes)
+    return tuple(
+        _STAGES.get(label, label) if axis == "stage" else label for axis, label in zip(axes, labels, strict=True)
+    )
+
+
+def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
+    """Render `5.07 ± 0.08`, `4.58 (−0.35)` or `4.65 (+17.3 %)`; what is missing says so, with n."""
+    if cell.mean is None:
+        return cell.state
+    text = f"{cell.mean:.2f}"
+    if target.against is not None:
+        text += f" ({_signed(cell.difference, 2)})"
+    elif target.gain is not None:
+        text += f" ({_signed(cell.gain, 1)} %)" if cell.gain is not None else " (no gain)"
+    elif cell.error is not None:
+        text += f" ± {cell.error:.2f}"
+    if cell.n < cell.n_wanted:
+        text += f" (n {cell.n} of {cell.n_wanted})"
+    return text + ("ᵘ" if cell.unparsed else "")
+
+
+def _signed(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> list[str]:
+    """Say what the numbers are: error bars, differences, gains, marks, and what is missing."""
+    notes = [target.note] if target.note else []
+    if target.against is not None:
+        notes.append(f"In brackets: difference to {target.against} on the same model.")
+    if target.gain is not None:
+        of = "of the averages over" if target.gain == "of_averages" else "average over the gains of"
+        models = settings.base_models()
+        of = f", {of} {len(models)} base models" if len(models) > 1 else ""
+        notes.append(f"In brackets: relative gain from before to after SFT{of}.")
+    is_shown = target.against is None and target.gain is None
+    notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")
+    if any(cell.mark for cell in cells):
+        notes.append(MARKED)
+    if unparsed := sum(cell.unparsed for cell in cells):
+        notes.append(f"ᵘ: {unparsed} in all cells could not be read; such an answer is wrong, such a verdict left out.")
+    return notes
+
+
+def describe_error(error: ErrorBar) -> str:
+    """Define an error bar in a sentence."""
+    return f"± is the {_ERRORS[error.what]} over {' × '.join(error.over)}; everything else is averaged first."

@@ -1,0 +1,141 @@
+"""Cells of targets: what is averaged before what, what an error bar is over, and what is missing says so."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
+from mixlab.config.targets import ScoreTarget, TargetPoint, TargetSettings
+
+SEEDS = {"mixture_seed": 1, "ipt_seed": 1, "sft_seed": 2, "generation_seed": 1, "judge_run": 2}
+JUDGED = {"label": "EN", "measure": "judge_score", "benchmarks": ["mt_bench_en"]}
+
+
+def build_rows(
+    variant: str = "k1",
+    stage: str = "after_sft",
+    sft_seeds: tuple[int | None, ...] = (1, 2),
+    base: float = 5.0,
+    runs: tuple[int, ...] = (1, 2),
+) -> list[dict[str, Any]]:
+    """Two items of two turns: the score is base + item + seed / 10 + run / 100."""
+    return [
+        {
+            "variant_key": variant, "stage": stage, "benchmark": "mt_bench_en", "measure": "judge_score",
+            "language": "en", "category": "general", "item": str(item), "parsed": True,
+            "score": base + item + (seed or 0) / 10 + run / 100 + turn - 1.5,
+            "mixture_seed": 1, "ipt_seed": 1, "sft_seed": seed, "generation_seed": 1, "judge_run": run,
+        }
+        for item in (1, 2)
+        for turn in (1, 2)
+        for seed in sft_seeds
+        for run in runs
+    ]  # fmt: skip
+
+
+def to_frame(*parts: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame([row for part in parts for row in part], columns=list(COLUMNS))
+
+
+def build_settings(points: tuple[tuple[str, str, str], ...] = (("a", "m", "k1"),), **more: Any) -> TargetSettings:
+    asked = {"of": "T", "title": "t", "rows": ["variant"], "columns": ["base_model", "measure"], "measures": [JUDGED]}
+    target = ScoreTarget.model_validate({**asked, **more})
+    named = tuple(TargetPoint(variant=v, base_model=m, variant_key=k, mixture_key="x") for v, m, k in points)
+    return TargetSettings(name="t", target=target, points=named, seeds=SEEDS)
+
+
+def build_one(frame: pd.DataFrame, **more: Any) -> TargetCell:
+    (cell,) = build_target(build_settings(**more), frame)
+    return cell
+
+
+def test_an_error_bar_is_over_the_counters_that_the_study_names() -> None:
+    frame = to_frame(build_rows())
+    both = build_one(frame)
+    assert both.mean == pytest.approx(5 + 1.5 + 0.15 + 0.015)
+    assert (both.n, both.n_wanted) == (4, 4)
+    assert both.error == pytest.approx(pd.Series([0.11, 0.12, 0.21, 0.22]).std(ddof=1))
+    seeds = build_one(frame, error={"what": "se", "over": ["sft_seed"]})
+    assert (seeds.mean, seeds.n) == (pytest.approx(both.mean), 2)
+    assert seeds.error == pytest.approx(pd.Series([0.1, 0.2]).std(ddof=1) / 2**0.5)
+
+
+def test_before_sft_there_is_no_sft_seed_and_judge_runs_are_left() -> None:
+    cell = build_one(to_frame(build_rows(stage="before_sft", sft_seeds=(None,))), stages=["before_sft"])
+    assert (cell.n, cell.n_wanted) == (2, 2)
+    assert cell.error == pytest.approx(0.01 / 2**0.5)
+
+
+def test_a_seed_that_failed_shows_in_n_and_nothing_run_has_no_mean() -> None:
+    cell = build_one(to_frame(build_rows(sft_seeds=(1,))))
+    assert (cell.n, cell.n_wanted, cell.state) == (2, 4, "")
+    missing = build_one(to_frame(build_rows(variant="other")))
+    assert (missing.mean, missing.error, missing.state) == (None, None, "not run")
+
+
+def test_an_unparsed_verdict_is_left_out_and_counted_and_all_unparsed_says_so() -> None:
+    frame = to_frame(build_rows())
+    frame.loc[0, ["score", "parsed"]] = [float("nan"), False]
+    cell = build_one(frame)
+    assert cell.unparsed == 1
+    # of item 1, seed 1, run 1 the second turn is left: half a point higher than both turns
+    assert cell.mean == pytest.approx(6.665 + 0.5 / 8)
+    frame["score"], frame["parsed"] = float("nan"), False
+    nothing = build_one(frame)
+    assert (nothing.mean, nothing.state, nothing.unparsed) == (None, "none parsed", len(frame))
+
+
+def test_some_items_of_a_benchmark_are_a_measure_of_their_own() -> None:
+    frame = to_frame(build_rows())
+    cell = build_one(frame, measures=[{**JUDGED, "items": ["2-5"]}])
+    assert cell.mean == pytest.approx(5 + 2 + 0.15 + 0.015)
+    absent = build_one(frame, measures=[{**JUDGED, "items": ["7", "8-9"]}])
+    assert absent.state == "not run"
+
+
+def test_a_run_that_lacks_a_benchmark_counts_as_missing() -> None:
+    other = [{**row, "benchmark": "second"} for row in build_rows() if row["sft_seed"] == 1]
+    cell = build_one(to_frame(build_rows(), other), measures=[{"label": "all", "measure": "judge_score"}])
+    assert (cell.n, cell.n_wanted) == (2, 4)
+    assert cell.mean == pytest.approx(5 + 1.5 + 0.1 + 0.015)
+
+
+def test_differences_are_to_the_named_variant_on_the_same_model() -> None:
+    frame = to_frame(build_rows(), build_rows("k2", base=4.0), build_rows("k3", base=7.0))
+    points = (("a", "m", "k1"), ("b", "m", "k2"), ("b", "other", "k3"))
+    settings = build_settings(points, against="b", variants=["a"], base_models=["m"])
+    (cell,) = build_target(settings, frame)
+    assert cell.difference == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("of", "wanted"), [("of_averages", 100 * (18 / 8 - 1)), ("average_of", 100 * (2 + 1) / 2)])
+def test_gains_say_whether_they_are_of_averages(of: str, wanted: float) -> None:
+    flat = {"sft_seeds": (1,), "runs": (1,)}
+    rows = []
+    for key, before, after in (("k1", 2.0, 6.0), ("k2", 6.0, 12.0)):
+        for stage, score in (("before_sft", before), ("after_sft", after)):
+            some = build_rows(key, stage, **{**flat, "sft_seeds": (None if stage == "before_sft" else 1,)})
+            rows.append([{**row, "score": score} for row in some])
+    points = (("a", "m", "k1"), ("a", "n", "k2"))
+    settings = build_settings(points, rows=["variant"], columns=["measure"], gain=of)
+    (cell,) = build_target(settings, to_frame(*rows))
+    assert (cell.mean, cell.place.base_model) == (pytest.approx(9.0), "")
+    assert cell.gain == pytest.approx(wanted)
+
+
+def test_an_average_over_base_models_with_one_missing_has_no_mean_and_says_so() -> None:
+    points = (("a", "m", "k1"), ("a", "n", "k2"))
+    settings = build_settings(points, columns=["measure"])
+    (cell,) = build_target(settings, to_frame(build_rows()))
+    assert (cell.mean, cell.state) == (None, "1 of 2 base models")
+
+
+def test_best_and_second_are_marked_by_seeds_and_not_by_judge_runs() -> None:
+    points = tuple((name, "m", f"k{name}") for name in "abc")
+    frame = to_frame(*(build_rows(f"k{name}", base=base, sft_seeds=(1, 2, 3)) for name, base in
+                       (("a", 5.0), ("b", 8.0), ("c", 2.0))))  # fmt: skip
+    marks = {cell.place.variant: cell.mark for cell in build_target(build_settings(points), frame)}
+    assert marks == {"a": "second", "b": "best", "c": ""}
+    one_seed = frame[frame["sft_seed"] == 1]
+    assert {cell.mark for cell in build_target(build_settings(points), one_seed)} == {""}

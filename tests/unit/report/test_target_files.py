@@ -1,0 +1,147 @@
+"""A target's files: Markdown, LaTeX with booktabs, CSV, figures; equal numbers give equal bytes."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mixlab.analysis.targets import COLUMNS
+from mixlab.config.problems import DataError
+from mixlab.config.targets import CountsTarget, DrawnTarget, RawTarget, ScoreTarget, TargetPoint, TargetSettings
+from mixlab.report.target_data import build_drawn_grid, build_raw_grid
+from mixlab.report.targets import write_targets
+
+SEEDS = {"sft_seed": 2, "judge_run": 1, "mixture_seed": 1, "ipt_seed": 1, "generation_seed": 1}
+
+
+def write_scores(folder: Path, scores: dict[str, tuple[float, float]]) -> Path:
+    """Write scores of two SFT seeds by variant key, half a point apart after SFT, one point lower before."""
+    rows = []
+    for key, means in scores.items():
+        for language, mean in zip(("en", "ja"), means, strict=True):
+            for stage, seeds in (("before_sft", [None]), ("after_sft", [1, 2])):
+                for seed in seeds:
+                    score = mean - 1 if seed is None else mean + 0.5 * seed - 0.75
+                    rows.append((key, stage, f"mt_{language}", "judge_score", language, "general", "1", score, True,
+                                 1, 1, seed, 1, 1))  # fmt: skip
+    columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+    folder.mkdir()
+    pq.write_table(pa.table(columns), folder / "scores.parquet")
+    return folder
+
+
+def build_settings(**more: Any) -> TargetSettings:
+    measures = [{"label": one.upper(), "measure": "judge_score", "languages": [one]} for one in ("en", "ja")]
+    asked = {"of": "Table 3", "title": "50 % & more", "rows": ["variant"], "columns": ["base_model", "measure"]}
+    target = ScoreTarget.model_validate({**asked, "measures": measures, **more})
+    points = tuple(
+        TargetPoint(variant=variant, base_model=model, variant_key=f"{variant}-{model}", mixture_key="mix")
+        for variant in ("even", "odd_one")
+        for model in ("m1", "m2")
+        if (variant, model) != ("odd_one", "m2")
+    )
+    return TargetSettings(name="table_03", target=target, points=points, seeds=SEEDS)
+
+
+@pytest.fixture
+def aggregate(tmp_path: Path) -> Path:
+    scores = {"even-m1": (5.0, 6.0), "even-m2": (4.0, 3.0), "odd_one-m1": (5.5, 6.25)}
+    return write_scores(tmp_path / "aggregate", scores)
+
+
+def write_one(settings: TargetSettings, aggregate: Path, out: Path) -> Path:
+    out.mkdir(exist_ok=True)
+    write_targets([settings], aggregate, out, folders={}, shown=None)
+    return out / "targets"
+
+
+def test_a_table_is_written_for_markdown_latex_and_programs(aggregate: Path, tmp_path: Path) -> None:
+    folder = write_one(build_settings(), aggregate, tmp_path / "out")
+    assert sorted(path.name for path in folder.iterdir()) == [f"table_03.{one}" for one in ("csv", "json", "md", "tex")]
+    lines = (folder / "table_03.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2:6] == [
+        "| Mixture | m1 · EN | m1 · JA | m2 · EN | m2 · JA |",
+        "|---|---:|---:|---:|---:|",
+        "| even | 5.00 ± 0.35 | 6.00 ± 0.35 | 4.00 ± 0.35 | 3.00 ± 0.35 |",
+        r"| odd\_one | 5.50 ± 0.35 | 6.25 ± 0.35 | – | – |",
+    ]
+    assert "± is the sample standard deviation over sft\\_seed × judge\\_run" in "\n".join(lines)
+    latex = (folder / "table_03.tex").read_text(encoding="utf-8")
+    assert r"\caption{50 \% \& more}" in latex
+    assert r"\multicolumn{2}{c}{m1} & \multicolumn{2}{c}{m2} \\" in latex
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}" in latex
+    assert r"odd\_one & 5.50 $\pm$ 0.35 & 6.25 $\pm$ 0.35 & -- & -- \\" in latex
+    with (folder / "table_03.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mean"] for row in rows] == ["5.0", "6.0", "4.0", "3.0", "5.5", "6.25", "", ""]
+    assert rows[-1]["state"] == "no such point"
+    card = json.loads((folder / "table_03.json").read_text(encoding="utf-8"))
+    assert [cell["mean"] for cell in card["cells"]] == [5.0, 6.0, 4.0, 3.0, 5.5, 6.25, None, None]
+
+
+def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) -> None:
+    folder = write_one(build_settings(against="even", variants=["odd_one"]), aggregate, tmp_path / "a")
+    text = (folder / "table_03.md").read_text(encoding="utf-8")
+    assert "| odd\\_one | 5.50 (+0.50) | 6.25 (+0.25) |" in text
+    assert "difference to even on the same model" in text
+    gains = build_settings(gain="of_averages", columns=["measure"], variants=["even"])
+    text = (write_one(gains, aggregate, tmp_path / "b") / "table_03.md").read_text(encoding="utf-8")
+    # (5 + 4) / 2 after and (4 + 3) / 2 before: + 28.6 %
+    assert "| even | 4.50 (+28.6 %) | 4.50 (+28.6 %) |" in text
+    assert "of the averages over 2 base models" in text
+    stages = build_settings(rows=["stage"], columns=["base_model", "measure"], variants=["even"],
+                            stages=["before_sft", "after_sft"])  # fmt: skip
+    text = (write_one(stages, aggregate, tmp_path / "c") / "table_03.md").read_text(encoding="utf-8")
+    assert "| before SFT | 4.00 | 5.00 | 3.00 | 2.00 |" in text
+
+
+def test_a_figure_is_drawn_as_svg_and_png_with_equal_bytes_for_equal_numbers(aggregate: Path, tmp_path: Path) -> None:
+    figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "ratio, %", "y_label": "MT-Bench"}
+    settings = build_settings(figure=figure)
+    first, second = (write_one(settings, aggregate, tmp_path / name) for name in ("a", "b"))
+    for name in ("table_03.svg", "table_03.png"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    svg = (first / "table_03.svg").read_text(encoding="utf-8")
+    assert all(f">{text}<" in svg for text in ("m1", "m2", "EN", "JA", "ratio, %", "MT-Bench"))
+    assert (first / "table_03.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_sft_draws_is_summed_by_language_and_category() -> None:
+    rows = [
+        {"language": "en", "category": "math", "windows": 3, "response_tokens": 30},
+        {"language": "en", "category": "math", "windows": 1, "response_tokens": 5},
+        {"language": "ja", "category": "code", "windows": 2, "response_tokens": 7},
+    ]
+    grid = build_drawn_grid("t", DrawnTarget(type="drawn", of="Table 13", title="t"), {"sources": rows})
+    assert list(grid.records) == [("English", "math", 4, 35), ("Japanese", "code", 2, 7), ("all", "total", 6, 42)]
+
+
+def test_raw_corpora_show_shares_and_how_far_they_are_from_natural_ones() -> None:
+    rows = [
+        {"position": 0, "kind": "raw", "language": "en", "population_tokens": 300, "allocated_tokens": 60},
+        {"position": 1, "kind": "raw", "language": "ja", "population_tokens": 100, "allocated_tokens": 40},
+        {"position": 2, "kind": "instruction", "language": "ja", "population_tokens": 9, "allocated_tokens": 9},
+    ]
+    target = RawTarget(type="raw", of="Table 9", title="t", variant="a", base_model="m")
+    grid = build_raw_grid("t", target, {"sources": rows}, ("web", "books", "qa"))
+    assert [record[:5] for record in grid.records] == [("en", "web", 300, 60, 60.0), ("ja", "books", 100, 40, 40.0)]
+    assert [record[5] for record in grid.records] == pytest.approx([0.8, 1.6])
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (CountsTarget(type="counts", of="Table 1", title="t", table="table1"), "counts have no table1"),
+        (DrawnTarget(type="drawn", of="Table 13", title="t"), "the mixture that it shows is not here"),
+    ],
+)
+def test_a_target_whose_artifact_is_missing_is_an_error(
+    target: CountsTarget | DrawnTarget, told: str, aggregate: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match=told):
+        write_one(TargetSettings(name="t", target=target), aggregate, tmp_path / "out")
