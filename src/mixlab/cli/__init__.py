@@ -36,6 +36,8 @@ COMMANDS = {
     "gc": "Free space that no study, branch or tag needs.",
     "deliver": "Bring one stage of a study up to date (the stages of dvc.yaml).",
     "show": "The main table of a finished study, and where its report is.",
+    "surface": "Scores as a function of a mixture's ratios: the predicted optimum, or why there is none.",
+    "propose": "The mixtures worth measuring next, as a study, and what they cost.",
     "watch": "Training runs, under way or ended: loss, speed, what happened; loss curves.",
     "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
     "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",
