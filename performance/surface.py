@@ -77,7 +77,7 @@ def list_lightgbm() -> dict[str, Fit]:
     }
 
 
-def test_fold(train: Points, fold: Points, rivals: dict[str, Fit]) -> tuple[dict[str, float], dict[str, float], str]:
+def try_fold(train: Points, fold: Points, rivals: dict[str, Fit]) -> tuple[dict[str, float], dict[str, float], str]:
     """Return rank correlations and coverages on a fold by name, and the family that was chosen without it."""
     chosen = choose(train)
     ranks, covered = {}, {}
@@ -93,9 +93,7 @@ def test_fold(train: Points, fold: Points, rivals: dict[str, Fit]) -> tuple[dict
     return ranks, covered, chosen.family
 
 
-def test_size(
-    targets: Sequence[tuple[str, Points]], size: int | None, rivals: dict[str, Fit]
-) -> dict[str, list[float]]:
+def try_size(targets: Sequence[tuple[str, Points]], size: int | None, rivals: dict[str, Fit]) -> dict[str, list[float]]:
     """Print a table of folds for one number of training mixtures; return mean rank correlations by name and fold."""
     count = len(targets[0][1])
     rows: dict[str, list[float]] = {}
@@ -108,7 +106,7 @@ def test_size(
         if size is not None:
             rest = np.random.Generator(np.random.PCG64(SEED + number)).permutation(rest)[:size]
         trained = len(rest)
-        results = [test_fold(points.take(rest), points.take(fold), rivals) for _, points in targets]
+        results = [try_fold(points.take(rest), points.take(fold), rivals) for _, points in targets]
         for name in results[0][0]:
             rows.setdefault(name, []).append(float(np.mean([ranks[name] for ranks, _, _ in results])))
         for name in results[0][1]:
@@ -134,8 +132,8 @@ def main() -> int:
         return 2
     targets, rivals = read_regmix(folder), list_lightgbm()
     began = time.perf_counter()
-    small = test_size(targets, SMALL, rivals)
-    test_size(targets, None, rivals)
+    small = try_size(targets, SMALL, rivals)
+    try_size(targets, None, rivals)
     print(f"\n{time.perf_counter() - began:.0f} s")
     if not rivals:
         print("LightGBM is not installed, so nothing was compared with it: python -m pip install '.[dev]'")
