@@ -36,7 +36,13 @@ def build_variant(components: Sequence[str], ratios: Sequence[Fraction], carried
     """Return a variant as a study writes it: its instruction ratio and the cells within, exact."""
     shares = dict(zip(components, ratios, strict=True))
     instruction = 1 - shares.get(RAW, Fraction())
-    variant: dict[str, Any] = {"instruction": str(instruction), "language": "natural", "category": "natural"}
+    told = ", ".join(f"{name} {share}" for name, share in shares.items() if share)
+    variant: dict[str, Any] = {
+        "description": f"proposed: {told} of the whole",
+        "instruction": str(instruction),
+        "language": "natural",
+        "category": "natural",
+    }
     if instruction:
         cells = {name: str(share / instruction) for name, share in shares.items() if name != RAW and share}
         variant["cells"] = {"ratios": cells}

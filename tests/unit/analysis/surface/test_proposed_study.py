@@ -23,6 +23,7 @@ def test_shares_of_the_whole_become_an_instruction_ratio_and_exact_cells() -> No
     components = ("raw", "en/math", "ja/code", "ja/math")
     variant = build_variant(components, [Fraction(1, 4), Fraction(1, 2), Fraction(1, 4), Fraction(0)], {})
     assert variant["instruction"] == "3/4"
+    assert variant["description"] == "proposed: raw 1/4, en/math 1/2, ja/code 1/4 of the whole"
     assert variant["cells"] == {"ratios": {"en/math": "2/3", "ja/code": "1/3"}}
     assert (variant["language"], variant["category"]) == ("natural", "natural")
     assert "cells" not in build_variant(components, [Fraction(1), Fraction(0), Fraction(0), Fraction(0)], {})
