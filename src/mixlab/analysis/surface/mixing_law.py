@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from mixlab.analysis.surface.fitted import Scale
 from mixlab.analysis.surface.points import Floats, Points
@@ -20,8 +19,8 @@ HUBER = 0.1
 """Where the loss turns from squares to lines, in standard deviations of the values."""
 _PRIOR = 2e-3
 """Weight of the squares of exponents about their mean, beside the sum over points."""
-_OPTIONS = {"maxiter": 200, "ftol": 1e-9}
 _LARGEST = 20.0
+_STEPS, _STILL, _STIFFEST = 80, 1e-9, 1e10
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,9 @@ def fit_mixing_law(points: Points) -> MixingLaw:
     for sign in (1.0, -1.0):
         for offset in (0.3, 2.0):
             start = _start(sign, offset, points.ratios_ND, targets)
-            found = minimize(
-                _cost, start, (sign, points.ratios_ND, targets), jac=True, method="L-BFGS-B", options=_OPTIONS
-            )
-            if best is None or found.fun < best[0]:
-                best = (float(found.fun), sign, found.x)
+            cost, found = _descend(start, sign, points.ratios_ND, targets)
+            if best is None or cost < best[0]:
+                best = (cost, sign, found)
     if best is None:
         raise RuntimeError("no start was tried")
     _, sign, parameters = best
@@ -98,14 +95,35 @@ def _evaluate(sign: float, parameters_P: Floats, ratios_MD: Floats) -> tuple[Flo
     return parameters_P[0] + risen, np.column_stack([np.ones(len(risen)), risen[:, None] * ratios_MD])
 
 
-def _cost(parameters_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats) -> tuple[float, Floats]:
-    values, slopes = _evaluate(sign, parameters_P, ratios_ND)
-    residuals = values - targets_N
-    far = np.abs(residuals) > HUBER
-    losses = np.where(far, HUBER * (np.abs(residuals) - HUBER / 2), residuals**2 / 2)
-    pulls = np.clip(residuals, -HUBER, HUBER)
-    prior = _prior_matrix(len(parameters_P)) @ parameters_P
-    return float(losses.sum() + parameters_P @ prior / 2), slopes.T @ pulls + prior
+def _descend(start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats) -> tuple[float, Floats]:
+    """Return the smallest cost and where it is, by Levenberg and Marquardt's method with Huber's weights."""
+    prior, parameters, damping = _prior_matrix(len(start_P)), start_P, 1e-2
+    cost = _cost(parameters, sign, ratios_ND, targets_N, prior)
+    for _ in range(_STEPS):
+        values, slopes = _evaluate(sign, parameters, ratios_ND)
+        residuals = values - targets_N
+        weighted = slopes * np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))[:, None]
+        gradient = weighted.T @ residuals + prior @ parameters
+        curvature = weighted.T @ slopes + prior
+        before = cost
+        while damping < _STIFFEST:
+            stiff = curvature + damping * np.diag(curvature.diagonal() + _STILL)
+            tried = parameters - np.linalg.solve(stiff, gradient)
+            reached = _cost(tried, sign, ratios_ND, targets_N, prior)
+            if reached < cost:
+                parameters, cost, damping = tried, reached, damping / 4
+                break
+            damping *= 4
+        if before - cost <= _STILL * (1 + cost):
+            break
+    return cost, parameters
+
+
+def _cost(parameters_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats, prior_PP: Floats) -> float:
+    """Huber's loss, and half the squares of exponents by their prior."""
+    far = np.abs(_evaluate(sign, parameters_P, ratios_ND)[0] - targets_N)
+    losses = np.where(far > HUBER, HUBER * (far - HUBER / 2), far**2 / 2)
+    return float(losses.sum() + parameters_P @ prior_PP @ parameters_P / 2)
 
 
 def _prior_matrix(size: int) -> Floats:
