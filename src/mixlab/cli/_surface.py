@@ -1,5 +1,6 @@
 """What the commands about response surfaces share: where points come from, bounds, how targets are told."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def run_told(items: Sequence["MeasuredTarget"], what: str, work: Callable[["Meas
     """Do something for each target; what is under way is told on a terminal."""
     done = []
     for number, one in enumerate(items, 1):
-        if click.get_text_stream("stderr").isatty():
+        if sys.stderr.isatty():
             click.echo(f"{what} {number} of {len(items)}: {describe_name(one)}", err=True)
         done.append(work(one))
     return done
