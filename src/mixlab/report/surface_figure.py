@@ -68,9 +68,9 @@ def _list_slices(one: Surveyed) -> list[int]:
     """List the components that vary, those first along which the surface moves most."""
     if one.chosen is None:
         return []
-    varied = np.flatnonzero(np.ptp(one.points.ratios_ND, axis=0) > 0)
-    moves = [float(np.ptp(one.chosen.fitted.predict(_slice(one, component))[0])) for component in varied]
-    return [int(varied[place]) for place in np.argsort(-np.array(moves), kind="stable")]
+    varied = [int(place) for place in np.flatnonzero(np.ptp(one.points.ratios_ND, axis=0) > 0)]
+    moves = {place: float(np.ptp(one.chosen.fitted.predict(_slice(one, place))[0])) for place in varied}
+    return sorted(varied, key=lambda place: -moves[place])
 
 
 def _draw_slice(one: Surveyed, panel: Axes, component: int) -> None:

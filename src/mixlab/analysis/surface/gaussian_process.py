@@ -75,7 +75,8 @@ class GaussianProcess:
         """Return the posterior covariance of the surface at mixtures, in units of the values squared."""
         roots = np.sqrt(ratios_MD)
         solved = solve_triangular(self.lower_NN, self.kernel.between(self.roots_ND, roots), lower=True)
-        return self.scale.spread**2 * (self.kernel.between(roots, roots) - solved.T @ solved)
+        covariance: Floats = self.scale.spread**2 * (self.kernel.between(roots, roots) - solved.T @ solved)
+        return covariance
 
     def draw(self, ratios_MD: Floats, draws: int, rng: np.random.Generator) -> Floats:
         """Draw surfaces from the posterior."""
@@ -84,7 +85,8 @@ class GaussianProcess:
         covariance = self.covariance(ratios_MD)
         # rounding makes eigenvalues slightly negative: a millionth of the largest variance covers that
         lower = cholesky(covariance + 1e-6 * covariance.diagonal().max() * np.eye(size), lower=True)
-        return mean + rng.standard_normal((draws, size)) @ lower.T
+        surfaces: Floats = mean + rng.standard_normal((draws, size)) @ lower.T
+        return surfaces
 
 
 def fit_gaussian_process(points: Points) -> GaussianProcess:
@@ -171,4 +173,5 @@ def _squared_distances(roots_AD: Floats, roots_BD: Floats, lengths_D: Floats) ->
     one, other = roots_AD / lengths_D, roots_BD / lengths_D
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - 2 * one @ other.T
     # the root has no slope at 0, and rounding goes below it
-    return np.maximum(squares, 1e-18)
+    floored: Floats = np.maximum(squares, 1e-18)
+    return floored

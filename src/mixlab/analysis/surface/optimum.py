@@ -111,7 +111,7 @@ def find_optimum(points: Points, chosen: Chosen, region: Region, is_loss: bool, 
 
 def _refine(chosen: Chosen, candidates_MD: Floats, sign: float) -> Floats:
     """Climb from the best candidate towards others by ever shorter steps: a convex region holds all between two."""
-    best = candidates_MD[np.argmax(sign * chosen.fitted.predict(candidates_MD)[0])]
+    best: Floats = candidates_MD[np.argmax(sign * chosen.fitted.predict(candidates_MD)[0])]
     step = 0.5
     for _ in range(_ROUNDS):
         tried = normalise(np.vstack([best[None, :], (1 - step) * best + step * candidates_MD]))

@@ -103,4 +103,5 @@ def build_region(ratios_ND: Floats, components: Sequence[str], bounds: Sequence[
 def normalise(ratios_ND: Floats) -> Floats:
     """Make ratios sum to 1, which rounding may have moved."""
     kept = np.maximum(ratios_ND, 0.0)
-    return kept / kept.sum(axis=1, keepdims=True)
+    ratios: Floats = kept / kept.sum(axis=1, keepdims=True)
+    return ratios
