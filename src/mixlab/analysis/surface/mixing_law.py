@@ -20,6 +20,8 @@ HUBER = 0.1
 _PRIOR = 2e-3
 """Weight of the squares of exponents about their mean, beside the sum over points."""
 _LARGEST = 20.0
+_BEYOND = 0.7
+"""How far beyond the values the offset begins, in their standard deviations; where it ends, the fit says."""
 _STEPS, _STILL, _STIFFEST = 80, 1e-9, 1e10
 
 
@@ -52,19 +54,14 @@ class MixingLaw:
 
 
 def fit_mixing_law(points: Points) -> MixingLaw:
-    """Fit the law to the points, by descent from several offsets and with both signs."""
+    """Fit the law to the points, with both signs."""
     scale = Scale.of(points.values_N)
     targets = (points.values_N - scale.mean) / scale.spread
-    best: tuple[float, float, Floats] | None = None
+    reached = []
     for sign in (1.0, -1.0):
-        for offset in (0.3, 2.0):
-            start = _start(sign, offset, points.ratios_ND, targets)
-            cost, found = _descend(start, sign, points.ratios_ND, targets)
-            if best is None or cost < best[0]:
-                best = (cost, sign, found)
-    if best is None:
-        raise RuntimeError("no start was tried")
-    _, sign, parameters = best
+        start = _start(sign, points.ratios_ND, targets)
+        reached.append((*_descend(start, sign, points.ratios_ND, targets), sign))
+    _, parameters, sign = min(reached, key=lambda one: one[0])
     values, slopes = _evaluate(sign, parameters, points.ratios_ND)
     size, count = len(parameters), len(targets)
     residuals = targets - values
@@ -80,9 +77,9 @@ def fit_mixing_law(points: Points) -> MixingLaw:
     return MixingLaw(sign, parameters, vectors_PP * np.sqrt(np.maximum(values_P, 0.0)), residual, scale)
 
 
-def _start(sign: float, offset: float, ratios_ND: Floats, targets_N: Floats) -> Floats:
+def _start(sign: float, ratios_ND: Floats, targets_N: Floats) -> Floats:
     """Linear regression of the logarithm, with the offset put beyond the values."""
-    edge = targets_N.min() - offset if sign > 0 else targets_N.max() + offset
+    edge = targets_N.min() - _BEYOND if sign > 0 else targets_N.max() + _BEYOND
     logs = np.log(sign * (targets_N - edge))
     size = ratios_ND.shape[1]
     exponents = np.linalg.solve(ratios_ND.T @ ratios_ND + 0.1 * np.eye(size), ratios_ND.T @ logs)
