@@ -95,8 +95,7 @@ def _draw_slice(one: Surveyed, panel: Axes, component: int) -> None:
     )
     if one.optimum is not None:
         panel.plot([one.optimum.ratios_D[component]], [one.optimum.value], "D", color=VERMILION, markersize=5)
-    (label,) = find_legible([points.components[component]])
-    panel.set_xlabel(label)
+    panel.set_xlabel(find_legible(points.components)[component])
     panel.grid(axis="y")
     panel.set_axisbelow(True)
 
@@ -131,9 +130,9 @@ def _draw_triangle(one: Surveyed, panel: Axes, corners: Sequence[int]) -> None:
     panel.plot(*_project(one.points.ratios_ND, corners), "o", color="white", markeredgecolor=INK, markersize=3.5)
     if one.optimum is not None:
         panel.plot(*_project(one.optimum.ratios_D[None, :], corners), "D", color=VERMILION, markersize=6)
-    labels = find_legible([one.points.components[corner] for corner in corners])
-    for label, (x, y) in zip(labels, ((0, -0.07), (1, -0.07), (0.5, 0.9)), strict=True):
-        panel.text(x, y, label, ha="center")
+    labels = find_legible(one.points.components)
+    for corner, (x, y) in zip(corners, ((0, -0.07), (1, -0.07), (0.5, 0.9)), strict=True):
+        panel.text(x, y, labels[corner], ha="center")
     panel.set_xlim(-0.12, 1.12)
     panel.set_ylim(-0.12, 0.98)
     panel.set_aspect("equal")
