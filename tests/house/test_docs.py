@@ -61,6 +61,10 @@ ELSEWHERE = {
         "tests/house/test_docs_price.py::test_the_document_shows_what_the_demo_and_an_edit_of_it_cost",
     ),
     **dict.fromkeys(
+        ("mixlab surface --csv losses.csv", "mixlab propose micro --csv losses.csv --gpu-hours 1 --at-most 3"),
+        "tests/house/test_docs_surface.py::test_the_document_shows_a_surface_and_what_to_measure_next",
+    ),
+    **dict.fromkeys(
         (
             "mixlab explain --why 'math heavy 数学/mixture_seed 1/ipt_seed 1/sft_seed 1/sft'",
             "git commit -qam 'more maths'",

@@ -39,6 +39,8 @@ COMMANDS = {
     "show": "The main table of a finished study, and where its report is.",
     "page": "A finished study as a page: findings, tables, every answer, and where each number comes from.",
     "compare": "A study's tables beside published ones; what follows from those alone.",
+    "surface": "Scores as a function of a mixture's ratios: the predicted optimum, or why there is none.",
+    "propose": "The mixtures worth measuring next, as a study, and what they cost.",
     "watch": "Training runs, under way or ended: loss, speed, what happened; loss curves.",
     "certificate": "What a mixture asked for and what it took, with all that is known of its sources.",
     "counts": "Samples and tokens of a study's data, by language, category and tokenizer.",

@@ -1,0 +1,130 @@
+"""The log-linear mixing law: value = c ± exp(t · ratios), by Huber's loss.
+
+Ye et al. 2024, Data Mixing Laws (arXiv:2403.16952): L = c + k exp(sum_j t_j r_j). Ratios sum to 1, so that log k is a
+part of every t_j, and the sign of k is all that is left of it; both signs are fitted, since scores rise where losses
+fall, and the better one is kept. Errors beyond HUBER count linearly; the authors' code (github.com/yegcjs/mixinglaws,
+law.py, commit c58d349) has 0.01 of a loss there. A weak normal prior keeps exponents of components that hardly vary
+from running away.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixlab.analysis.surface.fitted import Scale
+from mixlab.analysis.surface.points import Floats, Points
+
+HUBER = 0.1
+"""Where the loss turns from squares to lines, in standard deviations of the values."""
+_PRIOR = 2e-3
+"""Weight of the squares of exponents about their mean, beside the sum over points."""
+_LARGEST = 20.0
+_BEYOND = 0.7
+"""How far beyond the values the offset begins, in their standard deviations; where it ends, the fit says."""
+_STEPS, _STILL, _STIFFEST = 80, 1e-9, 1e10
+
+
+@dataclass(frozen=True)
+class MixingLaw:
+    """A fitted law in standardised values: offset c, then the exponents t; `lower` is a root of their covariance."""
+
+    sign: float
+    parameters_P: Floats
+    root_PP: Floats
+    residual: float
+    scale: Scale
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of residuals."""
+        return self.residual * self.scale.spread
+
+    def predict(self, ratios_MD: Floats) -> tuple[Floats, Floats]:
+        """Return the law, and its standard deviation to first order in the parameters."""
+        values, slopes = _evaluate(self.sign, self.parameters_P, ratios_MD)
+        errors = np.linalg.norm(slopes @ self.root_PP, axis=1)
+        return self.scale.mean + self.scale.spread * values, self.scale.spread * errors
+
+    def draw(self, ratios_MD: Floats, draws: int, rng: np.random.Generator) -> Floats:
+        """Draw laws from the normal approximation of what the data say of the parameters."""
+        moved = self.parameters_P + rng.standard_normal((draws, len(self.root_PP))) @ self.root_PP.T
+        powers = np.minimum(moved[:, 1:] @ ratios_MD.T, _LARGEST)
+        return self.scale.mean + self.scale.spread * (moved[:, :1] + self.sign * np.exp(powers))
+
+
+def fit_mixing_law(points: Points) -> MixingLaw:
+    """Fit the law to the points, with both signs."""
+    scale = Scale.of(points.values_N)
+    targets = (points.values_N - scale.mean) / scale.spread
+    reached = []
+    for sign in (1.0, -1.0):
+        start = _start(sign, points.ratios_ND, targets)
+        reached.append((*_descend(start, sign, points.ratios_ND, targets), sign))
+    _, parameters, sign = min(reached, key=lambda one: one[0])
+    values, slopes = _evaluate(sign, parameters, points.ratios_ND)
+    size, count = len(parameters), len(targets)
+    residuals = targets - values
+    weights = np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))
+    information = (slopes * weights[:, None]).T @ slopes + _prior_matrix(size)
+    inverse = np.linalg.pinv(information, hermitian=True)
+    used = float(np.trace(inverse @ ((slopes * weights[:, None]).T @ slopes)))
+    residual = math.sqrt(float(residuals @ residuals) / max(1.0, count - used))
+    # errors of a Huber estimate: information with the weights, noise without them
+    middle = (slopes * weights[:, None] ** 2).T @ slopes
+    covariance = residual**2 * (inverse @ middle @ inverse + inverse @ _prior_matrix(size) @ inverse)
+    values_P, vectors_PP = np.linalg.eigh((covariance + covariance.T) / 2)
+    return MixingLaw(sign, parameters, vectors_PP * np.sqrt(np.maximum(values_P, 0.0)), residual, scale)
+
+
+def _start(sign: float, ratios_ND: Floats, targets_N: Floats) -> Floats:
+    """Linear regression of the logarithm, with the offset put beyond the values."""
+    edge = targets_N.min() - _BEYOND if sign > 0 else targets_N.max() + _BEYOND
+    logs = np.log(sign * (targets_N - edge))
+    size = ratios_ND.shape[1]
+    exponents = np.linalg.solve(ratios_ND.T @ ratios_ND + 0.1 * np.eye(size), ratios_ND.T @ logs)
+    return np.concatenate([[edge], exponents])
+
+
+def _evaluate(sign: float, parameters_P: Floats, ratios_MD: Floats) -> tuple[Floats, Floats]:
+    """Return the law and its derivatives by the parameters."""
+    risen = sign * np.exp(np.minimum(ratios_MD @ parameters_P[1:], _LARGEST))
+    return parameters_P[0] + risen, np.column_stack([np.ones(len(risen)), risen[:, None] * ratios_MD])
+
+
+def _descend(start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats) -> tuple[float, Floats]:
+    """Return the smallest cost and where it is, by Levenberg and Marquardt's method with Huber's weights."""
+    prior, parameters, damping = _prior_matrix(len(start_P)), start_P, 1e-2
+    cost = _cost(parameters, sign, ratios_ND, targets_N, prior)
+    for _ in range(_STEPS):
+        values, slopes = _evaluate(sign, parameters, ratios_ND)
+        residuals = values - targets_N
+        weighted = slopes * np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))[:, None]
+        gradient = weighted.T @ residuals + prior @ parameters
+        curvature = weighted.T @ slopes + prior
+        before = cost
+        while damping < _STIFFEST:
+            stiff = curvature + damping * np.diag(curvature.diagonal() + _STILL)
+            tried = parameters - np.linalg.solve(stiff, gradient)
+            reached = _cost(tried, sign, ratios_ND, targets_N, prior)
+            if reached < cost:
+                parameters, cost, damping = tried, reached, damping / 4
+                break
+            damping *= 4
+        if before - cost <= _STILL * (1 + cost):
+            break
+    return cost, parameters
+
+
+def _cost(parameters_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats, prior_PP: Floats) -> float:
+    """Huber's loss, and half the squares of exponents by their prior."""
+    far = np.abs(_evaluate(sign, parameters_P, ratios_ND)[0] - targets_N)
+    losses = np.where(far > HUBER, HUBER * (far - HUBER / 2), far**2 / 2)
+    return float(losses.sum() + parameters_P @ prior_PP @ parameters_P / 2)
+
+
+def _prior_matrix(size: int) -> Floats:
+    """Squares of exponents about their mean; the offset is free."""
+    matrix = np.zeros((size, size))
+    matrix[1:, 1:] = _PRIOR * (np.eye(size - 1) - 1 / (size - 1))
+    return matrix

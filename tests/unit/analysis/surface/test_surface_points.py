@@ -1,0 +1,54 @@
+"""Rows become mixtures: runs of one are joined, and their spread is pooled into the noise."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mixlab.analysis.surface.points import Measurement, build_points, count_dimensions
+
+
+def test_runs_of_one_mixture_are_one_point_and_their_spread_is_pooled() -> None:
+    rows = [
+        Measurement("a", (0.5, 0.5), 1.0),
+        Measurement("a", (0.5, 0.5), 3.0),
+        Measurement("b", (0.2, 0.8), 5.0),
+        Measurement("b", (0.2, 0.8), 6.0),
+        Measurement("c", (0.9, 0.1), 7.0),
+    ]
+    points = build_points(("x", "y"), rows)
+    assert points.labels == ("a", "b", "c")
+    assert points.values_N.tolist() == [2.0, 5.5, 7.0]
+    assert points.runs_N.tolist() == [2, 2, 1]
+    # variances 2 and 0.5 with one degree of freedom each
+    noise = math.sqrt((2.0 + 0.5) / 2)
+    assert points.noise == pytest.approx(noise)
+    assert points.errors_N.tolist() == pytest.approx([noise / math.sqrt(2), noise / math.sqrt(2), noise])
+
+
+def test_a_mean_of_several_runs_counts_as_those_runs() -> None:
+    runs = np.array([4.0, 5.0, 9.0])
+    whole = build_points(("x", "y"), [Measurement("a", (0.5, 0.5), float(one)) for one in runs])
+    error = float(runs.std(ddof=1) / math.sqrt(3))
+    mean = build_points(("x", "y"), [Measurement("a", (0.5, 0.5), 6.0, error, runs=3)])
+    assert mean.noise == pytest.approx(whole.noise)
+    assert mean.errors_N == pytest.approx(whole.errors_N)
+
+
+def test_given_errors_of_single_runs_are_kept_and_noise_is_not_invented() -> None:
+    points = build_points(("x", "y"), [Measurement("a", (1.0, 0.0), 1.0, 0.25), Measurement("b", (0.0, 1.0), 2.0)])
+    assert points.noise is None
+    assert points.errors_N.tolist() == [0.25, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "dimensions"),
+    [
+        ([[0.2, 0.8]], 0),
+        ([[0.2, 0.8], [0.2, 0.8]], 0),
+        ([[0.2, 0.8, 0], [0.4, 0.6, 0]], 1),
+        ([[0.2, 0.3, 0.5], [0.4, 0.1, 0.5], [0.3, 0.3, 0.4]], 2),
+    ],
+)
+def test_directions_in_which_mixtures_differ_are_counted(rows: list[list[float]], dimensions: int) -> None:
+    assert count_dimensions(np.array(rows)) == dimensions
