@@ -20,6 +20,7 @@ from mixlab.analysis.lineage import Ancestor, build_lineage
 from mixlab.analysis.pairwise import write_pairwise
 from mixlab.analysis.ranking import build_rankings, write_rankings
 from mixlab.analysis.relative import build_improvements, write_improvements
+from mixlab.analysis.same_items import IMPROVED, RANKED, keep_same_items
 from mixlab.analysis.study_tests import build_study_tests, write_study_tests
 from mixlab.analysis.tidy import SAMPLE, SCHEMA
 from mixlab.artifacts.keys import build_digest
@@ -63,7 +64,7 @@ def write_aggregate(
     pa_csv.write_csv(table, out / "scores.csv")
     frame = count_once(table.to_pandas())
     cells = build_cells(frame)
-    effects = build_effects(settings.comparisons, cells)
+    effects = build_effects(settings.comparisons, cells, frame)
     write_cells(cells, out)
     write_judge_runs(build_judge_runs(frame), out)
     write_judge_bias(build_judge_bias(frame, settings.own_answers), out)
@@ -86,8 +87,12 @@ def _write_statistics(
     write_intervals(build_intervals(cells), out)
     write_variance(frame, out)
     write_study_tests(build_study_tests(effects, frame), out)
-    write_improvements(build_improvements(cells), out)
-    write_rankings(build_rankings(cells, {one.variant_key: one.base_model_key for one in settings.models}), out)
+    is_whole = bool(frame["score"].notna().all())
+    improved, ranked = (
+        cells if is_whole else build_cells(keep_same_items(frame, together)) for together in (IMPROVED, RANKED)
+    )
+    write_improvements(build_improvements(improved), out)
+    write_rankings(build_rankings(ranked, {one.variant_key: one.base_model_key for one in settings.models}), out)
 
 
 def _read_scores(entries: Iterable[ModelEntry], scores: Sequence[Path]) -> pa.Table:

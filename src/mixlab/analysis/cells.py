@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ class Cell:
 
     `n_answers` counts rows (items x turns x generation seeds x samples x judge runs x models); `n_unparsed` those
     among them whose answer (accuracy: counted as wrong) or whose verdict (judge: left out) could not be read.
+    `n_asked`: items asked, of which the estimate counts those with a score; not kept in tables.
     """
 
     variant_key: str
@@ -40,16 +41,21 @@ class Cell:
     replicates: tuple[Replicate, ...]
     n_answers: int
     n_unparsed: int
+    n_asked: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class GroupEstimate:
-    """The even mean of several benchmarks; a model that lacks one of them is left out and counted `incomplete`."""
+    """The even mean of several benchmarks; a model that lacks one of them is left out and counted `incomplete`.
+
+    `n_asked`: items asked, 0 where that is not known.
+    """
 
     estimate: Estimate
     benchmarks: tuple[str, ...]
     incomplete: int
     replicates: tuple[Replicate, ...]
+    n_asked: int = 0
 
 
 def build_cells(frame: "pd.DataFrame") -> list[Cell]:
@@ -83,6 +89,7 @@ def build_cells(frame: "pd.DataFrame") -> list[Cell]:
                 replicates=replicates,
                 n_answers=len(rows),
                 n_unparsed=int((~rows["parsed"].astype(bool)).sum()),
+                n_asked=int(rows["item"].nunique()),
             )
         )
     return cells
@@ -118,6 +125,7 @@ def group_cells(cells: Iterable[Cell], selection: Selection) -> GroupEstimate | 
         benchmarks=tuple(cell.benchmark for cell in chosen),
         incomplete=len(by_model) - len(whole),
         replicates=tuple(whole),
+        n_asked=sum(cell.n_asked for cell in chosen),
     )
 
 

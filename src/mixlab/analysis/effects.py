@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mixlab.analysis.cells import Cell, GroupEstimate, group_cells, read_csv, write_csv
+from mixlab.analysis.cells import Cell, GroupEstimate, build_cells, group_cells, read_csv, write_csv
+from mixlab.analysis.same_items import keep_compared
 from mixlab.analysis.statistics import Difference, compare
 from mixlab.artifacts.keys import build_digest
 from mixlab.config.analysis import ComparisonSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FILTERS = ["variant_key", "against_key", "stage", "measure"]
 _NUMBERS = ["difference", "se_seeds", "se_items", "standard_error", "ratio"]
@@ -40,13 +44,20 @@ def comparison_id(comparison: ComparisonSettings) -> str:
     return build_digest(comparison.model_dump_json().encode())[:12]
 
 
-def build_effects(comparisons: Sequence[ComparisonSettings], cells: Sequence[Cell]) -> list[Effect]:
-    """Measure each comparison; sides that ran different benchmarks are "missing", never averaged over the rest."""
+def build_effects(
+    comparisons: Sequence[ComparisonSettings], cells: Sequence[Cell], frame: "pd.DataFrame"
+) -> list[Effect]:
+    """Measure each comparison on the items that every model of both sides has a score for.
+
+    `cells`: those of `frame`. Sides that ran different benchmarks are "missing", never averaged over the rest.
+    """
     effects = []
+    is_whole = bool(frame["score"].notna().all())
     for comparison in comparisons:
+        compared = cells if is_whole else build_cells(keep_compared(frame, comparison))
         variant, against = (
             group_cells(
-                [cell for cell in cells if cell.variant_key == key and cell.stage == comparison.stage], comparison
+                [cell for cell in compared if cell.variant_key == key and cell.stage == comparison.stage], comparison
             )
             for key in (comparison.variant_key, comparison.against_key)
         )

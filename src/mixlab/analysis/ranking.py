@@ -13,6 +13,7 @@ from pathlib import Path
 from mixlab.analysis.cells import Cell, GroupEstimate, group_cells, write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, test_seeds
+from mixlab.analysis.same_items import describe_left_out
 from mixlab.analysis.study_tests import trim
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import Selection
@@ -151,7 +152,8 @@ def _judge(p: float | None) -> str:
 
 
 def _describe_lost(point: GroupEstimate) -> str:
-    return f"{point.incomplete} models lack a benchmark or its scores and are left out" if point.incomplete else ""
+    lost = f"{point.incomplete} models lack a benchmark or its scores and are left out" if point.incomplete else ""
+    return "; ".join(filter(None, [describe_left_out(point.n_asked, point.estimate.n_items), lost]))
 
 
 def _mean(point: GroupEstimate) -> float:

@@ -6,7 +6,7 @@ Averages can be taken before or after dividing, and the two differ: "of averages
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mixlab.analysis.cells import Cell, write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel, build_sample
+from mixlab.analysis.same_items import describe_left_out
 from mixlab.analysis.seed_tests import estimate_mean
 from mixlab.analysis.study_tests import trim
 
@@ -49,7 +50,11 @@ class Improvement:
 
 
 def build_improvements(cells: Iterable[Cell]) -> list[Improvement]:
-    """Measure each point that was scored before and after SFT, on each benchmark and on all of one measure."""
+    """Measure each point that was scored before and after SFT, on each benchmark and on all of one measure.
+
+    Scores by several judges stand on different scales and are measured by benchmark alone. `cells` count the items that
+    all models of a point have a score for, before SFT and after.
+    """
     points: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
     for cell in cells:
         if cell.stage in (_BEFORE, _AFTER):
@@ -60,12 +65,20 @@ def build_improvements(cells: Iterable[Cell]) -> list[Improvement]:
         if not stages[_BEFORE] or not stages[_AFTER]:
             continue
         names = sorted(set(stages[_BEFORE]) | set(stages[_AFTER]))
-        for chosen in [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else []):
+        judges = {cell.judge for of_stage in stages.values() for cell in of_stage.values()}
+        together = [tuple(names)] if len(names) > 1 and len(judges) == 1 else []
+        for chosen in [(name,) for name in names] + together:
             for averaging in (OF_AVERAGES, AVERAGE_OF) if len(chosen) > 1 else (OF_AVERAGES,):
                 for level in CLAIM_LEVELS:
                     blank = Improvement(variant_key, measure, chosen, averaging, level)
-                    found.append(_measure(blank, stages))
+                    one = _measure(blank, stages)
+                    said = _describe_items([stages[_BEFORE][name] for name in chosen if name in stages[_BEFORE]])
+                    found.append(replace(one, note="; ".join(filter(None, [one.note, said]))))
     return found
+
+
+def _describe_items(cells: Sequence[Cell]) -> str:
+    return describe_left_out(sum(cell.n_asked for cell in cells), sum(cell.estimate.n_items for cell in cells))
 
 
 def write_improvements(improvements: Sequence[Improvement], out: Path) -> None:

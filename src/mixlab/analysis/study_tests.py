@@ -10,6 +10,7 @@ from mixlab.analysis.claim_levels import CLAIM_LEVELS, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, test_beside, test_items, test_judgings, test_seeds
 from mixlab.analysis.effects import Effect, comparison_id
 from mixlab.analysis.items import build_item_scores, build_judgings, keep_models
+from mixlab.analysis.same_items import describe_left_out, keep_compared
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import ComparisonSettings
 
@@ -49,9 +50,11 @@ def trim(value: object) -> object:
 
 def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
     comparison = effect.comparison
-    if note := _find_gap(effect):
+    if gap := _find_gap(effect):
+        note = "; ".join(filter(None, [gap, _describe_items(effect)]))
         return [DifferenceTest(level, "welch_t", "primary", "", 0, 0, note=note) for level in CLAIM_LEVELS]
     assert effect.variant is not None and effect.against is not None
+    frame = keep_compared(frame, comparison)
     items = [
         keep_models(
             build_item_scores(frame, key, comparison.stage, comparison),
@@ -59,7 +62,7 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         )
         for key, side in zip(_sides(comparison), (effect.variant, effect.against), strict=True)
     ]
-    results = []
+    results: list[DifferenceTest] = []
     for level in CLAIM_LEVELS:
         samples = (
             build_sample(effect.variant.replicates, level),
@@ -71,7 +74,8 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         results += [_note_lost(row, effect) for row in rows]
     first, second = (build_judgings(frame, key, comparison.stage, comparison) for key in _sides(comparison))
     models = min(len(effect.variant.replicates), len(effect.against.replicates))
-    return [*results, *test_items(items[0], items[1], comparison.measure), test_judgings(first, second, models)]
+    judgings = _note(test_judgings(first, second, models), _describe_items(effect))
+    return [*results, *test_items(items[0], items[1], comparison.measure), judgings]
 
 
 def _find_gap(effect: Effect) -> str:
@@ -90,10 +94,18 @@ def _find_gap(effect: Effect) -> str:
 
 def _note_lost(row: DifferenceTest, effect: Effect) -> DifferenceTest:
     lost = sum(side.incomplete for side in (effect.variant, effect.against) if side)
-    if not lost:
-        return row
     said = f"{lost} of {lost + row.n_variant + row.n_against} models lack a benchmark or its scores and are left out"
-    return replace(row, note="; ".join(filter(None, [row.note, said])))
+    return _note(row, _describe_items(effect), said if lost else "")
+
+
+def _describe_items(effect: Effect) -> str:
+    """Say how many items are left out: both sides were asked the same, and count the same."""
+    sides = [side for side in (effect.variant, effect.against) if side is not None]
+    return next(filter(None, (describe_left_out(one.n_asked, one.estimate.n_items) for one in sides)), "")
+
+
+def _note(row: DifferenceTest, *said: str) -> DifferenceTest:
+    return replace(row, note="; ".join(filter(None, [row.note, *said])))
 
 
 def _sides(comparison: ComparisonSettings) -> tuple[str, str]:

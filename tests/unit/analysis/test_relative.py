@@ -12,10 +12,10 @@ from mixlab.analysis.statistics import Estimate, Replicate
 NOTHING = Estimate(None, None, None, 0, None, 0)
 
 
-def cell(stage, means, benchmark="gsm8k"):
+def cell(stage, means, benchmark="gsm8k", judge=None):
     """`means`: (IPT seed, SFT seed) -> mean."""
     replicates = tuple(Replicate(1, ipt, sft, mean) for (ipt, sft), mean in means.items())
-    return Cell("v", stage, benchmark, "accuracy", "en", "math", None, NOTHING, replicates, 1, 0)
+    return Cell("v", stage, benchmark, "accuracy", "en", "math", judge, NOTHING, replicates, 1, 0)
 
 
 def before(means, benchmark="gsm8k"):
@@ -89,3 +89,12 @@ def test_a_benchmark_that_one_stage_lacks_is_missing_and_not_averaged_over():
 
 def test_a_point_that_was_scored_after_sft_alone_has_no_improvement():
     assert build_improvements([after({(1, 1): 0.3})]) == []
+
+
+def test_scores_by_two_judges_are_never_averaged():
+    judged = [
+        cell(stage, means, benchmark, judge)
+        for benchmark, judge in (("talk", "x"), ("chat", "y"))
+        for stage, means in (("before_sft", {(1, None): 4.0}), ("after_sft", {(1, 1): 5.0, (1, 2): 6.0}))
+    ]
+    assert {one.benchmarks for one in build_improvements(judged)} == {("talk",), ("chat",)}

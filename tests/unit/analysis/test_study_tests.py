@@ -26,7 +26,7 @@ def rows(variant, seed, right, benchmark="gsm8k"):
 
 
 def run(frame, *comparisons):
-    effects = build_effects(comparisons, build_cells(frame))
+    effects = build_effects(comparisons, build_cells(frame), frame)
     return build_study_tests(effects, frame)
 
 
