@@ -12,16 +12,20 @@ module of that name.)
 import argparse
 import math
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from nested_data import Shape, Truth, simulate
 from nested_tests import ALPHA, Floats, find_mixed_p, reject, reject_beside, to_units
 
 from mixlab.analysis import seed_tests
+from mixlab.analysis.cell_intervals import write_variance
 from mixlab.analysis.detectable import Design, NoiseLevels, find_detectable, find_power, plan_test
 from mixlab.analysis.mixed_model import fit_mixed_model
+from mixlab.analysis.noise import measure_noise
 from mixlab.analysis.simulated_levels import HIGHEST, LOWEST, find_level
 from mixlab.analysis.summary_tests import adjust
 
@@ -113,14 +117,30 @@ def print_designs(simulations: int) -> list[str]:
     return broken
 
 
+def show_noise(truth: Truth, generator: np.random.Generator, pilots: int = 250) -> NoiseLevels:
+    """Return what replicates show of a truth, by the way of a study: components, `variance.csv`, `measure_noise`.
+
+    So many pilots of 8 IPT x 4 SFT seeds x 3 judge runs x 30 items, each a benchmark of one table, that their mean is
+    near the truth: what is checked is the formula, not the luck of one pilot.
+    """
+    shape = Shape(8, 4, 3, 30)
+    names = ("benchmark", "ipt_seed", "sft_seed", "judge_run", "item")
+    scores = np.concatenate([a for a, _ in simulate(generator, truth, shape, pilots)])
+    index = pd.MultiIndex.from_product([range(size) for size in scores.shape], names=names)
+    frame = pd.DataFrame({"score": scores.ravel()}, index=index).reset_index()
+    frame = frame.assign(variant_key="v", stage="after_sft", measure="judge_score", mixture_seed=1, generation_seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        write_variance(frame, Path(folder))
+        found = measure_noise(Path(folder), "after_sft")["judge_score"]
+    return NoiseLevels(**{name: one.estimate for name, one in found.items()})
+
+
 def print_power(simulations: int) -> list[str]:
     """Print power by formula and by simulation; return what is more than 3 points off."""
     broken = []
     print("\nPower, %, by formula and by simulation, at a third, all and 1.5 of the detectable effect")
     for place, (title, truth, shape, level) in enumerate(DESIGNS):
-        # what a seed does to items averages out over them as an answer's own noise, which judgings share
-        own = truth.answer**2 / shape.judgings + truth.sft_item**2
-        noise = NoiseLevels(truth.ipt, truth.sft, 0.0, truth.judge, math.sqrt(own * shape.judgings))
+        noise = show_noise(truth, np.random.default_rng([SEED, 250 + place]))
         design = Design(1, shape.runs, shape.seeds, 1, shape.judgings, (shape.items,))
         plan = plan_test(noise, design, level)
         if isinstance(plan, str):

@@ -223,9 +223,9 @@ aa11,after_sft,math_en,accuracy,these models,sft_seed,2,2,0.75,-0.83,2.33,1.0,
 aa11,after_sft,math_en,accuracy,this recipe,ipt_seed,1,2,0.75,,,,not estimable: one IPT seed
 """
 VARIANCE = """\
-variant_key,stage,benchmark,measure,component,deviation,variance,units,note
-aa11,after_sft,math_en,accuracy,sft_seed,0.25,0.0625,2,
-aa11,after_sft,talk_en,judge_score,,,,0,not estimable: 0 of 1 items scored
+variant_key,stage,benchmark,measure,component,deviation,variance,units,df,upper,note
+aa11,after_sft,math_en,accuracy,sft_seed,0.25,0.0625,2,1,0.98,
+aa11,after_sft,talk_en,judge_score,,,,0,,,not estimable: 0 of 1 items scored
 """
 
 

@@ -1,5 +1,6 @@
 """Mean and interval of every cell at both claim levels, and the variance components behind it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 INTERVALS, VARIANCE = "intervals.csv", "variance.csv"
 INTERVAL_HEADER = (*CELL, "level", "unit", "n", "models", "mean", "low", "high", "df", "note")
-VARIANCE_HEADER = (*CELL, "component", "deviation", "variance", "units", "note")
+VARIANCE_HEADER = (*CELL, "component", "deviation", "variance", "units", "df", "upper", "note")
 NESTED = ["mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run"]
 
 
@@ -88,6 +89,7 @@ def write_intervals(intervals: Sequence[Interval], out: Path) -> None:
 def write_variance(frame: "pd.DataFrame", out: Path) -> None:
     """Write `variance.csv`: the components of every cell whose seeds, judgings and items are all there.
 
+    `upper`: the standard deviation at the one-sided 80 % limit.
     Turns and samples of an item are averaged first. Items that some judging has no score for are left out, and said.
     """
     rows: list[list[object]] = []
@@ -104,9 +106,10 @@ def _decompose_cell(rows: "pd.DataFrame") -> list[list[object]]:
     known = table.loc[:, table.notna().all(axis=0)]
     sizes = [known.index.get_level_values(name).nunique() for name in NESTED]
     if int(np.prod(sizes)) != len(known):
-        return [["", None, None, len(known), "not estimable: not every seed has every judging"]]
+        return [["", None, None, len(known), None, None, "not estimable: not every seed has every judging"]]
     if known.shape[1] < 2:
-        return [["", None, None, known.shape[1], f"not estimable: {known.shape[1]} of {table.shape[1]} items scored"]]
+        note = f"not estimable: {known.shape[1]} of {table.shape[1]} items scored"
+        return [["", None, None, known.shape[1], None, None, note]]
     lost = table.shape[1] - known.shape[1]
     left_out = [f"{lost} of {table.shape[1]} items left out, some judging has no score"] if lost else []
     found = decompose(known.to_numpy(dtype=float).reshape([*sizes, known.shape[1]]), NESTED)
@@ -116,6 +119,8 @@ def _decompose_cell(rows: "pd.DataFrame") -> list[list[object]]:
             trim(one.deviation),
             trim(one.variance),
             one.units,
+            one.df,
+            trim(math.sqrt(one.upper)),
             "; ".join([*filter(None, [one.note]), *left_out]),
         ]
         for one in found

@@ -7,7 +7,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -53,6 +53,19 @@ class Sample:
         """Whether both sides have the same seeds in the same blocks."""
         mine, theirs = ({block: set(units) for block, units in one.units.items()} for one in (self, other))
         return mine == theirs
+
+
+def share_seeds(a: Sample, b: Sample) -> tuple[Sample, Sample] | None:
+    """Return both samples on the seeds that both have, in the runs that both have; None where those repeat nothing."""
+    common = {block: set(a.units[block]) & set(b.units[block]) for block in a.units if block in b.units}
+    common = {block: seeds for block, seeds in common.items() if seeds}
+    if sum(map(len, common.values())) <= len(common):
+        return None
+    first, second = (
+        replace(one, units={block: {seed: one.units[block][seed] for seed in seeds} for block, seeds in common.items()})
+        for one in (a, b)
+    )
+    return first, second
 
 
 def build_sample(replicates: Sequence[Replicate], level: ClaimLevel) -> Sample:

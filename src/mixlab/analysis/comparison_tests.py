@@ -1,9 +1,10 @@
 """Every test of one difference at one claim level; which of them decides is fixed before any number is seen.
 
 The primary test: for "these models", the paired t test where both sides have the same SFT seeds (the same dialogues in
-the same order). IPT runs on two mixtures share nothing but a number, so they are never paired: Welch's t, or, with so
-few units that Welch's simulated level leaves 4 to 6 %, the t test with one variance for both sides. All others stand
-beside it with their simulated level.
+the same order), or on those seeds that both have. IPT runs on two mixtures share nothing but a number, so they are
+never paired: Welch's t, or, with so few units that Welch's simulated level leaves 4 to 6 %, the t test with one variance
+for both sides, which takes as many units on either: with unequal sides it is not exact, and nothing is estimable. All
+others stand beside it with their simulated level.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mixlab.analysis import seed_tests
-from mixlab.analysis.claim_levels import ClaimLevel, Sample
+from mixlab.analysis.claim_levels import ClaimLevel, Sample, share_seeds
 from mixlab.analysis.hierarchical import bootstrap_hierarchy
 from mixlab.analysis.item_tests import bootstrap_items, test_mcnemar
 from mixlab.analysis.items import Floats, ItemScores, arrange, keep_known, subtract_items
@@ -62,12 +63,24 @@ class DifferenceTest:
     family: int = 0
 
 
-def choose_primary(a: Sample, b: Sample, level: ClaimLevel) -> str:
-    """Name the test that decides, by the design alone."""
+def choose_primary(a: Sample, b: Sample, level: ClaimLevel) -> str | None:
+    """Name the test that decides, by the design alone; None where none keeps its level: few units, unequally many."""
     if level == "these models" and a.matches(b):
         return PAIRED
     welch = find_level(WELCH, count_units(a, b))
-    return WELCH if welch is not None and welch.decides else POOLED
+    if welch is not None and welch.decides:
+        return WELCH
+    return POOLED if _list_sizes(a) == _list_sizes(b) else None
+
+
+def pair_up(a: Sample, b: Sample, level: ClaimLevel) -> tuple[Sample, Sample, str]:
+    """Keep the SFT seeds that both sides have, and say how many were left out; other samples stay as they are."""
+    if level != "these models" or a.obstacle or b.obstacle or a.matches(b):
+        return a, b, ""
+    if (shared := share_seeds(a, b)) is None:
+        return a, b, f"seeds differ: {_list_seeds(a)} and {_list_seeds(b)}"
+    said = f"paired over the {shared[0].count} seeds that both have, of {a.count} and {b.count}"
+    return *shared, said
 
 
 def count_units(a: Sample, b: Sample) -> int:
@@ -80,17 +93,18 @@ def test_seeds(a: Sample, b: Sample, level: ClaimLevel, *, is_alone: bool = Fals
 
     `is_alone`: by the primary test alone.
     """
+    a, b, said = pair_up(a, b, level)
     obstacle = _find_obstacle(a, b)
     lost = a.lost + b.lost
     common: dict[str, Any] = {"level": level, "unit": a.unit or b.unit, "n_variant": a.count, "n_against": b.count}
     notes = [f"{lost} models without a score left out"] if lost else []
-    if obstacle:
+    notes += [said] if said else []
+    primary = None if obstacle else choose_primary(a, b, level)
+    if primary is None:
+        obstacle = obstacle or f"{a.count} and {b.count} units, which no test with so few takes unequally many of"
         difference = _subtract_means(a, b) if a.units and b.units else None
         note = "; ".join([f"not estimable: {obstacle}", *notes])
         return [DifferenceTest(test=WELCH, role=PRIMARY, difference=difference, note=note, **common)]
-    primary = choose_primary(a, b, level)
-    if level == "these models" and primary != PAIRED:
-        notes.append(f"seeds differ: {_list_seeds(a)} and {_list_seeds(b)}")
     values = a.to_array(), b.to_array()
     size = _none(seed_tests.find_effect_size(*values))
     names = (PAIRED, WELCH, POOLED) if primary == PAIRED else (WELCH, POOLED)
@@ -228,6 +242,10 @@ def _subtract_means(a: Sample, b: Sample) -> float | None:
 
 def _find_obstacle(a: Sample, b: Sample) -> str:
     return "; ".join(dict.fromkeys(one.obstacle for one in (a, b) if one.obstacle))
+
+
+def _list_sizes(sample: Sample) -> list[int]:
+    return sorted(map(len, sample.units.values()))
 
 
 def _list_seeds(sample: Sample) -> str:

@@ -5,8 +5,9 @@ distribution; the variance of a unit's mean follows from what is averaged within
 
     ipt / r + (sft + generation / G + judge / (G J) + answer / (G J n)) / (r S)
 
-with r IPT runs in a unit, S SFT seeds, G generation seeds, J judge runs and n items. What items differ by cancels,
-since both points answer the same ones. Noise of seeds and judgings is taken to move all benchmarks of a group alike,
+with r IPT runs in a unit, S SFT seeds, G generation seeds, J judge runs and n items; what an IPT run, an SFT seed or a
+set of answers does to single items is divided as that level is, and by n. What items differ by cancels, since both
+points answer the same ones. Noise of seeds and judgings is taken to move all benchmarks of a group alike,
 which is the worst it can do; the noise of answers is not.
 """
 
@@ -27,13 +28,20 @@ MOST = 200
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """Standard deviations on the measure's own scale; `ipt_seed` None: not known, so nothing is said of recipes."""
+    """Standard deviations on the measure's own scale; those that end in `_item` are of a level's product with the item.
+
+    `ipt_seed` None: not known, so nothing is said of recipes; `sft_seed` None: not known apart from IPT's, so nothing
+    is said of these models.
+    """
 
     ipt_seed: float | None
-    sft_seed: float
+    sft_seed: float | None
     generation_seed: float = 0.0
     judge_run: float = 0.0
     answer: float = 0.0
+    ipt_seed_item: float = 0.0
+    sft_seed_item: float = 0.0
+    generation_seed_item: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,19 +71,23 @@ def plan_test(noise: NoiseLevels, design: Design, level: ClaimLevel) -> Plan | s
     runs = design.mixture_seeds * design.ipt_seeds
     tuned = design.sft_seeds if design.tuned else 1
     answers = design.generation_seeds * design.judge_runs
-    within = noise.generation_seed**2 / design.generation_seeds + noise.judge_run**2 / answers
-    within += noise.answer**2 / answers * sum(1 / items for items in design.items) / len(design.items) ** 2
+    by_item = sum(1 / items for items in design.items) / len(design.items) ** 2
+    within = (noise.generation_seed**2 + noise.generation_seed_item**2 * by_item) / design.generation_seeds
+    within += (noise.judge_run**2 + noise.answer**2 * by_item) / answers
+    tuning = (noise.sft_seed or 0.0) ** 2 + noise.sft_seed_item**2 * by_item if design.tuned else 0.0
     if level == "these models":
         if tuned < 2:
             return "no SFT seeds vary" if not design.tuned else "one SFT seed"
-        return Plan(PAIRED, runs * (tuned - 1), float(np.sqrt(2 * (noise.sft_seed**2 + within) / (runs * tuned))))
+        if noise.sft_seed is None:
+            return "the noise of SFT is not known"
+        return Plan(PAIRED, runs * (tuned - 1), float(np.sqrt(2 * (tuning + within) / (runs * tuned))))
     if runs < 2:
         return "one IPT seed"
     if noise.ipt_seed is None:
         return "the noise of IPT is not known"
     units = design.mixture_seeds if design.mixture_seeds > 1 else design.ipt_seeds
-    tuning = noise.sft_seed**2 if design.tuned else 0.0
-    variance = noise.ipt_seed**2 / (runs / units) + (tuning + within) / (runs / units * tuned)
+    training = noise.ipt_seed**2 + noise.ipt_seed_item**2 * by_item
+    variance = training / (runs / units) + (tuning + within) / (runs / units * tuned)
     simulated = find_level(WELCH, units)
     test = WELCH if simulated is not None and simulated.decides else POOLED
     return Plan(test, 2 * (units - 1), float(np.sqrt(2 * variance / units)))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixlab.analysis.cells import write_csv
-from mixlab.analysis.claim_levels import CLAIM_LEVELS, build_sample
-from mixlab.analysis.comparison_tests import DifferenceTest, test_beside, test_items, test_judgings, test_seeds
+from mixlab.analysis.claim_levels import CLAIM_LEVELS, Sample, build_sample
+from mixlab.analysis.comparison_tests import DifferenceTest, pair_up, test_beside, test_items, test_judgings, test_seeds
 from mixlab.analysis.effects import Effect, comparison_id
-from mixlab.analysis.items import build_item_scores, build_judgings, keep_models
+from mixlab.analysis.items import ItemScores, build_item_scores, build_judgings, keep_models
 from mixlab.analysis.same_items import describe_left_out, keep_compared
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import ComparisonSettings
@@ -70,12 +70,21 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         )
         rows = test_seeds(*samples, level)
         if rows[0].p is not None:
-            rows += test_beside(items[0], items[1], level, samples)
+            shared = pair_up(*samples, level)[:2]
+            beside = [_keep_sample(*pair) for pair in zip(items, shared, strict=True)]
+            rows += test_beside(beside[0], beside[1], level, shared)
         results += [_note_lost(row, effect) for row in rows]
     first, second = (build_judgings(frame, key, comparison.stage, comparison) for key in _sides(comparison))
     models = min(len(effect.variant.replicates), len(effect.against.replicates))
     judgings = _note(test_judgings(first, second, models), _describe_items(effect))
     return [*results, *test_items(items[0], items[1], comparison.measure), judgings]
+
+
+def _keep_sample(scores: Sequence[ItemScores], sample: Sample) -> list[ItemScores]:
+    """Keep the models behind the units of a sample of SFT seeds; of others all are."""
+    if sample.unit != "sft_seed":
+        return list(scores)
+    return keep_models(scores, {(*block, seed) for block, seeds in sample.units.items() for seed in seeds})
 
 
 def _find_gap(effect: Effect) -> str:
@@ -93,8 +102,9 @@ def _find_gap(effect: Effect) -> str:
 
 
 def _note_lost(row: DifferenceTest, effect: Effect) -> DifferenceTest:
-    lost = sum(side.incomplete for side in (effect.variant, effect.against) if side)
-    said = f"{lost} of {lost + row.n_variant + row.n_against} models lack a benchmark or its scores and are left out"
+    sides = [side for side in (effect.variant, effect.against) if side]
+    lost = sum(side.incomplete for side in sides)
+    said = f"{lost} of {lost + sum(len(side.replicates) for side in sides)} models lack a benchmark or its scores and are left out"
     return _note(row, _describe_items(effect), said if lost else "")
 
 

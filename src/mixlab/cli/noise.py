@@ -4,7 +4,7 @@ import subprocess
 import sys
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
@@ -22,6 +22,9 @@ from mixlab.config.study import Study
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.stages import STAGES
 
+if TYPE_CHECKING:
+    from mixlab.analysis.noise import Noise
+
 _WRITTEN = "# Replicates of one mixture, written by `mixlab noise`; see docs/statistics.md."
 
 
@@ -36,7 +39,8 @@ def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is
     """Write a study of replicates of one mixture, `studies/STUDY-noise.yaml`, and say what it costs.
 
     It extends STUDY by more IPT seeds of VARIANT and leaves out everything else; what STUDY has made of VARIANT is
-    shared. Once it is finished, the same command says the noise it shows, as the section `noise` that a study states.
+    shared. Once it is finished, the same command says the noise it shows, as the section `noise` that a study states:
+    the one-sided 80 % upper limits, since few replicates may lie near each other by luck, with the estimates beside.
     """
     store = open_store()
     written = build_plan(store.root, [study], check_files=False).studies[study]
@@ -46,14 +50,16 @@ def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is
     if is_run:
         _run_snakemake(store, name)
     states = read_states(store, STAGES)
-    noise = _measure(store, planned)
+    noise, items = _measure(store, planned)
     if as_json:
         priced = describe_price(price_plan(store, planned, states, _TERMS))
-        print_json({"study": name, "price": priced, "noise": noise})
+        limits = {measure: {one: _round(it.upper) for one, it in found.items()} for measure, found in noise.items()}
+        estimates = {measure: {one: vars(it) for one, it in found.items()} for measure, found in noise.items()}
+        print_json({"study": name, "price": priced, "noise": limits, "estimates": estimates, "items": items})
         return
     click.echo(f"{STUDIES}/{name}.yaml: {ipt_seeds} IPT seeds of '{variant}'")
     if noise:
-        click.echo(yaml.safe_dump({"noise": {"measures": noise}}, sort_keys=False), nl=False)
+        click.echo(render_noise(noise, items), nl=False)
         return
     print_price(price_plan(store, planned, states, _TERMS))
     click.echo(f"Run it: mixlab noise {study} '{variant}' --ipt-seeds {ipt_seeds} --run")
@@ -128,14 +134,31 @@ def _run_snakemake(store: Store, name: str) -> None:
         sys.exit(done.returncode)
 
 
-def _measure(store: Store, planned: Planned) -> dict[str, dict[str, float]]:
-    """Return the noise of a finished study after SFT, or before it where it has none; nothing while it is not here."""
+def render_noise(noise: "dict[str, dict[str, Noise]]", items: dict[str, int]) -> str:
+    """Render the section `noise` by its upper limits, each estimate and its degrees of freedom as a comment."""
+    lines = ["noise:", "  measures:"]
+    for measure, found in noise.items():
+        lines.append(f"    {measure}:")
+        for name, one in found.items():
+            lines.append(f"      {name}: {_round(one.upper)}  # 80 % limit; estimate {one.estimate:.3g}, df {one.df}")
+        absent = [name for name in ("ipt_seed", "sft_seed") if name not in found]
+        lines += [f"      # {name}: not repeated, so not known apart from what lies outside it" for name in absent]
+    counts = yaml.safe_dump({"items": items}, allow_unicode=True).splitlines() if items else []
+    return "\n".join([*lines, *(f"  {line}" for line in counts)]) + "\n"
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _measure(store: Store, planned: Planned) -> "tuple[dict[str, dict[str, Noise]], dict[str, int]]":
+    """Return noise and items of a finished study after SFT, or before it where it has none; nothing while it runs."""
     ((name, study),) = planned.studies.items()
     key = find_aggregates(planned.plan)[name]
     if not store.is_complete("aggregate", key):
-        return {}
+        return {}, {}
     # pyarrow takes its time, and the first call needs no table
-    from mixlab.analysis.noise import measure_noise
+    from mixlab.analysis.noise import count_scored_items, measure_noise
 
-    found = measure_noise(store.open("aggregate", key), "after_sft" if study.sft is not None else "before_sft")
-    return {measure: {name: float(f"{value:.3g}") for name, value in one.items()} for measure, one in found.items()}
+    aggregate, stage = store.open("aggregate", key), "after_sft" if study.sft is not None else "before_sft"
+    return measure_noise(aggregate, stage), count_scored_items(aggregate, stage)

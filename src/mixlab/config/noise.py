@@ -11,15 +11,29 @@ Deviation = Annotated[float, Field(ge=0)]
 
 
 class MeasureNoise(Settings):
-    """Standard deviations of one measure on its own scale, as `variance.csv` of an earlier study has them."""
+    """Standard deviations of one measure on its own scale, as `mixlab noise` prints them.
+
+    What was not repeated is in what lies outside it: one SFT seed leaves the noise of SFT in `ipt_seed`, one judging
+    that of the judge in `sft_seed`. Leave such a level out; its products with the item likewise.
+    """
 
     ipt_seed: Deviation | None = Field(
         default=None, description="of a model's mean from one IPT run to the next; absent: not known"
     )
-    sft_seed: Deviation = Field(description="of a model's mean from one SFT seed to the next, IPT run the same")
+    sft_seed: Deviation | None = Field(
+        default=None,
+        description="of a model's mean from one SFT seed to the next, IPT run the same; absent: not known apart from IPT's",
+    )
     generation_seed: Deviation = Field(default=0.0, description="of a model's mean from one set of answers to the next")
     judge_run: Deviation = Field(default=0.0, description="of the mean of one set of answers between judgings")
+    ipt_seed_item: Deviation = Field(default=0.0, description="of what an IPT run does to single items")
+    sft_seed_item: Deviation = Field(default=0.0, description="of what an SFT seed does to single items")
+    generation_seed_item: Deviation = Field(default=0.0, description="of what a set of answers does to single items")
     answer: Deviation = Field(default=0.0, description="of one score, beyond what its item and its model explain")
+
+    def varies_by_item(self) -> bool:
+        """Whether the number of items decides anything."""
+        return any((self.ipt_seed_item, self.sft_seed_item, self.generation_seed_item, self.answer))
 
 
 class NoiseConfig(Settings):

@@ -19,13 +19,13 @@ def check_noise(study: Study) -> Found:
     unknown: dict[str, str] = {}
     for effect in study.effects:
         noise = study.noise.measures.get(effect.measure)
-        if noise is not None and noise.answer:
+        if noise is not None and noise.varies_by_item():
             unknown |= {name: effect.name for name in list_benchmarks(study, effect) if name not in counts}
     for name, effect_name in sorted(unknown.items()):
         said = (
             f"says how answers vary, but not how many items '{name}' has, which effect '{effect_name}' is measured on"
         )
-        yield ("noise",), f"{said}; give noise.items.{name}, or remove answer"
+        yield ("noise",), f"{said}; give noise.items.{name}, or remove answer and what ends in _item"
 
 
 def count_items(study: Study) -> dict[str, int]:

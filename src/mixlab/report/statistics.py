@@ -195,7 +195,8 @@ def _build_intervals(numbers: Numbers, intervals: Sequence[Mapping[str, str]]) -
 
 def _build_variance(numbers: Numbers, variance: Sequence[Mapping[str, str]]) -> Table:
     columns = [Column("Mixture"), Column("Stage"), Column("Benchmark"), Column("Component")]
-    columns += [Column("Standard deviation", "number"), Column("Units", "number"), Column("Note", "long")]
+    columns += [Column(name, "number") for name in ("Standard deviation", "80 % limit", "df", "Units")]
+    columns += [Column("Note", "long")]
     rows = [
         [
             Shown(numbers.label(row["variant_key"])),
@@ -203,6 +204,8 @@ def _build_variance(numbers: Numbers, variance: Sequence[Mapping[str, str]]) -> 
             Shown(row["benchmark"]),
             Shown(row["component"].replace("_", " ") or UNKNOWN),
             Shown(_show(row["deviation"], ".4f")),
+            Shown(_show(row["upper"], ".4f")),
+            Shown(row["df"] or UNKNOWN),
             Shown(row["units"]),
             Shown(row["note"], tone="muted"),
         ]

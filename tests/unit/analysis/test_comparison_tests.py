@@ -47,13 +47,24 @@ def test_the_primary_test_comes_first_with_the_others_beside_it():
     assert all(row.simulated_level is not None and row.effect_size is not None for row in rows)
 
 
-def test_a_lost_seed_makes_the_sides_unpaired_and_says_so():
+def test_a_lost_seed_leaves_the_pairs_that_there_are_and_says_how_many():
     a, b = build_sample(tuned([5.1, 5.5, None]), MODELS), build_sample(tuned([5.0, 5.1, 5.05]), MODELS)
     rows = comparison_tests.test_seeds(a, b, MODELS)
-    assert "paired_t" not in by_name(rows)
-    assert rows[0].role == "primary"
-    assert (rows[0].n_variant, rows[0].n_against) == (2, 3)
-    assert rows[0].note.endswith("1 models without a score left out; seeds differ: 1 2 and 1 2 3")
+    assert (rows[0].test, rows[0].role) == ("paired_t", "primary")
+    assert (rows[0].n_variant, rows[0].n_against) == (2, 2)
+    assert rows[0].p == pytest.approx(stats.ttest_rel([5.1, 5.5], [5.0, 5.1]).pvalue)
+    said = "1 models without a score left out; paired over the 2 seeds that both have, of 2 and 3"
+    assert rows[0].note.endswith(said)
+
+
+def test_few_units_unequally_many_are_not_tested():
+    units = ({1: 0.1, 2: 0.4}, {1: 0.2, 2: 0.3, 3: 0.5})
+    rows = comparison_tests.test_seeds(*(Sample({(): one}, "ipt_seed") for one in units), RECIPE)
+    assert [(row.role, row.p) for row in rows] == [("primary", None)]
+    assert rows[0].note.startswith("not estimable: 2 and 3 units")
+    assert rows[0].difference == pytest.approx(0.25 - 1 / 3)
+    other = comparison_tests.test_seeds(*(Sample({(1, 1): one}, "sft_seed") for one in ({1: 1.0, 2: 2.0}, {3: 4.0, 4: 3.0})), MODELS)
+    assert (other[0].test, other[0].note) == ("pooled_t", "takes both sides to vary alike; seeds differ: 1 2 and 3 4")
 
 
 def test_what_cannot_be_estimated_has_its_difference_and_the_reason():

@@ -35,6 +35,14 @@ def test_the_error_of_these_models_by_hand():
     assert plan == Plan("paired_t", 2, pytest.approx(math.sqrt(2 * (0.01 + 0.0025 / 4 + 1 / 400) / 3)))
 
 
+def test_what_a_level_does_to_items_is_divided_as_the_level_is():
+    noise = NoiseLevels(0.0, 0.0, ipt_seed_item=3.0, sft_seed_item=2.0, generation_seed_item=1.0)
+    design = replace(DESIGN, ipt_seeds=2, generation_seeds=5)
+    within = 4 / 100 + 1 / 5 / 100
+    assert plan_test(noise, design, "these models").error == pytest.approx(math.sqrt(2 * within / 6))
+    assert plan_test(noise, design, "this recipe").error == pytest.approx(math.sqrt(2 * (9 / 100 + within / 3) / 2))
+
+
 def test_the_error_of_a_recipe_by_hand():
     plan = plan_test(NOISE, replace(DESIGN, ipt_seeds=2), "this recipe")
     unit = 0.04 + (0.01 + 0.0025 / 4 + 1 / 400) / 3
@@ -56,6 +64,7 @@ def test_answers_of_several_benchmarks_average_out_and_their_seeds_do_not():
         (NOISE, DESIGN, "this recipe", "one IPT seed"),
         (NOISE, replace(DESIGN, sft_seeds=1), "these models", "one SFT seed"),
         (NOISE, replace(DESIGN, tuned=False), "these models", "no SFT seeds vary"),
+        (replace(NOISE, sft_seed=None), DESIGN, "these models", "the noise of SFT is not known"),
         (replace(NOISE, ipt_seed=None), replace(DESIGN, ipt_seeds=2), "this recipe", "the noise of IPT is not known"),
     ],
 )

@@ -88,8 +88,8 @@ def test_a_seed_that_lacks_a_benchmark_is_left_out_with_its_number(frame):
     more = [row for name in ("rich", "poor") for seed in range(3) for row in rows(name, seed, 5 + seed, "mgsm_ja")]
     partial = [row for row in more if (row["variant_key"], row["sft_seed"]) != ("rich", 2)]
     row = primary(run(pd.concat([frame, pd.DataFrame(partial)]), compare()), compare())
-    assert (row.test, row.n_variant, row.n_against) == ("pooled_t", 2, 3)
-    assert "seeds differ: 0 1 and 0 1 2" in row.note
+    assert (row.test, row.n_variant, row.n_against) == ("paired_t", 2, 2)
+    assert "paired over the 2 seeds that both have, of 2 and 3" in row.note
     assert row.note.endswith("1 of 6 models lack a benchmark or its scores and are left out")
 
 

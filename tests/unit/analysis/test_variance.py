@@ -61,3 +61,17 @@ def test_a_table_without_variance_has_components_of_zero():
 def test_what_is_no_complete_table_of_two_items_is_refused(values):
     with pytest.raises(ValueError, match=r"one item|all of them known"):
         decompose(values, ["sft_seed"])
+
+
+def test_the_upper_limit_is_above_the_truth_in_four_of_five_pilots():
+    generator, above, zero, count = np.random.default_rng(3), 0, 0, 400
+    for _ in range(count):
+        values = 0.2 * generator.standard_normal((4, 1, 1)) + 0.15 * generator.standard_normal((4, 3, 1))
+        values = values + 0.7 * generator.standard_normal((4, 3, 30))
+        found = find(decompose(values, ["ipt_seed", "sft_seed"]), "ipt_seed")
+        assert (found.df, found.units) == (3, 4)
+        above += found.upper >= 0.04
+        zero += found.upper == 0
+    # a negative estimate has the limit of its whole mean square
+    assert 0.78 <= above / count <= 0.9
+    assert zero == 0

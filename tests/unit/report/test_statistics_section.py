@@ -40,9 +40,9 @@ def test_every_test_of_every_effect_is_a_row_with_its_name(report, settings):
 
 def test_a_mixture_that_is_not_estimable_says_why_in_its_row(report):
     rows = [row for row in read(report / "tables" / "ranking.csv") if row["level"] == "this recipe"]
-    assert {row["note"] for row in rows if row["rank"] == "2"} == {
-        "not estimable: one IPT seed; SFT seeds do not contain the noise of IPT"
-    }
+    notes = [row["note"] for row in rows if row["rank"] == "2"]
+    assert notes
+    assert all(one.startswith("not estimable: one IPT seed; SFT seeds do not contain") for one in notes)
 
 
 def test_improvement_by_sft_has_an_interval_over_the_seeds(report):
