@@ -77,7 +77,7 @@ def find_mixed_p(a: Floats, b: Floats) -> Floats:
     means = [one.mean(axis=-1) for one in sides]
     between = sum(((one - one.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for one in means) * columns
     within = sum(((one - mean[..., None]) ** 2).sum(axis=(1, 2)) for one, mean in zip(sides, means, strict=True))
-    df_between, df_within = 2 * (units - 1), 2 * units * (columns - 1)
+    df_between, df_within = 2 * (units - 1), (2 * units - 1) * (columns - 1)
     pooled = (between + within) / (df_between + df_within)
     variance = np.where(between / df_between > within / df_within, between / df_between, pooled)
     error = np.sqrt(2 * variance / (units * columns))

@@ -230,8 +230,9 @@ def _fill(row: DifferenceTest, found: TTest) -> DifferenceTest:
 
 
 def _stand_beside(row: DifferenceTest, units: int, *, paired: bool = False) -> DifferenceTest:
+    """Add the level simulated at the table's noise. Only a t test keeps it at another, so only t tests may stand."""
     level = find_level(f"{row.test}_paired" if paired else row.test, units)
-    role = BESIDE if level is not None and level.decides else NOTHING
+    role = BESIDE if level is not None and level.decides and row.test in _TESTS else NOTHING
     return replace(row, role=role, simulated_level=level.level if level else None)
 
 

@@ -122,7 +122,7 @@ def find_detectable(plan: Plan, power: float = 0.8, alpha: float = 0.05) -> floa
 
 
 def find_cures(
-    effect: float, noise: NoiseLevels, design: Design, level: ClaimLevel, power: float = 0.8
+    effect: float, noise: NoiseLevels, design: Design, level: ClaimLevel, power: float = 0.8, alpha: float = 0.05
 ) -> dict[str, int | None]:
     """Return how many of each repeat would find `effect`, all else as it is; None: no number up to MOST times would.
 
@@ -136,15 +136,15 @@ def find_cures(
     }
     if not design.tuned:
         del changes["sft_seed"]
-    return {name: _search(effect, noise, change, level, power) for name, change in changes.items()}
+    return {name: _search(effect, noise, change, level, power, alpha) for name, change in changes.items()}
 
 
 def _search(
-    effect: float, noise: NoiseLevels, change: Callable[[int], Design], level: ClaimLevel, power: float
+    effect: float, noise: NoiseLevels, change: Callable[[int], Design], level: ClaimLevel, power: float, alpha: float
 ) -> int | None:
     def suffices(count: int) -> bool:
         plan = plan_test(noise, change(count), level)
-        return not isinstance(plan, str) and find_power(effect, plan) >= power
+        return not isinstance(plan, str) and find_power(effect, plan, alpha) >= power
 
     if not suffices(MOST):
         return None

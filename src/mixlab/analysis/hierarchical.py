@@ -1,8 +1,8 @@
 """The hierarchical bootstrap: seeds are drawn anew, and within each draw the items, the same ones for both sides.
 
-Legend of shapes: B resamples, R blocks, U units, I items. It stands beside the t test and decides nothing where its
-simulated level lies outside 4 to 6 %: with a handful of seeds it draws the same few over and over, and rejects too
-often.
+Legend of shapes: B resamples, R blocks, U units, I items. It stands beside the t test and decides nothing:
+with a handful of seeds it draws the same few over and over, and how often it rejects depends on how much of the noise
+is the seeds'.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 Points of one base model at one stage are compared each with each by the primary test, and the p-values corrected by
 Holm over all pairs, so that having picked the best from the data costs nothing that is not paid for. A point is told
-from the best when its corrected p-value is below 5 %. With few seeds few are: that is what the data say.
+from the best when its corrected p-value is below 5 %. With few seeds few are: that is what the data say. Where none is,
+nothing is called best: one point has the highest mean, and the row says from how many it is not told.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ HEADER = (
     *("behind_best", "p_holm", "pairs", "standing", "note"),
 )
 BEST, LEVEL_WITH_BEST, BEHIND, OPEN = "best", "not told from the best", "behind the best", "not estimable"
+HIGHEST = "highest mean"
 SIGNIFICANT = 0.05
 
 
@@ -31,8 +33,8 @@ SIGNIFICANT = 0.05
 class Ranked:
     """One point in a ranking: rank 1 has the highest mean, a rank of None no mean that can be compared.
 
-    `p_holm`: of its difference from the best, over all `pairs` pairs of the ranking. `standing`: best, not told from
-    the best, behind the best, not estimable.
+    `p_holm`: of its difference from the best, over all `pairs` pairs of the ranking. `standing`: best (of
+    those it is told from), highest mean, not told from the best, behind the best, not estimable.
     """
 
     base_model_key: str
@@ -135,7 +137,7 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
                 behind_best=_mean(contest.points[order[0]]) - _mean(point),
                 p_holm=p,
                 pairs=tested,
-                standing=BEST if rank == 1 else _judge(p),
+                standing=_name_first([found[frozenset((key, one))][1] for one in order[1:]]) if rank == 1 else _judge(p),
                 note="; ".join(filter(None, [test.note if test else "", _describe_lost(point)])),
             )
         )
@@ -143,6 +145,15 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
         place = (contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level)
         rows.append(Ranked(*place, None, key, None, 0, None, None, tested, OPEN, note))
     return rows
+
+
+def _name_first(others: Sequence[float | None]) -> str:
+    """Name the standing of the highest mean by the p-values of its differences from all others."""
+    standings = [_judge(p) for p in others]
+    near = standings.count(LEVEL_WITH_BEST)
+    if BEHIND in standings:
+        return BEST
+    return f"{HIGHEST}, not told from {near}" if near else f"{HIGHEST}, {OPEN}"
 
 
 def _judge(p: float | None) -> str:

@@ -1,5 +1,8 @@
-"""How often each test rejects where there is nothing to find, as `performance/statistics.py` simulated it."""
+"""How often each test rejects where there is nothing to find, as `performance/simulated_statistics.py` simulated it.
 
+At one noise: 0.15 of SFT seeds, 0.4 of what they do to items, 0.6 of an answer. A t test's level is the same at any
+noise that both sides share; those of the bootstrap and of the mixed model are not, which is why they decide nothing.
+"""
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -8,7 +11,7 @@ import yaml
 
 _TABLE = "simulated_levels.yaml"
 LOWEST, HIGHEST = 0.04, 0.06
-"""A test whose level lies outside decides nothing."""
+"""A t test whose level lies outside decides nothing."""
 
 
 @dataclass(frozen=True)

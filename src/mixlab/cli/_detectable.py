@@ -8,7 +8,8 @@ from mixlab.config.study import Study
 from mixlab.plan.checks_noise import count_items, list_benchmarks
 
 ENOUGH, TOO_FEW, CANNOT = "can be found", "cannot succeed: too little", "cannot succeed"
-_COLUMNS = ("effect", "claim about", "test", "claimed", "detectable", "power", "says")
+_COLUMNS = ("effect", "claim about", "test", "effects", "claimed", "alone", "detectable", "power", "says")
+_ALPHA = 0.05
 _CURES = {"ipt_seed": "IPT seeds", "sft_seed": "SFT seeds", "judge_run": "judge runs", "items": "times the items"}
 
 
@@ -31,7 +32,9 @@ def render_detectable(name: str, study: Study, found: list[dict[str, Any]]) -> s
             row["effect"],
             row["level"],
             row["test"] or "-",
+            str(row["family"]),
             _show(row["claimed"]),
+            _show(row["uncorrected"]),
             _show(row["detectable"]),
             "-" if row["power"] is None else f"{row['power']:.0%}",
             _say(row),
@@ -39,6 +42,7 @@ def render_detectable(name: str, study: Study, found: list[dict[str, Any]]) -> s
         for row in found
     ]
     said = f"{name}: smallest differences found with {study.noise.power:.0%} power at 5 %, from the noise it expects"
+    said += ", corrected by Holm over all effects (alone: not corrected)"
     return f"{said}\n{render_table(_COLUMNS, rows)}\n"
 
 
@@ -47,8 +51,10 @@ def _assess(study: Study, effect: EffectSettings, level: Any) -> dict[str, Any]:
 
     assert study.noise is not None
     claimed = float(effect.at_least)
-    row: dict[str, Any] = {"effect": effect.name, "level": level, "test": None, "claimed": claimed}
-    row |= {"detectable": None, "power": None, "verdict": CANNOT, "needs": {}, "note": ""}
+    family = _count_family(study, level)
+    alpha = _ALPHA / max(1, family)
+    row: dict[str, Any] = {"effect": effect.name, "level": level, "test": None, "family": family, "claimed": claimed}
+    row |= {"uncorrected": None, "detectable": None, "power": None, "verdict": CANNOT, "needs": {}, "note": ""}
     noise = study.noise.measures.get(effect.measure)
     if noise is None:
         return row | {"verdict": "not known", "note": f"noise.measures says nothing of {effect.measure}"}
@@ -57,23 +63,30 @@ def _assess(study: Study, effect: EffectSettings, level: Any) -> dict[str, Any]:
     from mixlab.analysis.detectable import NoiseLevels
 
     levels, design = NoiseLevels(**noise.model_dump()), _build_design(study, effect)
-    cures = find_cures(claimed, levels, design, level, study.noise.power) if claimed else {}
+    cures = find_cures(claimed, levels, design, level, study.noise.power, alpha) if claimed else {}
     if effect.measure != "judge_score":
         cures.pop("judge_run", None)
     planned = plan_test(levels, design, level)
     if isinstance(planned, str):
         return row | {"note": f"not estimable: {planned}", "needs": cures}
-    detectable = find_detectable(planned, study.noise.power)
+    detectable = find_detectable(planned, study.noise.power, alpha)
     enough = bool(claimed) and detectable <= claimed
     lowest, highest = find_range(effect.measure)
     return row | {
         "note": f"{effect.measure} has no difference that large" if detectable > highest - lowest else "",
         "test": planned.test,
+        "uncorrected": find_detectable(planned, study.noise.power),
         "detectable": detectable,
-        "power": find_power(claimed, planned) if claimed else None,
+        "power": find_power(claimed, planned, alpha) if claimed else None,
         "verdict": ENOUGH if enough else (TOO_FEW if claimed else "claims no size"),
         "needs": {} if enough else cures,
     }
+
+
+def _count_family(study: Study, level: Any) -> int:
+    """Return the effects that could be tested at this level with enough seeds; Holm corrects over them."""
+    stages = ("after_sft",) if level == "these models" else ("before_sft", "after_sft")
+    return sum(effect.stage in stages for effect in study.effects)
 
 
 def _build_design(study: Study, effect: EffectSettings) -> Any:

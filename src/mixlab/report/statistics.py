@@ -26,13 +26,15 @@ ALPHA = 0.05
 TESTS_NOTE = (
     "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
     "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
-    "level by that test. The primary test was fixed before any number was seen; what stands beside it has the share of "
-    "false alarms it was simulated to have, and decides nothing where that lies outside 4 to 6 %. Limits are 95 %, "
-    "not corrected."
+    "level by that test. The primary test was fixed before any number was seen. False alarms are a simulation's, at the "
+    "noise of its table and not at this study's: those of t tests hold for any noise that both sides share, those of "
+    "the bootstrap, of the mixed model and of all judgings do not, so that these decide nothing. Limits are 95 %, not "
+    "corrected."
 )
 RANKING_NOTE = (
     "Each mixture is compared with each other one of its base model by the primary test, corrected by Holm over all "
-    "pairs; “not told from the best”: that p is at least 5 %. It does not mean equal."
+    "pairs; “not told from the best”: that p is at least 5 %. It does not mean equal. “Best” is only what another was "
+    "told to be behind; else a mean is the highest, and nothing more."
 )
 RELATIVE_NOTE = (
     "after / before − 1. “Of averages” divides averages over benchmarks, “average of” averages the improvements of "
@@ -86,7 +88,7 @@ def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> 
 def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Mapping[str, str]]) -> Table:
     columns = [Column("Claim", "long"), Column("About"), Column("Test"), Column("Role", "short"), Column("n", "number")]
     columns += [Column(name, "number") for name in ("Difference", "95 % limits", "df", "p", "p Holm", "p BH")]
-    columns += [Column("Hedges' g", "number"), Column("False alarms", "number"), Column("Note", "long")]
+    columns += [Column("Hedges' g", "number"), Column("False alarms at the table's noise, %", "number"), Column("Note", "long")]
     keys = settings.variant_keys()
     rows, records = [], []
     for effect in settings.effects:

@@ -41,7 +41,7 @@ def test_a_mixture_far_behind_is_told_from_the_best_and_a_near_one_is_not():
 
 def test_one_ipt_run_says_nothing_of_recipes():
     rows = rank(cell("a", [0.8, 0.9]), cell("b", [0.1, 0.2]), level="this recipe")
-    assert [one.standing for one in rows] == ["best", "not estimable"]
+    assert [one.standing for one in rows] == ["highest mean, not estimable", "not estimable"]
     assert rows[1].note.startswith("not estimable: one IPT seed")
 
 
@@ -56,7 +56,15 @@ def test_a_point_that_lacks_a_benchmark_or_its_scores_is_not_ranked_on_it():
     assert rows[both, "b"].note == "missing: ran 1 of 2 benchmarks"
     assert (rows[both, "b"].rank, rows[both, "b"].mean) == (None, None)
     assert rows[("gsm8k",), "c"].note == "missing: no scores"
-    assert rows[both, "a"].standing == "best"
+    assert rows[both, "a"].standing == "highest mean, not estimable"
+
+
+def test_the_highest_mean_that_is_told_from_nothing_is_not_called_best():
+    near = {"a": [0.80, 0.81, 0.85], "b": [0.79, 0.83, 0.80], "c": [0.78, 0.84, 0.80]}
+    rows = rank(*(cell(name, means) for name, means in near.items()))
+    assert [one.standing for one in rows] == ["highest mean, not told from 2", *["not told from the best"] * 2]
+    equal = rank(*(cell(name, [mean] * 3) for name, mean in (("a", 0.8), ("b", 0.7))))
+    assert [one.standing for one in equal] == ["highest mean, not estimable", "not estimable"]
 
 
 def test_scores_of_two_judges_are_never_ranked_together():

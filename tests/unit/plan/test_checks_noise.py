@@ -111,3 +111,20 @@ def test_answers_that_vary_need_the_number_of_items(plan: Plan) -> None:
     with pytest.raises(ConfigError) as error:
         plan(files + KNOWN)
     assert "not how many items 'demo_math_en' has" in str(error.value)
+
+
+def test_a_study_is_planned_at_the_level_that_holm_leaves_its_effects(plan: Plan) -> None:
+    seeds = "seeds: {ipt_seed: [1, 2, 3, 4], sft_seed: [1, 2, 3]}\n"
+    claims = "".join(
+        f"  - {{name: '{name}', variant: math heavy 数学, against: even, stage: after_sft, at_least: 0.01}}\n"
+        for name in ("one", "two", "three", "four")
+    )
+    one, four = (plan(f"{seeds}{KNOWN}{text}").studies["other"] for text in ("", f"effects:\n{claims}"))
+    for level in ("these models", "this recipe"):
+        alone = find(one, level)
+        rows = [row for row in list_detectable(four) if row["level"] == level]
+        assert [row["family"] for row in rows] == [4] * 4
+        assert (alone["family"], alone["uncorrected"]) == (1, alone["detectable"])
+        assert rows[0]["uncorrected"] == pytest.approx(alone["detectable"])
+        assert rows[0]["detectable"] > 1.1 * alone["detectable"]
+        assert rows[0]["power"] < alone["power"]
