@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mixlab.analysis.published.beside import Beside, Comparison
+from mixlab.analysis.published.beside import GAIN, Beside, Comparison
 from mixlab.analysis.published.derivations import Check, Derivation
 from mixlab.analysis.published.kodama_oda import BALANCED, HALF_REASONING
 from mixlab.analysis.published.significance import COUNTS, Significance
@@ -81,7 +81,7 @@ def print_study(compared: Mapping[str, Sequence[Comparison]]) -> None:
             click.echo(f"{name}: {one.target} beside {one.table}: {matched}")
             keys = list(one.rows[0].labels) if one.rows else []
             rows = [_render_row(row, keys) for row in one.rows]
-            click.echo(render_table([*keys, "what", "published", "here", "difference"], rows))
+            click.echo(render_table([*keys, "what", "published", "here", "difference", "behind it"], rows))
             if one.unmatched:
                 click.echo(f"{one.unmatched} cells of the study have no published partner")
             click.echo("")
@@ -90,7 +90,26 @@ def print_study(compared: Mapping[str, Sequence[Comparison]]) -> None:
 def _render_row(row: Beside, keys: Sequence[str]) -> list[str]:
     here = row.state if row.ours is None else f"{row.ours:.2f}{f' ({row.state})' if row.state else ''}"
     difference = "" if row.difference is None else f"{row.difference:+.2f}"
-    return [*(row.labels[key] for key in keys), row.value, row.printed, here, difference]
+    return [*(row.labels[key] for key in keys), row.value, row.printed, here, difference, _render_counts(row)]
+
+
+def _render_counts(row: Beside) -> str:
+    """Render what stands behind a number: `n 2 of 4, items 7 of 8; to n 4 of 4`."""
+    if row.ours is None:
+        return ""
+    told = [f"n {row.n} of {row.n_wanted}"]
+    if row.items < row.items_wanted:
+        told.append(f"items {row.items} of {row.items_wanted}")
+    if row.unparsed:
+        told.append(f"{row.unparsed} unparsed")
+    text = ", ".join(told)
+    if row.other_n is not None:
+        unparsed = f", {row.other_unparsed} unparsed" if row.other_unparsed else ""
+        text += f"; other side n {row.other_n} of {row.other_wanted}{unparsed}"
+    if row.value == GAIN:
+        is_open = row.low is None or row.high is None
+        text += "; interval not estimable" if is_open else f"; 95 %: {row.low:+.1f} to {row.high:+.1f}"
+    return text
 
 
 def describe_study(compared: Mapping[str, Sequence[Comparison]]) -> dict[str, Any]:
