@@ -15,12 +15,20 @@ from mixlab.cli._common import render_table
 
 def print_published(derived: Sequence[Derivation], tested: Sequence[Significance], arithmetic: bool) -> None:
     """Print the checks, then the numbers that do not follow, then the tests."""
-    rows = [[one.name, len(one.checks), len(one.checks) - len(one.failing), one.rule] for one in derived]
-    click.echo(render_table(("what", "numbers", "follow", "by"), rows))
+    rows = [
+        [one.name, len(one.checks) + len(one.gaps), len(one.checks) - len(one.failing), len(one.gaps), one.rule]
+        for one in derived
+    ]
+    click.echo(render_table(("what", "numbers", "follow", "unknown", "by"), rows))
     failing = [(one, check) for one in derived for check in one.failing]
-    click.echo(f"\n{len(failing)} of {sum(len(one.checks) for one in derived)} numbers do not follow:")
+    total = sum(len(one.checks) + len(one.gaps) for one in derived)
+    click.echo(f"\n{len(failing)} of {total} numbers do not follow:")
     for one, check in failing:
         click.echo(f"  {one.name}: {render_check(check)}")
+    gaps = [(one, gap) for one in derived for gap in one.gaps]
+    click.echo(f"\n{len(gaps)} of {total} numbers cannot be computed:")
+    for one, gap in gaps:
+        click.echo(f"  {one.name}: {gap.where}: printed {gap.printed}, cannot be computed: {gap.why}")
     if arithmetic:
         for one in derived:
             click.echo(f"\n{one.name}: {one.rule}")
@@ -63,8 +71,9 @@ def describe_published(derived: Sequence[Derivation], tested: Sequence[Significa
             {
                 "name": one.name,
                 "rule": one.rule,
-                "numbers": len(one.checks),
+                "numbers": len(one.checks) + len(one.gaps),
                 "follow": len(one.checks) - len(one.failing),
+                "cannot_be_computed": [asdict(gap) for gap in one.gaps],
                 "checks": [asdict(check) for check in one.checks],
             }
             for one in derived
