@@ -145,7 +145,9 @@ def test_what_the_paper_does_not_say_is_assumed_and_told_in_the_report(paper: Pl
     paths = {one.path for one in paper.reads["kodama_oda/category_ratio"].assumptions}
     overridden = ("overrides", "variant_defaults", "instruction")
     assert {("base_models", name, *overridden) for name in MODELS} - paths == {("base_models", "llmjp3", *overridden)}
-    assert {"judge.model", "targets.table_03.error"} <= told["kodama_oda/category_ratio"]
+    assert {"judge.model", "targets.table_03.error", "targets.table_05.base_models"} <= told[
+        "kodama_oda/category_ratio"
+    ]
     (report,) = (node for node in paper.plan.by_stage("report") if node.label == "kodama_oda/category_ratio/report")
     assert isinstance(report.spec, ReportSpec)
     assert report.spec.report.data is not None
