@@ -138,7 +138,9 @@ class _Builder:
         # a counter that a stage or measure does not have is one value like any other
         self.scores = chosen.assign(**{name: chosen[name].fillna(-1).astype(int) for name in COUNTERS})
         self.groups: Mapping[Any, pd.DataFrame] = dict(iter(self.scores.groupby(["variant_key", "stage"])))
-        self.whole = {label: _find_whole(scores, one) for label, one in self.measures.items()}
+        self.whole = {
+            label: _find_whole(scores, one, settings.benchmarks.get(label, ())) for label, one in self.measures.items()
+        }
         self.known: dict[Place, _Values] = {}
 
     def build(self, place: Place) -> TargetCell:
@@ -278,8 +280,8 @@ _EMPTY: "pd.Series[float]" = pd.Series(
 )
 
 
-def _find_whole(scores: pd.DataFrame, measure: TargetMeasure) -> _Whole:
-    """Find what a measure averages in any run of the study, and what it names beside that."""
+def _find_whole(scores: pd.DataFrame, measure: TargetMeasure, declared: Sequence[str]) -> _Whole:
+    """Find what a measure averages in any run of the study, and what it names, or the study declares, beside that."""
     rows = select_rows(scores, measure)
     # a named benchmark that a filter leaves out is there
     run = set(scores.loc[scores["measure"] == measure.measure, "benchmark"])
@@ -287,7 +289,7 @@ def _find_whole(scores: pd.DataFrame, measure: TargetMeasure) -> _Whole:
     return _Whole(
         pairs=len(rows[["benchmark", "item"]].drop_duplicates()),
         benchmarks=int(rows["benchmark"].nunique()),
-        absent_benchmarks=len(set(measure.benchmarks) - run),
+        absent_benchmarks=len({*measure.benchmarks, *declared} - run),
         absent_items=len(named - set(rows["item"])),
     )
 

@@ -145,6 +145,11 @@ def test_a_named_benchmark_that_nobody_ran_leaves_no_whole_run() -> None:
     both = {"label": "both", "measure": "judge_score", "benchmarks": ["mt_bench_en", "mt_bench_ja"]}
     cell = build_one(to_frame(build_rows()), measures=[both])
     assert (cell.mean, cell.n, cell.n_wanted, cell.state) == (None, 0, 4, "no whole run")
+    # nor does one that the study declares and the measure takes without a name
+    settings = build_settings(measures=[{"label": "all", "measure": "judge_score"}])
+    declared = settings.model_copy(update={"benchmarks": {"all": ("mt_bench_en", "mt_bench_ja")}})
+    (cell,) = build_target(declared, to_frame(build_rows()))
+    assert (cell.mean, cell.state) == (None, "no whole run")
     # one that a filter leaves out is not missed
     japanese = [{**row, "benchmark": "mt_bench_ja", "language": "ja"} for row in build_rows()]
     english = build_one(to_frame(build_rows(), japanese), measures=[{**both, "languages": ["en"]}])
