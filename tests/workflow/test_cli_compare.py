@@ -30,11 +30,12 @@ def test_published_tables_are_checked_in_text(
     (root / "config.yaml").write_text(f"study: micro\nmachine:\n  data_roots:\n    shared: {shared_data}\n")
     assert run_compare(*PAPER, "--arithmetic") == 0
     text = capsys.readouterr().out
-    assert "17 of 347 numbers do not follow:" in text
+    assert "1 of 377 numbers cannot be computed:\n  cells of Table 1: Japanese, code: printed 10.8, cannot be" in text
+    assert "17 of 377 numbers do not follow:" in text
     assert "totals of Table 2: n_samples: printed 1005313, computed 1005170 = 90748 + 179531" in text
     assert "does not follow, apart by 143" in text
     # every computation is shown, those that come out right as well
-    assert text.count(": follows, apart by") == 330
+    assert text.count(": follows, apart by") == 359
     assert text.count("does not follow, apart by") == 2 * 17
 
 
@@ -44,10 +45,14 @@ def test_published_tables_are_checked_in_json(
     folder = str(shared_data / "published/kodama-oda")
     assert run_compare(*PAPER, "--tables", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    apart = {one["name"]: one["numbers"] - one["follow"] for one in found["derivations"]}
+    apart = {
+        one["name"]: one["numbers"] - one["follow"] - len(one["cannot_be_computed"]) for one in found["derivations"]
+    }
     wanted = {"totals of Table 2": 1, "`general` of Table 4": 16}
     assert {name: count for name, count in apart.items() if count} == wanted
-    assert sum(len(one["checks"]) for one in found["derivations"]) == 347
+    assert sum(len(one["checks"]) for one in found["derivations"]) == 376
+    gaps = [gap["where"] for one in found["derivations"] for gap in one["cannot_be_computed"]]
+    assert gaps == ["Japanese, code"]
     assert len(found["table_3"]) == 16
     assert all(0 <= one["test"]["p"] <= one["p_holm"] <= 1 for one in found["table_3"])
 

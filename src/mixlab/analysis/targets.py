@@ -2,13 +2,14 @@
 
 Turns and samples of an item are averaged first, then items, then benchmarks evenly; so each run (one combination of all
 counters) has one value. Runs are averaged over the counters that the error bar is not over; the error bar is the
-deviation of what is left. A run that lacks a benchmark counts as missing and enters no mean; a verdict that could not
-be read is left out of its item and counted.
+deviation of what is left. A run that lacks a benchmark, or an item that any run of the study has, counts as missing and
+enters no mean; a verdict that could not be read is left out of its item and counted. Differences are over the runs that
+both variants have.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
 from operator import mul
@@ -18,6 +19,7 @@ import pandas as pd
 
 from mixlab.analysis.marks import choose_marks, compare_with_best
 from mixlab.analysis.statistics import SEED_LEVELS
+from mixlab.analysis.target_gains import Gain, estimate_gain
 from mixlab.config.targets import NO_POINT, Counter, ScoreTarget, TargetMeasure, TargetSettings
 
 COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
@@ -43,7 +45,11 @@ class Place:
 class TargetCell:
     """One cell. `n` values stand behind `error` (None: fewer than two, or all-over missing); `n_wanted` were to.
 
-    `state` is empty, or says why there is no mean. `difference` is to the variant `against`, `gain` in percent.
+    `items` of `items_wanted` items of these runs have a score. `state` is empty, or says why there is no mean.
+    `difference` is to the variant `against`, over the `difference_n` values that both have; `against_n` and
+    `against_unparsed` are that variant's. `gain` in percent, from `gain_low` to `gain_high` with 95 % confidence over
+    `gain_n` SFT seeds (None: not estimable); `before_n` of `before_wanted` values stand behind what it starts from.
+    `mark_level`: the seed whose means the marks of this column test, empty where no seed varies in all.
     """
 
     place: Place
@@ -52,10 +58,22 @@ class TargetCell:
     n: int
     n_wanted: int
     unparsed: int
+    items: int = 0
+    items_wanted: int = 0
     state: str = ""
     difference: float | None = None
+    difference_n: int = 0
+    against_n: int = 0
+    against_unparsed: int = 0
     gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    gain_n: int = 0
+    before_n: int = 0
+    before_wanted: int = 0
+    before_unparsed: int = 0
     mark: str = ""
+    mark_level: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,11 +84,23 @@ class _Values:
     runs: "pd.Series[float]"
     wanted: int
     unparsed: int
+    items: int
+    items_wanted: int
     state: str
 
     @property
     def mean(self) -> float | None:
         return float(self.values.mean()) if len(self.values) else None
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """What a whole run of a measure holds: `pairs` of benchmark and item, and what is named and in no run at all."""
+
+    pairs: int
+    benchmarks: int
+    absent_benchmarks: int
+    absent_items: int
 
 
 def build_target(settings: TargetSettings, scores: pd.DataFrame) -> list[TargetCell]:
@@ -108,7 +138,9 @@ class _Builder:
         # a counter that a stage or measure does not have is one value like any other
         self.scores = chosen.assign(**{name: chosen[name].fillna(-1).astype(int) for name in COUNTERS})
         self.groups: Mapping[Any, pd.DataFrame] = dict(iter(self.scores.groupby(["variant_key", "stage"])))
-        self.benchmarks = {label: self._count_benchmarks(one) for label, one in self.measures.items()}
+        self.whole = {
+            label: _find_whole(scores, one, settings.benchmarks.get(label, ())) for label, one in self.measures.items()
+        }
         self.known: dict[Place, _Values] = {}
 
     def build(self, place: Place) -> TargetCell:
@@ -118,18 +150,34 @@ class _Builder:
         if len(found.values) > 1:
             deviation = float(found.values.std(ddof=1))
             error = deviation / math.sqrt(len(found.values)) if self.target.error.what == "se" else deviation
-        against = self.target.against
-        base = self._find(Place(against, place.base_model, place.stage, place.measure)).mean if against else None
-        return TargetCell(
+        cell = TargetCell(
             place=place,
             mean=mean,
             error=error,
             n=len(found.values),
             n_wanted=found.wanted,
             unparsed=found.unparsed,
+            items=found.items,
+            items_wanted=found.items_wanted,
             state=found.state,
-            difference=None if mean is None or base is None else mean - base,
-            gain=self._gain(place) if self.target.gain else None,
+        )
+        if self.target.against is not None:
+            cell = self._compare(cell, self.target.against)
+        return self._add_gain(cell) if self.target.gain else cell
+
+    def _compare(self, cell: TargetCell, against: str) -> TargetCell:
+        """Add the difference to another variant, over the runs that both have."""
+        place = cell.place
+        found, base = self._find(place), self._find(Place(against, place.base_model, place.stage, place.measure))
+        common = found.runs.index.intersection(base.runs.index)
+        apart = found.runs.loc[common] - base.runs.loc[common]
+        values = apart.groupby(level=list(self.target.error.over)).mean() if len(apart) else _EMPTY
+        return replace(
+            cell,
+            difference=float(values.mean()) if len(values) else None,
+            difference_n=len(values),
+            against_n=len(base.values),
+            against_unparsed=base.unparsed,
         )
 
     def mark(self, cells: Sequence[TargetCell]) -> list[TargetCell]:
@@ -138,37 +186,50 @@ class _Builder:
         for cell in cells:
             place = cell.place
             columns.setdefault((place.base_model, place.stage, place.measure), []).append(cell)
-        marks: dict[Place, str] = {}
+        marked: dict[Place, tuple[str, str]] = {}
         for column in columns.values():
-            units = {cell.place.variant: self._units(cell.place) for cell in column if not cell.state}
-            chosen = choose_marks(compare_with_best(units)) if len(units) == len(column) > 1 else {}
-            marks |= {cell.place: chosen.get(cell.place.variant, "") for cell in column}
-        return [TargetCell(**{**vars(cell), "mark": marks[cell.place]}) for cell in cells]
+            level = self._choose_level(column)
+            units = {cell.place.variant: self._average_units(cell.place, level) for cell in column} if level else {}
+            chosen = choose_marks(compare_with_best(units)) if level else {}
+            marked |= {cell.place: (chosen.get(cell.place.variant, ""), level) for cell in column}
+        return [replace(cell, mark=mark, mark_level=level) for cell in cells for mark, level in [marked[cell.place]]]
 
-    def _units(self, place: Place) -> list[float]:
-        """Means of the outermost seed that was varied: the draws that a test may count."""
-        runs = self._find(place).runs
+    def _choose_level(self, column: Sequence[TargetCell]) -> str:
+        """The outermost seed that varies in every cell of a column: one kind of draw for all; empty where none does."""
+        if len(column) < 2 or any(cell.state for cell in column):
+            return ""
         for level in SEED_LEVELS:
-            means = runs.groupby(level=level).mean()
-            if len(means) > 1:
-                return [float(one) for one in means]
-        return [float(runs.mean())] if len(runs) else []
+            if all(self._find(cell.place).runs.index.get_level_values(level).nunique() > 1 for cell in column):
+                return level
+        return ""
 
-    def _gain(self, place: Place) -> float | None:
-        """Percent from before to after SFT; None where one is missing, or the first is 0."""
+    def _average_units(self, place: Place, level: str) -> list[float]:
+        return [float(one) for one in self._find(place).runs.groupby(level=level).mean()]
+
+    def _add_gain(self, cell: TargetCell) -> TargetCell:
+        """Add the percent from before to after SFT; None where a base model is missing, or the first is 0."""
+        place = cell.place
         models = self.settings.base_models() if not place.base_model else [place.base_model]
-        pairs = []
-        for model in models:
-            stages = (Place(place.variant, model, stage, place.measure) for stage in ("before_sft", "after_sft"))
-            pairs.append(tuple(self._find(one).mean for one in stages))
-        known = [(before, after) for before, after in pairs if before is not None and after is not None]
-        if len(known) < len(pairs) or not known:
-            return None
-        if self.target.gain == "of_averages":
-            known = [(math.fsum(before for before, _ in known), math.fsum(after for _, after in known))]
-        if any(before == 0 for before, _ in known):
-            return None
-        return 100 * math.fsum(after / before - 1 for before, after in known) / len(known)
+        before, after = (
+            [self._find(Place(place.variant, model, stage, place.measure)) for model in models]
+            for stage in ("before_sft", "after_sft")
+        )
+        found = Gain(None, None, None, 0)
+        if all(len(one.runs) for one in (*before, *after)):
+            starts = [float(one.values.mean()) for one in before]
+            means = [float(one.values.mean()) for one in after]
+            seeds = [one.runs.groupby(level="sft_seed").mean() for one in after]
+            found = estimate_gain(starts, means, seeds, of_averages=self.target.gain == "of_averages")
+        return replace(
+            cell,
+            gain=found.percent,
+            gain_low=found.low,
+            gain_high=found.high,
+            gain_n=found.n,
+            before_n=min(len(one.values) for one in before),
+            before_wanted=before[0].wanted,
+            before_unparsed=sum(one.unparsed for one in before),
+        )
 
     def _find(self, place: Place) -> _Values:
         if place not in self.known:
@@ -180,40 +241,33 @@ class _Builder:
         point = self.settings.find(place.variant, place.base_model)
         wanted = self._count_wanted(place.stage, measure, over)
         if point is None:
-            return _Values(_EMPTY, _EMPTY, wanted, 0, NO_POINT)
+            return _Values(_EMPTY, _EMPTY, wanted, 0, 0, 0, NO_POINT)
         rows = select_rows(self.groups.get((point.variant_key, place.stage), self.scores.iloc[:0]), measure)
         unparsed = int((~rows["parsed"].astype(bool)).sum())
         if rows.empty:
-            return _Values(_EMPTY, _EMPTY, wanted, 0, "not run")
-        runs = self._average_runs(rows, place.measure)
+            return _Values(_EMPTY, _EMPTY, wanted, 0, 0, 0, "not run")
+        whole = self.whole[place.measure]
+        runs, items = _average_runs(rows, whole)
         values = runs.groupby(level=over).mean() if len(runs) else _EMPTY
         state = "" if len(runs) else "no whole run" if rows["score"].notna().any() else "none parsed"
-        return _Values(values, runs, wanted, unparsed, state)
-
-    def _average_runs(self, rows: pd.DataFrame, label: str) -> "pd.Series[float]":
-        items = rows.groupby([*COUNTERS, "benchmark", "item"])["score"].mean().dropna()
-        benchmarks = items.groupby(level=[*COUNTERS, "benchmark"]).mean()
-        runs = benchmarks.groupby(level=list(COUNTERS))
-        means, counts = runs.mean(), runs.size()
-        whole: pd.Series[float] = means[counts == self.benchmarks[label]]
-        return whole
+        return _Values(values, runs, wanted, unparsed, items, len(runs) * (whole.pairs + whole.absent_items), state)
 
     def _measure_all(self, place: Place) -> _Values:
         """Average over base models, run by run; with one missing there is no mean."""
         models = self.settings.base_models()
         found = [self._find(Place(place.variant, model, place.stage, place.measure)) for model in models]
         wanted, unparsed = found[0].wanted, sum(one.unparsed for one in found)
+        items, items_wanted = sum(one.items for one in found), sum(one.items_wanted for one in found)
         if missing := [one for one in found if one.state]:
             state = f"{len(found) - len(missing)} of {len(found)} base models"
-            return _Values(_EMPTY, _EMPTY, wanted, unparsed, state)
+            return _Values(_EMPTY, _EMPTY, wanted, unparsed, items, items_wanted, state)
         values, runs = (
             pd.concat([getattr(one, name) for one in found], axis=1).dropna().mean(axis=1)
             for name in ("values", "runs")
         )
-        return _Values(values, runs, wanted, unparsed, "" if len(values) else "no run of all base models")
-
-    def _count_benchmarks(self, measure: TargetMeasure) -> int:
-        return int(select_rows(self.scores, measure)["benchmark"].nunique())
+        state = "" if len(runs) else "no run of all base models"
+        values = values if len(runs) else _EMPTY
+        return _Values(values, runs, wanted, unparsed, items, items_wanted, state)
 
     def _count_wanted(self, stage: str, measure: TargetMeasure, over: Sequence[Counter]) -> int:
         absent = {"sft_seed"} if stage == "before_sft" else set()
@@ -221,7 +275,37 @@ class _Builder:
         return reduce(mul, (self.settings.seeds.get(name, 1) for name in over if name not in absent), 1)
 
 
-_EMPTY: "pd.Series[float]" = pd.Series(dtype=float)
+_EMPTY: "pd.Series[float]" = pd.Series(
+    dtype=float, index=pd.MultiIndex.from_arrays([[] for _ in COUNTERS], names=COUNTERS)
+)
+
+
+def _find_whole(scores: pd.DataFrame, measure: TargetMeasure, declared: Sequence[str]) -> _Whole:
+    """Find what a measure averages in any run of the study, and what it names, or the study declares, beside that."""
+    rows = select_rows(scores, measure)
+    # a named benchmark that a filter leaves out is there
+    run = set(scores.loc[scores["measure"] == measure.measure, "benchmark"])
+    named = measure.item_ids() or frozenset()
+    return _Whole(
+        pairs=len(rows[["benchmark", "item"]].drop_duplicates()),
+        benchmarks=int(rows["benchmark"].nunique()),
+        absent_benchmarks=len({*measure.benchmarks, *declared} - run),
+        absent_items=len(named - set(rows["item"])),
+    )
+
+
+def _average_runs(rows: pd.DataFrame, whole: _Whole) -> tuple["pd.Series[float]", int]:
+    """Average each whole run; the second is how many of its items, over all whole runs, have a score."""
+    counters = list(COUNTERS)
+    items = rows.groupby([*counters, "benchmark", "item"])["score"].mean()
+    present = items.groupby(level=counters).size()
+    parsed = items.dropna()
+    benchmarks = parsed.groupby(level=[*counters, "benchmark"]).mean()
+    runs = benchmarks.groupby(level=counters)
+    means, scored = runs.mean(), parsed.groupby(level=counters).size()
+    is_whole = (runs.size() == whole.benchmarks) & (present.loc[means.index] == whole.pairs)
+    chosen: pd.Series[float] = means[is_whole & (whole.absent_benchmarks == 0)]
+    return chosen, int(scored.loc[chosen.index].sum())
 
 
 def select_rows(frame: pd.DataFrame, measure: TargetMeasure) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mixlab.analysis.published.beside import Beside, Comparison
+from mixlab.analysis.published.beside import GAIN, Beside, Comparison
 from mixlab.analysis.published.derivations import Check, Derivation
 from mixlab.analysis.published.kodama_oda import BALANCED, HALF_REASONING
 from mixlab.analysis.published.significance import COUNTS, Significance
@@ -15,12 +15,20 @@ from mixlab.cli._common import render_table
 
 def print_published(derived: Sequence[Derivation], tested: Sequence[Significance], arithmetic: bool) -> None:
     """Print the checks, then the numbers that do not follow, then the tests."""
-    rows = [[one.name, len(one.checks), len(one.checks) - len(one.failing), one.rule] for one in derived]
-    click.echo(render_table(("what", "numbers", "follow", "by"), rows))
+    rows = [
+        [one.name, len(one.checks) + len(one.gaps), len(one.checks) - len(one.failing), len(one.gaps), one.rule]
+        for one in derived
+    ]
+    click.echo(render_table(("what", "numbers", "follow", "unknown", "by"), rows))
     failing = [(one, check) for one in derived for check in one.failing]
-    click.echo(f"\n{len(failing)} of {sum(len(one.checks) for one in derived)} numbers do not follow:")
+    total = sum(len(one.checks) + len(one.gaps) for one in derived)
+    click.echo(f"\n{len(failing)} of {total} numbers do not follow:")
     for one, check in failing:
         click.echo(f"  {one.name}: {render_check(check)}")
+    gaps = [(one, gap) for one in derived for gap in one.gaps]
+    click.echo(f"\n{len(gaps)} of {total} numbers cannot be computed:")
+    for one, gap in gaps:
+        click.echo(f"  {one.name}: {gap.where}: printed {gap.printed}, cannot be computed: {gap.why}")
     if arithmetic:
         for one in derived:
             click.echo(f"\n{one.name}: {one.rule}")
@@ -63,8 +71,9 @@ def describe_published(derived: Sequence[Derivation], tested: Sequence[Significa
             {
                 "name": one.name,
                 "rule": one.rule,
-                "numbers": len(one.checks),
+                "numbers": len(one.checks) + len(one.gaps),
                 "follow": len(one.checks) - len(one.failing),
+                "cannot_be_computed": [asdict(gap) for gap in one.gaps],
                 "checks": [asdict(check) for check in one.checks],
             }
             for one in derived
@@ -81,7 +90,7 @@ def print_study(compared: Mapping[str, Sequence[Comparison]]) -> None:
             click.echo(f"{name}: {one.target} beside {one.table}: {matched}")
             keys = list(one.rows[0].labels) if one.rows else []
             rows = [_render_row(row, keys) for row in one.rows]
-            click.echo(render_table([*keys, "what", "published", "here", "difference"], rows))
+            click.echo(render_table([*keys, "what", "published", "here", "difference", "behind it"], rows))
             if one.unmatched:
                 click.echo(f"{one.unmatched} cells of the study have no published partner")
             click.echo("")
@@ -90,7 +99,26 @@ def print_study(compared: Mapping[str, Sequence[Comparison]]) -> None:
 def _render_row(row: Beside, keys: Sequence[str]) -> list[str]:
     here = row.state if row.ours is None else f"{row.ours:.2f}{f' ({row.state})' if row.state else ''}"
     difference = "" if row.difference is None else f"{row.difference:+.2f}"
-    return [*(row.labels[key] for key in keys), row.value, row.printed, here, difference]
+    return [*(row.labels[key] for key in keys), row.value, row.printed, here, difference, _render_counts(row)]
+
+
+def _render_counts(row: Beside) -> str:
+    """Render what stands behind a number: `n 2 of 4, items 7 of 8; to n 4 of 4`."""
+    if row.ours is None:
+        return ""
+    told = [f"n {row.n} of {row.n_wanted}"]
+    if row.items < row.items_wanted:
+        told.append(f"items {row.items} of {row.items_wanted}")
+    if row.unparsed:
+        told.append(f"{row.unparsed} unparsed")
+    text = ", ".join(told)
+    if row.other_n is not None:
+        unparsed = f", {row.other_unparsed} unparsed" if row.other_unparsed else ""
+        text += f"; other side n {row.other_n} of {row.other_wanted}{unparsed}"
+    if row.value == GAIN:
+        is_open = row.low is None or row.high is None
+        text += "; interval not estimable" if is_open else f"; 95 %: {row.low:+.1f} to {row.high:+.1f}"
+    return text
 
 
 def describe_study(compared: Mapping[str, Sequence[Comparison]]) -> dict[str, Any]:

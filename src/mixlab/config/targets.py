@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mixlab.config.analysis import Key, Name, Selection, Stage
-from mixlab.config.base import Settings
+from mixlab.config.base import Settings, added
 
 Axis = Literal["variant", "base_model", "stage", "measure"]
 """What the rows and columns of a target can be."""
@@ -173,6 +173,9 @@ class TargetSettings(Settings):
     target: Annotated[AnyTarget, Field(discriminator="type")]
     points: tuple[TargetPoint, ...] = Field(default=(), description="the points that it shows")
     seeds: dict[Counter, int] = Field(default_factory=dict, description="how many of each counter the study asks for")
+    benchmarks: dict[Name, tuple[Name, ...]] = added(
+        {}, description="label of a measure -> what it averages, of the benchmarks that the study declares"
+    )
 
     def variants(self) -> list[str]:
         """Labels of variants in the order of display."""

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 
 from mixlab.config.study import Study
-from mixlab.config.targets import AnyTarget, Counter, CountsTarget, DrawnTarget, RawTarget, TargetPoint, TargetSettings
+from mixlab.config.targets import (
+    AnyTarget,
+    Counter,
+    CountsTarget,
+    DrawnTarget,
+    RawTarget,
+    ScoreTarget,
+    TargetPoint,
+    TargetSettings,
+)
 from mixlab.plan.tested import Served, Tested
 
 
@@ -20,9 +29,30 @@ def settle_targets(study: Study, tested: Sequence[Tested | Served]) -> tuple[Tar
         "judge_run": len(study.seeds.judge_run),
     }
     return tuple(
-        TargetSettings(name=name, target=target, points=_choose(target, points), seeds=seeds)
+        TargetSettings(
+            name=name,
+            target=target,
+            points=_choose(target, points),
+            seeds=seeds,
+            benchmarks=_list_benchmarks(study, target),
+        )
         for name, target in sorted(study.targets.items())
     )
+
+
+def _list_benchmarks(study: Study, target: AnyTarget) -> dict[str, tuple[str, ...]]:
+    """Name what each measure averages: a run without one of them is not whole."""
+    if not isinstance(target, ScoreTarget):
+        return {}
+    declared = {label: use.declaration(label) for label, use in sorted(study.benchmarks.items())}
+    return {
+        measure.label: tuple(
+            label
+            for label, one in declared.items()
+            if any(measure.selects(name, label, one.category, one.language) for name in one.measures())
+        )
+        for measure in target.measures
+    }
 
 
 def list_target_points(study: Study, tested: Sequence[Tested | Served]) -> list[TargetPoint]:

@@ -1,6 +1,7 @@
 """Figures of a study's targets: lines with error bars, a panel for each measure, as SVG and PNG, in one quiet style."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -53,7 +54,8 @@ def _draw_lines(
     for number, (model, label) in enumerate(zip(models, find_legible([one or "all" for one in models]), strict=True)):
         for stage in target.stages:
             points = sorted(
-                (figure.x[cell.place.variant], cell.mean, cell.error or 0.0)
+                # an error that is not known has no bar
+                (figure.x[cell.place.variant], cell.mean, math.nan if cell.error is None else cell.error)
                 for cell in cells
                 if (cell.place.base_model, cell.place.stage) == (model, stage)
                 and cell.mean is not None

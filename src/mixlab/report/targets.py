@@ -16,15 +16,19 @@ from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
 
 FOLDER = "targets"
 HEADER = (
-    *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed", "state"),
-    *("difference", "gain_percent", "mark"),
+    *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed"),
+    *("items", "items_wanted", "state", "difference", "difference_n", "against_n", "against_unparsed"),
+    *("gain_percent", "gain_low", "gain_high", "gain_n", "before_n", "before_wanted", "before_unparsed"),
+    *("mark", "mark_level"),
 )
+_FIELDS = {"gain_percent": "gain"}
 _STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "served"}
 _HEADS = {"variant": "Mixture", "base_model": "Model", "stage": "Stage", "measure": "Measure"}
 _ERRORS = {"sd": "sample standard deviation", "se": "standard error"}
 MARKED = (
-    "Bold is best and underlined second, marked only where Welch's t on the means of seeds, adjusted by Holm within "
-    "the column, tells them apart from everything below (p < 0.05)."
+    "Bold is best and underlined second, marked only where Welch's t on the means of each {levels}, the outermost seed "
+    "that varies in the whole column, adjusted by Holm within the column, tells them apart from everything below "
+    "(p < 0.05)."
 )
 
 
@@ -83,9 +87,9 @@ def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequ
     records = []
     for cell in cells:
         place = cell.place
-        numbers = (cell.mean, cell.error, cell.n, cell.n_wanted, cell.unparsed, cell.state)
         head = (place.variant, place.base_model or "all", place.stage, place.measure)
-        records.append((*head, *numbers, cell.difference, cell.gain, cell.mark))
+        numbers = (getattr(cell, _FIELDS.get(name, name)) for name in HEADER[len(head) :])
+        records.append((*head, *numbers))
     return Grid(
         settings.name,
         target.of,
@@ -113,14 +117,30 @@ def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
         return cell.state
     text = f"{cell.mean:.2f}"
     if target.against is not None:
-        text += f" ({_signed(cell.difference, 2)})"
+        text += f" ({_signed(cell.difference, 2)}{_render_count(cell.difference_n, cell.n_wanted)})"
     elif target.gain is not None:
-        text += f" ({_signed(cell.gain, 1)} %)" if cell.gain is not None else " (no gain)"
+        text += f" ({_render_gain(cell)})"
     elif cell.error is not None:
         text += f" ± {cell.error:.2f}"
     if cell.n < cell.n_wanted:
         text += f" (n {cell.n} of {cell.n_wanted})"
+    if cell.items < cell.items_wanted:
+        text += f" (items {cell.items} of {cell.items_wanted})"
     return text + ("ᵘ" if cell.unparsed else "")
+
+
+def _render_count(n: int, wanted: int) -> str:
+    return f", n {n} of {wanted}" if n < wanted else ""
+
+
+def _render_gain(cell: TargetCell) -> str:
+    if cell.gain is None:
+        return "no gain"
+    interval = "not estimable"
+    if cell.gain_low is not None and cell.gain_high is not None:
+        interval = f"{_signed(cell.gain_low, 1)} to {_signed(cell.gain_high, 1)}"
+    before = f"; before SFT n {cell.before_n} of {cell.before_wanted}" if cell.before_n < cell.before_wanted else ""
+    return f"{_signed(cell.gain, 1)} %, {interval}{before}"
 
 
 def _signed(value: float | None, digits: int) -> str:
@@ -131,16 +151,25 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
     """Say what the numbers are: error bars, differences, gains, marks, and what is missing."""
     notes = [target.note] if target.note else []
     if target.against is not None:
-        notes.append(f"In brackets: difference to {target.against} on the same model.")
+        notes.append(f"In brackets: difference to {target.against} on the same model, over the runs that both have.")
     if target.gain is not None:
         of = "of the averages over" if target.gain == "of_averages" else "average over the gains of"
         models = settings.base_models()
         of = f", {of} {len(models)} base models" if len(models) > 1 else ""
-        notes.append(f"In brackets: relative gain from before to after SFT{of}.")
+        counts = sorted({cell.before_n for cell in cells if cell.gain is not None})
+        start = f", which is of {' or '.join(map(str, counts))} values" if counts else ""
+        notes.append(
+            f"In brackets: relative gain from before to after SFT{of}, with its 95 % interval (Student's t over SFT "
+            f"seeds; the score before SFT{start}, is taken as known); not estimable: fewer than two SFT seeds, or some "
+            "are missing."
+        )
     is_shown = target.against is None and target.gain is None
     notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")
     if any(cell.mark for cell in cells):
-        notes.append(MARKED)
+        levels = dict.fromkeys(cell.mark_level for cell in cells if cell.mark)
+        notes.append(MARKED.format(levels=" or ".join(levels)))
+    if any(cell.items < cell.items_wanted for cell in cells):
+        notes.append("items k of m: of all items of these runs, so many have a score; the mean is over them.")
     if unparsed := sum(cell.unparsed for cell in cells):
         notes.append(f"ᵘ: {unparsed} in all cells could not be read; such an answer is wrong, such a verdict left out.")
     return notes

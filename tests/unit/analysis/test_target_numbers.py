@@ -139,3 +139,79 @@ def test_best_and_second_are_marked_by_seeds_and_not_by_judge_runs() -> None:
     assert marks == {"a": "second", "b": "best", "c": ""}
     one_seed = frame[frame["sft_seed"] == 1]
     assert {cell.mark for cell in build_target(build_settings(points), one_seed)} == {""}
+
+
+def test_a_named_benchmark_that_nobody_ran_leaves_no_whole_run() -> None:
+    both = {"label": "both", "measure": "judge_score", "benchmarks": ["mt_bench_en", "mt_bench_ja"]}
+    cell = build_one(to_frame(build_rows()), measures=[both])
+    assert (cell.mean, cell.n, cell.n_wanted, cell.state) == (None, 0, 4, "no whole run")
+    # nor does one that the study declares and the measure takes without a name
+    settings = build_settings(measures=[{"label": "all", "measure": "judge_score"}])
+    declared = settings.model_copy(update={"benchmarks": {"all": ("mt_bench_en", "mt_bench_ja")}})
+    (cell,) = build_target(declared, to_frame(build_rows()))
+    assert (cell.mean, cell.state) == (None, "no whole run")
+    # one that a filter leaves out is not missed
+    japanese = [{**row, "benchmark": "mt_bench_ja", "language": "ja"} for row in build_rows()]
+    english = build_one(to_frame(build_rows(), japanese), measures=[{**both, "languages": ["en"]}])
+    assert (english.n, english.state) == (4, "")
+
+
+def test_a_run_that_lacks_items_counts_as_missing() -> None:
+    frame = to_frame(build_rows())
+    cell = build_one(frame[~((frame["sft_seed"] == 2) & (frame["item"] == "2"))])
+    assert (cell.n, cell.n_wanted) == (2, 4)
+    assert cell.mean == pytest.approx(5 + 1.5 + 0.1 + 0.015)
+    # the items of a benchmark are those of any variant of the study, of this target or not
+    alone = to_frame(build_rows("other"), [row for row in build_rows() if row["item"] == "1"])
+    assert build_one(alone).state == "no whole run"
+
+
+def test_items_without_a_score_and_items_that_nobody_has_are_told() -> None:
+    frame = to_frame(build_rows())
+    gone = (frame["sft_seed"] == 2) & (frame["item"] == "2")
+    frame.loc[gone, "score"], frame.loc[gone, "parsed"] = float("nan"), False
+    cell = build_one(frame)
+    assert (cell.n, cell.items, cell.items_wanted, cell.unparsed) == (4, 6, 8, 4)
+    named = build_one(to_frame(build_rows()), measures=[{**JUDGED, "items": ["1-10"]}])
+    assert (named.items, named.items_wanted) == (8, 40)
+
+
+def test_a_difference_is_over_common_runs_and_has_none_without_them() -> None:
+    points = (("a", "m", "k1"), ("b", "m", "k2"))
+    settings = build_settings(points, against="b", variants=["a"])
+    frame = to_frame(build_rows("k1"), build_rows("k2", base=4.0, sft_seeds=(1,)))
+    (cell,) = build_target(settings, frame)
+    assert cell.difference == pytest.approx(1.0)
+    assert (cell.n, cell.n_wanted, cell.difference_n, cell.against_n) == (4, 4, 2, 2)
+    frame = to_frame(build_rows("k1", sft_seeds=(2,)), build_rows("k2", base=4.0, sft_seeds=(1,)))
+    (apart,) = build_target(settings, frame)
+    assert (apart.difference, apart.difference_n) == (None, 0)
+
+
+def test_a_column_is_marked_by_one_level_of_seeds_or_not_at_all() -> None:
+    points = (("a", "m", "ka"), ("b", "m", "kb"))
+    two = [{**row, "ipt_seed": seed, "score": row["score"] + seed / 100} for seed in (1, 2) for row in build_rows("ka")]
+    one = build_rows("kb", base=1.0, sft_seeds=(1, 2))
+    cells = build_target(build_settings(points), to_frame(two, one))
+    assert {cell.mark_level for cell in cells} == {"sft_seed"}
+    # two seeds each, 4 apart
+    assert [cell.mark for cell in cells] == ["best", ""]
+    alone = [row for row in one if row["sft_seed"] == 1]
+    cells = build_target(build_settings(points), to_frame(two, alone))
+    assert {(cell.mark, cell.mark_level) for cell in cells} == {("", "")}
+
+
+def test_a_gain_has_an_interval_over_sft_seeds_or_says_that_it_has_none() -> None:
+    before = build_rows(stage="before_sft", sft_seeds=(None,))
+    cell = build_one(to_frame(before, build_rows()), gain="of_averages")
+    # 6.515 before; 6.615 and 6.715 after: gains of two seeds, t(0.975, 1) = 12.7062
+    gains = [100 * (after / 6.515 - 1) for after in (6.615, 6.715)]
+    half = 12.7062 * (gains[1] - gains[0]) / 2
+    assert cell.gain == pytest.approx(sum(gains) / 2)
+    assert (cell.gain_low, cell.gain_high) == (
+        pytest.approx(sum(gains) / 2 - half, rel=1e-4), pytest.approx(sum(gains) / 2 + half, rel=1e-4)
+    )  # fmt: skip
+    assert (cell.gain_n, cell.before_n, cell.before_wanted) == (2, 2, 2)
+    single = build_one(to_frame(before, build_rows(sft_seeds=(1,))), gain="of_averages")
+    assert single.gain == pytest.approx(100 * (6.615 / 6.515 - 1))
+    assert (single.gain_low, single.gain_high, single.gain_n) == (None, None, 1)

@@ -140,12 +140,22 @@ def test_every_table_and_figure_of_the_paper_is_a_target(paper: Planned, tiny: P
     assert {one.published.table for one in with_numbers if one.published} == {"03", "04", "05", "12", "14", "16"}
 
 
+def test_a_target_knows_which_benchmarks_the_study_declares_for_each_measure(paper: Planned) -> None:
+    (report,) = (node for node in paper.plan.by_stage("report") if node.label == "kodama_oda/category_ratio/report")
+    assert isinstance(report.spec, ReportSpec)
+    found = {one.name: one.benchmarks for one in report.spec.targets}
+    assert found["table_03"] == {"EN AVG": ("mt_bench_en",), "JA AVG": ("mt_bench_ja",)}
+    assert found["table_05"]["JA GSM8K"] == ("mgsm_ja",)
+
+
 def test_what_the_paper_does_not_say_is_assumed_and_told_in_the_report(paper: Planned) -> None:
     told = {name: {one.address for one in read.assumptions} for name, read in paper.reads.items()}
     paths = {one.path for one in paper.reads["kodama_oda/category_ratio"].assumptions}
     overridden = ("overrides", "variant_defaults", "instruction")
     assert {("base_models", name, *overridden) for name in MODELS} - paths == {("base_models", "llmjp3", *overridden)}
-    assert {"judge.model", "targets.table_03.error"} <= told["kodama_oda/category_ratio"]
+    assert {"judge.model", "targets.table_03.error", "targets.table_05.base_models"} <= told[
+        "kodama_oda/category_ratio"
+    ]
     (report,) = (node for node in paper.plan.by_stage("report") if node.label == "kodama_oda/category_ratio/report")
     assert isinstance(report.spec, ReportSpec)
     assert report.spec.report.data is not None

@@ -5,14 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.axes import Axes
 
-from mixlab.analysis.targets import COLUMNS
+from mixlab.analysis.targets import COLUMNS, Place, TargetCell
 from mixlab.config.problems import DataError
 from mixlab.config.targets import CountsTarget, DrawnTarget, RawTarget, ScoreTarget, TargetPoint, TargetSettings
 from mixlab.report.target_data import build_drawn_grid, build_raw_grid
+from mixlab.report.target_figures import draw_target
 from mixlab.report.targets import write_targets
 
 SEEDS = {"sft_seed": 2, "judge_run": 1, "mixture_seed": 1, "ipt_seed": 1, "generation_seed": 1}
@@ -91,7 +94,8 @@ def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) 
     gains = build_settings(gain="of_averages", columns=["measure"], variants=["even"])
     text = (write_one(gains, aggregate, tmp_path / "b") / "table_03.md").read_text(encoding="utf-8")
     # (5 + 4) / 2 after and (4 + 3) / 2 before: + 28.6 %
-    assert "| even | 4.50 (+28.6 %) | 4.50 (+28.6 %) |" in text
+    # 4.25 and 4.75 after, of 3.5: half a width of 12.706 x 14.29 / 2
+    assert "| even | 4.50 (+28.6 %, −62.2 to +119.3) | 4.50 (+28.6 %, −62.2 to +119.3) |" in text
     assert "of the averages over 2 base models" in text
     stages = build_settings(rows=["stage"], columns=["base_model", "measure"], variants=["even"],
                             stages=["before_sft", "after_sft"])  # fmt: skip
@@ -108,6 +112,48 @@ def test_a_figure_is_drawn_as_svg_and_png_with_equal_bytes_for_equal_numbers(agg
     svg = (first / "table_03.svg").read_text(encoding="utf-8")
     assert all(f">{text}<" in svg for text in ("m1", "m2", "EN", "JA", "ratio, %", "MT-Bench"))
     assert (first / "table_03.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_seeds_and_items_stand_in_the_cell(tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "aggregate", {"even-m1": (5.0, 6.0), "odd_one-m1": (5.5, 6.25)})
+    frame = pq.read_table(folder / "scores.parquet").to_pandas()
+    more = frame.assign(item="2")
+    gone = (frame["variant_key"] == "odd_one-m1") & (frame["sft_seed"] == 1)
+    more.loc[gone & (frame["language"] == "en"), ["score", "parsed"]] = [float("nan"), False]
+    both = pd.concat([frame[~(gone & (frame["language"] == "ja"))], more[~(gone & (frame["language"] == "ja"))]])
+    pq.write_table(pa.Table.from_pandas(both), folder / "scores.parquet")
+    shown = {"base_models": ["m1"], "rows": ["variant"], "columns": ["base_model", "measure"]}
+    asked = build_settings(**shown, against="even", variants=["odd_one"])
+    text = (write_one(asked, folder, tmp_path / "out") / "table_03.md").read_text(encoding="utf-8")
+    assert "| odd\\_one | 5.50 (+0.50) (items 3 of 4)ᵘ | 6.50 (+0.25, n 1 of 2) (n 1 of 2) |" in text
+    gain = build_settings(**shown, gain="of_averages", variants=["odd_one"])
+    folder = write_one(gain, folder, tmp_path / "gain")
+    text = (folder / "table_03.md").read_text(encoding="utf-8")
+    assert "(+23.8 %, not estimable) (n 1 of 2)" in text
+    with (folder / "table_03.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["items"], row["items_wanted"], row["gain_n"], row["before_n"]) for row in rows] == [
+        ("3", "4", "2", "1"), ("2", "2", "1", "1")
+    ]  # fmt: skip
+
+
+def test_a_point_without_an_error_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    real = Axes.errorbar
+    monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
+    figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "x", "y_label": "y"}
+    settings = build_settings(figure=figure, base_models=["m1"], measures=[{"label": "EN", "measure": "judge_score"}])
+    cells = [
+        TargetCell(Place(name, "m1", "after_sft", "EN"), mean, error, 1, 2, 0)
+        for name, mean, error in (("even", 5.0, None), ("odd_one", 6.0, 0.5))
+    ]
+    assert isinstance(settings.target, ScoreTarget)
+    draw_target(settings, settings.target, cells)
+    (one,) = drawn
+    line, _, (bars,) = one
+    assert list(line.get_ydata()) == [5.0, 6.0]
+    lengths = [path[1][1] - path[0][1] for path in bars.get_segments() if len(path)]
+    assert [length for length in lengths if length == length] == [1.0]
 
 
 def test_what_sft_draws_is_summed_by_language_and_category() -> None:

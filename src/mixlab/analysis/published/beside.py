@@ -8,12 +8,13 @@ from mixlab.analysis.published.tables import FORMS, PublishedTable, Row
 from mixlab.config.problems import DataError
 from mixlab.config.targets import NO_POINT
 
+GAIN = "rel_improvement_pct"
 VALUES = {
     "mean": "mean",
     "mean_after_sft": "mean",
     "sd": "error",
     "delta_abs_vs_baseline": "difference",
-    "rel_improvement_pct": "gain",
+    GAIN: "gain",
 }
 """Column of a published table -> what it is of a target's cell."""
 _OWN = {"variant": "config", "base_model": "model"}
@@ -21,7 +22,12 @@ _OWN = {"variant": "config", "base_model": "model"}
 
 @dataclass(frozen=True)
 class Beside:
-    """One published number and the study's; `ours` is None where the study has no such cell, and `state` says why."""
+    """One published number and the study's; `ours` is None where the study has no such cell, and `state` says why.
+
+    `n` of `n_wanted` values, and `items` of `items_wanted` of their items, stand behind `ours`; `unparsed` could not be
+    read. `other_n` of `other_wanted` values, `other_unparsed`: the same of what it is a difference to or a gain from.
+    `low` to `high`: the 95 % interval of a gain.
+    """
 
     labels: Mapping[str, str]
     value: str
@@ -29,6 +35,16 @@ class Beside:
     ours: float | None
     difference: float | None
     state: str
+    n: int = 0
+    n_wanted: int = 0
+    unparsed: int = 0
+    items: int = 0
+    items_wanted: int = 0
+    other_n: int | None = None
+    other_wanted: int | None = None
+    other_unparsed: int | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,5 +102,18 @@ def _compare_row(row: Row, cell: Mapping[str, Any] | None) -> list[Beside]:
             ours = None if cell is None else cell[value]
             state = "no such cell" if cell is None else cell["state"] or ("" if ours is not None else "not known")
             difference = None if ours is None else ours - float(row.read(column).value)
-            found.append(Beside(dict(row.labels), column, row.printed[column], ours, difference, state))
+            counts = {} if cell is None else _find_counts(cell, value)
+            found.append(Beside(dict(row.labels), column, row.printed[column], ours, difference, state, **counts))
     return found
+
+
+def _find_counts(cell: Mapping[str, Any], value: str) -> dict[str, Any]:
+    """What stands behind a value of a cell."""
+    counts = {name: cell[name] for name in ("n", "n_wanted", "unparsed", "items", "items_wanted")}
+    if value == "difference":
+        counts |= {"n": cell["difference_n"], "other_n": cell["against_n"], "other_wanted": cell["n_wanted"]}
+        counts |= {"other_unparsed": cell["against_unparsed"]}
+    if value == "gain":
+        counts |= {"other_n": cell["before_n"], "other_wanted": cell["before_wanted"]}
+        counts |= {"other_unparsed": cell["before_unparsed"], "low": cell["gain_low"], "high": cell["gain_high"]}
+    return counts

@@ -24,12 +24,22 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A printed number that cannot be computed, and why."""
+
+    where: str
+    printed: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Derivation:
-    """Checks of one kind, with the rule by which they compute."""
+    """Checks of one kind, with the rule by which they compute, and the numbers that it cannot compute."""
 
     name: str
     rule: str
     checks: tuple[Check, ...]
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def failing(self) -> tuple[Check, ...]:

@@ -1,4 +1,4 @@
-"""What can be re-derived from the published tables of Kodama & Oda (Findings of EACL 2026) alone.
+"""What is re-derived from the published tables of Kodama & Oda (Findings of EACL 2026) alone.
 
 A number follows when it and the computed one can be roundings of one number, each printed number being off by at most
 half a unit of its last digit.
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from mixlab.analysis.published.derivations import Check, Derivation, check_number, render_sum
+from mixlab.analysis.published.kodama_oda_links import derive_baseline_16, derive_datasets, derive_whole_in_sft
 from mixlab.analysis.published.rounded import Rounded, add_up, average
 from mixlab.analysis.published.tables import PublishedTable, Row
 
@@ -26,7 +27,10 @@ _DELTA = "delta_abs_vs_baseline"
 
 
 def derive_all(tables: Tables) -> list[Derivation]:
-    """Compute everything that the tables let one compute; raises DataError where a row that it needs is missing."""
+    """Compute what is known to follow from other numbers of the tables; raises DataError where a row is missing.
+
+    This is no search for every relation: deviations, and Tables 5, 6, 10, 11, 14 and 15 are not checked.
+    """
     return [
         *derive_totals(tables),
         derive_raw_shares(tables["09"]),
@@ -35,6 +39,9 @@ def derive_all(tables: Tables) -> list[Derivation]:
         derive_averages_16(tables["16"]),
         derive_same_cells(tables["04"], tables["12"]),
         derive_general(tables["04"], tables["12"]),
+        derive_baseline_16(tables["12"], tables["16"]),
+        derive_datasets(tables["01"], tables["17"]),
+        derive_whole_in_sft(tables["02"], tables["13"]),
         derive_claim(tables["03"]),
     ]
 

@@ -1,5 +1,6 @@
 """A study's target beside the published table: matched by the published table's own labels."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ from paper_tables import write_rows, write_tables
 
 from mixlab.analysis.published.beside import compare_target
 from mixlab.analysis.published.tables import FORMS, load_tables
+from mixlab.analysis.targets import Place, TargetCell
+from mixlab.cli._compare_text import describe_study, print_study
 from mixlab.config.problems import DataError
 
 
 def build_cell(variant: str, measure: str, mean: float | None, **more: Any) -> dict[str, Any]:
     place = {"variant": variant, "base_model": "llmjp3", "stage": "after_sft", "measure": measure}
     state = "" if mean is not None else "not run"
-    return {"place": place, "mean": mean, "error": None, "difference": None, "gain": None, "state": state, **more}
+    shown = TargetCell(Place(**place), mean, None, 4, 4, 0, state=state)
+    return {**asdict(shown), **more}
 
 
 def build_target(*cells: dict[str, Any], table: str = "03") -> dict[str, Any]:
@@ -59,3 +63,47 @@ def test_a_target_without_published_numbers_is_left_out_and_an_unknown_table_ref
     assert compare_target("t", {"published": None, "cells": []}, tables) is None
     with pytest.raises(DataError, match="no published table 99 is known"):
         compare_target("t", build_target(build_cell("25-25-25-25", "EN AVG", 5.0), table="99"), tables)
+
+
+def test_n_and_unparsed_of_both_sides_stand_beside_the_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tables(tmp_path)
+    header = [*FORMS["04"].keys, *FORMS["04"].numbers]
+    labels = ["llmjp3", "en_only", "MT-Bench", "EN", "coding"]
+    write_rows(tmp_path / "table04.csv", header, [[*labels, "4.58", "-0.35"]])
+    counts = {"n": 3, "unparsed": 2, "items": 29, "items_wanted": 30}
+    behind = {"difference": -0.5, "difference_n": 2, "against_n": 2, "against_unparsed": 1}
+    target = build_target(build_cell("en", "coding", 4.5, **counts, **behind), table="04")
+    target["published"] |= {
+        "variants": {"en": {"setting": "en_only"}},
+        "measures": {"coding": {"benchmark": "MT-Bench", "language": "EN", "category": "coding"}},
+    }
+    found = compare_target("table_04", target, load_tables(tmp_path))
+    assert found is not None
+    assert [(row.n, row.n_wanted, row.unparsed, row.items, row.other_n, row.other_unparsed) for row in found.rows] == [
+        (3, 4, 2, 29, None, None), (2, 4, 2, 29, 2, 1)
+    ]  # fmt: skip
+    print_study({"s": [found]})
+    text = capsys.readouterr().out
+    assert "n 3 of 4, items 29 of 30, 2 unparsed" in text
+    assert "n 2 of 4, items 29 of 30, 2 unparsed; other side n 2 of 4, 1 unparsed" in text
+    told = describe_study({"s": [found]})["s"][0]["rows"][1]
+    assert (told["n"], told["n_wanted"], told["other_wanted"]) == (2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("low", "told"), [(12.0, "other side n 1 of 2; 95 %: +12.0 to +22.0"), (None, "interval not estimable")]
+)
+def test_a_gain_is_told_with_its_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], low: float | None, told: str
+) -> None:
+    write_tables(tmp_path)
+    header = [*FORMS["05"].keys, *FORMS["05"].numbers]
+    write_rows(tmp_path / "table05.csv", header, [["25/25/25/25", "MT-Bench", "EN", "AVG", "4.58", "17.0"]])
+    behind = {"gain": 17.0, "gain_low": low, "gain_high": low and low + 10, "before_n": 1, "before_wanted": 2}
+    target = build_target(build_cell("25-25-25-25", "EN AVG", 4.5, **behind), table="05")
+    found = compare_target("table_05", target, load_tables(tmp_path))
+    assert found is not None
+    print_study({"s": [found]})
+    assert told in capsys.readouterr().out

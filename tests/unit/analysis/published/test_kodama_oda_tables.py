@@ -36,8 +36,19 @@ def test_all_numbers_follow_but_a_total_of_table_2_and_the_means_called_general(
         "averages of Table 16": (12, 0),
         "measures of Table 4": (160, 0),
         "`general` of Table 4": (32, 16),
+        "baseline of Table 12 in Table 16": (18, 0),
+        "cells of Table 1": (7, 0),
+        "cells of Table 13": (4, 0),
         "claim of section 4.1.3": (1, 0),
     }
+
+
+def test_a_cell_whose_datasets_cannot_all_be_read_is_not_computed_and_says_why(derived: dict[str, Derivation]) -> None:
+    gaps = {name: one.gaps for name, one in derived.items() if one.gaps}
+    assert list(gaps) == ["cells of Table 1"]
+    (gap,) = gaps["cells of Table 1"]
+    assert (gap.where, gap.printed) == ("Japanese, code", "10.8")
+    assert "logical-wizardlm8x22b-ja cannot be read in the table; the other rows give 0.245" in gap.why
 
 
 def test_what_does_not_follow_is_named_with_its_computation(derived: dict[str, Derivation]) -> None:
@@ -84,6 +95,14 @@ def test_the_claim_shows_all_eight_comparisons(derived: dict[str, Derivation]) -
         ("12", "MT-Bench,EN,AVG,4.78", "MT-Bench,EN,AVG,4.80", "averages of Table 12"),
         ("12", "HumanEval,EN,,0.27,-0.03", "HumanEval,EN,,0.27,-0.09", "baselines of Table 12"),
         ("04", "coding,4.58,-0.35", "coding,4.68,-0.35", "measures of Table 4"),
+        ("16", "1.8B,25k,yes,EN,coding,4.", "1.8B,25k,yes,EN,coding,3.", "baseline of Table 12 in Table 16"),
+        (
+            "17",
+            "llm-jp-reasoning-qwen32b-en,en,reasoning,3.3",
+            "llm-jp-reasoning-qwen32b-en,en,reasoning,2.3",
+            "cells of Table 1",
+        ),
+        ("13", "Japanese,math,37498,20.8", "Japanese,math,37498,21.8", "cells of Table 13"),
         ("03", "EN,AVG,5.12,0.13", "EN,AVG,5.02,0.13", "claim of section 4.1.3"),
     ],
 )
