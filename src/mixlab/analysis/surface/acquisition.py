@@ -98,13 +98,18 @@ def propose(
 def _list_candidates(
     region: Region, known_ND: Floats, denominator: int, rng: np.random.Generator
 ) -> list[tuple[Fraction, ...]]:
-    """Draw mixtures, put them on the grid, and leave out what is known: half a step away on every component."""
-    rounded = dict.fromkeys(round_ratios(one, denominator) for one in region.sample(_CANDIDATES, rng))
+    """Draw mixtures, put them on the grid, and leave out what rounding took out of the region.
+
+    Left out as well is what is known: half a step away on every component.
+    """
+    rounded = list(dict.fromkeys(round_ratios(one, denominator) for one in region.sample(_CANDIDATES, rng)))
+    ratios = np.array([[float(ratio) for ratio in one] for one in rounded])
+    kept = region.holds(ratios, 1 / denominator)
     near = 0.5 / denominator + 1e-6
     return [
         one
-        for one in rounded
-        if np.abs(known_ND - np.array([float(ratio) for ratio in one])).max(axis=1, initial=0.0).min(initial=1.0) > near
+        for one, values, is_kept in zip(rounded, ratios, kept, strict=True)
+        if is_kept and np.abs(known_ND - values).max(axis=1, initial=0.0).min(initial=1.0) > near
     ]
 
 

@@ -8,7 +8,7 @@ from surface_fakes import draw_ratios, make_points, rise_to_a_peak
 
 from mixlab.analysis.surface.acquisition import Objective, _Belief, find_outlook, propose, round_ratios
 from mixlab.analysis.surface.detectable import find_detectable_effect
-from mixlab.analysis.surface.region import Hull
+from mixlab.analysis.surface.region import Hull, build_region
 
 NONE = np.empty((0, 4))
 
@@ -36,6 +36,26 @@ def test_proposals_are_new_distinct_and_within_the_region() -> None:
     worths = [one.reduction for one in proposals]
     assert worths == sorted(worths, reverse=True)
     assert 0 < worths[-1] <= worths[0] < 1
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 0.33, 8), (0.405, 0.42, 8), (0.405, 0.412, 0)])
+def test_rounding_takes_no_proposal_out_of_stated_bounds(low: float, high: float, expected: int) -> None:
+    """Multiples of 1/60: 0.4167 lies in the second bounds, none in the third."""
+    points = make_points(draw_ratios(16), rise_to_a_peak, noise=0.01)
+    region = build_region(points.ratios_ND, points.components, [("raw", low, high)])
+    found = propose([Objective(points, is_loss=False)], region, NONE, 8, 60)
+    assert len(found) == expected
+    assert [one.ratios for one in found if not low <= one.ratios[0] <= high] == []
+
+
+def test_components_without_a_stated_bound_keep_to_what_was_measured_within_a_step() -> None:
+    ratios = draw_ratios(16, components=3)
+    held = np.column_stack([ratios * 0.667, np.full(16, 0.333)])
+    points = make_points(held, rise_to_a_peak, noise=0.01)
+    region = build_region(held, points.components, [("raw", 0.1, 0.3)])
+    found = propose([Objective(points, is_loss=False)], region, NONE, 5, 60)
+    assert len(found) == 5
+    assert {one.ratios[3] for one in found} <= {Fraction(19, 60), Fraction(20, 60)}
 
 
 def test_what_was_proposed_and_is_under_way_is_not_proposed_again() -> None:

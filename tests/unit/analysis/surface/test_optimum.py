@@ -66,6 +66,14 @@ def test_draws_of_a_hull_lie_within_it() -> None:
     assert np.abs(weights - 1 / 3).max(axis=0).min() < 0.1
 
 
+def test_many_measured_mixtures_leave_half_of_the_draws_to_what_lies_between_them() -> None:
+    corners = draw_ratios(700)
+    drawn = Hull(corners).sample(600, np.random.default_rng(0))
+    assert drawn.shape == (600, 4)
+    known = {tuple(np.round(one, 9)) for one in corners}
+    assert sum(tuple(np.round(one, 9)) in known for one in drawn) == 300
+
+
 def test_draws_within_bounds_keep_them_and_reach_their_ends() -> None:
     region = build_region(draw_ratios(20), ("a", "b", "c", "d"), [("a", 0.1, 0.3), ("d", 0.0, 0.05)])
     assert isinstance(region, Box)
