@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -118,6 +119,37 @@ def test_proposals_for_a_study_may_rest_on_a_file(micro: Path, invoke: Invoke) -
     again = invoke(*arguments)
     assert again.exit_code == 2
     assert "studies/micro_round1.yaml: is there already" in again.stderr
+
+
+def test_a_study_in_a_folder_is_continued_beside_it_round_after_round(micro: Path, invoke: Invoke) -> None:
+    write_table(micro / "losses.csv")
+    (micro / "studies/sub").mkdir()
+    (micro / "studies/micro.yaml").rename(micro / "studies/sub/x.yaml")
+    proposed = []
+    for name, written in (("sub/x", "studies/sub/x_round1.yaml"), ("sub/x_round1", "studies/sub/x_round2.yaml")):
+        done = invoke("propose", name, "--csv", "losses.csv", "--gpu-hours", "1", "--at-most", "1", "--json")
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)
+        assert said["file"] == written
+        proposed += [tuple(one["ratios"].values()) for one in said["proposals"]]
+    assert len(set(proposed)) == 2
+    variants = [line["planned"] for line in _count(invoke, "sub/x_round2") if line["stage"] == "ipt"]
+    assert variants == [line["planned"] + 2 for line in _count(invoke, "sub/x") if line["stage"] == "ipt"]
+
+
+def _count(invoke: Invoke, study: str) -> list[dict[str, Any]]:
+    stages: list[dict[str, Any]] = json.loads(invoke("plan", study, "--json").stdout)["stages"]
+    return stages
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_fitted(
+    micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(micro / "losses.csv")
+    monkeypatch.setattr("mixlab.cli._proposing.os.access", lambda path, mode: Path(path).name != "studies")
+    done = invoke("propose", "micro", "--csv", "losses.csv", "--gpu-hours", "1")
+    assert done.exit_code == 2
+    assert "studies/micro_round1.yaml: cannot be written" in done.stderr
 
 
 def test_hours_that_are_too_few_write_nothing(micro: Path, invoke: Invoke) -> None:

@@ -127,7 +127,7 @@ def _tell(one: "MeasuredTarget", objective: Any, region: Any) -> Told:
 
 
 def check_free(root: Path, study: str) -> None:
-    """Raise ConfigError where the study that a proposal would write is there already."""
+    """Raise ConfigError where the study that a proposal would write is there already, or cannot be written."""
     from mixlab.analysis.surface.proposed_study import name_round
 
     name, _ = name_round(study)
@@ -135,6 +135,8 @@ def check_free(root: Path, study: str) -> None:
     if (root / path).exists():
         cure = f"run it, and then `mixlab propose {name}` goes on from there; or remove it to have another"
         raise ConfigError(Problem(f"is there already: the mixtures to measure after '{study}'; {cure}", str(path)))
+    if not os.access((root / path).parent, os.W_OK):
+        raise ConfigError(Problem("cannot be written: its folder is not yours to write to", str(path)))
 
 
 def price_proposals(store: Store, planned: Planned, found: Found, gpu_hours: float) -> Proposed:
