@@ -6,9 +6,10 @@ measurement is expected to lower the variance of the surface, summed over refere
 (Thompson 1933, Biometrika 25). The variance that is left does not depend on the value that will be measured, so a batch
 is chosen one by one, each after the variance that the former leave. Mixtures that are planned and not finished count as
 measured in that sense. Worths of targets are shares of each one's own variance, and are averaged.
+
+The process chooses what to measure, and nothing more: what is to be gained is by the family that was chosen (survey).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,15 +42,6 @@ class Proposal:
     reduction: float
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What is to be gained: of the best mixture within reach beside the best measured one, on surfaces drawn."""
-
-    gain: float
-    chance: float
-    """How often the gain is larger than what the design could detect; nan where that is not known."""
-
-
 def round_ratios(ratios_D: Floats, denominator: int) -> tuple[Fraction, ...]:
     """Round to multiples of 1/denominator that sum to exactly 1, by largest remainder (Hamilton's method)."""
     scaled = ratios_D / ratios_D.sum() * denominator
@@ -57,19 +49,6 @@ def round_ratios(ratios_D: Floats, denominator: int) -> tuple[Fraction, ...]:
     order = np.argsort(-(scaled - whole), kind="stable")
     whole[order[: denominator - whole.sum()]] += 1
     return tuple(Fraction(int(count), denominator) for count in whole)
-
-
-def find_outlook(objective: Objective, region: Region, detectable: float | None) -> Outlook:
-    """Say what the best mixture within a region is expected to gain over the best measured one."""
-    rng = np.random.Generator(np.random.PCG64(SEED))
-    process = fit_gaussian_process(objective.points)
-    sign = -1.0 if objective.is_loss else 1.0
-    known = objective.points.ratios_ND
-    places = np.vstack([known, region.sample(_CANDIDATES, rng)])
-    drawn = sign * process.draw(places, _DRAWS, rng)
-    gains = drawn.max(axis=1) - drawn[:, np.argmax(sign * process.predict(known)[0])]
-    chance = math.nan if detectable is None else float(np.mean(gains > detectable))
-    return Outlook(float(gains.mean()), chance)
 
 
 def propose(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from surface_fakes import draw_ratios, make_points, rise_to_a_peak
 
-from mixlab.analysis.surface.acquisition import Objective, _Belief, find_outlook, propose, round_ratios
+from mixlab.analysis.surface.acquisition import Objective, _Belief, propose, round_ratios
 from mixlab.analysis.surface.detectable import find_detectable_effect
 from mixlab.analysis.surface.region import Hull, build_region
 
@@ -89,16 +89,6 @@ def test_the_variance_left_is_that_of_conditioning_on_all_that_was_chosen() -> N
     inner = covariance[np.ix_(at, at)] + noise * np.eye(2)
     left = covariance - covariance[:, at] @ np.linalg.solve(inner, covariance[at])
     assert belief.covariance_CC == pytest.approx(left)
-
-
-def test_nothing_is_to_be_gained_once_the_peak_is_known() -> None:
-    rough = make_points(draw_ratios(12, sharpness=3), rise_to_a_peak, noise=0.02)
-    ratios = np.vstack([draw_ratios(60), np.array([[0.4, 0.3, 0.2, 0.1]])])
-    known = make_points(ratios, rise_to_a_peak, noise=0.002)
-    gain = find_outlook(Objective(known, is_loss=False), Hull(ratios), 0.1)
-    assert gain.gain < 0.01
-    assert gain.chance == 0
-    assert np.isnan(find_outlook(Objective(rough, is_loss=False), Hull(rough.ratios_ND), None).chance)
 
 
 def test_the_detectable_effect_is_that_of_cohens_tables() -> None:

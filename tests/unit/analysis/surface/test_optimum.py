@@ -23,6 +23,19 @@ def test_a_planted_peak_is_found_within_its_interval() -> None:
     assert float(found.optimum.ratios_D.sum()) == pytest.approx(1)
 
 
+def test_nothing_is_to_be_gained_once_the_peak_is_known() -> None:
+    ratios = np.vstack([draw_ratios(60), PEAK])
+    known = survey(MeasuredTarget(Target("score"), make_points(ratios, rise_to_a_peak, noise=0.002))).optimum
+    assert known is not None
+    assert known.gain < 0.01
+    assert known.find_chance(0.1) == 0
+    unknown = make_points(ratios[np.abs(ratios - PEAK).max(axis=1) > 0.3], rise_to_a_peak, noise=0.05)
+    open_still = survey(MeasuredTarget(Target("score"), unknown)).optimum
+    assert open_still is not None
+    assert open_still.gain > 0.01
+    assert open_still.find_chance(0.0) > 0.9
+
+
 def test_the_lowest_loss_lies_at_a_corner_and_within_stated_bounds() -> None:
     points = make_points(draw_ratios(50), follow_law, noise=0.02)
     measured = MeasuredTarget(Target("loss", is_loss=True), points)
