@@ -83,7 +83,7 @@ def try_fold(train: Points, fold: Points, rivals: dict[str, Fit]) -> tuple[dict[
     ranks, covered = {}, {}
     for name, family in FAMILIES.items():
         fitted = chosen.fitted if name == chosen.family else family(train)
-        found = predict_observed(fitted, fold)
+        found = predict_observed(fitted, fold, train)
         ranks[name] = correlate_ranks(found.means_N, fold.values_N) or 0.0
         inside = np.abs(found.means_N - fold.values_N) <= chosen.widths[name] * found.errors_N
         covered[name] = float(inside.mean())

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -102,8 +103,20 @@ def test_mistakes_of_a_file_are_all_told(table: Path, invoke: Invoke) -> None:
 
 
 def test_proposals_for_a_study_may_rest_on_a_file(micro: Path, invoke: Invoke) -> None:
-    write_table(micro / "losses.csv")
-    arguments = ("propose", "micro", "--csv", "losses.csv", "--gpu-hours", "1", "--at-most", "2", "--json")
+    write_table(micro / "losses.csv", count=12)
+    arguments = (
+        "propose",
+        "micro",
+        "--csv",
+        "losses.csv",
+        "--target",
+        "wiki",
+        "--gpu-hours",
+        "1",
+        "--at-most",
+        "2",
+        "--json",
+    )
     done = invoke(*arguments)
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
@@ -120,9 +133,84 @@ def test_proposals_for_a_study_may_rest_on_a_file(micro: Path, invoke: Invoke) -
     assert "studies/micro_round1.yaml: is there already" in again.stderr
 
 
+def test_what_is_to_be_gained_is_what_the_surface_says_and_repeats_are_the_studys(micro: Path, invoke: Invoke) -> None:
+    path = write_table(micro / "losses.csv")
+    rows = path.read_text(encoding="utf-8").splitlines()
+    again = ",".join([*rows[1].split(",")[:3], "2.5", "0.9"])
+    path.write_text("\n".join([*rows, again]) + "\n", encoding="utf-8")
+    arguments = ("--csv", "losses.csv", "--target", "gsm8k", "--json")
+    (said,) = json.loads(invoke("surface", *arguments).stdout)["targets"]
+    done = invoke("propose", "micro", *arguments, "--gpu-hours", "1", "--at-most", "1")
+    (told,) = json.loads(done.stdout)["targets"]
+    assert told["expected_gain"] == said["optimum"]["gain"]
+    assert told["family"] == said["family"]
+    # two seeds of SFT: most mixtures of the file have one run
+    assert told["runs"] == 2
+    assert told["detectable_effect"] > told["noise"] > 0
+
+
+def test_targets_whose_surface_says_nothing_are_told_as_such_and_never_settle(micro: Path, invoke: Invoke) -> None:
+    rng = np.random.default_rng(0)
+    path = write_table(micro / "losses.csv")
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    noisy = [f"{row.rpartition(',')[0]},{rng.standard_normal():.6f}" for row in rows for _ in range(2)]
+    path.write_text("\n".join([head, *noisy]) + "\n", encoding="utf-8")
+    arguments = ("--csv", "losses.csv", "--target", "gsm8k")
+    (surface,) = json.loads(invoke("surface", *arguments, "--json").stdout)["targets"]
+    done = invoke("propose", "micro", *arguments, "--gpu-hours", "1", "--at-most", "1")
+    assert done.exit_code == 0, done.output
+    assert surface["abstention"] is not None
+    assert f"! gsm8k: no optimum: {surface['abstention']['reason']}" in done.stdout
+    assert "not met" in done.stdout
+
+
+def test_the_stop_rule_is_met_where_repeats_find_more_than_is_to_be_gained(micro: Path, invoke: Invoke) -> None:
+    path = write_table(micro / "losses.csv", count=40)
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    fields = [row.split(",") for row in rows]
+    pairs = [",".join([*row[:3], f"{float(row[3]) + off:.6f}", row[4]]) for row in fields for off in (-0.1, 0.1)]
+    path.write_text("\n".join([head, *pairs]) + "\n", encoding="utf-8")
+    done = invoke("propose", "micro", "--csv", "losses.csv", "--target", "wiki", "--gpu-hours", "1", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["stop"], said["file"], said["proposals"]) == (True, None, [])
+    assert said["targets"][0]["expected_gain"] < said["targets"][0]["detectable_effect"]
+
+
+def test_a_study_in_a_folder_is_continued_beside_it_round_after_round(micro: Path, invoke: Invoke) -> None:
+    write_table(micro / "losses.csv", count=12)
+    (micro / "studies/sub").mkdir()
+    (micro / "studies/micro.yaml").rename(micro / "studies/sub/x.yaml")
+    proposed = []
+    for name, written in (("sub/x", "studies/sub/x_round1.yaml"), ("sub/x_round1", "studies/sub/x_round2.yaml")):
+        done = invoke("propose", name, "--csv", "losses.csv", "--target", "wiki", "--gpu-hours", "1", "--json")
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)
+        assert said["file"] == written
+        proposed += [tuple(one["ratios"].values()) for one in said["proposals"]]
+    assert len(set(proposed)) == len(proposed) == 16
+    variants = [line["planned"] for line in _count(invoke, "sub/x_round2") if line["stage"] == "ipt"]
+    assert variants == [line["planned"] + 16 for line in _count(invoke, "sub/x") if line["stage"] == "ipt"]
+
+
+def _count(invoke: Invoke, study: str) -> list[dict[str, Any]]:
+    stages: list[dict[str, Any]] = json.loads(invoke("plan", study, "--json").stdout)["stages"]
+    return stages
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_fitted(
+    micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(micro / "losses.csv")
+    monkeypatch.setattr("mixlab.cli._proposing.os.access", lambda path, mode: Path(path).name != "studies")
+    done = invoke("propose", "micro", "--csv", "losses.csv", "--gpu-hours", "1")
+    assert done.exit_code == 2
+    assert "studies/micro_round1.yaml: cannot be written" in done.stderr
+
+
 def test_hours_that_are_too_few_write_nothing(micro: Path, invoke: Invoke) -> None:
     write_table(micro / "losses.csv")
-    done = invoke("propose", "micro", "--csv", "losses.csv", "--gpu-hours", "1e-12")
+    done = invoke("propose", "micro", "--csv", "losses.csv", "--target", "wiki", "--gpu-hours", "1e-12")
     assert done.exit_code == 2
     assert "one more mixture takes" in done.stderr
     assert [path.name for path in (micro / "studies").iterdir()] == ["micro.yaml"]

@@ -15,16 +15,18 @@ from mixlab.cli._common import render_count, render_table
 from mixlab.cli._price_edit import sum_price
 from mixlab.cli._price_text import render_number
 from mixlab.cli._pricing import Priced, Terms, price_plan
-from mixlab.cli._surface import Bound, Measured, describe_name
+from mixlab.cli._surface import Bound, Measured, describe_name, run_told
 from mixlab.config.problems import ConfigError, Problem, UserError
 from mixlab.config.studies import STUDIES
+from mixlab.config.study import SeedAxes
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.price import sum_lines
 from mixlab.plan.stages import STAGES
 
 if TYPE_CHECKING:
-    from mixlab.analysis.surface.acquisition import Outlook, Proposal
+    from mixlab.analysis.surface.acquisition import Proposal
     from mixlab.analysis.surface.mixtures_csv import MeasuredTarget
+    from mixlab.analysis.surface.survey import Surveyed
 
 HOW = "each lowers the variance of the surfaces most, after those before it, half by where the best mixture may lie"
 RULE = (
@@ -35,20 +37,28 @@ RULE = (
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of one target: noise between runs, the difference that can be detected, what is to be gained."""
+    """What is told of one target: what `mixlab surface` says of it, repeats, and the difference they can detect."""
 
-    name: str
-    mixtures: int
-    needed: int
-    noise: float | None
+    surveyed: "Surveyed"
     runs: int
     detectable: float | None
-    outlook: "Outlook"
+
+    @property
+    def gain(self) -> float | None:
+        """What the best mixture is expected to gain over the best measured one; None where no optimum is told."""
+        return None if self.surveyed.optimum is None else self.surveyed.optimum.gain
+
+    @property
+    def chance(self) -> float | None:
+        """How often the gain is larger than what can be detected; None where one of both is not known."""
+        if self.surveyed.optimum is None or self.detectable is None:
+            return None
+        return self.surveyed.optimum.find_chance(self.detectable)
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing is expected to be gained that the study's repeats could detect."""
-        return self.detectable is not None and self.mixtures >= self.needed and self.outlook.gain < self.detectable
+        return self.detectable is not None and self.gain is not None and self.gain < self.detectable
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,12 @@ def find_proposals(
     bounds: Sequence[Bound],
     at_most: int,
     denominator: int,
+    seeds: SeedAxes,
 ) -> Found:
-    """Choose mixtures to measure; raises ConfigError where no other lies within the region."""
+    """Choose mixtures to measure, in a study with these seeds.
+
+    Raises ConfigError where no other lies within the region.
+    """
     import numpy as np
 
     from mixlab.analysis.surface.acquisition import Objective, propose
@@ -98,7 +112,7 @@ def find_proposals(
     ratios = np.unique(np.vstack([one.points.ratios_ND for one in targets]), axis=0)
     region = build_region(ratios, measured.components, bounds)
     objectives = [Objective(one.points, one.target.is_loss) for one in targets]
-    told = [_tell(one, objective, region) for one, objective in zip(targets, objectives, strict=True)]
+    told = run_told(targets, "target", lambda one: _tell(one, bounds, count_repeats(seeds), measured.is_table))
     extended_by, number = name_round(study)
     found = Found(study, extended_by, region.name, measured.components, told, {})
     if found.is_stopped:
@@ -111,23 +125,25 @@ def find_proposals(
     return replace(found, proposals={name_variant(number, place): one for place, one in enumerate(proposals, 1)})
 
 
-def _tell(one: "MeasuredTarget", objective: Any, region: Any) -> Told:
-    import numpy as np
+def count_repeats(seeds: SeedAxes) -> int:
+    """Count the runs of each mixture that a study makes: its seeds at the outermost level with several."""
+    from mixlab.analysis.statistics import SEED_LEVELS
 
-    from mixlab.analysis.surface.acquisition import find_outlook
+    counts = (len(getattr(seeds, level)) for level in SEED_LEVELS)
+    return next((count for count in counts if count > 1), 1)
+
+
+def _tell(one: "MeasuredTarget", bounds: Sequence[Bound], repeats: int, is_table: bool) -> Told:
     from mixlab.analysis.surface.detectable import find_detectable_effect
-    from mixlab.analysis.surface.optimum import need_mixtures
+    from mixlab.analysis.surface.survey import survey
 
-    points = one.points
-    runs = int(np.median(points.runs_N))
-    detectable = find_detectable_effect(points.noise, runs)
-    outlook = find_outlook(objective, region, detectable)
-    needed = need_mixtures(points.ratios_ND)
-    return Told(describe_name(one), len(points), needed, points.noise, runs, detectable, outlook)
+    # scores of a study before SFT are not repeated by seeds of SFT; a file does not say what its values are of
+    runs = repeats if is_table else min(repeats, int(one.points.runs_N.max()))
+    return Told(survey(one, bounds), runs, find_detectable_effect(one.points.noise, runs))
 
 
 def check_free(root: Path, study: str) -> None:
-    """Raise ConfigError where the study that a proposal would write is there already."""
+    """Raise ConfigError where the study that a proposal would write is there already, or cannot be written."""
     from mixlab.analysis.surface.proposed_study import name_round
 
     name, _ = name_round(study)
@@ -135,6 +151,8 @@ def check_free(root: Path, study: str) -> None:
     if (root / path).exists():
         cure = f"run it, and then `mixlab propose {name}` goes on from there; or remove it to have another"
         raise ConfigError(Problem(f"is there already: the mixtures to measure after '{study}'; {cure}", str(path)))
+    if not os.access((root / path).parent, os.W_OK):
+        raise ConfigError(Problem("cannot be written: its folder is not yours to write to", str(path)))
 
 
 def price_proposals(store: Store, planned: Planned, found: Found, gpu_hours: float) -> Proposed:
@@ -227,8 +245,9 @@ def print_proposed(proposed: Proposed, measured: Measured) -> None:
     click.echo("")
     click.echo(f"stop rule: {RULE}: {'met, nothing is proposed' if found.is_stopped else 'not met'}")
     for one in found.targets:
-        if one.mixtures < one.needed:
-            click.echo(f"! {one.name}: {one.mixtures} mixtures; no optimum is told with fewer than {one.needed}")
+        if one.surveyed.abstention is not None:
+            why = one.surveyed.abstention
+            click.echo(f"! {describe_name(one.surveyed)}: no optimum: {why.reason}; about {why.more} more")
     if proposed.file is None:
         return
     click.echo(f"proposals: {HOW}\n")
@@ -240,10 +259,12 @@ def print_proposed(proposed: Proposed, measured: Measured) -> None:
 
 
 def _row(one: Told) -> list[str]:
-    numbers = (one.noise, one.detectable, one.outlook.gain)
-    noise, detectable, gain = ("not known" if number is None else f"{number:.3g}" for number in numbers)
-    chance = "-" if math.isnan(one.outlook.chance) else f"{one.outlook.chance * 100:.0f} %"
-    return [one.name, str(one.mixtures), str(one.runs), noise, detectable, gain, chance]
+    points = one.surveyed.points
+    noise, detectable, gain = (
+        "not known" if number is None else f"{number:.3g}" for number in (points.noise, one.detectable, one.gain)
+    )
+    chance = "-" if one.chance is None else f"{one.chance * 100:.0f} %"
+    return [describe_name(one.surveyed), str(len(points)), str(one.runs), noise, detectable, gain, chance]
 
 
 def _describe_mixture(name: str, proposed: Proposed) -> list[str]:
@@ -299,14 +320,19 @@ def describe_proposed(proposed: Proposed, measured: Measured) -> dict[str, Any]:
 
 
 def _describe_target(one: Told) -> dict[str, Any]:
+    from mixlab.analysis.surface.optimum import need_mixtures
+
+    surveyed = one.surveyed
     return {
-        "target": one.name,
-        "mixtures": one.mixtures,
-        "mixtures_needed": one.needed,
-        "noise": one.noise,
+        "target": describe_name(surveyed),
+        "mixtures": len(surveyed.points),
+        "mixtures_needed": need_mixtures(surveyed.points.ratios_ND),
+        "family": None if surveyed.chosen is None else surveyed.chosen.family,
+        "abstention": None if surveyed.abstention is None else surveyed.abstention.reason,
+        "noise": surveyed.points.noise,
         "runs": one.runs,
         "detectable_effect": one.detectable,
-        "expected_gain": one.outlook.gain,
-        "chance_beyond_detectable": None if math.isnan(one.outlook.chance) else one.outlook.chance,
+        "expected_gain": one.gain,
+        "chance_beyond_detectable": one.chance,
         "is_settled": one.is_settled,
     }

@@ -40,13 +40,17 @@ target_option = click.option(
 
 @dataclass(frozen=True)
 class Measured:
-    """Targets with their points, whose component names are the same, and what is to be said of them."""
+    """Targets with their points, whose component names are the same, and what is to be said of them.
+
+    `is_table`: they are of a CSV file, not of a study's scores.
+    """
 
     source: str
     components: tuple[str, ...]
     targets: Sequence["MeasuredTarget"]
     notes: Sequence[str] = ()
     pending: tuple[tuple[float, ...], ...] = ()
+    is_table: bool = False
 
 
 def read_table(path: Path) -> Measured:
@@ -54,7 +58,7 @@ def read_table(path: Path) -> Measured:
     from mixlab.analysis.surface.mixtures_csv import read_mixtures
 
     targets = read_mixtures(path)
-    return Measured(str(path), targets[0].points.components, targets)
+    return Measured(str(path), targets[0].points.components, targets, is_table=True)
 
 
 def read_study(store: Store, planned: "Planned", name: str) -> Measured:

@@ -1,6 +1,7 @@
 """`mixlab propose`: the mixtures worth measuring next, as a study that continues one, and what they cost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -88,7 +89,7 @@ def command(
     targets = choose_targets(measured, wanted)
     for one in targets:
         check_bounds(one.points.ratios_ND, measured.components, limits)
-    found = find_proposals(name, measured, targets, limits, at_most, denominator)
+    found = find_proposals(name, measured, targets, limits, at_most, denominator, planned.studies[name].seeds)
     proposed = Proposed(found, {})
     if not found.is_stopped:
         proposed = write_study(store.root, planned, price_proposals(store, planned, found, gpu_hours))
@@ -119,7 +120,7 @@ def _read(store: Store, planned: Planned, name: str, table: Path | None) -> Meas
         measured = read_table(table)
         order = [found.components.index(one) if one in found.components else -1 for one in measured.components]
         pending = tuple(tuple(one[at] if at >= 0 else 0.0 for at in order) for one in found.pending)
-        measured = Measured(measured.source, measured.components, measured.targets, measured.notes, pending)
+        measured = replace(measured, pending=pending)
     known = {RAW, *list_cells(planned.studies[name])}
     problems = [
         Problem(

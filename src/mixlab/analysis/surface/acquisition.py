@@ -6,9 +6,10 @@ measurement is expected to lower the variance of the surface, summed over refere
 (Thompson 1933, Biometrika 25). The variance that is left does not depend on the value that will be measured, so a batch
 is chosen one by one, each after the variance that the former leave. Mixtures that are planned and not finished count as
 measured in that sense. Worths of targets are shares of each one's own variance, and are averaged.
+
+The process chooses what to measure, and nothing more: what is to be gained is by the family that was chosen (survey).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,15 +42,6 @@ class Proposal:
     reduction: float
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What is to be gained: of the best mixture within reach beside the best measured one, on surfaces drawn."""
-
-    gain: float
-    chance: float
-    """How often the gain is larger than what the design could detect; nan where that is not known."""
-
-
 def round_ratios(ratios_D: Floats, denominator: int) -> tuple[Fraction, ...]:
     """Round to multiples of 1/denominator that sum to exactly 1, by largest remainder (Hamilton's method)."""
     scaled = ratios_D / ratios_D.sum() * denominator
@@ -57,19 +49,6 @@ def round_ratios(ratios_D: Floats, denominator: int) -> tuple[Fraction, ...]:
     order = np.argsort(-(scaled - whole), kind="stable")
     whole[order[: denominator - whole.sum()]] += 1
     return tuple(Fraction(int(count), denominator) for count in whole)
-
-
-def find_outlook(objective: Objective, region: Region, detectable: float | None) -> Outlook:
-    """Say what the best mixture within a region is expected to gain over the best measured one."""
-    rng = np.random.Generator(np.random.PCG64(SEED))
-    process = fit_gaussian_process(objective.points)
-    sign = -1.0 if objective.is_loss else 1.0
-    known = objective.points.ratios_ND
-    places = np.vstack([known, region.sample(_CANDIDATES, rng)])
-    drawn = sign * process.draw(places, _DRAWS, rng)
-    gains = drawn.max(axis=1) - drawn[:, np.argmax(sign * process.predict(known)[0])]
-    chance = math.nan if detectable is None else float(np.mean(gains > detectable))
-    return Outlook(float(gains.mean()), chance)
 
 
 def propose(
@@ -98,13 +77,18 @@ def propose(
 def _list_candidates(
     region: Region, known_ND: Floats, denominator: int, rng: np.random.Generator
 ) -> list[tuple[Fraction, ...]]:
-    """Draw mixtures, put them on the grid, and leave out what is known: half a step away on every component."""
-    rounded = dict.fromkeys(round_ratios(one, denominator) for one in region.sample(_CANDIDATES, rng))
+    """Draw mixtures, put them on the grid, and leave out what rounding took out of the region.
+
+    Left out as well is what is known: half a step away on every component.
+    """
+    rounded = list(dict.fromkeys(round_ratios(one, denominator) for one in region.sample(_CANDIDATES, rng)))
+    ratios = np.array([[float(ratio) for ratio in one] for one in rounded])
+    kept = region.holds(ratios, 1 / denominator)
     near = 0.5 / denominator + 1e-6
     return [
         one
-        for one in rounded
-        if np.abs(known_ND - np.array([float(ratio) for ratio in one])).max(axis=1, initial=0.0).min(initial=1.0) > near
+        for one, values, is_kept in zip(rounded, ratios, kept, strict=True)
+        if is_kept and np.abs(known_ND - values).max(axis=1, initial=0.0).min(initial=1.0) > near
     ]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixlab.analysis.surface.fitted import Scale
 from mixlab.analysis.surface.points import Floats, Points
+from mixlab.analysis.surface.weighting import fit_weighted
 
 HUBER = 0.1
 """Where the loss turns from squares to lines, in standard deviations of the values."""
@@ -37,7 +38,7 @@ class MixingLaw:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of residuals."""
+        """Standard deviation about the law that no given error explains."""
         return self.residual * self.scale.spread
 
     def predict(self, ratios_MD: Floats) -> tuple[Floats, Floats]:
@@ -54,27 +55,44 @@ class MixingLaw:
 
 
 def fit_mixing_law(points: Points) -> MixingLaw:
-    """Fit the law to the points, with both signs."""
+    """Fit the law to the points, with both signs, each point by the weight that its error leaves it."""
     scale = Scale.of(points.values_N)
     targets = (points.values_N - scale.mean) / scale.spread
+    known = (points.errors_N / scale.spread) ** 2
+
+    def fit(weights: Floats) -> tuple[tuple[float, Floats, Floats], Floats, float]:
+        return _fit_weighted(points.ratios_ND, targets, np.sqrt(weights))
+
+    (sign, parameters, root), found = fit_weighted(known, fit)
+    return MixingLaw(sign, parameters, math.sqrt(found.variance) * root, found.noise, scale)
+
+
+def _fit_weighted(
+    ratios_ND: Floats, targets_N: Floats, roots_N: Floats
+) -> tuple[tuple[float, Floats, Floats], Floats, float]:
+    """Return sign, parameters and a root of their covariance, the residuals, and their degrees of freedom.
+
+    `roots_N`: roots of the points' weights; Huber's loss is of residuals times these.
+    """
     reached = []
     for sign in (1.0, -1.0):
-        start = _start(sign, points.ratios_ND, targets)
-        reached.append((*_descend(start, sign, points.ratios_ND, targets), sign))
+        start = _start(sign, ratios_ND, targets_N)
+        reached.append((*_descend(start, sign, ratios_ND, targets_N, roots_N), sign))
     _, parameters, sign = min(reached, key=lambda one: one[0])
-    values, slopes = _evaluate(sign, parameters, points.ratios_ND)
-    size, count = len(parameters), len(targets)
-    residuals = targets - values
-    weights = np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))
-    information = (slopes * weights[:, None]).T @ slopes + _prior_matrix(size)
+    values, slopes = _evaluate(sign, parameters, ratios_ND)
+    slopes = roots_N[:, None] * slopes
+    size, count = len(parameters), len(targets_N)
+    residuals = targets_N - values
+    kept = np.minimum(1.0, HUBER / np.maximum(np.abs(roots_N * residuals), 1e-12))
+    information = (slopes * kept[:, None]).T @ slopes + _prior_matrix(size)
     inverse = np.linalg.pinv(information, hermitian=True)
-    used = float(np.trace(inverse @ ((slopes * weights[:, None]).T @ slopes)))
-    residual = math.sqrt(float(residuals @ residuals) / max(1.0, count - used))
-    # errors of a Huber estimate: information with the weights, noise without them
-    middle = (slopes * weights[:, None] ** 2).T @ slopes
-    covariance = residual**2 * (inverse @ middle @ inverse + inverse @ _prior_matrix(size) @ inverse)
+    used = float(np.trace(inverse @ ((slopes * kept[:, None]).T @ slopes)))
+    # errors of a Huber estimate: information with its weights, noise without them
+    middle = (slopes * kept[:, None] ** 2).T @ slopes
+    covariance = inverse @ middle @ inverse + inverse @ _prior_matrix(size) @ inverse
     values_P, vectors_PP = np.linalg.eigh((covariance + covariance.T) / 2)
-    return MixingLaw(sign, parameters, vectors_PP * np.sqrt(np.maximum(values_P, 0.0)), residual, scale)
+    root = vectors_PP * np.sqrt(np.maximum(values_P, 0.0))
+    return (sign, parameters, root), residuals, max(1.0, count - used)
 
 
 def _start(sign: float, ratios_ND: Floats, targets_N: Floats) -> Floats:
@@ -92,13 +110,15 @@ def _evaluate(sign: float, parameters_P: Floats, ratios_MD: Floats) -> tuple[Flo
     return parameters_P[0] + risen, np.column_stack([np.ones(len(risen)), risen[:, None] * ratios_MD])
 
 
-def _descend(start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats) -> tuple[float, Floats]:
+def _descend(
+    start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats, roots_N: Floats
+) -> tuple[float, Floats]:
     """Return the smallest cost and where it is, by Levenberg and Marquardt's method with Huber's weights."""
     prior, parameters, damping = _prior_matrix(len(start_P)), start_P, 1e-2
-    cost = _cost(parameters, sign, ratios_ND, targets_N, prior)
+    cost = _cost(parameters, sign, ratios_ND, targets_N, roots_N, prior)
     for _ in range(_STEPS):
         values, slopes = _evaluate(sign, parameters, ratios_ND)
-        residuals = values - targets_N
+        residuals, slopes = roots_N * (values - targets_N), roots_N[:, None] * slopes
         weighted = slopes * np.minimum(1.0, HUBER / np.maximum(np.abs(residuals), 1e-12))[:, None]
         gradient = weighted.T @ residuals + prior @ parameters
         curvature = weighted.T @ slopes + prior
@@ -106,7 +126,7 @@ def _descend(start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats)
         while damping < _STIFFEST:
             stiff = curvature + damping * np.diag(curvature.diagonal() + _STILL)
             tried = parameters - np.linalg.solve(stiff, gradient)
-            reached = _cost(tried, sign, ratios_ND, targets_N, prior)
+            reached = _cost(tried, sign, ratios_ND, targets_N, roots_N, prior)
             if reached < cost:
                 parameters, cost, damping = tried, reached, damping / 4
                 break
@@ -116,9 +136,11 @@ def _descend(start_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats)
     return cost, parameters
 
 
-def _cost(parameters_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats, prior_PP: Floats) -> float:
+def _cost(
+    parameters_P: Floats, sign: float, ratios_ND: Floats, targets_N: Floats, roots_N: Floats, prior_PP: Floats
+) -> float:
     """Huber's loss, and half the squares of exponents by their prior."""
-    far = np.abs(_evaluate(sign, parameters_P, ratios_ND)[0] - targets_N)
+    far = roots_N * np.abs(_evaluate(sign, parameters_P, ratios_ND)[0] - targets_N)
     losses = np.where(far > HUBER, HUBER * (far - HUBER / 2), far**2 / 2)
     return float(losses.sum() + parameters_P @ prior_PP @ parameters_P / 2)
 

@@ -32,7 +32,7 @@ class Optimum:
     `value` with `low` and `high`: the surface there, and its interval of LEVEL. `lows_D`, `highs_D`: between which
     ratios the optimum of surfaces that the data allow lies, in LEVEL of them, component by component. `gain`: by how
     much the best mixture is expected to be better than the best measured one, on surfaces drawn; `gain_low`,
-    `gain_high` its interval. All gains count upwards, of losses too.
+    `gain_high` its interval; `gains_S`: that of each surface. All gains count upwards, of losses too.
     """
 
     ratios_D: Floats
@@ -44,6 +44,11 @@ class Optimum:
     gain: float
     gain_low: float
     gain_high: float
+    gains_S: Floats
+
+    def find_chance(self, effect: float) -> float:
+        """Return the share of surfaces on which the gain is larger than an effect."""
+        return float(np.mean(self.gains_S > effect))
 
 
 def need_mixtures(ratios_ND: Floats) -> int:
@@ -106,6 +111,7 @@ def find_optimum(points: Points, chosen: Chosen, region: Region, is_loss: bool, 
         float(gains.mean()),
         float(low),
         float(high),
+        gains,
     )
 
 

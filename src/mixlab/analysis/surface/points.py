@@ -6,6 +6,7 @@ Shapes: N mixtures, D components, M other mixtures, S draws.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,31 +30,58 @@ class Target:
 class Points:
     """Distinct mixtures with the value of one target.
 
-    `errors_N`: standard errors of the values, 0 where they are not known. `runs_N`: runs behind each. `noise`: standard
-    deviation between runs of one mixture, pooled over mixtures with several; None: none has several.
+    `given_N`: standard errors that were given of single runs, nan where there are none. `runs_N`: runs behind each
+    value. `squares_N`, `freedom_N`: sum of squares between runs of each mixture, and its degrees of freedom.
     """
 
     components: tuple[str, ...]
     ratios_ND: Floats
     values_N: Floats
-    errors_N: Floats
+    given_N: Floats
     runs_N: NDArray[np.int64]
     labels: tuple[str, ...]
-    noise: float | None = None
+    squares_N: Floats
+    freedom_N: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.values_N)
 
+    @cached_property
+    def noise(self) -> float | None:
+        """Standard deviation between runs of one mixture, pooled over these mixtures; None: none has several."""
+        freedom = int(self.freedom_N.sum())
+        return math.sqrt(math.fsum(self.squares_N) / freedom) if freedom else None
+
+    @cached_property
+    def errors_N(self) -> Floats:
+        """Standard errors of the values, by nothing but these mixtures; see `find_errors`."""
+        return self.find_errors(self)
+
+    def find_errors(self, known: "Points") -> Floats:
+        """Return standard errors of the values by what `known` mixtures say of those that have none of their own.
+
+        A mixture's own errors come first. Without them it is the pooled noise by the square root of its runs: a spread
+        of two runs alone would be taken for certainty where they happen to agree. Where nothing was repeated it is the
+        root mean square of others' own errors, and 0 where nobody has one: then a fit tells the noise.
+        """
+        own = known.given_N[np.isfinite(known.given_N)]
+        if known.noise is not None:
+            others = known.noise / np.sqrt(self.runs_N)
+        else:
+            others = np.full(len(self), math.sqrt(float(np.mean(own**2))) if len(own) else 0.0)
+        return np.where(np.isfinite(self.given_N), self.given_N, others)
+
     def take(self, rows: NDArray[Any]) -> "Points":
-        """Return some of the mixtures, by position."""
+        """Return some of the mixtures, by position; noise is pooled anew, of these alone."""
         return Points(
             self.components,
             self.ratios_ND[rows],
             self.values_N[rows],
-            self.errors_N[rows],
+            self.given_N[rows],
             self.runs_N[rows],
             tuple(self.labels[row] for row in rows),
-            self.noise,
+            self.squares_N[rows],
+            self.freedom_N[rows],
         )
 
 
@@ -72,11 +100,7 @@ class Measurement:
 
 
 def build_points(components: Sequence[str], rows: Sequence[Measurement]) -> Points:
-    """Join rows of one mixture into its mean, and pool what their spread says of the noise.
-
-    A mixture's error is that of the rows' own errors where all of them have one, else the pooled noise by the square
-    root of its runs: a spread of two runs alone would be taken for certainty where they happen to agree.
-    """
+    """Join rows of one mixture into its mean, with its own error where all of its rows have one, and its spread."""
     groups: dict[tuple[int, ...], list[Measurement]] = {}
     for row in rows:
         groups.setdefault(tuple(round(ratio / ALIKE) for ratio in row.ratios), []).append(row)
@@ -84,37 +108,32 @@ def build_points(components: Sequence[str], rows: Sequence[Measurement]) -> Poin
     runs = [sum(one.runs for one in some) for some in mixtures]
     sums = [math.fsum(one.value * one.runs for one in some) for some in mixtures]
     values = [total / count for total, count in zip(sums, runs, strict=True)]
-    noise = _pool(mixtures, values)
-    errors = [_error(some, noise, count) for some, count in zip(mixtures, runs, strict=True)]
+    spreads = [_measure_spread(some, mean) for some, mean in zip(mixtures, values, strict=True)]
     return Points(
         tuple(components),
         np.array([some[0].ratios for some in mixtures], dtype=float).reshape(len(mixtures), len(components)),
         np.array(values),
-        np.array(errors),
+        np.array([_join_errors(some) for some in mixtures], dtype=float),
         np.array(runs, dtype=np.int64),
         tuple(some[0].label for some in mixtures),
-        noise,
+        np.array([squares for squares, _ in spreads], dtype=float),
+        np.array([freedom for _, freedom in spreads], dtype=np.int64),
     )
 
 
-def _pool(mixtures: Sequence[Sequence[Measurement]], values: Sequence[float]) -> float | None:
-    """Pool the variance between runs of one mixture, by degrees of freedom; None where no mixture has several runs."""
-    squares, freedom = 0.0, 0
-    for some, mean in zip(mixtures, values, strict=True):
-        runs = sum(one.runs for one in some)
-        if runs < 2 or any(one.runs > 1 and one.error is None for one in some):
-            continue
-        within = (one.error**2 * one.runs * (one.runs - 1) for one in some if one.runs > 1 and one.error is not None)
-        squares += math.fsum(within) + math.fsum(one.runs * (one.value - mean) ** 2 for one in some)
-        freedom += runs - 1
-    return math.sqrt(squares / freedom) if freedom else None
+def _measure_spread(rows: Sequence[Measurement], mean: float) -> tuple[float, int]:
+    """Return the sum of squares between runs of one mixture and its degrees of freedom; 0 of both where unknown."""
+    runs = sum(one.runs for one in rows)
+    if runs < 2 or any(one.runs > 1 and one.error is None for one in rows):
+        return 0.0, 0
+    within = (one.error**2 * one.runs * (one.runs - 1) for one in rows if one.runs > 1 and one.error is not None)
+    return math.fsum(within) + math.fsum(one.runs * (one.value - mean) ** 2 for one in rows), runs - 1
 
 
-def _error(rows: Sequence[Measurement], noise: float | None, runs: int) -> float:
-    if noise is not None:
-        return noise / math.sqrt(runs)
-    known = [one.error for one in rows if one.error is not None]
-    return math.hypot(*known) / len(rows) if len(known) == len(rows) else 0.0
+def _join_errors(rows: Sequence[Measurement]) -> float:
+    """Return the error of the rows' mean by their own errors; nan where one has none, or has that of several runs."""
+    known = [one.error for one in rows if one.error is not None and one.runs == 1]
+    return math.hypot(*known) / len(rows) if len(known) == len(rows) else math.nan
 
 
 def count_dimensions(ratios_ND: Floats) -> int:

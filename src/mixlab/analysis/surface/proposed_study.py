@@ -71,9 +71,10 @@ def build_edits(variants: Mapping[str, Mapping[str, Any]]) -> list[Edit]:
 
 
 def render_study(extends: str, title: str, comments: Sequence[str], variants: Mapping[str, Mapping[str, Any]]) -> str:
-    """Render the file of a study that extends another by variants."""
+    """Render the file of a study that extends another, which lies in the same folder, by variants."""
     lines = [f"# {comment}" for comment in comments]
-    lines += [f"extends: {_render_value(f'{extends}.yaml')}", f"title: {_render_value(title)}", "", f"{VARIANTS}:"]
+    base = extends.rpartition("/")[2]
+    lines += [f"extends: {_render_value(f'{base}.yaml')}", f"title: {_render_value(title)}", "", f"{VARIANTS}:"]
     for name, variant in variants.items():
         lines.append(f"  {_render_value(name)}:")
         lines += [f"    {key}: {_render_value(value)}" for key, value in variant.items()]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixlab.analysis.surface.points import Floats
 
@@ -22,6 +23,9 @@ class Region(Protocol):
     def sample(self, count: int, rng: np.random.Generator) -> Floats:
         """Draw mixtures from all of it, corners and edges among them."""
 
+    def holds(self, ratios_MD: Floats, step: float) -> NDArray[np.bool_]:
+        """Tell of mixtures near it, whose ratios were rounded by less than `step`, whether they lie in it."""
+
 
 @dataclass(frozen=True)
 class Hull:
@@ -35,10 +39,12 @@ class Hull:
         return "the convex hull of the measured mixtures"
 
     def sample(self, count: int, rng: np.random.Generator) -> Floats:
-        """Draw mixtures of measured mixtures: these themselves first, then few of them at a time, then many."""
+        """Draw mixtures of measured mixtures: some of these themselves, then few of them at a time, then many."""
         corners = self.corners_ND
-        parts = [corners[:count]]
-        left = max(0, count - len(corners))
+        # many corners leave at least half to what lies between them
+        some = corners if len(corners) <= count // 2 else corners[rng.permutation(len(corners))[: count // 2]]
+        parts = [some]
+        left = count - len(some)
         for number, sharpness in enumerate(_SHARPNESS):
             size = left // len(_SHARPNESS) + (number < left % len(_SHARPNESS))
             # of many corners a handful is mixed at a time: a mean of hundreds is always the middle
@@ -48,6 +54,10 @@ class Hull:
             parts.append((weights[:, :, None] * corners[chosen]).sum(axis=1))
         return normalise(np.vstack(parts))
 
+    def holds(self, ratios_MD: Floats, step: float) -> NDArray[np.bool_]:
+        """Take every mixture: one beside the hull by less than a step of rounding is as good as one on it."""
+        return np.ones(len(ratios_MD), dtype=bool)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -55,6 +65,7 @@ class Box:
 
     lows_D: Floats
     highs_D: Floats
+    components: tuple[str, ...]
     stated: tuple[str, ...] = ()
 
     @property
@@ -81,6 +92,13 @@ class Box:
             drawn[rows, second] += moved
         return normalise(np.clip(drawn, self.lows_D, self.highs_D))
 
+    def holds(self, ratios_MD: Floats, step: float) -> NDArray[np.bool_]:
+        """Keep to bounds that were stated, and to those that were only measured within a step of rounding."""
+        slack = np.array([1e-9 if name in self.stated else step for name in self.components])
+        within = (ratios_MD >= self.lows_D - slack) & (ratios_MD <= self.highs_D + slack)
+        kept: NDArray[np.bool_] = within.all(axis=1)
+        return kept
+
 
 def build_region(ratios_ND: Floats, components: Sequence[str], bounds: Sequence[tuple[str, float, float]]) -> Region:
     """Return the region that bounds state, each a component with its lowest and highest ratio; without any the hull.
@@ -97,7 +115,7 @@ def build_region(ratios_ND: Floats, components: Sequence[str], bounds: Sequence[
             f"no mixture lies within the bounds: the lowest ratios sum to {lows.sum():g}, the highest to "
             f"{highs.sum():g}; components without a stated bound keep to what was measured, so widen some"
         )
-    return Box(lows, highs, tuple(name for name, _, _ in bounds))
+    return Box(lows, highs, tuple(components), tuple(name for name, _, _ in bounds))
 
 
 def normalise(ratios_ND: Floats) -> Floats:

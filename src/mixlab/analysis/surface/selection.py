@@ -70,10 +70,13 @@ def make_folds(count: int, folds: int, seed: int) -> list[Codes]:
     return [np.sort(part) for part in np.array_split(order, min(folds, count))]
 
 
-def predict_observed(fitted: Fitted, points: Points) -> Predicted:
-    """Predict the values of points, each with its own given error beside what is not known of the surface."""
+def predict_observed(fitted: Fitted, points: Points, known: Points) -> Predicted:
+    """Predict values of points: each one's error beside what is not known of the surface, and what no error explains.
+
+    Errors of points without their own are by what is known of the mixtures that the surface was fitted to.
+    """
     means, errors = fitted.predict(points.ratios_ND)
-    return Predicted(means, np.sqrt(errors**2 + fitted.noise**2 + points.errors_N**2))
+    return Predicted(means, np.sqrt(errors**2 + fitted.noise**2 + points.find_errors(known) ** 2))
 
 
 def cross_validate(points: Points, family: Family, folds: Sequence[Codes]) -> Predicted:
@@ -81,7 +84,8 @@ def cross_validate(points: Points, family: Family, folds: Sequence[Codes]) -> Pr
     means, errors = np.empty(len(points)), np.empty(len(points))
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(points)), fold)
-        found = predict_observed(family(points.take(rest)), points.take(fold))
+        train = points.take(rest)
+        found = predict_observed(family(train), points.take(fold), train)
         means[fold], errors[fold] = found.means_N, found.errors_N
     return Predicted(means, errors)
 
@@ -140,7 +144,7 @@ def validate(
     for fold in make_folds(len(points), OUTER_FOLDS, seed):
         train = points.take(np.setdiff1d(np.arange(len(points)), fold))
         chosen = choose_in(train)
-        found = predict_observed(chosen.fitted, points.take(fold))
+        found = predict_observed(chosen.fitted, points.take(fold), train)
         means[fold], reach[fold] = found.means_N, chosen.width * found.errors_N
         base[fold] = train.values_N.mean()
         families[chosen.family] = families.get(chosen.family, 0) + 1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from surface_fakes import draw_ratios, make_points, rise_to_a_peak
 
-from mixlab.analysis.surface.acquisition import Objective, _Belief, find_outlook, propose, round_ratios
+from mixlab.analysis.surface.acquisition import Objective, _Belief, propose, round_ratios
 from mixlab.analysis.surface.detectable import find_detectable_effect
-from mixlab.analysis.surface.region import Hull
+from mixlab.analysis.surface.region import Hull, build_region
 
 NONE = np.empty((0, 4))
 
@@ -36,6 +36,26 @@ def test_proposals_are_new_distinct_and_within_the_region() -> None:
     worths = [one.reduction for one in proposals]
     assert worths == sorted(worths, reverse=True)
     assert 0 < worths[-1] <= worths[0] < 1
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 0.33, 8), (0.405, 0.42, 8), (0.405, 0.412, 0)])
+def test_rounding_takes_no_proposal_out_of_stated_bounds(low: float, high: float, expected: int) -> None:
+    """Multiples of 1/60: 0.4167 lies in the second bounds, none in the third."""
+    points = make_points(draw_ratios(16), rise_to_a_peak, noise=0.01)
+    region = build_region(points.ratios_ND, points.components, [("raw", low, high)])
+    found = propose([Objective(points, is_loss=False)], region, NONE, 8, 60)
+    assert len(found) == expected
+    assert [one.ratios for one in found if not low <= one.ratios[0] <= high] == []
+
+
+def test_components_without_a_stated_bound_keep_to_what_was_measured_within_a_step() -> None:
+    ratios = draw_ratios(16, components=3)
+    held = np.column_stack([ratios * 0.667, np.full(16, 0.333)])
+    points = make_points(held, rise_to_a_peak, noise=0.01)
+    region = build_region(held, points.components, [("raw", 0.1, 0.3)])
+    found = propose([Objective(points, is_loss=False)], region, NONE, 5, 60)
+    assert len(found) == 5
+    assert {one.ratios[3] for one in found} <= {Fraction(19, 60), Fraction(20, 60)}
 
 
 def test_what_was_proposed_and_is_under_way_is_not_proposed_again() -> None:
@@ -69,16 +89,6 @@ def test_the_variance_left_is_that_of_conditioning_on_all_that_was_chosen() -> N
     inner = covariance[np.ix_(at, at)] + noise * np.eye(2)
     left = covariance - covariance[:, at] @ np.linalg.solve(inner, covariance[at])
     assert belief.covariance_CC == pytest.approx(left)
-
-
-def test_nothing_is_to_be_gained_once_the_peak_is_known() -> None:
-    rough = make_points(draw_ratios(12, sharpness=3), rise_to_a_peak, noise=0.02)
-    ratios = np.vstack([draw_ratios(60), np.array([[0.4, 0.3, 0.2, 0.1]])])
-    known = make_points(ratios, rise_to_a_peak, noise=0.002)
-    gain = find_outlook(Objective(known, is_loss=False), Hull(ratios), 0.1)
-    assert gain.gain < 0.01
-    assert gain.chance == 0
-    assert np.isnan(find_outlook(Objective(rough, is_loss=False), Hull(rough.ratios_ND), None).chance)
 
 
 def test_the_detectable_effect_is_that_of_cohens_tables() -> None:

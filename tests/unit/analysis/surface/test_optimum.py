@@ -23,6 +23,19 @@ def test_a_planted_peak_is_found_within_its_interval() -> None:
     assert float(found.optimum.ratios_D.sum()) == pytest.approx(1)
 
 
+def test_nothing_is_to_be_gained_once_the_peak_is_known() -> None:
+    ratios = np.vstack([draw_ratios(60), PEAK])
+    known = survey(MeasuredTarget(Target("score"), make_points(ratios, rise_to_a_peak, noise=0.002))).optimum
+    assert known is not None
+    assert known.gain < 0.01
+    assert known.find_chance(0.1) == 0
+    unknown = make_points(ratios[np.abs(ratios - PEAK).max(axis=1) > 0.3], rise_to_a_peak, noise=0.05)
+    open_still = survey(MeasuredTarget(Target("score"), unknown)).optimum
+    assert open_still is not None
+    assert open_still.gain > 0.01
+    assert open_still.find_chance(0.0) > 0.9
+
+
 def test_the_lowest_loss_lies_at_a_corner_and_within_stated_bounds() -> None:
     points = make_points(draw_ratios(50), follow_law, noise=0.02)
     measured = MeasuredTarget(Target("loss", is_loss=True), points)
@@ -64,6 +77,14 @@ def test_draws_of_a_hull_lie_within_it() -> None:
     # corners and the middle are among them
     assert weights.max() > 0.999
     assert np.abs(weights - 1 / 3).max(axis=0).min() < 0.1
+
+
+def test_many_measured_mixtures_leave_half_of_the_draws_to_what_lies_between_them() -> None:
+    corners = draw_ratios(700)
+    drawn = Hull(corners).sample(600, np.random.default_rng(0))
+    assert drawn.shape == (600, 4)
+    known = {tuple(np.round(one, 9)) for one in corners}
+    assert sum(tuple(np.round(one, 9)) in known for one in drawn) == 300
 
 
 def test_draws_within_bounds_keep_them_and_reach_their_ends() -> None:

@@ -5,8 +5,9 @@ import pytest
 from surface_fakes import draw_ratios, follow_law, make_points
 
 from mixlab.analysis.surface.mixing_law import fit_mixing_law
-from mixlab.analysis.surface.points import Floats
+from mixlab.analysis.surface.points import Floats, Measurement, build_points
 from mixlab.analysis.surface.quadratic import build_terms, fit_quadratic
+from mixlab.analysis.surface.selection import FAMILIES
 
 NEW = draw_ratios(50, seed=11)
 
@@ -36,6 +37,27 @@ def test_errors_of_the_law_are_as_large_as_it_errs() -> None:
         mean, error = law.predict(NEW)
         misses.append(float(np.sqrt(np.mean((mean - follow_law(NEW)) ** 2 / error**2))))
     assert 0.5 < float(np.mean(misses)) < 2
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("repeats", [0, 1])
+def test_a_value_with_a_large_error_of_its_own_is_believed_less(name: str, repeats: int) -> None:
+    """With own errors of all rows, whether one of the mixtures is repeated or none."""
+    ratios = draw_ratios(30)
+    values = follow_law(ratios)
+
+    def err(error: float) -> float:
+        rows = [
+            Measurement(str(at), tuple(row), value + (5 if at == 0 else 0), error if at == 0 else 0.01)
+            for at, (row, value) in enumerate(zip(ratios.tolist(), values.tolist(), strict=True))
+        ]
+        rows += rows[-1:] * repeats
+        return float(
+            np.sqrt(np.mean((FAMILIES[name](build_points("abcd", rows)).predict(NEW)[0] - follow_law(NEW)) ** 2))
+        )
+
+    assert err(5.0) < 0.7 * err(0.01)
+    assert err(5.0) < 0.25
 
 
 def test_the_quadratic_is_recovered() -> None:

@@ -13,7 +13,12 @@ from mixlab.config.yaml_nodes import parse
 
 @pytest.mark.parametrize(
     ("study", "found"),
-    [("demo", ("demo_round1", 1)), ("demo_round1", ("demo_round2", 2)), ("a_round9", ("a_round10", 10))],
+    [
+        ("demo", ("demo_round1", 1)),
+        ("demo_round1", ("demo_round2", 2)),
+        ("a_round9", ("a_round10", 10)),
+        ("sub/demo", ("sub/demo_round1", 1)),
+    ],
 )
 def test_rounds_are_counted_on(study: str, found: tuple[str, int]) -> None:
     assert name_round(study) == found
@@ -38,6 +43,8 @@ def test_the_file_reads_back_as_what_was_meant() -> None:
     assert not read.problems
     assert read.data == {"extends": "demo.yaml", "title": 'A "title": 数学', "variants": variants}
     assert "2.80e5" in text
+    # what a file extends is looked for beside it
+    assert parse(render_study("sub/demo", "t", [], variants), "").data["extends"] == "demo.yaml"
     assert text.startswith("# why\n")
 
 

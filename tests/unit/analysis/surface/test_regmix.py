@@ -19,8 +19,9 @@ def test_a_surface_of_64_real_mixtures_ranks_those_it_has_not_seen(shared_data: 
         assert points.ratios_ND.sum(axis=1) == pytest.approx(1)
         fold = make_folds(len(points), FOLDS, SEED)[0]
         rest = np.setdiff1d(np.arange(len(points)), fold)
-        chosen = choose(points.take(np.random.default_rng(SEED).permutation(rest)[:SMALL]))
-        found = predict_observed(chosen.fitted, points.take(fold))
+        train = points.take(np.random.default_rng(SEED).permutation(rest)[:SMALL])
+        chosen = choose(train)
+        found = predict_observed(chosen.fitted, points.take(fold), train)
         assert (correlate_ranks(found.means_N, points.values_N[fold]) or 0) > 0.75
         inside = np.abs(found.means_N - points.values_N[fold]) <= chosen.width * found.errors_N
         assert 0.85 <= inside.mean() <= 1

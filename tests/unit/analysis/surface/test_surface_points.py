@@ -38,7 +38,42 @@ def test_a_mean_of_several_runs_counts_as_those_runs() -> None:
 def test_given_errors_of_single_runs_are_kept_and_noise_is_not_invented() -> None:
     points = build_points(("x", "y"), [Measurement("a", (1.0, 0.0), 1.0, 0.25), Measurement("b", (0.0, 1.0), 2.0)])
     assert points.noise is None
-    assert points.errors_N.tolist() == [0.25, 0.0]
+    # nobody knows the second one's: it is taken for no better than what is known
+    assert points.errors_N.tolist() == [0.25, 0.25]
+    assert build_points(("x", "y"), [Measurement("b", (0.0, 1.0), 2.0)]).errors_N.tolist() == [0.0]
+
+
+def test_own_errors_are_kept_where_mixtures_are_repeated_and_the_others_have_the_noise() -> None:
+    rows = [
+        Measurement("a", (0.5, 0.5), 1.0, 0.3),
+        Measurement("a", (0.5, 0.5), 3.0, 0.4),
+        Measurement("b", (0.2, 0.8), 5.0, 0.7),
+        Measurement("c", (0.9, 0.1), 7.0),
+        Measurement("d", (0.3, 0.7), 7.0, 0.2, runs=2),
+    ]
+    points = build_points(("x", "y"), rows)
+    # 'd' is a mean of two runs: its error is that of their spread, and is pooled with the spread of 'a'
+    noise = math.sqrt((2.0 + 0.2**2 * 2) / 2)
+    assert points.noise == pytest.approx(noise)
+    assert points.errors_N.tolist() == pytest.approx([0.25, 0.7, noise, noise / math.sqrt(2)])
+
+
+def test_noise_is_pooled_anew_of_the_mixtures_that_are_taken() -> None:
+    rows = [
+        Measurement(label, ratios, value)
+        for label, ratios, values in (
+            ("a", (0.5, 0.5), (1.0, 3.0)),
+            ("b", (0.2, 0.8), (5.0, 5.5)),
+            ("c", (1.0, 0.0), (9.0,)),
+        )
+        for value in values
+    ]
+    points = build_points(("x", "y"), rows)
+    train, fold = points.take(np.array([1])), points.take(np.array([0, 2]))
+    assert train.noise == pytest.approx(math.sqrt(0.125))
+    assert fold.noise == pytest.approx(math.sqrt(2.0))
+    assert fold.find_errors(train).tolist() == pytest.approx([0.25, math.sqrt(0.125)])
+    assert points.take(np.array([2])).noise is None
 
 
 @pytest.mark.parametrize(

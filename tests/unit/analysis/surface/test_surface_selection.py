@@ -18,6 +18,7 @@ from mixlab.analysis.surface.selection import (
     choose,
     cross_validate,
     make_folds,
+    predict_observed,
     validate,
 )
 
@@ -42,6 +43,30 @@ def find_leaks(points: Points, family: Family) -> list[int]:
 def test_no_value_that_is_held_out_reaches_its_own_prediction(name: str) -> None:
     points = make_points(draw_ratios(16), follow_law, noise=0.1)
     assert find_leaks(points, FAMILIES[name]) == []
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_spread_of_runs_that_are_held_out_reaches_no_prediction(name: str) -> None:
+    ratios = draw_ratios(16)
+    once = make_points(ratios, follow_law, noise=0.1)
+    points = replace(once, freedom_N=np.ones(16, dtype=np.int64), squares_N=np.full(16, 0.01))
+    folds = make_folds(16, 4, 3)
+    before = cross_validate(points, FAMILIES[name], folds)
+    moved = points.squares_N.copy()
+    moved[folds[0]] *= 400
+    after = cross_validate(replace(points, squares_N=moved), FAMILIES[name], folds)
+    assert before.means_N[folds[0]].tolist() == after.means_N[folds[0]].tolist()
+    assert before.errors_N[folds[0]].tolist() == after.errors_N[folds[0]].tolist()
+    assert (before.errors_N[folds[1]] < after.errors_N[folds[1]]).all()
+
+
+def test_given_errors_count_once_in_what_is_predicted() -> None:
+    """Where given errors explain all that values miss the surface by, a new value errs by its own and no more."""
+    ratios, noise = draw_ratios(60), 0.2
+    for name in ("mixing_law", "quadratic"):
+        points = replace(make_points(ratios, follow_law, noise=noise), given_N=np.full(60, noise))
+        found = predict_observed(FAMILIES[name](points), points, points)
+        assert float(found.errors_N.mean()) < 1.25 * noise
 
 
 def test_standardising_by_held_out_rows_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
