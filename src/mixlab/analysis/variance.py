@@ -101,9 +101,7 @@ def _estimate_item(values: Floats, crossed: float, kept: Sequence[tuple[str, int
     return _component(ITEM, float(means.var(ddof=1)), crossed / repeats, 1, items - 1, items)
 
 
-def _component(
-    name: str, square: float, rest: float, scale: int, df: int, units: int, note: str = ""
-) -> Component:
+def _component(name: str, square: float, rest: float, scale: int, df: int, units: int, note: str = "") -> Component:
     """Take from a mean square what the rest of it is expected to be; `scale` is how often the variance is in it."""
     variance = (square - rest) / scale
     limit = square * df / float(special.chdtri(df, UPPER))

@@ -88,7 +88,11 @@ def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> 
 def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Mapping[str, str]]) -> Table:
     columns = [Column("Claim", "long"), Column("About"), Column("Test"), Column("Role", "short"), Column("n", "number")]
     columns += [Column(name, "number") for name in ("Difference", "95 % limits", "df", "p", "p Holm", "p BH")]
-    columns += [Column("Hedges' g", "number"), Column("False alarms at the table's noise, %", "number"), Column("Note", "long")]
+    columns += [
+        Column("Hedges' g", "number"),
+        Column("False alarms at the table's noise, %", "number"),
+        Column("Note", "long"),
+    ]
     keys = settings.variant_keys()
     rows, records = [], []
     for effect in settings.effects:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from judge_lab import build_settings
 
 from mixlab.analysis.items import (
     ItemScores,
@@ -16,6 +17,8 @@ from mixlab.analysis.items import (
     subtract_items,
 )
 from mixlab.config.analysis import Selection
+from mixlab.evaluation.judges.questions import Questions
+from mixlab.evaluation.judging import JudgePrompt
 
 JUDGED = Selection(measure="judge_score")
 
