@@ -23,7 +23,7 @@ _ANSWER = ["variant_key", "stage", *MODEL, "benchmark", "measure", "item", "turn
 def count_once(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Drop rows of judged answers that repeat one verdict: the same answer of the same model, under one verdict_id.
 
-    A verdict's name holds its judge run, so that two runs never share one; equal answers of two generation seeds do, and
+    A verdict's name holds its judge run, so two runs never share one; equal answers of two generation seeds do, and
     are one verdict, not two that agree. Equal answers of two models keep a row each: the models said the same.
     """
     repeated = frame["verdict_id"].notna() & frame.duplicated(_ANSWER, keep="first")
