@@ -85,7 +85,9 @@ def _keep_sample(scores: Sequence[ItemScores], sample: Sample) -> list[ItemScore
     """Keep the models behind the units of a sample of SFT seeds; of others all are."""
     if sample.unit != "sft_seed":
         return list(scores)
-    return keep_models(scores, {(*block, seed) for block, seeds in sample.units.items() for seed in seeds})
+    blocks = sample.units.items()
+    models = {(mixture, ipt, seed) for (mixture, ipt), seeds in blocks for seed in seeds}
+    return keep_models(scores, models)
 
 
 def _find_gap(effect: Effect) -> str:
@@ -105,7 +107,8 @@ def _find_gap(effect: Effect) -> str:
 def _note_lost(row: DifferenceTest, effect: Effect) -> DifferenceTest:
     sides = [side for side in (effect.variant, effect.against) if side]
     lost = sum(side.incomplete for side in sides)
-    said = f"{lost} of {lost + sum(len(side.replicates) for side in sides)} models lack a benchmark or its scores and are left out"
+    count = lost + sum(len(side.replicates) for side in sides)
+    said = f"{lost} of {count} models lack a benchmark or its scores and are left out"
     return _note(row, _describe_items(effect), said if lost else "")
 
 
