@@ -8,8 +8,8 @@ items, which every unit of every level answers. The model of a score is
 each with a variance of its own; the innermost level times the item is what is left, one answer's own noise. Estimates
 are those of the analysis of variance: mean squares set equal to what is expected of them. They are unbiased, so one may
 come out negative; it is kept at 0 and said so. An estimate from few units is small by luck as often as not, so each has
-a one-sided 80 % upper limit: its own mean square at the limit of its chi-square less the others as they are, or, where the
-estimate is negative, less nothing: no limit is 0 by luck.
+a one-sided 80 % upper limit: its own mean square at the limit of its chi-square less the others as they are, or,
+where the estimate is negative, less nothing: no limit is 0 by luck.
 """
 
 from collections.abc import Sequence

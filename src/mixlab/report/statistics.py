@@ -27,7 +27,8 @@ TESTS_NOTE = (
     "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
     "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
     "level by that test. The primary test was fixed before any number was seen. False alarms are a simulation's, "
-    "at the noise of its table and not at this study's: those of t tests hold for any noise that both sides share, those of "
+    "at the noise of its table and not at this study's: those of t tests hold for any noise that both "
+    "sides share, those of "
     "the bootstrap, of the mixed model and of all judgings do not, so that these decide nothing. Limits are 95 %, not "
     "corrected."
 )
