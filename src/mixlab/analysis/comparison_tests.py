@@ -2,9 +2,9 @@
 
 The primary test: for "these models", the paired t test where both sides have the same SFT seeds (the same dialogues in
 the same order), or on those seeds that both have. IPT runs on two mixtures share nothing but a number, so they are
-never paired: Welch's t, or, with so few units that Welch's simulated level leaves 4 to 6 %, the t test with one variance
-for both sides, which takes as many units on either: with unequal sides it is not exact, and nothing is estimable. All
-others stand beside it with their simulated level.
+never paired: Welch's t, or, with so few units that Welch's simulated level leaves 4 to 6 %, the t test with one
+variance for both sides, which takes as many units on either: with unequal sides it is not exact, and nothing is
+estimable. All others stand beside it with their simulated level.
 """
 
 from collections.abc import Sequence

@@ -17,14 +17,14 @@ MODEL = ["mixture_seed", "ipt_seed", "sft_seed"]
 ABSENT = -1
 Model = tuple[int | None, int | None, int | None]
 """Mixture, IPT and SFT seed."""
-_ANSWER = ["variant_key", "stage", *MODEL, "benchmark", "measure", "item", "turn", "generation_seed", "verdict_id"]
+_ANSWER = ["variant_key", "stage", *MODEL, "benchmark", "measure", "item", "turn", "verdict_id"]
 
 
 def count_once(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Drop rows of judged answers that repeat one verdict: the same answer of the same model, under one verdict_id.
 
-    Two judgings that found the same stored verdict are one, not two that agree. Equal answers of two models keep a row
-    each: the models said the same.
+    A verdict's name holds its judge run, so two runs never share one; equal answers of two generation seeds do, and
+    are one verdict, not two that agree. Equal answers of two models keep a row each: the models said the same.
     """
     repeated = frame["verdict_id"].notna() & frame.duplicated(_ANSWER, keep="first")
     return frame[~repeated]
@@ -93,9 +93,13 @@ def build_judgings(frame: "pd.DataFrame", variant_key: str, stage: str, selectio
     """Return the mean of each judging of each model of one point [N], benchmarks evenly, in order of the seeds.
 
     A judging is one generation seed and judge run, the same number of both whatever the benchmark; one that lacks a
-    benchmark is left out.
+    benchmark is left out, and so is one all of whose verdicts are an earlier one's. `frame` has every row: a judging
+    that shares some verdicts is still of all items.
     """
     rows = _find_point(frame, variant_key, stage)
+    judging = [*MODEL, "generation_seed", "judge_run"]
+    own = count_once(rows).set_index(judging).index
+    rows = rows[rows.set_index(judging).index.isin(own)]
     chosen = [part for _, part in rows.groupby(["benchmark", "measure"], sort=True) if _selects(selection, part)]
     tables = [
         part.groupby([*MODEL, "generation_seed", "judge_run", "item"], sort=True)["score"]

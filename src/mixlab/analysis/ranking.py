@@ -137,7 +137,9 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
                 behind_best=_mean(contest.points[order[0]]) - _mean(point),
                 p_holm=p,
                 pairs=tested,
-                standing=_name_first([found[frozenset((key, one))][1] for one in order[1:]]) if rank == 1 else _judge(p),
+                standing=_name_first([found[frozenset((key, one))][1] for one in order[1:]])
+                if rank == 1
+                else _judge(p),
                 note="; ".join(filter(None, [test.note if test else "", _describe_lost(point)])),
             )
         )

@@ -3,6 +3,7 @@
 At one noise: 0.15 of SFT seeds, 0.4 of what they do to items, 0.6 of an answer. A t test's level is the same at any
 noise that both sides share; those of the bootstrap and of the mixed model are not, which is why they decide nothing.
 """
+
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files

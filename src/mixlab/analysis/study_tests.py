@@ -9,7 +9,7 @@ from mixlab.analysis.cells import write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, Sample, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, pair_up, test_beside, test_items, test_judgings, test_seeds
 from mixlab.analysis.effects import Effect, comparison_id
-from mixlab.analysis.items import ItemScores, build_item_scores, build_judgings, keep_models
+from mixlab.analysis.items import ItemScores, build_item_scores, build_judgings, count_once, keep_models
 from mixlab.analysis.same_items import describe_left_out, keep_compared
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import ComparisonSettings
@@ -55,9 +55,10 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         return [DifferenceTest(level, "welch_t", "primary", "", 0, 0, note=note) for level in CLAIM_LEVELS]
     assert effect.variant is not None and effect.against is not None
     frame = keep_compared(frame, comparison)
+    once = count_once(frame)
     items = [
         keep_models(
-            build_item_scores(frame, key, comparison.stage, comparison),
+            build_item_scores(once, key, comparison.stage, comparison),
             {(one.mixture_seed, one.ipt_seed, one.sft_seed) for one in side.replicates},
         )
         for key, side in zip(_sides(comparison), (effect.variant, effect.against), strict=True)
@@ -84,7 +85,9 @@ def _keep_sample(scores: Sequence[ItemScores], sample: Sample) -> list[ItemScore
     """Keep the models behind the units of a sample of SFT seeds; of others all are."""
     if sample.unit != "sft_seed":
         return list(scores)
-    return keep_models(scores, {(*block, seed) for block, seeds in sample.units.items() for seed in seeds})
+    blocks = sample.units.items()
+    models = {(mixture, ipt, seed) for (mixture, ipt), seeds in blocks for seed in seeds}
+    return keep_models(scores, models)
 
 
 def _find_gap(effect: Effect) -> str:
@@ -104,7 +107,8 @@ def _find_gap(effect: Effect) -> str:
 def _note_lost(row: DifferenceTest, effect: Effect) -> DifferenceTest:
     sides = [side for side in (effect.variant, effect.against) if side]
     lost = sum(side.incomplete for side in sides)
-    said = f"{lost} of {lost + sum(len(side.replicates) for side in sides)} models lack a benchmark or its scores and are left out"
+    count = lost + sum(len(side.replicates) for side in sides)
+    said = f"{lost} of {count} models lack a benchmark or its scores and are left out"
     return _note(row, _describe_items(effect), said if lost else "")
 
 

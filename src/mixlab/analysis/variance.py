@@ -8,8 +8,8 @@ items, which every unit of every level answers. The model of a score is
 each with a variance of its own; the innermost level times the item is what is left, one answer's own noise. Estimates
 are those of the analysis of variance: mean squares set equal to what is expected of them. They are unbiased, so one may
 come out negative; it is kept at 0 and said so. An estimate from few units is small by luck as often as not, so each has
-a one-sided 80 % upper limit: its own mean square at the limit of its chi-square less the others as they are, or, where the estimate is negative, less
-nothing: no limit is 0 by luck.
+a one-sided 80 % upper limit: its own mean square at the limit of its chi-square less the others as they are, or,
+where the estimate is negative, less nothing: no limit is 0 by luck.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ UPPER = 0.8
 
 @dataclass(frozen=True)
 class Component:
-    """One variance, on the squared scale of the score; `units` is how many were seen, `df` what they leave to see it by.
+    """One variance, on the squared scale of the score; `units` is how many were seen, `df` what they leave.
 
     `name`: a level, `item`, `LEVEL x item`, or `residual`. `upper`: the limit that the true variance is below with a
     chance of 80 %. `note` says what else is in it, or that it was negative.
@@ -101,9 +101,7 @@ def _estimate_item(values: Floats, crossed: float, kept: Sequence[tuple[str, int
     return _component(ITEM, float(means.var(ddof=1)), crossed / repeats, 1, items - 1, items)
 
 
-def _component(
-    name: str, square: float, rest: float, scale: int, df: int, units: int, note: str = ""
-) -> Component:
+def _component(name: str, square: float, rest: float, scale: int, df: int, units: int, note: str = "") -> Component:
     """Take from a mean square what the rest of it is expected to be; `scale` is how often the variance is in it."""
     variance = (square - rest) / scale
     limit = square * df / float(special.chdtri(df, UPPER))

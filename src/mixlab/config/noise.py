@@ -22,7 +22,7 @@ class MeasureNoise(Settings):
     )
     sft_seed: Deviation | None = Field(
         default=None,
-        description="of a model's mean from one SFT seed to the next, IPT run the same; absent: not known apart from IPT's",
+        description="of a model's mean from one SFT seed to the next, IPT run the same; absent: not known",
     )
     generation_seed: Deviation = Field(default=0.0, description="of a model's mean from one set of answers to the next")
     judge_run: Deviation = Field(default=0.0, description="of the mean of one set of answers between judgings")

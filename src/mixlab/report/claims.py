@@ -20,8 +20,8 @@ NOTE = (
     "Its standard error takes, for each of the two variants, the larger of the error over seeds and the error over "
     "items, so that seeds which happen to agree do not make an error of zero. "
     "“Met on items only”: a variant has a single seed, so nothing is said about other seeds. "
-    "This is a rule of thumb, corrected for nothing: whether a difference is told from 0 the primary test decides, in the "
-    "table of tests."
+    "This is a rule of thumb, corrected for nothing: whether a difference is told from 0 the primary test decides, "
+    "in the table of tests."
 )
 
 

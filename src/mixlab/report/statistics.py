@@ -26,8 +26,9 @@ ALPHA = 0.05
 TESTS_NOTE = (
     "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
     "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
-    "level by that test. The primary test was fixed before any number was seen. False alarms are a simulation's, at the "
-    "noise of its table and not at this study's: those of t tests hold for any noise that both sides share, those of "
+    "level by that test. The primary test was fixed before any number was seen. False alarms are a simulation's, "
+    "at the noise of its table and not at this study's: those of t tests hold for any noise that both "
+    "sides share, those of "
     "the bootstrap, of the mixed model and of all judgings do not, so that these decide nothing. Limits are 95 %, not "
     "corrected."
 )
@@ -88,7 +89,11 @@ def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> 
 def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Mapping[str, str]]) -> Table:
     columns = [Column("Claim", "long"), Column("About"), Column("Test"), Column("Role", "short"), Column("n", "number")]
     columns += [Column(name, "number") for name in ("Difference", "95 % limits", "df", "p", "p Holm", "p BH")]
-    columns += [Column("Hedges' g", "number"), Column("False alarms at the table's noise, %", "number"), Column("Note", "long")]
+    columns += [
+        Column("Hedges' g", "number"),
+        Column("False alarms at the table's noise, %", "number"),
+        Column("Note", "long"),
+    ]
     keys = settings.variant_keys()
     rows, records = [], []
     for effect in settings.effects:

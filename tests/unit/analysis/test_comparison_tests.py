@@ -63,7 +63,9 @@ def test_few_units_unequally_many_are_not_tested():
     assert [(row.role, row.p) for row in rows] == [("primary", None)]
     assert rows[0].note.startswith("not estimable: 2 and 3 units")
     assert rows[0].difference == pytest.approx(0.25 - 1 / 3)
-    other = comparison_tests.test_seeds(*(Sample({(1, 1): one}, "sft_seed") for one in ({1: 1.0, 2: 2.0}, {3: 4.0, 4: 3.0})), MODELS)
+    other = comparison_tests.test_seeds(
+        *(Sample({(1, 1): one}, "sft_seed") for one in ({1: 1.0, 2: 2.0}, {3: 4.0, 4: 3.0})), MODELS
+    )
     assert (other[0].test, other[0].note) == ("pooled_t", "takes both sides to vary alike; seeds differ: 1 2 and 3 4")
 
 

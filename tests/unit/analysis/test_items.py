@@ -45,9 +45,25 @@ def frame(*parts):
     return pd.DataFrame([row for part in parts for row in part])
 
 
-def test_one_verdict_found_by_two_judgings_counts_once():
-    twice = frame(rows({"a": 3.0}, run=1, verdict_id="x"), rows({"a": 3.0}, run=2, verdict_id="x"))
-    assert len(count_once(twice)) == 1
+def test_equal_answers_of_two_generation_seeds_are_one_verdict_and_two_judge_runs_never_are():
+    drawn = frame(
+        *(
+            rows({"a": 3.0}, run=run, generation_seed=seed, verdict_id=f"same-{run}")
+            for seed in (1, 2) for run in (1, 2)
+        )
+    )  # fmt: skip
+    assert drawn["verdict_id"].nunique() == 2
+    assert count_once(drawn)[["generation_seed", "judge_run"]].to_numpy().tolist() == [[1, 1], [1, 2]]
+    # the second set of answers says nothing of its own, and is no judging
+    assert build_judgings(drawn, "v", "after_sft", JUDGED).tolist() == [3.0, 3.0]
+
+
+def test_a_judging_that_shares_some_verdicts_is_of_all_items():
+    drawn = frame(
+        rows({"a": 1.0}, verdict_id="x"), rows({"b": 3.0}, verdict_id="y"),
+        rows({"a": 1.0}, generation_seed=2, verdict_id="x"), rows({"b": 9.0}, generation_seed=2, verdict_id="z"),
+    )  # fmt: skip
+    assert build_judgings(drawn, "v", "after_sft", JUDGED).tolist() == [2.0, 5.0]
 
 
 def test_equal_answers_of_two_models_and_rows_without_a_verdict_stay():

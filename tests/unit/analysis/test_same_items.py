@@ -31,7 +31,8 @@ def rows(variant, unread=(), stage="after_sft", seeds=(1, 2, 3)):
     return [
         {
             **shared, "sft_seed": seed, "model_key": f"{variant}{stage}{seed}", "item": f"{item:02}",
-            "score": math.nan if item in unread else 1 + 0.4 * item + noise.normal(0, 0.1), "parsed": item not in unread,
+            "score": math.nan if item in unread else 1 + 0.4 * item + noise.normal(0, 0.1),
+            "parsed": item not in unread,
         }
         for seed in seeds for item in range(20)
     ]  # fmt: skip
