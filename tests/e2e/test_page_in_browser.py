@@ -116,6 +116,9 @@ def test_a_number_of_a_table_leads_to_the_digest_of_its_source(page: Page) -> No
     page.click("table[data-name=main] button[data-of]")
     page.wait_for("document.querySelector('#origin').open")
     assert page.wait_for("document.querySelector('#origin table.sources')?.textContent.includes('ab'.repeat(32))")
+    tables = page.evaluate("[...document.querySelectorAll('#origin table.sources')].map((one) => one.textContent)")
+    # what records were compared with stands apart from what they were drawn from
+    assert [["ab" * 32 in one, "ef" * 32 in one] for one in tables[:2]] == [[True, False], [False, True]]
     said = page.evaluate("document.querySelector('#origin-body').textContent")
     assert "sft seed 1" in said and "5000000000000000" in said
     page.evaluate("document.querySelector('#origin .tree details').open = true")
