@@ -152,6 +152,29 @@ def test_a_key_is_looked_up_by_its_first_digits(page: Page) -> None:
     page.wait_for("document.querySelector('#lookup output').textContent.includes('artifacts begin with')")
 
 
+def test_too_few_digits_are_told(page: Page) -> None:
+    page.evaluate("document.querySelector('#lookup input').value = '300'")
+    page.click("#lookup button")
+    page.wait_for("document.querySelector('#lookup output').textContent.includes('at least the first 4 digits')")
+
+
+def test_an_address_that_is_none_leaves_the_page_alive(page: Page, folder: Path) -> None:
+    page.open("about:blank")
+    page.open((folder / PAGE).as_uri() + "#%")
+    page.wait_for("document.documentElement?.dataset.ready === 'yes'")
+    assert count(page) == ANSWERS
+
+
+def test_what_is_folded_is_printed_and_folded_again(page: Page) -> None:
+    folded = "document.querySelectorAll('main details:not([open])').length"
+    before = page.evaluate(folded)
+    assert before > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(folded) == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
+
+
 def test_everything_is_done_with_keys_alone(page: Page) -> None:
     page.press("/")
     assert page.evaluate("document.activeElement.name") == "text"

@@ -73,7 +73,7 @@ def gather_card(shelf: Shelf, study: Study, node: Node, member: str, licence: st
     beside = [key for role, keys in shelf.report.parents.items() if role != "aggregate" for key in keys]
     sources = [shelf.plan.nodes[key] for key in list_sources(shown, mixtures)]
     names = sorted({name.partition("/")[0] for mixture in mixtures for name in mixture.sources})
-    records = read_provenance(shelf.store, *node.name)
+    records = [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
     return CardFacts(
         name=" ".join([*node.label.split("/")[1:-1], member]).strip() or node.label,
         study=shelf.study,

@@ -158,9 +158,13 @@ byId("lookup").addEventListener("submit", async (event) => {
   event.preventDefault();
   const output = event.target.querySelector("output");
   const word = event.target.elements.key.value.trim();
+  if (word.length < 4) {
+    output.textContent = "Write at least the first 4 digits of a key.";
+    return;
+  }
   try {
     const { nodes } = await load("lineage");
-    const found = word.length < 4 ? [] : Object.keys(nodes).filter((key) => key.startsWith(keyOf(word)));
+    const found = Object.keys(nodes).filter((key) => key.startsWith(keyOf(word)));
     output.textContent = found.length === 1 ? "" : `${found.length} artifacts begin with “${word}”; write ${found.length ? "more" : "another key"}.`;
     if (found.length === 1) await openKey(found[0]);
   } catch (error) {
