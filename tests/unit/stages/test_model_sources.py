@@ -7,6 +7,7 @@ from mixlab.plan.build import build_plan
 from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec, SourceSpec
 from mixlab.stages.model_exports import list_sources
+from mixlab.stages.pages import _describe_making
 
 
 def name_source(name: str, key: str | None) -> ShownSource:
@@ -34,3 +35,8 @@ def test_benchmarks_behind_a_mixture_are_not_what_it_is_drawn_from() -> None:
         assert 0 < len(drawn) <= len(mixture.sources) and not set(drawn) & benchmarks
     spec = plan.nodes[list_sources(shown, shown.mixtures)[0]].spec
     assert isinstance(spec, SourceSpec) and spec.source.origin
+
+
+def test_files_that_differed_from_a_commit_are_told() -> None:
+    told = [_describe_making({"commit": "a" * 40 + mark, "seconds": 3}) for mark in ("", "+changes")]
+    assert [one.partition("commit ")[2] for one in told] == ["a" * 12, "a" * 12 + "+changes"]
