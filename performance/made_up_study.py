@@ -57,7 +57,12 @@ def make_study(root: Path, models: int, items: int, choice: random.Random) -> Si
     )
     answerers, sets, entries, folders, variants, ancestry = [], [], [], [], {}, dict[str, Ancestor]()
     ancestry["5000000000000000"] = Ancestor("source", (), (("digest", "ab" * 32),))
-    ancestry["3000000000000000"] = Ancestor("mixture", (("packs", "5000000000000000"),))
+    ancestry["7000000000000000"] = Ancestor("source", (), (("digest", "ef" * 32),))
+    checked = (("source", "5000000000000000"), ("benchmarks", "7000000000000000"))
+    ancestry["6000000000000000"] = Ancestor("contamination", checked)
+    filtered = (("source", "5000000000000000"), ("contamination", "6000000000000000"))
+    ancestry["8000000000000000"] = Ancestor("filter", filtered)
+    ancestry["3000000000000000"] = Ancestor("mixture", (("packs", "8000000000000000"),))
     for number in range(models):
         variant, seed = number // SEEDS, number % SEEDS + 1
         key = f"{variant:016x}"

@@ -101,7 +101,7 @@ def test_what_was_discarded_is_named_and_the_rest_is_there(study: Path) -> None:
     assert sorted(said["files"]) == sorted(path.relative_to(study / "a page").as_posix() for path in there)
     text = (study / "a page/index.html").read_text(encoding="utf-8")
     part = text.partition('<section id="missing">')[2]
-    assert "1 of 30 sets of answers, scores and verdicts cannot be shown: judge " in part
+    assert "1 of 30 sets of answers, scores, verdicts and comparisons cannot be shown: judge " in part
     assert "is discarded: asked again" in part and "discarded on purpose" in part
     training = read_data(study / "a page", "training")
     assert [run["missing"].partition("is ")[2] for run in training if "missing" in run] == ["discarded: too large"]

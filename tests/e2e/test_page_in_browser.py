@@ -116,6 +116,9 @@ def test_a_number_of_a_table_leads_to_the_digest_of_its_source(page: Page) -> No
     page.click("table[data-name=main] button[data-of]")
     page.wait_for("document.querySelector('#origin').open")
     assert page.wait_for("document.querySelector('#origin table.sources')?.textContent.includes('ab'.repeat(32))")
+    tables = page.evaluate("[...document.querySelectorAll('#origin table.sources')].map((one) => one.textContent)")
+    # what records were compared with stands apart from what they were drawn from
+    assert [["ab" * 32 in one, "ef" * 32 in one] for one in tables[:2]] == [[True, False], [False, True]]
     said = page.evaluate("document.querySelector('#origin-body').textContent")
     assert "sft seed 1" in said and "5000000000000000" in said
     page.evaluate("document.querySelector('#origin .tree details').open = true")
@@ -147,6 +150,29 @@ def test_a_key_is_looked_up_by_its_first_digits(page: Page) -> None:
     page.evaluate("document.querySelector('#lookup input').value = 'b000'")
     page.click("#lookup button")
     page.wait_for("document.querySelector('#lookup output').textContent.includes('artifacts begin with')")
+
+
+def test_too_few_digits_are_told(page: Page) -> None:
+    page.evaluate("document.querySelector('#lookup input').value = '300'")
+    page.click("#lookup button")
+    page.wait_for("document.querySelector('#lookup output').textContent.includes('at least the first 4 digits')")
+
+
+def test_an_address_that_is_none_leaves_the_page_alive(page: Page, folder: Path) -> None:
+    page.open("about:blank")
+    page.open((folder / PAGE).as_uri() + "#%")
+    page.wait_for("document.documentElement?.dataset.ready === 'yes'")
+    assert count(page) == ANSWERS
+
+
+def test_what_is_folded_is_printed_and_folded_again(page: Page) -> None:
+    folded = "document.querySelectorAll('main details:not([open])').length"
+    before = page.evaluate(folded)
+    assert before > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(folded) == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
 
 
 def test_everything_is_done_with_keys_alone(page: Page) -> None:

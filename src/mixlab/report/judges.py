@@ -39,7 +39,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
     judges = ", ".join(sorted({run.judge for run in numbers.judge_runs}))
     columns = [Column("Variant"), Column("Stage"), Column("Benchmark")]
     columns += [Column(name, "number") for name in ("Mean of runs", "Spread", "Runs", "Verdicts read", "Distinct")]
-    rows, records = [], []
+    rows, records, origins = [], [], []
     for variant in numbers.variants:
         for stage in numbers.stages_of(variant.variant_key):
             for benchmark, runs in _group(numbers, variant.variant_key, stage).items():
@@ -47,6 +47,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
                 mean = sum(means) / len(means) if means else None
                 spread = measure_spread(runs)
                 of = (name_cell(variant.variant_key, stage, benchmark, "judge_score"),)
+                origins.append(of)
                 read, verdicts = sum(run.n_read for run in runs), sum(run.n_verdicts for run in runs)
                 distinct = sum(run.n_distinct for run in runs)
                 rows.append(
@@ -67,7 +68,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
         "share a verdict, so that fewer are distinct."
     )
     title = f"Judge runs and verdicts of: {judges}"
-    return Table("judge_runs", title, tuple(columns), rows, RUNS_HEADER, records, note)
+    return Table("judge_runs", title, tuple(columns), rows, RUNS_HEADER, records, note, origins=origins)
 
 
 def _group(numbers: Numbers, variant_key: str, stage: str) -> dict[str, Sequence[JudgeRun]]:

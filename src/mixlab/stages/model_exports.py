@@ -19,7 +19,6 @@ from mixlab.data.exports.chat_jinja import write_tokenizer_files
 from mixlab.data.tokens.tokenizer import TOKENIZER_FILE, read_vocabulary
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import MODEL_ROLES, Node, Plan
-from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import BaseModelSpec, ReportSpec, SourceSpec
 from mixlab.report.data import load_data_figures
 from mixlab.report.model_card import CardFacts, Step, render_model_card
@@ -72,9 +71,9 @@ def gather_card(shelf: Shelf, study: Study, node: Node, member: str, licence: st
     cells, unscored = _read_cells(shelf, reference)
     mixtures = list(_list_mixtures(chain, shown))
     beside = [key for role, keys in shelf.report.parents.items() if role != "aggregate" for key in keys]
-    sources = [shelf.plan.nodes[name] for name in _list_sources(shelf.plan, mixtures)]
+    sources = [shelf.plan.nodes[key] for key in list_sources(shown, mixtures)]
     names = sorted({name.partition("/")[0] for mixture in mixtures for name in mixture.sources})
-    records = read_provenance(shelf.store, *node.name)
+    records = [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
     return CardFacts(
         name=" ".join([*node.label.split("/")[1:-1], member]).strip() or node.label,
         study=shelf.study,
@@ -110,9 +109,13 @@ def _list_mixtures(chain: Sequence[Node], shown: DataShown) -> Iterator[ShownMix
     return (named[key] for key in dict.fromkeys(keys) if key in named)
 
 
-def _list_sources(plan: Plan, mixtures: Sequence[ShownMixture]) -> list[str]:
-    ancestors = find_ancestors(plan, [mixture.key for mixture in mixtures])
-    return [node.key for node in ancestors if node.stage == "source"]
+def list_sources(shown: DataShown, mixtures: Sequence[ShownMixture]) -> list[str]:
+    """List the keys of the sources that mixtures draw from, in order.
+
+    What records were only compared with (benchmarks, other sources) is behind a mixture too, and is not in it.
+    """
+    drawn = {shown.source(name).source for mixture in mixtures for name in mixture.sources}
+    return sorted(key for key in drawn if key is not None)
 
 
 def _find_origin(base: Node) -> HubModel | None:

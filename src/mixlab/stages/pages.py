@@ -135,7 +135,8 @@ def hold(shelf: Shelf, node: Node) -> Held:
 
 
 def _describe_making(record: Mapping[str, object]) -> str:
-    commit = str(record.get("commit", ""))[:12]
+    commit, mark, _ = str(record.get("commit", "")).partition("+changes")
+    commit = commit[:12] + mark
     told = f"{record.get('finished', 'at a time not noted')}, {record.get('seconds', '?')} s"
     return f"{told}, commit {commit}" if commit else told
 

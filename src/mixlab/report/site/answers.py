@@ -12,7 +12,8 @@ from mixlab.report.site.reading import read_rows
 
 CHUNK_BYTES = 256_000
 CHUNK_ROWS = 500
-PARSED, UNPARSED, UNSCORED = "1", "0", "-"
+PARSED, UNPARSED, UNSCORED, PART = "1", "0", "-", "p"
+"""States of an answer's score; PART: some of its judgings are not here."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _write_set(one: AnswerSet, questions: _Questions, out: Path) -> dict[str, An
         writer.add(row)
         columns["question"].append(questions.number(response))
         columns["sample"].append(response.sample or 0)
-        score, state = rate(row)
+        score, state = rate(row, len(one.judged))
         columns["score"].append(score)
         parsed.append(state)
     if not any(columns["sample"]):
@@ -202,8 +203,11 @@ def _list_missing(one: AnswerSet) -> list[str]:
     return [one.place.missing, *(place.missing for place in (one.score, *judged, *compared) if place is not None)]
 
 
-def rate(row: Mapping[str, Any]) -> tuple[float | None, str]:
-    """Return an answer's score, of a judge the mean of all ratings, and whether all that was said could be read."""
+def rate(row: Mapping[str, Any], judge_runs: int = 0) -> tuple[float | None, str]:
+    """Return an answer's score, of a judge the mean of all ratings, and whether all that was said could be read.
+
+    Where one of `judge_runs` has no verdict on a turn there is no score: a mean of the others would pass for it.
+    """
     if row.get("score"):
         return row["score"]["score"], PARSED if row["score"]["parsed"] else UNPARSED
     verdicts = row.get("verdicts", ())
@@ -211,6 +215,9 @@ def rate(row: Mapping[str, Any]) -> tuple[float | None, str]:
     mean = round(sum(ratings) / len(ratings), 4) if ratings else None
     if not verdicts:
         return None, UNSCORED
+    turns = max(len(row.get("responses", ())), *(verdict["turn"] for verdict in verdicts))
+    if len({(verdict["run"], verdict["turn"]) for verdict in verdicts}) < judge_runs * turns:
+        return None, PART
     return mean, PARSED if len(ratings) == len(verdicts) else UNPARSED
 
 

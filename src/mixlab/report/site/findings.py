@@ -1,10 +1,9 @@
 """What a study found, in sentences with their numbers: claims first, then the order of variants, then what to mind."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
+from mixlab.analysis.cells import GroupEstimate, group_cells
 from mixlab.analysis.effects import comparison_id
-from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings, ReportSettings
 from mixlab.report.claims import summarise_effects
 from mixlab.report.numbers import Numbers
@@ -53,31 +52,41 @@ def _list_leaders(numbers: Numbers) -> Iterator[str]:
     stage = "after_sft" if "after_sft" in numbers.stages() else stage
     labels = dict.fromkeys(variant.variant_key for variant in numbers.variants)
     for group in numbers.groups:
-        found = [(key, one) for key in labels if (one := numbers.estimate(key, stage, group)) and one.mean is not None]
+        found = {key: one for key in labels if (one := group_cells(numbers.select(key, stage), group)) is not None}
         if len(found) > 1:
-            yield _say_leaders(numbers, group, stage, sorted(found, key=lambda one: -(one[1].mean or 0.0)))
+            yield _say_leaders(numbers, group, stage, found)
 
 
-def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Sequence[tuple[str, Estimate]]) -> str:
-    (first, best), (second, next_best) = found[:2]
-    where = f"On {group.label} {STAGES[stage]}"
-    said = [f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)}" for one in (best, next_best)]
-    gap = (best.mean or 0.0) - (next_best.mean or 0.0)
-    tied = [key for key, one in found if one.mean == best.mean]
+def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Mapping[str, GroupEstimate]) -> str:
+    """Rank the variants whose every model has a mean on every benchmark of the group; name the others."""
+    where, wanted = f"On {group.label} {STAGES[stage]}", {name for one in found.values() for name in one.benchmarks}
+    whole = {
+        key: one.estimate
+        for key, one in found.items()
+        if not one.incomplete and set(one.benchmarks) == wanted and one.estimate.mean is not None
+    }
+    others = [
+        f"{numbers.label(key)} ({len(one.replicates)} of {len(one.replicates) + one.incomplete} models complete, "
+        f"{len(set(one.benchmarks))} of {len(wanted)} benchmarks)"
+        for key, one in found.items()
+        if key not in whole
+    ]
+    beside = f" Not ranked, being incomplete: {', '.join(others)}." if others else ""
+    if len(whole) < 2:
+        return f"{where}, no two variants are complete, so that none leads.{beside}"
+    (first, best), (second, after), *_ = sorted(whole.items(), key=lambda one: -(one[1].mean or 0.0))
+    said = [
+        f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)} (n = {one.n_seeds})"
+        for one in (best, after)
+    ]
+    tied = [numbers.label(key) for key, one in whole.items() if one.mean == best.mean]
     if len(tied) > 1:
-        names = ", ".join(numbers.label(key) for key in tied)
-        return f"{where}, {len(tied)} variants share the highest mean, {said[0]}: {names}."
-    error = math.hypot(_error(best), _error(next_best))
-    ratio = f", {gap / error:.1f} standard errors of the difference" if error else ""
+        return f"{where}, {len(tied)} variants share the highest mean, {said[0]}: {', '.join(tied)}.{beside}"
+    gap = render_score(group.measure, (best.mean or 0.0) - (after.mean or 0.0))
     return (
         f"{where}, the highest mean is that of {numbers.label(first)}, {said[0]}; next is {numbers.label(second)}, "
-        f"{said[1]}: a gap of {render_score(group.measure, gap)}{ratio}."
+        f"{said[1]}: a gap of {gap}.{beside}"
     )
-
-
-def _error(estimate: Estimate) -> float:
-    """The larger of the errors over seeds and items: seeds that happen to agree make no error of zero."""
-    return max(estimate.se_seeds or 0.0, estimate.se_items or 0.0)
 
 
 def _list_unread(numbers: Numbers) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From a number to what made it: seeds, scores, answers, checkpoints, mixture, sources, each with key and digest."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,18 +54,6 @@ def _describe(key: str, one: Ancestor, held: Held | None, certificate: str) -> d
         told = {"label": held.label, "state": held.state, "digest": held.digest, "made": list(held.made)}
         card |= {name: value for name, value in told.items() if value}
     return card
-
-
-def list_sources(ancestry: Mapping[str, Mapping[str, Any]], references: Iterable[str]) -> list[str]:
-    """List the keys of the sources behind references (`key` or `key:member`), in order."""
-    seen: set[str] = set()
-    waiting = [reference.partition(":")[0] for reference in references]
-    while waiting:
-        key = waiting.pop()
-        if key in ancestry and key not in seen:
-            seen.add(key)
-            waiting.extend(parent.partition(":")[0] for _, parent in ancestry[key]["parents"])
-    return sorted(key for key in seen if ancestry[key]["stage"] == "source")
 
 
 def list_not_here(nodes: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str, int]]:

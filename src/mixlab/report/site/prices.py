@@ -40,8 +40,11 @@ def summarise_price(stages: Sequence[StageActual], unmade: int) -> Sequence[str]
             f"{ratio:.2f} of it."
         )
     if hours := sum(one.gpu_hours for one in stages):
+        held = sum(one.gpu_hours_of_predicted for one in stages)
         predicted = sum(one.predicted_gpu_hours for one in stages)
-        sentences.append(f"GPU-hours held: {hours:.2f}; predicted {predicted:.2f}.")
+        sentences.append(
+            f"GPU-hours held: {hours:.2f}; of what could be predicted {held:.2f}, predicted {predicted:.2f}."
+        )
     if unmade:
         sentences.append(f"{unmade} predicted artifacts have no record of their making here.")
     return sentences
@@ -52,7 +55,18 @@ def build_price_table(stages: Sequence[StageActual]) -> Table:
     columns = [Column("Stage")]
     columns += [
         Column(label, "number")
-        for label in ("Made", "Predicted", "Jobs", "Predicted", "Time", "Predicted", "Of it", "Disk", "Predicted")
+        for label in (
+            "Made",
+            "Predicted",
+            "Jobs",
+            "Predicted",
+            "Time",
+            "Predicted",
+            "Of it",
+            "Disk",
+            "Predicted",
+            "Of it",
+        )
     ]
     rows = [_show(stage) for stage in stages]
     records = [[getattr(stage, name) for name in HEADER] for stage in stages]
@@ -73,6 +87,7 @@ def _show(stage: StageActual) -> list[Shown]:
         Shown(render_seconds(stage.seconds_of_predicted) if has_time else UNKNOWN),
         Shown(render_size(stage.bytes)),
         Shown(render_size(stage.predicted_bytes) if stage.predicted_bytes else UNKNOWN),
+        Shown(render_size(stage.bytes_of_predicted) if stage.predicted_bytes else UNKNOWN),
     ]
 
 

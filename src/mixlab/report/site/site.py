@@ -34,6 +34,8 @@ SCRIPTS = ("store.js", "shell.js", "lineage.js", "training.js", "list.js", "filt
 COUNTED = ("table1", "table2", "table13", "counts")
 """Tables of stage counts."""
 WIDEST_REM = 62.0
+TOLD = 10
+"""Reasons why something is not here that are told at most."""
 REPLACED = ("lineage",)
 """Sections of the report that the page has in another form."""
 STATES = {
@@ -110,11 +112,14 @@ def build_missing_section(counts: Sequence[tuple[str, str, int]], inputs: SiteIn
     """Say what the page lacks because its artifact is not here, and what that leaves out."""
     places = [place for one in inputs.sets for place in (one.place, *((one.score,) if one.score else ()))]
     places += [judged.place for one in inputs.sets for judged in one.judged]
+    # a comparison stands with both of its sets of answers
+    places += list({one.place.key: one.place for answers in inputs.sets for one in answers.compared}.values())
     unread = [place for place in places if place.folder is None]
     sentences = list(inputs.notes)
     if unread:
-        told = "; ".join(sorted({place.missing for place in unread})[:10])
-        counted = f"{len(unread)} of {len(places)} sets of answers, scores and verdicts"
+        reasons = sorted({place.missing for place in unread})
+        told = "; ".join(reasons[:TOLD]) + (f"; and {len(reasons) - TOLD} more" if len(reasons) > TOLD else "")
+        counted = f"{len(unread)} of {len(places)} sets of answers, scores, verdicts and comparisons"
         sentences.append(f"{counted} cannot be shown: {told}.")
     rows = [[Shown(stage), Shown(render_plain(count)), Shown(STATES[state])] for stage, state, count in counts]
     columns = (Column("Stage"), Column("Artifacts", "number"), Column("State", "long"))

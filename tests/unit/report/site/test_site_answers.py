@@ -172,3 +172,11 @@ def test_a_broken_line_is_named(scored: AnswerSet, tmp_path: Path) -> None:
 
 def test_an_answer_without_scores_is_neither_read_nor_unread() -> None:
     assert rate({}) == (None, "-")
+
+
+def test_a_mean_of_some_judgings_is_no_score() -> None:
+    said = [{"turn": turn, "run": run, "score": 9.0 if run == 1 else 3.0} for run in (1, 2, 3) for turn in (1, 2)]
+    row = {"responses": ["x", "y"], "verdicts": said}
+    assert rate(row, 3) == (5.0, "1")
+    assert rate({**row, "verdicts": said[:4]}, 3) == rate({**row, "verdicts": said[:5]}, 3) == (None, "p")
+    assert rate({"responses": ["x", "y"], "verdicts": said[:1]}, 1) == (None, "p")

@@ -1,6 +1,6 @@
 """The way back from a number: cells to keys, keys to parents, down to the digests of sources."""
 
-from mixlab.report.site.lineage import Held, build_lineage_data, list_not_here, list_sources
+from mixlab.report.site.lineage import Held, build_lineage_data, list_not_here
 
 LINEAGE = {
     "cells": [
@@ -49,13 +49,6 @@ def test_a_cell_leads_to_its_keys_and_each_key_to_its_parents_and_digests() -> N
         "parents": [["packs", "p"]],
         "facts": [["certificate", "ce" * 32]],
     }
-
-
-def test_the_sources_of_a_checkpoint_are_those_of_its_mixture_and_not_the_questions() -> None:
-    nodes = build_lineage_data(LINEAGE, HELD)["nodes"]
-    assert list_sources(nodes, ["m:last-00"]) == ["s1"]
-    assert list_sources(nodes, ["sc"]) == ["s1", "s2"]
-    assert list_sources(nodes, ["nobody"]) == []
 
 
 def test_what_is_not_here_is_counted_by_stage_and_state() -> None:

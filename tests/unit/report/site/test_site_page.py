@@ -12,10 +12,10 @@ from test_site_files import NASTY, read_data
 
 from mixlab.config.analysis import ReportSettings
 from mixlab.report.numbers import load_numbers
-from mixlab.report.site.answers import Answerer, AnswerSet, Asked, Place
+from mixlab.report.site.answers import Answerer, AnswerSet, Asked, Compared, Place
 from mixlab.report.site.findings import list_findings
 from mixlab.report.site.lineage import Held
-from mixlab.report.site.site import PAGE, SiteInputs, read_script, write_site
+from mixlab.report.site.site import PAGE, SiteInputs, build_missing_section, read_script, write_site
 from mixlab.report.site.training import TrainedRun
 from mixlab.report.tables import Section
 
@@ -108,7 +108,8 @@ def test_texts_of_people_are_escaped(inputs: SiteInputs, tmp_path: Path) -> None
 
 def test_what_is_missing_is_on_the_page(page: str) -> None:
     part = page.partition('<section id="missing">')[2]
-    assert "1 of 2 sets of answers, scores and verdicts cannot be shown: generate bb is discarded: &lt;old&gt;." in part
+    assert "1 of 2 sets of answers, scores, verdicts and comparisons cannot be shown: generate bb is " in part
+    assert "discarded: &lt;old&gt;." in part
     assert "discarded on purpose; their digests are kept" in part
 
 
@@ -159,3 +160,15 @@ def test_a_change_of_one_score_changes_what_is_said_of_it(settings: ReportSettin
     after = list_findings(settings, load_numbers(settings, aggregate))
     assert before != after
     assert sum(one != other for one, other in zip(before, after, strict=True)) <= 3
+
+
+def test_comparisons_that_are_not_here_are_told_once_and_what_is_cut_is_counted(inputs: SiteInputs) -> None:
+    pair = Place("pp", None, "judge_pairs pp is discarded")
+    both = [AnswerSet(Place(key, Path()), 0, "gsm8k", 0, compared=(Compared(pair, "zz", 1, False),)) for key in "ab"]
+    said = build_missing_section([], replace(inputs, sets=both)).sentences
+    assert said == [
+        "1 of 3 sets of answers, scores, verdicts and comparisons cannot be shown: judge_pairs pp is discarded."
+    ]
+    gone = [AnswerSet(Place(f"{at}", None, f"reason {at:02}"), 0, "gsm8k", 0) for at in range(13)]
+    (text,) = build_missing_section([], replace(inputs, sets=gone)).sentences
+    assert text.endswith("reason 09; and 3 more.")

@@ -14,8 +14,10 @@ SFT = StageActual(
     seconds_of_predicted=200.0,
     predicted_gpu_hours=1.0,
     gpu_hours=2.5,
+    gpu_hours_of_predicted=2.0,
     predicted_bytes=2**20,
     bytes=3 * 2**20,
+    bytes_of_predicted=2 * 2**20,
 )
 SOURCE = StageActual("source", predicted_artifacts=2, made=2, predicted_jobs=2, jobs=2, seconds=1.0, bytes=512)
 
@@ -25,11 +27,24 @@ def test_what_could_not_be_predicted_is_left_out_of_the_ratio_and_told_by_a_dash
     assert section.sentences == [
         "All jobs together took 4 min 21 s and wrote 3.0 MiB in 7 artifacts.",
         "Of what could be predicted (1 min 40 s), the actual time was 3 min 20 s: 2.00 of it.",
-        "GPU-hours held: 2.50; predicted 1.00.",
+        "GPU-hours held: 2.50; of what could be predicted 2.00, predicted 1.00.",
         "3 predicted artifacts have no record of their making here.",
     ]
     (table,) = section.tables
-    assert [shown.text for shown in table.rows[0]] == ["source", "2", "2", "2", "2", "1.0 s", "–", "–", "512 B", "–"]
+    assert [shown.text for shown in table.rows[0]] == [
+        "source",
+        "2",
+        "2",
+        "2",
+        "2",
+        "1.0 s",
+        "–",
+        "–",
+        "512 B",
+        "–",
+        "–",
+    ]
+    assert [shown.text for shown in table.rows[1]][8:] == ["3.0 MiB", "1.0 MiB", "2.0 MiB"]
     assert [shown.text for shown in table.rows[1]][5:8] == ["4 min 20 s", "1 min 40 s", "3 min 20 s"]
 
 

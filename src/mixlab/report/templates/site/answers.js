@@ -40,7 +40,7 @@ class AnswerTable {
     return this.index.benchmarks[one.benchmark].items[one.question[this.placeOf(number)]];
   }
 
-  // The row of another model's answer to the same item (and sample, and seed where it has it), -1 where there is none.
+  // The row of another model's answer to the same item, sample and generation seed, -1 where there is none.
   findOther(number, answerer) {
     const one = this.setOf(number);
     const sample = one.sample ? one.sample[this.placeOf(number)] : 0;
@@ -161,7 +161,8 @@ function showRows(rows, keepRow) {
   list.set(rows, at);
   report(describeCount(rows.length));
   byId("count").setAttribute("aria-busy", "false");
-  if (at >= 0) choose(keepRow);
+  // what is shown stays where its row drops out, with the comparison that is now asked for
+  if (keepRow >= 0) choose(keepRow);
 }
 
 const holdsWord = (texts, word) => texts.some((text) => text.toLowerCase().includes(word));

@@ -1,6 +1,6 @@
 // What is looked for: choices made from what there is, and a test for each row.
 
-const PARSED_NAMES = [["", "read or not"], ["1", "read"], ["0", "not read"], ["-", "not scored"]];
+const PARSED_NAMES = [["", "read or not"], ["1", "read"], ["0", "not read"], ["-", "not scored"], ["p", "part of the judgings"]];
 const ORDERS = [["model", "by model"], ["question", "by question"], ["low", "lowest score first"], ["high", "highest score first"]];
 const DIFFERENCES = [
   ["", "whatever they score"], ["differ", "where scores differ"], ["better", "where the first is better"],

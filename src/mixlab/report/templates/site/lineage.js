@@ -20,14 +20,17 @@ byId("origin").addEventListener("click", (event) => {
   if (event.target === byId("origin")) byId("origin").close();
 });
 
-function listSources(nodes, references) {
+// Parents that give no text to a model: questions, what records were compared with, who learned tokens or labels.
+const BESIDE = new Set(["contamination", "benchmarks", "against", "items", "tokenizer", "labels"]);
+
+function listSources(nodes, references, follows = () => true) {
   const found = new Set();
   const waiting = references.filter(Boolean).map(keyOf);
   while (waiting.length) {
     const key = waiting.pop();
     if (!nodes[key] || found.has(key)) continue;
     found.add(key);
-    waiting.push(...nodes[key].parents.map(([, parent]) => keyOf(parent)));
+    waiting.push(...nodes[key].parents.filter(([role]) => follows(role)).map(([, parent]) => keyOf(parent)));
   }
   return [...found].filter((key) => nodes[key].stage === "source").sort();
 }
@@ -62,7 +65,6 @@ function showNode(nodes, role, reference, open = false) {
 }
 
 function showSources(nodes, keys) {
-  if (!keys.length) return el("p", { class: "muted" }, "No source is known: the model is served, or its ancestry is not.");
   const rows = keys.map((key) => {
     const node = nodes[key];
     const digests = (node.facts || []).filter(([name]) => name === "digest").map(([, value]) => value);
@@ -75,6 +77,18 @@ function showSources(nodes, keys) {
   const head = ["Source", "Key", "Digest of its data (sha256)", "State"].map((one) => el("th", { scope: "col" }, one));
   return el("div", { class: "wide" },
     el("table", { class: "sources" }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
+}
+
+// What a model or a mixture draws its texts from, apart from what only stands beside that.
+function showOrigins(nodes, references) {
+  const drawn = listSources(nodes, references, (role) => !BESIDE.has(role));
+  const beside = listSources(nodes, references).filter((key) => !drawn.includes(key));
+  const none = el("p", { class: "muted" }, "No source is known: the model is served, or its ancestry is not.");
+  const parts = [el("h3", {}, "Sources it is drawn from"), drawn.length ? showSources(nodes, drawn) : none];
+  if (beside.length) {
+    parts.push(el("h3", {}, "Sources beside it: asked, compared with, or read by its tokenizer alone"), showSources(nodes, beside));
+  }
+  return parts;
 }
 
 function showMade(nodes, made, open) {
@@ -102,8 +116,7 @@ async function openCells(cells, labels = {}) {
     } }, "Show these answers");
     parts.push(heading, el("p", { class: "bar" }, count, show));
     parts.push(...made.map((one, at) => showMade(nodes, one, at === 0 && cells.length === 1)));
-    parts.push(el("h3", {}, "Sources behind it"));
-    parts.push(showSources(nodes, listSources(nodes, made.flatMap((one) => KEYS_OF.map(([at]) => one[at])))));
+    parts.push(...showOrigins(nodes, made.flatMap((one) => KEYS_OF.map(([at]) => one[at]))));
   }
   const title = cells.length === 1 ? "Where this number comes from" : `Where this number comes from: ${cells.length} parts`;
   openDialog(title, ...(parts.length ? parts : [el("p", {}, "Nothing was scored.")]));
@@ -112,7 +125,7 @@ async function openCells(cells, labels = {}) {
 function showArtifact(nodes, key) {
   return [
     el("h3", {}, `Artifact ${key}`), el("ul", { class: "tree" }, showNode(nodes, "this", key, true)),
-    el("h3", {}, "Sources behind it"), showSources(nodes, listSources(nodes, [key])),
+    ...showOrigins(nodes, [key]),
   ];
 }
 
@@ -145,9 +158,13 @@ byId("lookup").addEventListener("submit", async (event) => {
   event.preventDefault();
   const output = event.target.querySelector("output");
   const word = event.target.elements.key.value.trim();
+  if (word.length < 4) {
+    output.textContent = "Write at least the first 4 digits of a key.";
+    return;
+  }
   try {
     const { nodes } = await load("lineage");
-    const found = word.length < 4 ? [] : Object.keys(nodes).filter((key) => key.startsWith(keyOf(word)));
+    const found = Object.keys(nodes).filter((key) => key.startsWith(keyOf(word)));
     output.textContent = found.length === 1 ? "" : `${found.length} artifacts begin with “${word}”; write ${found.length ? "more" : "another key"}.`;
     if (found.length === 1) await openKey(found[0]);
   } catch (error) {

@@ -43,8 +43,13 @@ byId("theme").addEventListener("click", () => {
 });
 byId("print").addEventListener("click", () => window.print());
 
+function readHash() {
+  // a lone % is no address
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 function unfold() {
-  const target = byId(decodeURIComponent(location.hash.slice(1)));
+  const target = byId(readHash());
   const fold = target && target.closest("details");
   if (fold) {
     fold.open = true;
@@ -52,6 +57,17 @@ function unfold() {
   }
 }
 addEventListener("hashchange", unfold);
+
+// What is folded would be missing on paper.
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = [...unfolded, ...document.querySelectorAll("main details:not([open])")];
+  unfolded.forEach((fold) => { fold.open = true; });
+});
+addEventListener("afterprint", () => {
+  unfolded.forEach((fold) => { fold.open = false; });
+  unfolded = [];
+});
 unfold();
 
 const links = new Map([...document.querySelectorAll("nav.contents a")].map((link) => [link.hash.slice(1), link]));

@@ -66,6 +66,11 @@ async function drawCurves() {
     if (some.some((run) => run.points && run.points.length)) charts.append(drawChart(purpose, some));
   }
   if (charts.children.length) parts.push(charts);
+  const silent = runs.filter((run) => run.points && !run.points.length);
+  if (silent.length) {
+    parts.push(el("p", {}, `${silent.length} of ${runs.length} training logs hold no loss:`),
+      el("ul", {}, ...silent.map((run) => el("li", {}, run.label || run.key))));
+  }
   const missing = runs.filter((run) => run.missing);
   if (!runs.length) parts.push(el("p", {}, "No model of this study was trained here."));
   if (missing.length) {
