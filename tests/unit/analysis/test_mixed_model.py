@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM
 
 from mixlab.analysis.mixed_model import fit_mixed_model
 
@@ -39,19 +38,3 @@ def test_the_difference_has_the_error_of_the_seeds_means(sides):
 def test_what_cannot_be_fitted_says_why(a, b, note):
     found = fit_mixed_model(a, b)
     assert (found.difference, found.p, found.note) == (None, None, note)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_columns_cost_their_degrees_of_freedom():
-    """Against statsmodels with a fixed effect for every column, seeds hardly varying, so that all noise is pooled."""
-    generator = np.random.default_rng(5)
-    a, b = generator.standard_normal((2, 3, 10)) + generator.standard_normal((1, 1, 10))
-    a -= 0.9 * a.mean(axis=1, keepdims=True)
-    b -= 0.9 * b.mean(axis=1, keepdims=True)
-    side = np.repeat([1.0] * 3 + [0.0] * 3, 10)
-    design = np.column_stack([np.tile(np.eye(10), (6, 1)), side])
-    whole = MixedLM(np.vstack([a, b]).ravel(), design, groups=np.repeat(np.arange(6), 10))
-    expected = whole.fit(reml=True, method="powell")
-    found = fit_mixed_model(a, b)
-    assert found.difference == pytest.approx(expected.params[-1])
-    assert found.z == pytest.approx(expected.params[-1] / expected.bse[-1], rel=1e-3)
