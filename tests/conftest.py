@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def vllm_python() -> Path:
     if not python.parents[1].joinpath(".installed").is_file():
         pytest.skip(f"no vLLM: {python.parents[1]} is not whole; `make vllm` installs it where it can be had")
     return python
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT, and let programs that tests start hear it: a shell makes what it puts in the background deaf."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,7 +16,7 @@ from mixlab.plan.stages import STAGES
 
 MOMENTS = {
     "mixture, between two files": "open:/work/mixture/:2",
-    "ipt, mid-training": "os.rename:/work/ipt/:3",
+    "ipt, mid-training": "os.rename:/resume/:3",
     "sft, after training": "open:training_log.csv:1",
     "generate, between two benchmarks": "open:responses.jsonl:2",
     "publish of a model, before its rename": "os.rename:/out:1",

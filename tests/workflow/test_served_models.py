@@ -138,7 +138,7 @@ def test_responses_of_a_served_model_become_rows_of_their_own(micro: Path, monke
 def test_the_lineage_names_the_served_model(micro: Path) -> None:
     serve_models(micro)
     (node,) = find(build_plan(micro), "generate", "/big chat/demo_math_en")
-    assert aggregate._describe(node).facts == (("served model", "tiny"), ("revision", "2024-08-06"))
+    assert aggregate.describe_ancestor(node).facts == (("served model", "tiny"), ("revision", "2024-08-06"))
 
 
 MISTAKES: dict[str, tuple[str, str, str]] = {

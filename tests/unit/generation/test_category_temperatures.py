@@ -111,7 +111,7 @@ def test_vllm_is_sent_all_prompts_at_once_each_with_its_temperature(
         calls.append(given)
         return iter([[(at, [5], "length") for at in range(len(given[0]))]])
 
-    process = SimpleNamespace(version="0.1", device="cpu", generate=generate)
+    process = SimpleNamespace(version="0.1", device="cpu", device_name="cpu", generate=generate)
     engine = VllmEngine(process, PromptEncoder(model_folders[1], 96), None)  # type: ignore[arg-type]
     answer(engine, TABLE, tmp_path / "out")
     (rows, shared, own), _ = calls
