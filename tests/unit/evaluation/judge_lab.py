@@ -1,6 +1,7 @@
 """Judging against a scripted server: items ask about `dialogue 0` and on, one turn each."""
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,3 +90,7 @@ class Lab:
         with VerdictStore(self.store) as store:
             (spent,) = store.list_spent(self.study)
         return spent
+
+
+Start = Callable[..., Lab]
+"""Opens a lab, given what its server says and the lab's settings."""

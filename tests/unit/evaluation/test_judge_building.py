@@ -2,15 +2,12 @@
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
 import pytest
-from judge_lab import Lab
-from scripted_server import Answer, Script, serve
+from judge_lab import Start
+from scripted_server import Answer
 
 from mixlab.config.problems import DataError
 from mixlab.evaluation.judges import asking, attempts
@@ -18,19 +15,7 @@ from mixlab.evaluation.judges.questions import Questions
 from mixlab.evaluation.judges.request import Request
 from mixlab.evaluation.judges.store import VerdictStore
 
-Start = Callable[..., Lab]
-
 RATING = Answer("Fine. Rating: [[5]]")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with ExitStack() as stack:
-
-        def open_lab(script: Script, **settings: Any) -> Lab:
-            return Lab(tmp_path, stack.enter_context(serve(script)), **settings)
-
-        yield open_lab
 
 
 @pytest.fixture

@@ -2,35 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from judge_lab import PRICE, Lab
-from scripted_server import Answer, Script, serve
+from judge_lab import PRICE, Start
+from scripted_server import Answer
 
 from mixlab.config.judge_budget import JudgeBudget
 from mixlab.config.problems import DataError
 from mixlab.evaluation.judges import asking, attempts
 from mixlab.evaluation.judges.asking import Asker, Outcome, Request
 
-Start = Callable[..., Lab]
-
 RATING = Answer("Fine. Rating: [[5]]")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with ExitStack() as stack:
-
-        def open_lab(script: Script, **settings: Any) -> Lab:
-            return Lab(tmp_path, stack.enter_context(serve(script)), **settings)
-
-        yield open_lab
 
 
 def test_a_request_that_is_refused_is_not_repeated_and_counts_as_unparsed(start: Start) -> None:

@@ -5,13 +5,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from judge_lab import PRICE, Lab
-from scripted_server import Answer, Script, serve
+from scripted_server import Answer
 
 from mixlab.config.judge_budget import JudgeBudget
 from mixlab.config.problems import DataError
@@ -26,16 +24,6 @@ def rating(number: object) -> Answer:
 
 def by_rule(question: str, count: int) -> Answer:
     return rating(1 + int(question) % 10)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Any:
-    with ExitStack() as stack:
-
-        def open_lab(script: Script, **settings: Any) -> Lab:
-            return Lab(tmp_path, stack.enter_context(serve(script)), **settings)
-
-        yield open_lab
 
 
 PASSING = {
