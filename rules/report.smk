@@ -16,9 +16,9 @@ rule scores:
     resources:
         **flow.asked("scores"),
     params:
-        command=flow.command(RUN, "scores"),
+        command=flow.group_command(RUN, "scores"),
     shell:
-        "{params.command} --key {wildcards.key} 2> {log}"
+        "{params.command} 2> {log}"
 
 
 rule aggregate:

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 class Settings(BaseModel):
     """A frozen section of the configuration; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 def require_one(settings: Settings, what: str, *names: str) -> str:

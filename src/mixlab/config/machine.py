@@ -160,6 +160,8 @@ def _check_launched(stages: Mapping[str, StageResources]) -> None:
             raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
         if stage not in ON_GPUS and asked.gpus:
             raise ValueError(f"stage '{stage}': gpus are for {', '.join(ON_GPUS)}; it would leave them idle")
+        if stage != "generate" and asked.models_per_job > 1:
+            raise ValueError(f"stage '{stage}': models_per_job is for generate; scores and judgments follow it")
 
 
 class MainConfig(Settings):

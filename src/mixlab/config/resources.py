@@ -29,6 +29,13 @@ class StageResources(Settings):
     launch: LaunchSettings = Field(
         default_factory=LaunchSettings, description="processes of one job (pretrain, ipt, sft)"
     )
+    models_per_job: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="models that one process serves, one after the other (generate; their scores and judgments go "
+        "together too): more for models so small that starting it takes longer; runtime_minutes are of each model",
+    )
 
     def over(self, below: "StageResources") -> "StageResources":
         """Return what is given here, and what `below` gives where nothing is; the two launches are laid over alike.

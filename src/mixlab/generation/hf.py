@@ -44,6 +44,12 @@ class HfEngine:
         self._shares_prefixes = shares_prefixes
         self.special_tokens = encoder.special_tokens
 
+    def close(self) -> None:
+        """Let go of the model and of the memory it takes; nothing can be asked any more."""
+        del self._model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def find_too_long(
         self, requests: Sequence[Request], sampling: SamplingSettings, *, chat: bool
     ) -> list[tuple[int, str]]:

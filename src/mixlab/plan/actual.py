@@ -11,7 +11,6 @@ from mixlab.artifacts.records import Record, Records
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.jobs import list_jobs
 from mixlab.plan.quote import Quoter
 from mixlab.plan.stages import STAGES
 
@@ -105,8 +104,8 @@ def compare_stages(quoter: Quoter, states: States, made: Made) -> list[StageActu
         processes.setdefault(node.stage, set()).update(one.process for one in times if one.process)
         if node.name in states.complete:
             _compare_bytes(quoter, node, line)
-    for job in list_jobs(quoter.plan, quoter.demand.run):
-        lines[job.stage].predicted_jobs += 1
+    for timed in quoter.jobs:
+        lines[timed.job.stage].predicted_jobs += 1
     _compare_times(quoter, made, lines)
     for stage, ids in processes.items():
         lines[stage].jobs = len(ids)

@@ -130,7 +130,7 @@ def _expand_model(plan: Plan, asked: Sequence[_Asked], parts: tuple[ScoredPart, 
     spec = specs.ScoresSpec(scores=ModelScoresSettings(model=tested.identity(), parts=parts))
     # how long rated answers are is told of the answers alone
     lengths = {"responses": tuple(dict.fromkeys(judged))} if judged else {}
-    return plan.add(spec, {"results": tuple(results), **lengths}, f"{tested.where}/scores")
+    return plan.add(spec, {"results": tuple(results), **lengths}, f"{tested.where}/scores", group=group)
 
 
 def _list_parts(asked: Sequence[_Asked]) -> tuple[ScoredPart, ...]:

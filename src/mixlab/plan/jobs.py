@@ -1,11 +1,10 @@
 """What a run would start: processes, of which a group of artifacts is one, and how long they take together."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mixlab.plan.graph import Plan
-from mixlab.plan.stages import STAGES
+from mixlab.plan.bundles import Bundles
 
 
 @dataclass
@@ -56,25 +55,12 @@ class Schedule:
         return bool(self.jobs) and self.unknown == self.jobs
 
 
-def list_jobs(plan: Plan, run: Iterable[str]) -> list[Job]:
-    """Collapse artifacts that are to be made to jobs: a grouped stage has one for each of its groups."""
-    jobs: list[Job] = []
-    numbers: dict[tuple[str, str], int] = {}
-    by_key: dict[str, int] = {}
-    wanted = list(run)
-    for key in wanted:
-        node = plan.nodes[key]
-        place = (node.stage, node.group if STAGES[node.stage].grouped else key)
-        if place not in numbers:
-            numbers[place] = len(jobs)
-            jobs.append(Job(node.stage, []))
-        by_key[key] = numbers[place]
-        jobs[numbers[place]].keys.append(key)
-    for key in wanted:
-        number = by_key[key]
-        jobs[number].above.update(by_key[one] for one in plan.nodes[key].inputs() if one in by_key)
-    for number, job in enumerate(jobs):
-        job.above.discard(number)
+def list_jobs(bundles: Bundles) -> list[Job]:
+    """List the processes of a run, with what each waits for."""
+    jobs = [Job(nodes[0].stage, [node.key for node in nodes]) for nodes in bundles.jobs]
+    by_key = {key: number for number, job in enumerate(jobs) for key in job.keys}
+    for number, (job, nodes) in enumerate(zip(jobs, bundles.jobs, strict=True)):
+        job.above = {by_key[one] for node in nodes for one in node.inputs() if one in by_key} - {number}
     return jobs
 
 

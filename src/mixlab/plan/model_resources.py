@@ -110,6 +110,16 @@ class ModelResources:
             self._known[node.stage, count] = self.machine.resources(node.stage, count)
         return self._known[node.stage, count]
 
+    @property
+    def bundles_none(self) -> bool:
+        """Whether every job serves one model."""
+        return all(one.models_per_job == 1 for one in self.list_possible("generate"))
+
+    def count_bundled(self, node: Node) -> int:
+        """Say how many models the job may serve that makes `node`; 1 as long as nothing says how large its model is."""
+        base = find_model(self.plan, node) if self.are_sized(node.stage) else None
+        return 1 if base is not None and base.key not in self.parameters else self.find(node).models_per_job
+
     def list_possible(self, stage: str) -> list[StageResources]:
         """List what jobs of a stage may ask for: one entry, or one for each row of the table of sizes."""
         rows = self.machine.sizes if self.are_sized(stage) else ()

@@ -9,6 +9,7 @@ from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.config.pricing import GpuSettings
 from mixlab.plan.amounts import Amounts
+from mixlab.plan.bundles import Bundles
 from mixlab.plan.demand import Demand
 from mixlab.plan.engines import count_gpus
 from mixlab.plan.graph import Node, Plan
@@ -81,7 +82,7 @@ class Quoter:
     @cached_property
     def jobs(self) -> list[Timed]:
         """The processes that would be started, in order of planning."""
-        return [self._time(job) for job in list_jobs(self.plan, self.demand.run)]
+        return [self._time(job) for job in list_jobs(Bundles(self.resources, self.demand.run))]
 
     def quote_stages(self) -> list[StageQuote]:
         """Quote each stage that the plan has artifacts of."""

@@ -12,7 +12,7 @@ class Stage:
     """One stage: its spec, what equal runs have in common, where it runs, and what it makes in one line.
 
     `reproducible: bytes` promises equal bytes on one process with fixed threads and equal provenance; `numeric`
-    promises equal numbers up to rounding. `grouped`: one process serves all artifacts of a model.
+    promises equal numbers up to rounding. `grouped`: one process serves all artifacts of a model, or of several.
     """
 
     name: str
@@ -56,7 +56,7 @@ _TABLE = (
         reproducible="numeric",
         grouped=True,
     ),
-    Stage("scores", specs.ScoresSpec, "all scores of one model as tidy rows"),
+    Stage("scores", specs.ScoresSpec, "all scores of one model as tidy rows", grouped=True),
     Stage("aggregate", specs.AggregateSpec, "all scores of a study, means and effects", discardable=False),
     Stage("report", specs.ReportSpec, "tables, figures and the page", discardable=False),
 )

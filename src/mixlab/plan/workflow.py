@@ -19,6 +19,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
+from mixlab.plan.bundles import Bundles
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node, Plan
@@ -94,7 +95,7 @@ class Flow:
                 return []
             if (leader := self._leader(node)) != node.key:
                 return [self.path(leader)]
-            return self._paths(key for member in self._missing(node) for key in member.inputs())
+            return self._paths(key for member in self._bundles.of(node) for key in member.inputs())
 
         return list_inputs
 
@@ -102,7 +103,7 @@ class Flow:
         """Return the function that writes a grouped job's command line: all of its group that are missing."""
 
         def write_keys(wildcards: Any) -> str:
-            keys = " ".join(node.key for node in self._missing(self._node(stage, wildcards.key)))
+            keys = " ".join(node.key for node in self._bundles.of(self._node(stage, wildcards.key)))
             return f"{self.command(run, stage)} --key {keys}"
 
         return write_keys
@@ -118,14 +119,9 @@ class Flow:
         return node
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, str], list[Node]]:
-        """Nodes to run of each grouped stage, by stage and group."""
-        groups: dict[tuple[str, str], list[Node]] = {}
-        for key in self.demand.run:
-            node = self.plan.nodes[key]
-            if STAGES[node.stage].grouped:
-                groups.setdefault((node.stage, node.group), []).append(node)
-        return groups
+    def _bundles(self) -> Bundles:
+        """What each process of this run makes; what is asked for beside the demand is made alone."""
+        return Bundles(self._resources, self.demand.run)
 
     def list_read(self) -> set[Name]:
         """List what the jobs of a run read."""
@@ -150,22 +146,15 @@ class Flow:
         told = {name: value(job) if callable(value) else value for name, value in self.asked(node.stage).items()}
         threads = self.threads(node.stage)
         return JobCard(
-            [member.key for member in self._missing(node)],
+            [member.key for member in self._bundles.of(node)],
             self.inputs(node.stage)(job),
             threads(job) if callable(threads) else threads,
             {name: value for name, value in told.items() if value is not None},
         )
 
-    def _missing(self, node: Node) -> list[Node]:
-        return self._groups[node.stage, node.group] if self._is_grouped(node) else [node]
-
-    def _is_grouped(self, node: Node) -> bool:
-        """Whether a process of a group makes it in this run; what is asked for beside the demand is made alone."""
-        return STAGES[node.stage].grouped and node.key in self._running
-
     def _leader(self, node: Node) -> str:
         """The member by which Snakemake knows a group's process: the first that is missing."""
-        return self._missing(node)[0].key
+        return self._bundles.of(node)[0].key
 
     def _paths(self, keys: Iterable[str]) -> list[str]:
         nodes = self.plan.nodes
@@ -210,7 +199,7 @@ class Flow:
         else:
             asked = {
                 "mem_mb": self._each(stage, lambda one: one.memory_mib),
-                "runtime": self._each(stage, lambda one: one.runtime_minutes),
+                "runtime": self._runtime(stage),
             }
         if stage == "generate":
             asked["gpu"] = self.engine_gpus(stage)
@@ -220,6 +209,17 @@ class Flow:
         if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
+
+    def _runtime(self, stage: str) -> Any:
+        """Minutes that one job of a stage is granted: as many times those of one model as it serves."""
+        if not STAGES[stage].grouped or self._resources.bundles_none:
+            return self._each(stage, lambda one: one.runtime_minutes)
+
+        def sum_minutes(wildcards: Any) -> int:
+            node = self._node(stage, wildcards.key)
+            return self._resources.find(node).runtime_minutes * self._bundles.count_models(node)
+
+        return sum_minutes
 
     def _may_have_gpus(self, stage: str) -> bool:
         is_used = stage != "generate" or not self._are_all_served

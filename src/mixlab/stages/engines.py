@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def open_hf(settings: HfEngineSettings, inputs: Inputs) -> Engine:
-    """Open a model with transformers, once for all that a process asks it."""
+    """Open a model with transformers, once for all that a process asks it, and let go of the one before it."""
     model, tokenizer = inputs.one("model"), inputs.one("tokenizer")
-    engine: Engine = inputs.session.once(
-        ("engine", model, tokenizer, settings), lambda: _load_hf(settings, model, tokenizer, inputs)
+    engine: Engine = inputs.session.only(
+        "hf", (model, tokenizer, settings), lambda: _load_hf(settings, model, tokenizer, inputs)
     )
     return engine
 
