@@ -18,6 +18,7 @@ $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@command -v bwrap > /dev/null || $(MAKE) --no-print-directory sandbox
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 # Generated code runs in bubblewrap; where it cannot be installed, the scores say that the sandbox was weaker.

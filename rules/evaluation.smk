@@ -1,4 +1,4 @@
-# Evaluation: one process per model makes all its missing benchmarks; Snakemake knows it by the first of them.
+# Evaluation: one process makes all missing benchmarks of a model, or of several; Snakemake knows it by the first.
 
 
 rule generate:

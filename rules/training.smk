@@ -99,6 +99,6 @@ rule sft:
     resources:
         **flow.asked("sft"),
     params:
-        command=flow.command(RUN, "sft"),
+        command=flow.group_command(RUN, "sft"),
     shell:
-        "exec {params.command} --key {wildcards.key} 2> {log}"
+        "exec {params.command} 2> {log}"

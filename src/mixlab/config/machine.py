@@ -15,7 +15,7 @@ from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.resources import ON_GPUS, SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
+from mixlab.config.resources import BUNDLED, ON_GPUS, SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
 from mixlab.config.vllm import VllmSettings
@@ -160,8 +160,8 @@ def _check_launched(stages: Mapping[str, StageResources]) -> None:
             raise ValueError(f"stage '{stage}': launch and retries are for {', '.join(TRAINED)}")
         if stage not in ON_GPUS and asked.gpus:
             raise ValueError(f"stage '{stage}': gpus are for {', '.join(ON_GPUS)}; it would leave them idle")
-        if stage != "generate" and asked.models_per_job > 1:
-            raise ValueError(f"stage '{stage}': models_per_job is for generate; scores and judgments follow it")
+        if stage not in BUNDLED and asked.models_per_job > 1:
+            raise ValueError(f"stage '{stage}': models_per_job is for {', '.join(BUNDLED)}; scores follow generate")
 
 
 class MainConfig(Settings):

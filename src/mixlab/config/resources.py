@@ -16,6 +16,10 @@ ON_GPUS = ("base_model", *TRAINED, "generate")
 """Stages that use a GPU where their jobs have one."""
 
 
+BUNDLED = ("sft", "generate")
+"""Stages of which one job may serve several small models."""
+
+
 class StageResources(Settings):
     """What one job of a stage asks of the machine or of Slurm."""
 
@@ -33,8 +37,8 @@ class StageResources(Settings):
         default=1,
         ge=1,
         le=1000,
-        description="models that one process serves, one after the other (generate; their scores and judgments go "
-        "together too): more for models so small that starting it takes longer; runtime_minutes are of each model",
+        description="models of one start that a process makes (sft) or asks (generate; their scores and judgments go "
+        "together too): several where starting it takes longer than one's work; runtime_minutes are of each",
     )
 
     def over(self, below: "StageResources") -> "StageResources":

@@ -1,8 +1,10 @@
-"""Which artifacts one process makes: one alone, those of one model in a grouped stage, or of several small models."""
+"""Which artifacts one process makes: one, those of one model in a grouped stage, or those of several small models."""
 
 from collections.abc import Iterable
 from functools import cached_property
 
+from mixlab.artifacts.keys import split_reference
+from mixlab.config.resources import BUNDLED
 from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node
 from mixlab.plan.model_resources import ModelResources
@@ -12,8 +14,8 @@ from mixlab.plan.stages import STAGES
 class Bundles:
     """The jobs of what a run makes: `keys`, in order of planning, as `resources` says what they ask for.
 
-    Models are planned with those that share their training beside each other, and are bundled in this order. What
-    else is asked for is made alone.
+    A bundle holds models of one start: that which is fine-tuned, and what SFT makes of it with one seed and another.
+    What else is asked for is made alone.
     """
 
     def __init__(self, resources: ModelResources, keys: Iterable[str]) -> None:
@@ -51,16 +53,23 @@ class Bundles:
         return self._job_of.get(node.key, [node])
 
     def count_models(self, node: Node) -> int:
-        """Count the models that the process serves that makes `node`; 1 where it makes one artifact alone."""
-        return len({member.group for member in self.of(node)}) if STAGES[node.stage].grouped else 1
+        """Count the models that the process serves that makes `node`."""
+        return len({member.group for member in self.of(node)})
 
     def _describe(self, node: Node) -> tuple[int, object]:
         """Say how many models a job may serve that makes `node`, and what models in one job have to have in common."""
-        asked = self._generate.get(node.group) if STAGES[node.stage].grouped else None
-        if asked is None or is_served(asked.spec):
+        said = node if node.stage in BUNDLED else self._generate.get(node.group)
+        if said is None or is_served(said.spec):
             return 1, None
-        models = self._resources.count_bundled(asked)
-        return models, (models, self._resources.find(node)) if models > 1 else None
+        models = self._resources.count_bundled(said)
+        alike = (self._find_start(said), self._resources.find(said), self._resources.find(node)) if models > 1 else None
+        return models, alike
+
+    def _find_start(self, node: Node) -> str:
+        """Return the model that SFT starts from: that of `node`, or of the model that `node` is the answers of."""
+        (model,) = node.parents["model"]
+        above = self._plan.nodes[split_reference(model)[0]]
+        return above.parents["model"][0] if node.stage != "sft" and above.stage == "sft" else model
 
     @cached_property
     def _generate(self) -> dict[str, Node]:

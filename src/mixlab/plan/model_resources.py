@@ -10,10 +10,11 @@ from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.model_flops import count_parameters
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.resources import SIZED, StageResources
+from mixlab.config.resources import BUNDLED, SIZED, StageResources
 from mixlab.config.studies import CONFIG
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import UnknownError, Workloads
 
 if TYPE_CHECKING:
@@ -110,10 +111,10 @@ class ModelResources:
             self._known[node.stage, count] = self.machine.resources(node.stage, count)
         return self._known[node.stage, count]
 
-    @property
-    def bundles_none(self) -> bool:
-        """Whether every job serves one model."""
-        return all(one.models_per_job == 1 for one in self.list_possible("generate"))
+    def bundles(self, stage: str) -> bool:
+        """Whether a job of a stage may serve several models: where it follows generate, as that says."""
+        asked = stage if stage in BUNDLED else "generate" if STAGES[stage].grouped else None
+        return asked is not None and any(one.models_per_job > 1 for one in self.list_possible(asked))
 
     def count_bundled(self, node: Node) -> int:
         """Say how many models the job may serve that makes `node`; 1 as long as nothing says how large its model is."""

@@ -1,7 +1,7 @@
 """What a run would do and take, stage by stage: artifacts, processes, time, bytes; and how long all of it takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mixlab.artifacts.pointers import read_pointer
@@ -137,7 +137,7 @@ class Quoter:
     def _time(self, job: Job) -> Timed:
         nodes = [self.plan.nodes[key] for key in job.keys]
         if job.stage in PRICED:
-            return self._time_training(job, nodes[0])
+            return self._time_trainings(job, nodes)
         resources = self.resources.find(nodes[0])
         gpus = count_gpus(nodes[0].spec, resources)
         told = [
@@ -149,6 +149,14 @@ class Quoter:
         seconds = start + sum(known) if len(known) == len(told) else None
         return Timed(job, seconds, gpus, resources.threads)
 
+    def _time_trainings(self, job: Job, nodes: Sequence[Node]) -> Timed:
+        """Time a process that trains one model after the other; it starts once."""
+        timed = [self._time_training(job, node) for node in nodes]
+        seconds = [one.seconds for one in timed]
+        known = [one for one in seconds if one is not None]
+        start = 0.0 if timed[0].by_formula else self.history.estimate_start(job.stage) or 0.0
+        return replace(timed[0], seconds=start + sum(known) if len(known) == len(seconds) else None)
+
     def _time_training(self, job: Job, node: Node) -> Timed:
         resources = self.resources.find(node)
         ranks, gpus = resources.launch.ranks, count_gpus(node.spec, resources)
@@ -158,8 +166,7 @@ class Quoter:
             amount = self.amounts.measure(node)
             alike = self.history.estimate_seconds(job.stage, amount, is_first=True, gpus=gpus, alike=True)
         if alike is not None:
-            seconds = alike / ranks + (self.history.estimate_start(job.stage) or 0.0)
-            return Timed(job, seconds, gpus, cores)
+            return Timed(job, alike / ranks, gpus, cores)
         if not gpus and not self.on_gpus and not self.by_formula:
             return Timed(job, None, 0, cores)
         width = max(1, gpus)
@@ -174,7 +181,9 @@ class Quoter:
 
     def _count_gpu_hours(self, timed: Timed) -> float | None:
         if timed.job.stage in PRICED:
-            return self._count_gpu_hours_of(self.runs[timed.job.keys[0]])
+            hours = [self._count_gpu_hours_of(self.runs[key]) for key in timed.job.keys]
+            known = [one for one in hours if one is not None]
+            return sum(known) if len(known) == len(hours) else None
         if not timed.gpus:
             return 0.0
         return None if timed.seconds is None else timed.seconds * timed.gpus / 3600

@@ -212,7 +212,7 @@ class Flow:
 
     def _runtime(self, stage: str) -> Any:
         """Minutes that one job of a stage is granted: as many times those of one model as it serves."""
-        if not STAGES[stage].grouped or self._resources.bundles_none:
+        if not self._resources.bundles(stage):
             return self._each(stage, lambda one: one.runtime_minutes)
 
         def sum_minutes(wildcards: Any) -> int:
@@ -241,9 +241,11 @@ class Flow:
     def training_resources(self, stage: str) -> dict[str, Any]:
         """What one training job asks for, on one machine or several; what is None it does not ask for."""
         if not self._resources.are_sized(stage):
-            return _spread(self.machine.resources(stage))
-        names = dict.fromkeys(name for asked in self._resources.list_possible(stage) for name in _spread(asked))
-        return {name: self._each(stage, partial(_tell, name)) for name in names}
+            told: dict[str, Any] = {**_spread(self.machine.resources(stage))}
+        else:
+            names = dict.fromkeys(name for asked in self._resources.list_possible(stage) for name in _spread(asked))
+            told = {name: self._each(stage, partial(_tell, name)) for name in names}
+        return {**told, "runtime": self._runtime(stage)}
 
     def retries(self, stage: str) -> int:
         """How often a training job that ended early is started again; it goes on from its newest state.

@@ -1,13 +1,23 @@
 """What a run starts, and how long it takes on so many GPUs and cores."""
 
+from collections.abc import Iterable
+
 import pytest
 from golden import plan_micro
 
 from mixlab.artifacts.states import States
+from mixlab.config.machine import MachineSettings
+from mixlab.plan.bundles import Bundles
 from mixlab.plan.demand import build_demand
+from mixlab.plan.graph import Plan
 from mixlab.plan.jobs import Task, list_jobs, schedule
+from mixlab.plan.model_resources import ModelResources
 
 NOTHING = States(frozenset(), frozenset(), frozenset())
+
+
+def bundle(plan: Plan, run: Iterable[str]) -> Bundles:
+    return Bundles(ModelResources(MachineSettings(), plan, {}), run)
 
 
 def task(seconds: float | None, *above: int, gpus: int = 0, cores: int = 1) -> Task:
@@ -17,7 +27,7 @@ def task(seconds: float | None, *above: int, gpus: int = 0, cores: int = 1) -> T
 def test_a_group_is_one_job_and_every_other_artifact_one_of_its_own() -> None:
     plan = plan_micro()
     run = build_demand(plan, NOTHING, [key for keys in plan.targets.values() for key in keys]).run
-    jobs = list_jobs(plan, run)
+    jobs = list_jobs(bundle(plan, run))
     assert sorted(key for job in jobs for key in job.keys) == sorted(run)
     counts = {stage: sum(job.stage == stage for job in jobs) for stage in ("sft", "generate", "judge", "scores")}
     # six models, each asked two benchmarks and rated twice by one process
@@ -31,7 +41,7 @@ def test_a_group_is_one_job_and_every_other_artifact_one_of_its_own() -> None:
 def test_what_is_finished_starts_no_job_and_nobody_waits_for_it() -> None:
     plan = plan_micro()
     (report,) = plan.by_stage("report")
-    (job,) = list_jobs(plan, [report.key])
+    (job,) = list_jobs(bundle(plan, [report.key]))
     assert (job.keys, job.above) == ([report.key], set())
 
 
