@@ -41,7 +41,7 @@ def check_predictions(root: Path, world: str) -> None:
     """What was predicted before anything was made is what came: processes, items, prompts, verdicts."""
     compared = json.loads(run_mixlab(root, "price", world, "--actual", "--json"))
     jobs = {line["stage"]: (line["jobs"], line["predicted_jobs"]) for line in compared["stages"]}
-    assert sum(actual for actual, _ in jobs.values()) == 203
+    assert sum(actual for actual, _ in jobs.values()) == 179
     assert all(actual == predicted for actual, predicted in jobs.values()), jobs
     asked = compared["benchmarks"]
     assert sum(line["items"] for line in asked) == sum(line["predicted_items"] for line in asked) == 18_816

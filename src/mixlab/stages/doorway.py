@@ -65,7 +65,11 @@ def _tell(text: str) -> None:
 
 
 def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], store: Store) -> None:
-    """Make artifacts one after the other in this process; a failure leaves those before it published."""
+    """Make artifacts one after the other in this process; a failure leaves those before it published.
+
+    A model that fails holds up no other: its own next artifacts are left out, and the first failure is raised at the
+    end.
+    """
     if not plan_path.is_file():
         raise ArtifactError(f"no plan file {plan_path}; snakemake writes one when it reads the workflow")
     planned = read_plan(plan_path)
@@ -76,10 +80,23 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
         raise ArtifactError(f"{stage} {', '.join(missing)}: not in {plan_path}")
     limit_threads(planned, found)
     session = Session()
+    failures: dict[str, Exception] = {}
     for node in found:
-        ended_by = make_artifact(run, planned, node, store, session)
+        if node.group in failures:
+            continue
+        try:
+            ended_by = make_artifact(run, planned, node, store, session)
+        except Exception as error:
+            if node.group == found[0].group == found[-1].group:
+                raise
+            failures[node.group] = error
+            is_told = isinstance(error, (UserError, ArtifactError))
+            log.error("%s %s (%s) failed: %s", *node.name, node.label, error, exc_info=None if is_told else error)
+            continue
         if ended_by is not None and node is not found[-1]:
             signal.raise_signal(ended_by)
+    for error in failures.values():
+        raise error
 
 
 def limit_threads(planned: PlanFile, nodes: Iterable[Node]) -> None:

@@ -23,6 +23,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import DataError
 from mixlab.plan import specs
 from mixlab.plan.canonical import to_plain
+from mixlab.plan.planfile import read_plan, render_plan
 from mixlab.stages import doorway
 from mixlab.stages.job import Inputs
 
@@ -169,19 +170,57 @@ def test_a_signal_while_one_is_published_ends_the_job_before_the_next_and_not_af
     assert (lab.is_made(second), lab.is_made(third)) == (True, False)
 
 
-def test_the_second_ones_failure_keeps_the_first_and_a_rerun_makes_what_is_missing(lab: Lab) -> None:
+@pytest.mark.parametrize("is_one_model", [True, False])
+def test_a_failure_keeps_what_is_made_and_holds_up_its_own_model_alone(lab: Lab, is_one_model: bool) -> None:
     first, second, third = lab.averages
     made: list[str] = []
+    if is_one_model:
+        known = read_plan(lab.plan_file)
+        for node in lab.averages:
+            known.plan.nodes[node.key].group = first.key
+        lab.plan_file.write_text(render_plan(known.plan, known.machine, known.files, known.parameters))
 
     def run(spec: specs.Spec, inputs: Inputs, out: Path) -> None:
         made.append(inputs.node.key)
-        (mistake if inputs.node.key == second.key and len(made) == 2 else write_spec)(spec, inputs, out)
+        (mistake if inputs.node.key == second.key and made.count(second.key) == 1 else write_spec)(spec, inputs, out)
 
     lab.fail(run, first, second, third)
-    assert [lab.is_made(node) for node in lab.averages] == [True, False, False]
+    assert [lab.is_made(node) for node in lab.averages] == [True, False, not is_one_model]
     lab.make(run, first, second, third)
-    assert made == [first.key, second.key, second.key, third.key]
+    assert made == [first.key, second.key, *((second.key, third.key) if is_one_model else (third.key, second.key))]
     assert all(map(lab.is_made, lab.averages))
+
+
+def test_of_several_models_each_failure_is_logged_and_the_first_decides_how_the_job_ends(
+    lab: Lab, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = lab.averages
+
+    def run(spec: specs.Spec, inputs: Inputs, out: Path) -> None:
+        {first.key: mistake, second.key: bug, third.key: write_spec}[inputs.node.key](spec, inputs, out)
+
+    lab.fail(run, first, second, third)
+    assert [lab.is_made(node) for node in lab.averages] == [False, False, True]
+    told = [(record.getMessage(), record.exc_info is not None) for record in caplog.records if "failed" in record.msg]
+    assert told == [
+        (f"average {first.key} (平均 1) failed: texts.jsonl: record 3: no field `text`; mend it", False),
+        (f"average {second.key} (平均 2) failed: a bug", True),
+    ]
+    assert capsys.readouterr().err.endswith("mixlab: texts.jsonl: record 3: no field `text`; mend it\n")
+    with pytest.raises(ZeroDivisionError):
+        lab.make(run, second, third)
+    assert {attempt.name for attempt in list_attempts(lab.store, ["average"])} == {first.name, second.name}
+
+
+def test_a_job_that_is_told_to_end_makes_no_other_model(lab: Lab) -> None:
+    first, second, _ = lab.averages
+
+    def end(spec: specs.Spec, inputs: Inputs, out: Path) -> None:
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit) as caught:
+        lab.make(end, first, second)
+    assert (caught.value.code, lab.is_made(second)) == (143, False)
 
 
 def test_a_whole_artifact_is_skipped_though_nothing_above_it_is_here(lab: Lab) -> None:
