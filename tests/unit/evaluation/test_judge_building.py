@@ -22,7 +22,7 @@ RATING = Answer("Fine. Rating: [[5]]")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few requests are looked up, built at once and granted ahead."""
     monkeypatch.setattr(attempts, "_LOOKED_UP", 10)
-    monkeypatch.setattr(asking, "_BUILT_AT_ONCE", 8)
+    monkeypatch.setattr(asking, "_LOOKED_UP_AT_ONCE", 8)
     monkeypatch.setattr(asking, "_AHEAD", 2)
 
 

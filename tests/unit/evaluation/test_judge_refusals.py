@@ -92,7 +92,7 @@ def test_an_answer_in_the_store_speaks_for_the_request_wherever_it_stands(
     """Whether it is met before enough refusals to doubt, or would be later."""
     monkeypatch.setattr(attempts, "_LOOKED_UP", 60)
     monkeypatch.setattr(asking, "_AHEAD", ahead)
-    monkeypatch.setattr(asking, "_BUILT_AT_ONCE", 5)
+    monkeypatch.setattr(asking, "_LOOKED_UP_AT_ONCE", 5)
     lab = start(lambda question, count: RATING if int(question) >= 70 else Answer("too long", status=400))
     items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(80)]
     lab.judge(items[70:])

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -34,7 +34,7 @@ _AHEAD = 40
 that a commit, which waits for the disk (seen: 1.3 s), may take 39 times as long as a reply before a place stays empty.
 """
 
-_BUILT_AT_ONCE = 64
+_LOOKED_UP_AT_ONCE = 64
 """So many requests are built, and looked up in the store, before other requests and replies have their turn."""
 
 
@@ -104,7 +104,7 @@ class Asker:
                     await asyncio.sleep(GATHER_SECONDS)
                     if round_.has_taken_all:
                         break
-            round_.settle_refusals()
+            await round_.settle_refusals()
         finally:
             books.close()
             await commits
@@ -146,6 +146,8 @@ class _Round:
         self._breaker = Breaker(self._client.backoff_seconds, self._tries)
         self._queue: deque[Request] = deque()
         self._filling = asyncio.Lock()
+        self._is_looking = True
+        self._not_looked_up: list[bytes] = []
         self._elsewhere: list[Request] = []
         self._again: asyncio.Event | None = None
         self._has_looked = False
@@ -169,34 +171,59 @@ class _Round:
                 return
 
     async def _take(self) -> Request | None:
-        """Return a question that the store has no answer to; None where there is none left, or none can be built."""
+        """Return the next question; None where there is none left, or none can be built.
+
+        While the store turns out to hold answers, it is looked whether it holds this one's: a commit that grants a
+        request would say so as well, but a window at a time is cheaper. Where it holds none, looking would cost more.
+        """
         while not self._queue:
+            if not self._is_looking:
+                return self._build_unseen()
             async with self._filling:
-                if self._queue:
-                    break
-                some = self._build_some()
+                if self._queue or not self._is_looking:
+                    continue
+                some = self._build(_LOOKED_UP_AT_ONCE)
                 if not some:
                     return None
-                self._queue.extend(await self._drop_answered(some))
+                left = await self._drop_answered(some)
+                self._is_looking = len(left) < len(some)
+                self._queue.extend(left)
         return self._queue.popleft()
 
-    def _build_some(self) -> list[Request]:
+    def _build_unseen(self) -> Request | None:
+        """Build the next request without looking it up."""
+        for request in self._build(1):
+            self._pass(request)
+            return request
+        return None
+
+    def _pass(self, request: Request) -> None:
+        """Note what was not looked up; until the model has answered, that may have to be done yet."""
+        if not self._asker.has_answered:
+            self._not_looked_up.append(request.question)
+
+    def _build(self, count: int) -> list[Request]:
         """Let the next requests be built; what goes wrong then is raised once what is under way has ended."""
         try:
-            return list(islice(self._coming, _BUILT_AT_ONCE))
+            return list(islice(self._coming, count))
         except Exception as error:  # noqa: BLE001 (whatever it is, it is raised where requests are asked for)
             self.error = error
             self._coming = iter(())
             return []
 
     async def _drop_answered(self, some: list[Request]) -> list[Request]:
+        stored = await self._look_up([one.question for one in some])
+        return [one for one in some if one.question not in stored]
+
+    async def _look_up(self, questions: list[bytes]) -> Collection[bytes]:
+        """Say which questions the store has a reply to, and note whether one is an answer."""
         try:
-            stored = await self._books.read([one.question for one in some])
+            stored = await self._books.read(questions)
         except UserError as error:
             self.outcome.failure = self.outcome.failure or error
-            return some
+            return ()
         self._asker.note_answers(stored.values())
-        return [one for one in some if one.question not in stored]
+        return stored
 
     async def _finish(self, request: Request) -> None:
         if self.outcome.failure is None and not self._is_spent:
@@ -253,6 +280,8 @@ class _Round:
             if grant is Grant.GO:
                 return True
             if grant is Grant.ANSWERED:
+                self._is_looking = True
+                self._pass(request)
                 return False
             if grant is Grant.ELSEWHERE:
                 self._elsewhere.append(request)
@@ -340,14 +369,22 @@ class _Round:
                 self.outcome.failure = self.outcome.failure or self._build_doubt()
 
     async def _look_for_answers(self) -> None:
-        """Look whether the store has an answer to anything that is still to come."""
-        while not self._asker.has_answered and (some := self._build_some()):
-            self._queue.extend(await self._drop_answered(some))
+        """Look whether the store has an answer to anything that was not looked up, or is still to come."""
+        while not self._asker.has_answered and self.outcome.failure is None:
+            if self._not_looked_up:
+                passed, self._not_looked_up = self._not_looked_up, []
+                await self._look_up(passed)
+            elif some := self._build(_LOOKED_UP_AT_ONCE):
+                self._queue.extend(await self._drop_answered(some))
+            else:
+                return
 
-    def settle_refusals(self) -> None:
+    async def settle_refusals(self) -> None:
         """Keep the refusals, or doubt the request where there is nothing else."""
-        if self._refused and not self._asker.has_answered and self.outcome.failure is None:
-            self.outcome.failure = self._build_doubt()
+        if self._refused and self.outcome.failure is None:
+            await self._look_for_answers()
+            if not self._asker.has_answered:
+                self.outcome.failure = self.outcome.failure or self._build_doubt()
         self._keep_refusals()
 
     def _keep_refusals(self) -> None:
