@@ -86,16 +86,16 @@ def test_refusals_before_the_first_answer_are_kept_once_there_is_one(start: Star
 
 
 @pytest.mark.parametrize("ahead", [1, 16])
-@pytest.mark.parametrize("refused", [15, 70])
+@pytest.mark.parametrize(("refused", "known"), [(15, 1), (70, 10)])
 def test_an_answer_in_the_store_speaks_for_the_request_wherever_it_stands(
-    start: Start, monkeypatch: pytest.MonkeyPatch, refused: int, ahead: int
+    start: Start, monkeypatch: pytest.MonkeyPatch, refused: int, known: int, ahead: int
 ) -> None:
     """Whether it is met before enough refusals to doubt, would be later, or so many are never met."""
     monkeypatch.setattr(attempts, "_LOOKED_UP", refused - 10)
     monkeypatch.setattr(asking, "_AHEAD", ahead)
     monkeypatch.setattr(coming, "_LOOKED_UP_AT_ONCE", 5)
     lab = start(lambda question, count: RATING if int(question) >= refused else Answer("too long", status=400))
-    items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(refused + 10)]
+    items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(refused + known)]
     lab.judge(items[refused:])
-    assert Counter(one["finish_reason"] for one in lab.judge(items)) == {"refused": refused, "stop": 10}
-    assert lab.server.asked.total() == refused + 10
+    assert Counter(one["finish_reason"] for one in lab.judge(items)) == {"refused": refused, "stop": known}
+    assert lab.server.asked.total() == refused + known
