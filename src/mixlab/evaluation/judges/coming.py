@@ -37,7 +37,7 @@ class Coming:
     def __init__(self, requests: Iterator[Request], books: Books, known: Known, outcome: Outcome) -> None:
         self._requests, self._books, self._known, self._outcome = requests, books, known, outcome
         self._queue: deque[Request] = deque()
-        self._filling = asyncio.Lock()
+        self._filling: asyncio.Event | None = None
         self._is_looking = True
         self._not_looked_up: list[bytes] = []
         self._elsewhere: list[Request] = []
@@ -54,15 +54,12 @@ class Coming:
         while not self._queue:
             if not self._is_looking:
                 return self._build_one()
-            async with self._filling:
-                if self._queue or not self._is_looking:
-                    continue
-                some = self._build(_LOOKED_UP_AT_ONCE)
-                if not some:
-                    return None
-                left = await self._drop_answered(some)
-                self._is_looking = len(left) < len(some)
-                self._queue.extend(left)
+            if self._filling is not None:
+                await self._filling.wait()
+            elif some := self._build(_LOOKED_UP_AT_ONCE):
+                await self._fill(some)
+            else:
+                return None
         return self._queue.popleft()
 
     def note_answered(self, request: Request) -> None:
@@ -94,6 +91,17 @@ class Coming:
                 self._queue.extend(await self._drop_answered(some))
             else:
                 return
+
+    async def _fill(self, some: list[Request]) -> None:
+        """Queue what the store has no answer to; all that wait for it go on together, and so share one commit."""
+        self._filling = asyncio.Event()
+        try:
+            left = await self._drop_answered(some)
+            self._is_looking = len(left) < len(some)
+            self._queue.extend(left)
+        finally:
+            self._filling.set()
+            self._filling = None
 
     def _build_one(self) -> Request | None:
         for request in self._build(1):
