@@ -29,6 +29,7 @@ from mixlab.config.endpoints import EndpointSettings
 from mixlab.config.judge_budget import JudgeBudget
 from mixlab.config.judging import ModelJudgeConfig
 from mixlab.config.problems import UserError
+from mixlab.data.writing import list_lines
 from mixlab.evaluation.judges.asking import Asker
 from mixlab.evaluation.judges.model_judge import write_model_verdicts
 from mixlab.evaluation.judges.store import Account, VerdictStore
@@ -86,8 +87,8 @@ def judge(
     max_calls: int | None = None,
     timeout_seconds: float = 5.0,
     in_flight: int = IN_FLIGHT,
-) -> list[dict[str, object]]:
-    """Judge the answers in `folder` into `folder/name`; return the verdicts."""
+) -> None:
+    """Judge the answers in `folder` into `folder/name`."""
     endpoint = EndpointSettings(url=url, concurrency=in_flight, timeout_seconds=timeout_seconds, max_retries=6)
     client = ChatClient("local", endpoint, None, backoff_seconds=0.05)
     out = folder / name
@@ -106,7 +107,6 @@ def judge(
             open_asker=lambda: stack.enter_context(Asker(client, store, account, None)),
             work=folder / "work",
         )
-    return [json.loads(line) for line in (out / "verdicts.jsonl").read_text("utf-8").splitlines()]
 
 
 def measure_rate(folder: Path, items: int) -> tuple[float, int]:
@@ -179,7 +179,8 @@ def measure_faults(folder: Path, items: int, share: float) -> tuple[Counter[str]
     """Judge against a faulty server: what became of the verdicts, and the faults that were met."""
     write_answers(folder / "answers", items)
     with serve(latency=LATENCY_SECONDS, faults=share) as server:
-        verdicts = judge(server.url, folder, items, "faulty", timeout_seconds=1.0)
+        judge(server.url, folder, items, "faulty", timeout_seconds=1.0)
+        verdicts = [json.loads(line) for line in list_lines(folder / "faulty/verdicts.jsonl")]
         right = Counter("right" if one["score"] == 1 + int(str(one["item"])) % 10 else "other" for one in verdicts)
         right["unparsed"] = sum(not one["parsed"] for one in verdicts)
         return right, server.stats()[1]

@@ -11,7 +11,7 @@ _VERDICT = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
 
 def hide_marks(text: str, mark: re.Pattern[str] = _MARK) -> str:
     """Return `text` with our section marks made harmless, so that an answer cannot pass for another section."""
-    return mark.sub(r"‹\1›", text)
+    return mark.sub(r"‹\1›", text) if "<" in text else text
 
 
 def render_judge_prompt(

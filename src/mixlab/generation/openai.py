@@ -95,6 +95,8 @@ class ChatClient:
                 found = read_reply(reply, is_plain=is_plain)
             except ValueError as error:
                 return Fault(str(error))
+            if self._key is None:
+                return found
             # a server that repeats what it was sent must not bring the key into a file
             return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"

@@ -10,7 +10,7 @@ from judge_lab import Start
 from scripted_server import Answer
 
 from mixlab.config.problems import DataError
-from mixlab.evaluation.judges import asking, attempts
+from mixlab.evaluation.judges import asking, attempts, coming
 from mixlab.evaluation.judges.questions import Questions
 from mixlab.evaluation.judges.request import Request
 from mixlab.evaluation.judges.store import VerdictStore
@@ -22,7 +22,7 @@ RATING = Answer("Fine. Rating: [[5]]")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few requests are looked up, built at once and granted ahead."""
     monkeypatch.setattr(attempts, "_LOOKED_UP", 10)
-    monkeypatch.setattr(asking, "_BUILT_AT_ONCE", 8)
+    monkeypatch.setattr(coming, "_LOOKED_UP_AT_ONCE", 8)
     monkeypatch.setattr(asking, "_AHEAD", 2)
 
 
@@ -103,6 +103,41 @@ def test_of_a_store_that_has_nearly_all_only_the_rest_is_asked_for(
     monkeypatch.setattr(VerdictStore, "exchange", note)
     lab.judge(items)
     assert (len(wanted), lab.server.asked.total()) == (1, 100)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_store_without_answers_is_read_once_before_and_once_after_asking(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = start(lambda question, count: RATING)
+    read, sizes = VerdictStore.read, list[int]()
+
+    def note(store: VerdictStore, questions: Any) -> Any:
+        sizes.append(len(questions))
+        return read(store, questions)
+
+    monkeypatch.setattr(VerdictStore, "read", note)
+    lab.judge(100)
+    # the second is the window that showed that it holds none
+    assert sizes == [10, 8, 100]
+
+
+@pytest.mark.usefixtures("small")
+def test_answers_that_grants_tell_of_are_looked_up_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = start(lambda question, count: RATING, endpoint={"concurrency": 8})
+    items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(200)]
+    lab.judge(items[40:])
+    exchange, wanted = VerdictStore.exchange, []
+
+    def note(store: VerdictStore, account: Any, ended: Any, calls: Any) -> Any:
+        wanted.extend(calls)
+        return exchange(store, account, ended, calls)
+
+    monkeypatch.setattr(VerdictStore, "exchange", note)
+    lab.judge(items)
+    # no more known ones are asked for than workers have at hand when the first is met
+    assert 40 <= len(wanted) <= 40 + 2 * 8
+    assert lab.server.asked.total() == 200
 
 
 @pytest.mark.usefixtures("small")

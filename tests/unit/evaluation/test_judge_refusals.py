@@ -13,7 +13,7 @@ from scripted_server import Answer
 
 from mixlab.config.judge_budget import JudgeBudget
 from mixlab.config.problems import DataError
-from mixlab.evaluation.judges import asking, attempts
+from mixlab.evaluation.judges import asking, attempts, coming
 from mixlab.evaluation.judges.asking import Asker, Outcome, Request
 
 RATING = Answer("Fine. Rating: [[5]]")
@@ -86,15 +86,16 @@ def test_refusals_before_the_first_answer_are_kept_once_there_is_one(start: Star
 
 
 @pytest.mark.parametrize("ahead", [1, 16])
+@pytest.mark.parametrize(("refused", "known"), [(15, 1), (70, 10)])
 def test_an_answer_in_the_store_speaks_for_the_request_wherever_it_stands(
-    start: Start, monkeypatch: pytest.MonkeyPatch, ahead: int
+    start: Start, monkeypatch: pytest.MonkeyPatch, refused: int, known: int, ahead: int
 ) -> None:
-    """Whether it is met before enough refusals to doubt, or would be later."""
-    monkeypatch.setattr(attempts, "_LOOKED_UP", 60)
+    """Whether it is met before enough refusals to doubt, would be later, or so many are never met."""
+    monkeypatch.setattr(attempts, "_LOOKED_UP", refused - 10)
     monkeypatch.setattr(asking, "_AHEAD", ahead)
-    monkeypatch.setattr(asking, "_BUILT_AT_ONCE", 5)
-    lab = start(lambda question, count: RATING if int(question) >= 70 else Answer("too long", status=400))
-    items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(80)]
-    lab.judge(items[70:])
-    assert Counter(one["finish_reason"] for one in lab.judge(items)) == {"refused": 70, "stop": 10}
-    assert lab.server.asked.total() == 80
+    monkeypatch.setattr(coming, "_LOOKED_UP_AT_ONCE", 5)
+    lab = start(lambda question, count: RATING if int(question) >= refused else Answer("too long", status=400))
+    items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(refused + known)]
+    lab.judge(items[refused:])
+    assert Counter(one["finish_reason"] for one in lab.judge(items)) == {"refused": refused, "stop": known}
+    assert lab.server.asked.total() == refused + known

@@ -5,19 +5,18 @@ endpoint cannot be used. Nothing is silent.
 """
 
 import asyncio
-import gc
 import random
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
 
 from mixlab.config.judge_budget import JudgePrice
 from mixlab.config.problems import DataError, UserError
 from mixlab.data.replies import REFUSED, Reply
 from mixlab.evaluation.judges.books import GATHER_SECONDS, Books
+from mixlab.evaluation.judges.coming import POLL_SECONDS, Coming, Known
+from mixlab.evaluation.judges.garbage import keep_all
 from mixlab.evaluation.judges.journal import Journal
+from mixlab.evaluation.judges.request import Outcome as Outcome
 from mixlab.evaluation.judges.request import Request as Request
 from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore
 from mixlab.generation.async_chat import AsyncChat
@@ -26,28 +25,11 @@ from mixlab.generation.openai import ChatClient, EndpointError, Fault, RefusedEr
 from mixlab.generation.pacing import build_backoff
 from mixlab.generation.replies import ChatReply
 
-_POLL_SECONDS = 0.2
-"""How often a question that another process asks, or that waits for money to come back, is looked at again."""
 _REFUSALS_BEFORE_DOUBT = 50
 _AHEAD = 40
 """So many times as many workers as requests may be under way: the others have their next request granted meanwhile, so
 that a commit, which waits for the disk (seen: 1.3 s), may take 39 times as long as a reply before a place stays empty.
 """
-
-_BUILT_AT_ONCE = 64
-"""So many requests are built, and looked up in the store, before other requests and replies have their turn."""
-
-
-@dataclass
-class Outcome:
-    """What became of the questions that are not in the store."""
-
-    given_up: dict[bytes, str] = field(default_factory=dict)
-    """Questions that no try could get answered, and why."""
-    over_budget: list[bytes] = field(default_factory=list)
-    unasked: list[bytes] = field(default_factory=list)
-    """Questions that were not asked since the endpoint or the store cannot be used: `failure` says why."""
-    failure: UserError | None = None
 
 
 def bound_cost(price: JudgePrice | None, body: bytes, max_tokens: int) -> int:
@@ -64,8 +46,7 @@ class Asker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-store")
         self._chat: AsyncChat | None = None
         self._jitter = random.Random()
-        self.has_answered = False
-        """Whether the model ever answered: until then, refusals may mean that the request's form is wrong."""
+        self.known = Known()
 
     def __enter__(self) -> "Asker":
         return self
@@ -82,12 +63,8 @@ class Asker:
         `requests` are taken while earlier ones are under way, and to their end; they must not use the store. What goes
         wrong in them is raised once what was under way has ended.
         """
-        # what is here stays here, and looking through it for garbage would stop all requests for a tenth of a second
-        gc.freeze()
-        try:
+        with keep_all():
             return self._runner.run(self._ask(requests))
-        finally:
-            gc.unfreeze()
 
     async def _ask(self, requests: Iterator[Request]) -> Outcome:
         if self._chat is None:
@@ -97,25 +74,28 @@ class Asker:
         commits = asyncio.create_task(books.run())
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(_AHEAD):
-                    for _ in range(self._client.endpoint.concurrency):
-                        group.create_task(round_.work())
-                    # a few with each commit: the first requests leave before those of all workers are built and granted
-                    await asyncio.sleep(GATHER_SECONDS)
-                    if round_.has_taken_all:
-                        break
-            round_.settle_refusals()
+                senders = [group.create_task(round_.send()) for _ in range(self._client.endpoint.concurrency)]
+                await self._work(round_)
+                for sender in senders:
+                    sender.cancel()
+            await round_.settle_refusals()
         finally:
             books.close()
             await commits
-        if round_.error is not None:
-            raise round_.error
+        if round_.coming.error is not None:
+            raise round_.coming.error
         round_.outcome.failure = round_.outcome.failure or books.failure
         return round_.outcome
 
-    def note_answers(self, stored: Iterable[Sequence[Reply]]) -> None:
-        """Note that the model answered before, where `stored` replies to questions say so."""
-        self.has_answered |= any(reply.finish_reason != REFUSED for replies in stored for reply in replies)
+    async def _work(self, round_: "_Round") -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AHEAD):
+                for _ in range(self._client.endpoint.concurrency):
+                    group.create_task(round_.work())
+                # a few with each commit: the first requests leave before those of all workers are built and granted
+                await asyncio.sleep(GATHER_SECONDS)
+                if round_.has_taken_all:
+                    break
 
     @property
     def client(self) -> ChatClient:
@@ -136,67 +116,30 @@ class _Round:
     """The questions of one call of `Asker.ask`, and what is under way."""
 
     def __init__(
-        self, asker: Asker, chat: AsyncChat, books: Books, journal: Journal, coming: Iterator[Request]
+        self, asker: Asker, chat: AsyncChat, books: Books, journal: Journal, requests: Iterator[Request]
     ) -> None:
-        self._asker, self._chat, self._books, self._journal, self._coming = asker, chat, books, journal, coming
+        self._asker, self._chat, self._books, self._journal = asker, chat, books, journal
         self._client = asker.client
         endpoint = self._client.endpoint
         self._tries = endpoint.max_retries + 1
-        self._slots = asyncio.Semaphore(endpoint.concurrency)
+        self._granted: asyncio.Queue[tuple[Call, Request, asyncio.Future[ChatReply | Fault | None]]] = asyncio.Queue()
         self._breaker = Breaker(self._client.backoff_seconds, self._tries)
-        self._queue: deque[Request] = deque()
-        self._filling = asyncio.Lock()
-        self._elsewhere: list[Request] = []
-        self._again: asyncio.Event | None = None
         self._has_looked = False
         self._refused: list[tuple[Call, Reply]] = []
         self._is_spent = False
         self.outcome = Outcome()
+        self.coming = Coming(requests, books, asker.known, self.outcome)
         self.has_taken_all = False
-        self.error: Exception | None = None
-        """What went wrong while a request was built."""
 
     async def work(self) -> None:
         """Take one question after the other until there is none."""
         while True:
-            request = await self._take()
+            request = await self.coming.take()
             if request is not None:
                 await self._finish(request)
-            elif self._elsewhere:
-                await self._wait_for_others()
-            else:
+            elif not await self.coming.wait_for_others():
                 self.has_taken_all = True
                 return
-
-    async def _take(self) -> Request | None:
-        """Return a question that the store has no answer to; None where there is none left, or none can be built."""
-        while not self._queue:
-            async with self._filling:
-                if self._queue:
-                    break
-                some = self._build_some()
-                if not some:
-                    return None
-                self._queue.extend(await self._drop_answered(some))
-        return self._queue.popleft()
-
-    def _build_some(self) -> list[Request]:
-        """Let the next requests be built; what goes wrong then is raised once what is under way has ended."""
-        try:
-            return list(islice(self._coming, _BUILT_AT_ONCE))
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is raised where requests are asked for)
-            self.error = error
-            self._coming = iter(())
-            return []
-
-    async def _drop_answered(self, some: list[Request]) -> list[Request]:
-        try:
-            stored = await self._books.read([one.question for one in some])
-        except UserError as error:
-            self.outcome.failure = self.outcome.failure or error
-            return some
-        self._asker.note_answers(stored.values())
-        return [one for one in some if one.question not in stored]
 
     async def _finish(self, request: Request) -> None:
         if self.outcome.failure is None and not self._is_spent:
@@ -204,19 +147,6 @@ class _Round:
             return
         (self.outcome.over_budget if self.outcome.failure is None else self.outcome.unasked).append(request.question)
         await asyncio.sleep(0)  # replies to others are read meanwhile
-
-    async def _wait_for_others(self) -> None:
-        """Wait until what other processes ask is to be looked at again: all workers at once."""
-        if self._again is None:
-            self._again = asyncio.Event()
-            asyncio.get_running_loop().call_later(_POLL_SECONDS, self._look_again, self._again)
-        await self._again.wait()
-
-    def _look_again(self, again: asyncio.Event) -> None:
-        self._queue.extend(self._elsewhere)
-        self._elsewhere.clear()
-        self._again = None
-        again.set()
 
     async def _ask(self, request: Request) -> None:
         """Try a question until it is answered or given up."""
@@ -226,7 +156,7 @@ class _Round:
             if not await self._is_granted(request, call):
                 return
             try:
-                found = await self._send(call, request)
+                found = await self._hand_over(call, request)
             except UserError as error:
                 self._fail(error, request)
                 return
@@ -236,7 +166,6 @@ class _Round:
             is_last = tried == self._tries
             # what was never said not to be billed stays counted at its highest
             self._books.end(Ended(call, 0 if found.is_free else call.worst_pico, is_last=is_last))
-            self._client.pacer.hold(found.wait_seconds)
             if not is_last:
                 await asyncio.sleep(max(found.wait_seconds, self._asker.back_off(tried)))
         tries = f"{self._tries} {'try' if self._tries == 1 else 'tries'}"
@@ -253,53 +182,78 @@ class _Round:
             if grant is Grant.GO:
                 return True
             if grant is Grant.ANSWERED:
+                self.coming.note_answered(request)
                 return False
             if grant is Grant.ELSEWHERE:
-                self._elsewhere.append(request)
+                self.coming.put_off(request)
                 return False
             # what is under way may cost less than it could have
             if self._is_spent or grant is Grant.SPENT:
                 self._is_spent = True
                 self.outcome.over_budget.append(request.question)
                 return False
-            await asyncio.sleep(_POLL_SECONDS / 4)
+            await asyncio.sleep(POLL_SECONDS / 4)
         self.outcome.unasked.append(request.question)
         return False
+
+    async def _hand_over(self, call: Call, request: Request) -> ChatReply | Fault | None:
+        """Have a granted try sent by who sends next; see `_send`."""
+        ended: asyncio.Future[ChatReply | Fault | None] = asyncio.get_running_loop().create_future()
+        self._granted.put_nowait((call, request, ended))
+        return await ended
+
+    async def send(self) -> None:
+        """Send one granted try after the other until cancelled: of these tasks there are as many as may be under way.
+
+        A task that has its reply sends the next request at once. Were it to let another task do so, replies that come
+        together would all be read before the first of their places is taken again, and so would come together again.
+        """
+        while True:
+            call, request, ended = await self._granted.get()
+            try:
+                found = await self._send(call, request)
+            except UserError as error:
+                self.outcome.failure = self.outcome.failure or error
+                if not ended.done():
+                    ended.set_exception(error)
+            else:
+                if not ended.done():  # who waited for it may have been cancelled
+                    ended.set_result(found)
 
     async def _send(self, call: Call, request: Request) -> ChatReply | Fault | None:
         """Send a granted try when rate limits and breaker let it; None: answered, refused, or never sent.
 
         Raises EndpointError; the try has ended then.
         """
-        async with self._slots:
-            estimated = estimate_tokens(request.data, request.max_tokens)
-            if not await self._may_start(estimated):
-                self._books.end(Ended(call, 0, is_unsent=True))
-                if self._breaker.is_gone and self.outcome.failure is None:
-                    raise self._describe_gone()
-                self.outcome.unasked.append(request.question)
-                return None
-            self._journal.note_sent(call.name)
-            try:
-                found = await self._chat.send(request.data, request.model)
-            except RefusedError as error:
-                self._breaker.succeed()
-                await self._refuse(call, Reply(error.said, REFUSED))
-                return None
-            except EndpointError:
-                self._books.end(Ended(call, 0))
-                raise
-            if isinstance(found, Fault):
-                if found.is_down:
-                    self._breaker.fail()
-                    self._last_fault = found
-                else:
-                    self._breaker.succeed()
-                return found
+        estimated = estimate_tokens(request.data, request.max_tokens)
+        if not await self._may_start(estimated):
+            self._books.end(Ended(call, 0, is_unsent=True))
+            if self._breaker.is_gone and self.outcome.failure is None:
+                raise self._describe_gone()
+            self.outcome.unasked.append(request.question)
+            return None
+        self._journal.note_sent(call.name)
+        try:
+            found = await self._chat.send(request.data, request.model)
+        except RefusedError as error:
             self._breaker.succeed()
-            self._client.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
-            self._keep(call, found)
+            await self._refuse(call, Reply(error.said, REFUSED))
+            return None
+        except EndpointError:
+            self._books.end(Ended(call, 0))
+            raise
+        if isinstance(found, Fault):
+            self._client.pacer.hold(found.wait_seconds)
+            if found.is_down:
+                self._breaker.fail()
+                self._last_fault = found
+            else:
+                self._breaker.succeed()
             return found
+        self._breaker.succeed()
+        self._client.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
+        self._keep(call, found)
+        return found
 
     async def _may_start(self, tokens: int) -> bool:
         """Wait for breaker and rate limits; False once nothing may start any more."""
@@ -318,7 +272,7 @@ class _Round:
         if price is not None and reply.prompt_tokens and (reply.response_tokens or not reply.text):
             cost = price.cost_pico(reply.prompt_tokens, reply.response_tokens)
         self._books.end(Ended(call, cost, reply))
-        self._asker.has_answered = True
+        self._asker.known.has_answered = True
         self._journal.note_reply(call.name, reply, cost)
 
     async def _refuse(self, call: Call, reply: Reply) -> None:
@@ -326,7 +280,7 @@ class _Round:
 
         It is settled at once all the same: calls of this process and of others wait for what is under way.
         """
-        if self._asker.has_answered:
+        if self._asker.known.has_answered:
             self._books.end(Ended(call, 0, reply))
             self._journal.note_reply(call.name, reply, 0)
             self._keep_refusals()
@@ -335,24 +289,21 @@ class _Round:
         self._refused.append((call, reply))
         if len(self._refused) >= _REFUSALS_BEFORE_DOUBT and not self._has_looked:
             self._has_looked = True
-            await self._look_for_answers()
-            if not self._asker.has_answered:
+            await self.coming.look_for_answers()
+            if not self._asker.known.has_answered:
                 self.outcome.failure = self.outcome.failure or self._build_doubt()
 
-    async def _look_for_answers(self) -> None:
-        """Look whether the store has an answer to anything that is still to come."""
-        while not self._asker.has_answered and (some := self._build_some()):
-            self._queue.extend(await self._drop_answered(some))
-
-    def settle_refusals(self) -> None:
+    async def settle_refusals(self) -> None:
         """Keep the refusals, or doubt the request where there is nothing else."""
-        if self._refused and not self._asker.has_answered and self.outcome.failure is None:
-            self.outcome.failure = self._build_doubt()
+        if self._refused and self.outcome.failure is None:
+            await self.coming.look_for_answers()
+            if not self._asker.known.has_answered:
+                self.outcome.failure = self.outcome.failure or self._build_doubt()
         self._keep_refusals()
 
     def _keep_refusals(self) -> None:
         for call, reply in self._refused:
-            if self._asker.has_answered:
+            if self._asker.known.has_answered:
                 self._books.keep(call, reply)
             else:
                 self.outcome.unasked.append(call.question)

@@ -92,7 +92,7 @@ def _ask_all(
             stored |= (found := store.read([one.question for one in some]))
             if missing := [one for one in some if one.question not in found]:
                 asker = asker or open_asker()
-                asker.note_answers(stored.values())
+                asker.known.note_answers(stored.values())
                 outcome = asker.ask(chain(missing, new))
                 stored = store.read(list(wanted))
                 failure = outcome.failure

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 from mixlab.config.problems import UserError
@@ -22,7 +23,7 @@ class Books:
         self._ended: list[Ended] = []
         self._wanted: list[tuple[Call, asyncio.Future[Grant]]] = []
         self._something = asyncio.Event()
-        self._is_closing = False
+        self._closing = asyncio.Event()
         self._outstanding = 0
         self._broken: Exception | None = None
 
@@ -60,17 +61,18 @@ class Books:
 
     def close(self) -> None:
         """Let `run` end once everything is committed."""
-        self._is_closing = True
+        self._closing.set()
         self._something.set()
 
     async def run(self) -> None:
         """Commit until closed."""
         loop = asyncio.get_running_loop()
         earliest = 0.0
-        while self._ended or self._wanted or not self._is_closing:
+        while self._ended or self._wanted or not self._closing.is_set():
             await self._something.wait()
-            if not self._is_closing:
-                await asyncio.sleep(earliest - loop.time())
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(earliest):
+                    await self._closing.wait()
             earliest = loop.time() + GATHER_SECONDS
             self._something.clear()
             ended, self._ended = self._ended, []

@@ -12,6 +12,7 @@ from mixlab.config.judging import ModelJudgeSettings
 from mixlab.data.replies import Reply
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
+from mixlab.evaluation.judges.garbage import keep_all
 from mixlab.evaluation.judges.questions import rating_form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import JudgePrompt, Verdict, render_prompts
@@ -31,6 +32,7 @@ class ModelVerdict(Verdict):
     response_tokens: int
 
 
+@keep_all()
 def write_model_verdicts(
     settings: ModelJudgeSettings,
     items: Iterable[Mapping[str, Any]],

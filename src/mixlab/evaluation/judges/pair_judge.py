@@ -16,6 +16,7 @@ from mixlab.data.thoughts import read_answer
 from mixlab.data.writing import write_json, write_line
 from mixlab.evaluation.judges.attempts import OpenAsker, judge_all
 from mixlab.evaluation.judges.estimate import JudgeWork, count_shown, estimate_blank
+from mixlab.evaluation.judges.garbage import keep_all
 from mixlab.evaluation.judges.questions import Form
 from mixlab.evaluation.judges.store import VerdictStore
 from mixlab.evaluation.judging import read_turns
@@ -129,6 +130,7 @@ def estimate_pairs(settings: PairJudgeSettings, items: Iterable[Mapping[str, Any
     return work
 
 
+@keep_all()
 def write_comparisons(
     settings: PairJudgeSettings,
     items: Iterable[Mapping[str, Any]],
