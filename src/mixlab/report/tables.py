@@ -46,8 +46,23 @@ class Shown:
 
     @property
     def is_number(self) -> bool:
-        """Whether it begins with a digit, behind a sign or none."""
-        return self.text.lstrip("−± ")[:1].isdigit()
+        """Whether it begins with a digit, behind a sign or `<`, or none."""
+        return self.text.lstrip("−±+<> ")[:1].isdigit()
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence in parts, of which numbers name what they were computed from (`Shown.of`)."""
+
+    parts: tuple[Shown, ...]
+
+    def __str__(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+def say(*parts: str | Shown) -> Sentence:
+    """Build a sentence from texts and numbers."""
+    return Sentence(tuple(Shown(part) if isinstance(part, str) else part for part in parts))
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class Section:
 
     anchor: str
     title: str
-    sentences: Sequence[str] = ()
+    sentences: Sequence[str | Sentence] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     stays: bool = False

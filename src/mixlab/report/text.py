@@ -47,6 +47,11 @@ def render_ratio(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.1f}".replace("-", "−")
 
 
+def render_p(p: float) -> str:
+    """Render a p-value: `0.012`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def render_plain(value: object) -> str:
     """Render a value of a certificate: thousands apart, at most four digits after the point."""
     if value is None or value == "":
