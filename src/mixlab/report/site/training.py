@@ -30,7 +30,8 @@ class TrainedRun:
 
 def build_curves(runs: Iterable[TrainedRun]) -> list[dict[str, Any]]:
     """Read each run's loss; `every`: steps that a point is the mean of. Raises DataError as `read_losses`, for all."""
-    cards, problems = [], []
+    cards: list[dict[str, Any]] = []
+    problems: list[Problem] = []
     for run in runs:
         try:
             cards.append(_build_curve(run))
