@@ -117,7 +117,7 @@ def _build_row(
         Shown(render_score(measure, float(effect.at_least))),
         *(Shown(render_score(measure, _number(found.get(name))), of=of.get(name, both)) for name in SCORES),
         Shown(render_ratio(_number(found.get("ratio"))), of=both),
-        Shown(_describe_seeds(found), tone="muted"),
+        Shown(_describe_seeds(found, primary), tone="muted"),
         # nothing is marked as met that the primary test does not tell from 0
         Shown(verdict, tone="" if verdict == "met" and not primary.told else TONES[verdict]),
         *(Shown(primary.show(level), of=both) for level in CLAIM_LEVELS),
@@ -125,15 +125,19 @@ def _build_row(
     ]
 
 
-def _describe_seeds(found: Mapping[str, str]) -> str:
-    """Render `3 and 3 SFT seeds (these models)`."""
+def _describe_seeds(found: Mapping[str, str], primary: Primary) -> str:
+    """Render `3 and 3 SFT seeds (these models)`, with the models that are left out; or why there is nothing."""
     if not found or found["verdict"] == "missing":
-        return UNKNOWN
+        return primary.note or UNKNOWN
     levels = [LEVELS[found[f"{side}_seed_level"]] for side in ("variant", "against")]
     counts = [found[f"{side}_n_seeds"] for side in ("variant", "against")]
+    lost = int(found["incomplete_models"])
+    left_out = f"; {lost} {'model' if lost == 1 else 'models'} without all scores left out" if lost else ""
     if levels[0] == levels[1]:
-        return f"{' and '.join(counts)} {levels[0]}" if levels[0] != LEVELS[""] else "one seed each"
-    return " and ".join(f"{count} {level}" for count, level in zip(counts, levels, strict=True))
+        said = f"{' and '.join(counts)} {levels[0]}" if levels[0] != LEVELS[""] else "one seed each"
+        return said + left_out
+    sides = zip(counts, levels, strict=True)
+    return " and ".join(level if level == LEVELS[""] else f"{count} {level}" for count, level in sides) + left_out
 
 
 def _number(text: str | None) -> float | None:

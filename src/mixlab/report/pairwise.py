@@ -53,7 +53,7 @@ def _build_results(numbers: Numbers, judge: str, cells: Sequence[PairCell]) -> T
             [
                 *_show_pair(numbers, cell),
                 *(Shown(render_plain(count)) for count in (cell.wins, cell.ties, cell.losses, cell.unparsed)),
-                Shown(_percent(cell.win_rate), shade=None if cell.win_rate is None else round(cell.win_rate, 3)),
+                Shown(_show_rate(cell), shade=None if cell.win_rate is None else round(cell.win_rate, 3)),
                 Shown(limits),
                 Shown(_percent(cell.se_seeds)),
                 Shown(render_plain(cell.n_pairs)),
@@ -82,6 +82,10 @@ def _build_flips(numbers: Numbers, judge: str, cells: Sequence[PairCell]) -> Tab
     title = f"What the place of an answer decided: {judge}"
     origins = [_list_origins(numbers, cell) for cell in cells]
     return Table("pairwise_flips", title, tuple(columns), rows, header, records, _FLIPS_NOTE, origins=origins)
+
+
+def _show_rate(cell: PairCell) -> str:
+    return _percent(cell.win_rate) if cell.win_rate is not None else f"none parsed of {cell.comparisons}"
 
 
 def _list_origins(numbers: Numbers, cell: PairCell) -> list[str]:

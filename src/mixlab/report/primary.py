@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mixlab.analysis.claim_levels import CLAIM_LEVELS
+from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel
 from mixlab.report.numbers import Numbers
 from mixlab.report.text import UNKNOWN, render_p
 
@@ -13,17 +13,21 @@ NOT_ESTIMABLE = "not estimable"
 
 @dataclass(frozen=True)
 class Primary:
-    """The primary test of one effect by claim level: p after Holm, None where nothing could be tested."""
+    """The primary test of one effect by claim level: p after Holm, None where nothing could be tested.
 
-    p_holm: Mapping[str, float | None]
+    `note`: what the test says beside that, such as why an effect is missing.
+    """
+
+    p_holm: Mapping[ClaimLevel, float | None]
+    note: str = ""
 
     @property
-    def told(self) -> list[str]:
+    def told(self) -> list[ClaimLevel]:
         """The levels at which the difference is told from 0."""
         return [level for level, p in self.p_holm.items() if p is not None and p < ALPHA]
 
     @property
-    def tested(self) -> list[str]:
+    def tested(self) -> list[ClaimLevel]:
         """The levels at which there is a p."""
         return [level for level, p in self.p_holm.items() if p is not None]
 
@@ -36,7 +40,7 @@ class Primary:
             return NOT_ESTIMABLE
         return "both levels" if len(self.told) == len(CLAIM_LEVELS) else " ".join(self.told) or "no"
 
-    def show(self, level: str) -> str:
+    def show(self, level: ClaimLevel) -> str:
         """Render the p of a level, or that there is none."""
         if level not in self.p_holm:
             return UNKNOWN
@@ -55,7 +59,8 @@ def find_primary(numbers: Numbers, effect: str) -> Primary:
     """Find the primary test of an effect, by its `comparison_id`; empty where the aggregate has no tests."""
     rows = [row for row in _list_primary(numbers) if row["effect"] == effect]
     by_level = {row["level"]: float(row["p_holm"]) if row["p_holm"] else None for row in rows}
-    return Primary({level: by_level[level] for level in CLAIM_LEVELS if level in by_level})
+    found = {level: by_level[level] for level in CLAIM_LEVELS if level in by_level}
+    return Primary(found, rows[0]["note"] if rows else "")
 
 
 def _list_primary(numbers: Numbers) -> Sequence[Mapping[str, str]]:

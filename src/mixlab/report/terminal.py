@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mixlab.analysis.cells import read_csv
 from mixlab.analysis.statistics import Estimate
+from mixlab.report.gaps import render_gapped
 from mixlab.report.statistics import TESTS
 from mixlab.report.tables import Table
-from mixlab.report.text import ITEMS_ONLY, STAGES, render_estimate
+from mixlab.report.text import ITEMS_ONLY, STAGES
 
 
 def render_main_table(report: Path) -> str:
@@ -58,10 +59,10 @@ def render_tests(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _render(row: dict[str, str]) -> str:
     if not row["n_seeds"]:
-        return render_estimate(row["measure"], None)
+        return render_gapped(row["measure"], None, row["gaps"])
     mean, seeds, items = (float(row[name]) if row[name] else None for name in ("mean", "se_seeds", "se_items"))
     estimate = Estimate(mean, seeds, row["seed_level"] or None, int(row["n_seeds"]), items, int(row["n_items"]))
-    return render_estimate(row["measure"], estimate).replace(" ± ", "±")
+    return render_gapped(row["measure"], estimate, row["gaps"]).replace(" ± ", "±")
 
 
 def _join(line: list[str], widths: list[int]) -> str:

@@ -38,7 +38,8 @@ def render_estimate(measure: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return "not run"
     if estimate.mean is None:
-        return "none parsed"
+        # items were scored, and yet no model has all of the group's benchmarks
+        return "no whole model" if estimate.n_items else "none parsed"
     return f"{render_score(measure, estimate.mean)} {render_error(measure, estimate)}"
 
 
