@@ -41,15 +41,10 @@ PARTS = (
     ScoredPart(benchmark="gsm8k", measure="accuracy", language="en", category="math"),
     *(ScoredPart(benchmark="mt_bench_ja", measure="judge_score", language="ja", judge_run=run) for run in RUNS),
 )
-OUTCOMES: tuple[dict[str, Any], ...] = (
-    {"outcome": "a", "flipped": False, "flipped_to": None, "identical": False, "parsed": True},
-    {"outcome": "tie", "flipped": True, "flipped_to": "first", "identical": False, "parsed": True},
-    {"outcome": None, "flipped": False, "flipped_to": None, "identical": False, "parsed": False},
-    {"outcome": "tie", "flipped": False, "flipped_to": None, "identical": True, "parsed": True},
-)
-"""What came of each dialogue's first turn: the model with the lower key wins, the order decides, nothing read, equal.
+VERDICTS: tuple[tuple[str | None, str | None], ...] = (("a", "a"), ("a", "b"), (None, "a"), ("tie", "tie"))
+"""Verdicts on the first turn of each dialogue, in both orders: `a` wins, the order decides, one is not read, a tie.
 
-`b` wins every second turn."""
+The tie is one of equal answers, about which nobody is asked. `b` wins every second turn."""
 
 
 @dataclass
@@ -230,12 +225,30 @@ def _identify(entry: ModelEntry) -> ModelIdentity:
 
 def _write_pairs(folder: Path, number: int) -> Path:
     folder.mkdir()
-    rows = []
-    for at, said in enumerate(OUTCOMES):
-        for turn in (1, 2):
-            came = said if turn == 1 else {**OUTCOMES[0], "outcome": "b"}
-            replies = [] if came["identical"] else [f"pair {number}, a first", f"pair {number}, b first"]
-            rows.append({"item": f"mt/{at}", "turn": turn, "category": None, **came, "replies": replies})
+    rows = [
+        _compare(f"mt/{at}", turn, verdicts if turn == 1 else ("b", "b"), number)
+        for at, verdicts in enumerate(VERDICTS)
+        for turn in (1, 2)
+    ]
     write_lines(folder / "comparisons.jsonl", rows)
     (folder / "index.json").write_text(json.dumps({"judge": "made-up judge"}))
     return folder
+
+
+def _compare(item: str, turn: int, verdicts: tuple[str | None, str | None], number: int) -> dict[str, Any]:
+    first, second = verdicts
+    parsed, is_same = None not in verdicts, verdicts == ("tie", "tie")
+    flipped = parsed and first != second
+    return {
+        "item": item,
+        "turn": turn,
+        "category": None,
+        "first": first,
+        "second": second,
+        "outcome": None if not parsed else "tie" if flipped else first,
+        "flipped": flipped,
+        "flipped_to": "first" if flipped else None,
+        "identical": is_same,
+        "parsed": parsed,
+        "replies": [] if is_same else [f"pair {number}, a first", f"pair {number}, b first"],
+    }
