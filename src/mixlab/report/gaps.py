@@ -1,10 +1,8 @@
 """What is missing behind a mean, said in its cell with n: nothing is averaged in silence over what is there."""
 
 from mixlab.analysis.cells import Cell, group_cells
-from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import Selection
 from mixlab.report.numbers import Numbers
-from mixlab.report.text import render_estimate
 
 
 def describe_gaps(numbers: Numbers, variant_key: str, stage: str, group: Selection) -> str:
@@ -38,9 +36,3 @@ def _describe_unparsed(cells: list[Cell]) -> str:
     is_judged = any(cell.measure == "judge_score" for cell in cells)
     is_told = unparsed and (is_judged or any(cell.n_unparsed == cell.n_answers for cell in cells))
     return f"{unparsed} of {total} unparsed" if is_told else ""
-
-
-def render_gapped(measure: str, estimate: Estimate | None, gaps: str) -> str:
-    """Render `53.1 ± 4.0 (n 2 of 3)`, `not run (n 0 of 3)`, `none parsed (n 0 of 3; 12 of 12 unparsed)`."""
-    text = render_estimate(measure, estimate)
-    return f"{text} ({gaps})" if gaps else text

@@ -54,7 +54,8 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
                         Shown(variant.label),
                         Shown(STAGES[stage]),
                         Shown(benchmark),
-                        *(Shown(text, of=of) for text in (_show_mean(mean, means, runs), _show_spread(spread, runs))),
+                        Shown("none parsed" if mean is None else f"{mean:.2f}", of=of, gaps=_count(means, runs)),
+                        Shown(_show_spread(spread, runs), of=of),
                         Shown(render_plain(len(runs))),
                         Shown(f"{render_plain(read)} of {render_plain(verdicts)}"),
                         Shown(render_plain(distinct)),
@@ -70,11 +71,9 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
     return Table("judge_runs", title, tuple(columns), rows, RUNS_HEADER, records, note, origins=origins)
 
 
-def _show_mean(mean: float | None, means: Sequence[float], runs: Sequence[JudgeRun]) -> str:
-    """Render the mean, of how many runs where some have none."""
-    if mean is None:
-        return "none parsed"
-    return f"{mean:.2f} (n {len(means)} of {len(runs)})" if len(means) < len(runs) else f"{mean:.2f}"
+def _count(means: Sequence[float], runs: Sequence[JudgeRun]) -> str:
+    """Say of how many runs the mean is, where some have none."""
+    return f"n {len(means)} of {len(runs)}" if len(means) < len(runs) else ""
 
 
 def _show_spread(spread: float | None, runs: Sequence[JudgeRun]) -> str:

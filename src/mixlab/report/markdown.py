@@ -38,7 +38,7 @@ def _render_table(table: Table) -> list[str]:
 
 
 def _render_field(shown: Shown) -> str:
-    text = escape(shown.text)
+    text = escape(shown.whole)
     return f"[{text}]({shown.file})" if shown.file else text
 
 

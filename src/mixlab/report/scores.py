@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, find_range
-from mixlab.report.gaps import describe_gaps, render_gapped
+from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table, name_cell
 from mixlab.report.text import (
     ITEMS_ONLY,
     STAGES,
     describe_measure,
+    render_estimate,
     render_plain,
     render_score,
     to_anchor,
@@ -72,7 +73,7 @@ def _show_cell(label: str, cell: Cell) -> list[Shown]:
         Shown(STAGES[cell.stage]),
         Shown(cell.benchmark),
         Shown(judged if measure == "judge_score" else describe_measure(measure)),
-        Shown(_show_mean(cell), of=of),
+        Shown(render_score(measure, found.mean) if found.mean is not None else "none parsed", of=of, gaps=_count(cell)),
         Shown(render_score(measure, found.se_seeds), of=of),
         Shown(str(found.n_seeds), of=of),
         Shown(render_score(measure, found.se_items), of=of),
@@ -82,11 +83,10 @@ def _show_cell(label: str, cell: Cell) -> list[Shown]:
     ]
 
 
-def _show_mean(cell: Cell) -> str:
-    """Render the mean, of how many models where some have no score."""
+def _count(cell: Cell) -> str:
+    """Say of how many models the mean is, where some have no score."""
     scored, models = sum(one.mean is not None for one in cell.replicates), len(cell.replicates)
-    text = "none parsed" if cell.estimate.mean is None else render_score(cell.measure, cell.estimate.mean)
-    return f"{text} (n {scored} of {models})" if scored < models else text
+    return f"n {scored} of {models}" if scored < models else ""
 
 
 def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
@@ -101,8 +101,8 @@ def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[Benchma
                 found = numbers.estimate(variant.variant_key, stage, group)
                 of = numbers.cells_of(variant.variant_key, stage, group)
                 gaps = describe_gaps(numbers, variant.variant_key, stage, group)
-                text = render_gapped(group.measure, found, gaps)
-                row.append(Shown(text, shade=_shade(group.measure, found), of=of))
+                text = render_estimate(group.measure, found)
+                row.append(Shown(text, shade=_shade(group.measure, found), of=of, gaps=gaps))
                 judge = ", ".join(numbers.judges(group)) if group.measure == "judge_score" else None
                 record = _record(variant.label, stage, group.label, group.measure, judge, found)
                 records.append([*record, gaps, variant.variant_key])

@@ -32,7 +32,8 @@ class Shown:
 
     `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
     [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved). `of`: the cells of
-    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them.
+    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them. `gaps`: what is
+    missing behind it, told in brackets.
     """
 
     text: str
@@ -43,6 +44,12 @@ class Shown:
     file: str = ""
     bar: tuple[float, float] | None = None
     of: tuple[str, ...] = ()
+    gaps: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The text with what is missing behind it."""
+        return f"{self.text} ({self.gaps})" if self.gaps else self.text
 
     @property
     def is_number(self) -> bool:

@@ -49,8 +49,9 @@ def render_ratio(value: float | None) -> str:
 
 
 def render_p(p: float) -> str:
-    """Render a p-value: `0.012`, or `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Render a p-value: `0.012`, `< 0.001`, or with a digit more beside the usual level: `0.0496`."""
+    text = f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.4f}" if text == "0.050" else text
 
 
 def render_plain(value: object) -> str:

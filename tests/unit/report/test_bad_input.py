@@ -104,9 +104,11 @@ def show(study: Study, root: Path) -> dict[tuple[str, str], str]:
     for table in tables:
         for row in (one for one in table.rows if one[0].text == "gappy"):
             name = f"{table.name} {row[2].text}" if table.name == "cells" else table.name
-            shown |= {(name, column.label): one.text for column, one in zip(table.columns, row, strict=True)}
+            shown |= {(name, column.label): one.whole for column, one in zip(table.columns, row, strict=True)}
     effects = build_effects_table(settings, numbers)
-    shown |= {("effects", column.label): one.text for column, one in zip(effects.columns, effects.rows[0], strict=True)}
+    shown |= {
+        ("effects", column.label): one.whole for column, one in zip(effects.columns, effects.rows[0], strict=True)
+    }
     return shown
 
 
@@ -201,7 +203,7 @@ CASES: list[tuple[Callable[[Study], None], dict[tuple[str, str], str]]] = [
         {
             ("main", "all"): "25.0 ± 2.9 (30 of 60 unparsed)",
             ("judge", "talk"): "none parsed (n 0 of 3; 24 of 24 unparsed)",
-            ("judge_runs", "Mean of runs"): "none parsed",
+            ("judge_runs", "Mean of runs"): "none parsed (n 0 of 2)",
             ("judge_runs", "Spread"): "0 of 2 runs parsed",
             ("cells talk", "Mean"): "none parsed (n 0 of 3)",
         },
@@ -247,7 +249,8 @@ def test_the_terminal_and_the_csv_file_say_the_same(tmp_path: Path) -> None:
     settings, aggregate = gather(study, tmp_path)
     (tmp_path / "report").mkdir()
     write_report(settings, aggregate, tmp_path / "report")
-    assert "40.0±10.1ⁱ (n 1 of 3)" in render_main_table(tmp_path / "report")
+    lines = render_main_table(tmp_path / "report").splitlines()
+    assert lines[2].endswith(" 40.0±10.1ⁱ [1]") and lines[3] == "[1] n 1 of 3"
 
 
 @pytest.mark.parametrize(

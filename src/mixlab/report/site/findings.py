@@ -52,7 +52,7 @@ def _say_effect(
     size: list[str | Shown] = [Shown(render_score(measure, abs(difference)), of=both), f" {unit} "]
     error: list[str | Shown] = [", standard error "]
     error.append(Shown(render_score(measure, float(found["standard_error"] or 0)), of=both))
-    told = "" if primary.told or not primary.tested else ", so that it is not told from 0"
+    told = f"; told from 0: {primary.standing}" if primary.tested else ""
     return say(
         *(f"“{effect.name}”: {effect.variant} scored ", *(size if difference else ())),
         *(f"{way} {effect.against} (", means[0], " and ", means[1], *(error if found["standard_error"] else ())),
