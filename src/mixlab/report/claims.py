@@ -22,7 +22,7 @@ LEVELS = {
 }
 SCORES = ("variant_mean", "against_mean", "difference", "se_seeds", "se_items", "standard_error")
 NOTE = (
-    f"The {RULE} was stated with the claims, before any number was seen. Met: the difference is at least what was "
+    f"The {RULE} (SE) was stated with the claims, before any number was seen. Met: the difference is at least what was "
     f"claimed and at least {STANDARD_ERRORS_WANTED:g} standard errors. "
     "Its standard error takes, for each of the two variants, the larger of the error over seeds and the error over "
     "items, so that seeds which happen to agree do not make an error of zero. "
@@ -36,10 +36,10 @@ NOTE = (
 def build_effects_table(settings: ReportSettings, numbers: Numbers) -> Table:
     """One row per stated effect; an effect the aggregate did not measure is "missing"."""
     columns = [Column("Claim", "long"), Column("Measured on", "long")]
-    columns += [Column(label, "number") for label in ("Claimed ≥", "Variant", "Against", "Difference", "SE seeds")]
-    columns += [Column(label, "number") for label in ("SE items", "SE", "Difference / SE")]
-    columns += [Column("Seeds", "long"), Column(f"By the {RULE}", "short")]
-    columns += [*(Column(f"p Holm, {level}", "number") for level in CLAIM_LEVELS), Column("Told from 0", "short")]
+    columns += [Column(label, "number") for label in ("Claimed ≥", "Variant", "Against", "Difference")]
+    columns += [Column("Rule of 3 SE", "short"), *(Column(f"p Holm, {level}", "number") for level in CLAIM_LEVELS)]
+    columns += [Column("Told from 0", "short"), Column("Seeds", "long")]
+    columns += [Column(label, "number") for label in ("SE seeds", "SE items", "SE", "Difference / SE")]
     keys = settings.variant_keys()
     rows, records = [], []
     for effect in settings.effects:
@@ -111,17 +111,20 @@ def _build_row(
     sides = [numbers.cells_of(keys[label], effect.stage, effect) for label in (effect.variant, effect.against)]
     of = {"variant_mean": sides[0], "against_mean": sides[1]}
     both = (*sides[0], *sides[1])
+    texts = {name: render_score(measure, _number(found.get(name))) for name in SCORES}
+    scores = {name: Shown(text, of=of.get(name, both)) for name, text in texts.items()}
     return [
         Shown(f"{effect.name} ({effect.variant} over {effect.against})", to_anchor("lineage", keys[effect.variant])),
         Shown(place, tone="muted"),
         Shown(render_score(measure, float(effect.at_least))),
-        *(Shown(render_score(measure, _number(found.get(name))), of=of.get(name, both)) for name in SCORES),
-        Shown(render_ratio(_number(found.get("ratio"))), of=both),
-        Shown(_describe_seeds(found, primary), tone="muted"),
+        *(scores[name] for name in SCORES[:3]),
         # nothing is marked as met that the primary test does not tell from 0
         Shown(verdict, tone="" if verdict == "met" and not primary.told else TONES[verdict]),
         *(Shown(primary.show(level), of=both) for level in CLAIM_LEVELS),
         Shown(primary.standing, tone="good" if primary.told and verdict.startswith("met") else "muted"),
+        Shown(_describe_seeds(found, primary), tone="muted"),
+        *(scores[name] for name in SCORES[3:]),
+        Shown(render_ratio(_number(found.get("ratio"))), of=both),
     ]
 
 

@@ -12,6 +12,8 @@ from mixlab.report.primary import find_primary
 from mixlab.report.site.findings import list_findings
 
 MODELS, RECIPE = "these models", "this recipe"
+PLACE = 6
+"""Where the verdict stands in a row; the tests follow."""
 
 
 @pytest.fixture
@@ -55,11 +57,11 @@ def test_nothing_is_marked_as_met_that_the_primary_test_does_not_tell_from_0(
     judged = judge(settings, numbers, verdict, models, recipe)
     table = build_effects_table(settings, judged)
     row = table.rows[0]
-    assert [one.text for one in row[-4:]] == shown
-    assert (row[-4].tone, row[-1].tone) == tones
+    assert [one.text for one in row[PLACE : PLACE + 4]] == shown
+    assert (row[PLACE].tone, row[PLACE + 3].tone) == tones
     assert list(table.records[0][-3:]) == [models, recipe, shown[-1]]
-    assert [column.label for column in table.columns[-4:]] == [
-        *("By the rule of 3 standard errors", "p Holm, these models", "p Holm, this recipe", "Told from 0")
+    assert [column.label for column in table.columns[PLACE : PLACE + 4]] == [
+        *("Rule of 3 SE", "p Holm, these models", "p Holm, this recipe", "Told from 0")
     ]
 
 
@@ -90,5 +92,5 @@ def test_without_tests_nothing_is_told(settings: ReportSettings, numbers: Number
     silent = replace(numbers, statistics={})
     assert find_primary(silent, "whatever").standing == "–"
     assert len(summarise_effects(settings, silent)) == 1
-    assert [one.text for one in build_effects_table(settings, silent).rows[0][-3:]] == ["–", "–", "–"]
+    assert [one.text for one in build_effects_table(settings, silent).rows[0][PLACE + 1 : PLACE + 4]] == ["–", "–", "–"]
     assert "primary test: not known" in str(list_findings(settings, silent)[1])
