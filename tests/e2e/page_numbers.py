@@ -21,8 +21,6 @@ NOT_SCORES = {
     "contamination",
     "sources",
     "licences",
-    "filters",
-    "labels",
     "unsolvable",
     "assumptions",
     "price",
@@ -158,5 +156,7 @@ def _follow(nodes: dict[str, Any], starts: list[str]) -> Iterator[str]:
         seen.add(key)
         node = nodes[key]
         if node["stage"] == "source":
-            yield from (value for fact, value in node.get("facts", []) if fact == "digest")
+            # one that is generated has no file, and the digest of its records alone
+            files = [value for fact, value in node.get("facts", []) if fact == "digest"]
+            yield from files or filter(None, [node.get("digest")])
         waiting += [parent for _, parent in node["parents"]]

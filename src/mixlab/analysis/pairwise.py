@@ -19,8 +19,6 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 from pydantic import TypeAdapter, ValidationError
 
 from mixlab.analysis.cells import read_csv, write_csv
@@ -220,13 +218,11 @@ def read_pair_keys(aggregate: Path) -> dict[PairName, tuple[str, ...]]:
     path = aggregate / ROWS
     if not path.exists():
         return {}
-    names = ["variant_key", "against_key", "stage", "benchmark", "judge", "pair_key"]
-    options = pa_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
-    distinct = pa_csv.read_csv(path, convert_options=options).group_by(names).aggregate([]).to_pylist()
-    found: dict[PairName, list[str]] = {}
-    for variant_key, against_key, stage, benchmark, judge, key in sorted(tuple(row.values()) for row in distinct):
-        found.setdefault((variant_key, against_key, stage, benchmark, judge), []).append(key)
-    return {name: tuple(keys) for name, keys in found.items()}
+    found: dict[PairName, set[str]] = {}
+    for row in read_csv(path):
+        name = row["variant_key"], row["against_key"], row["stage"], row["benchmark"], row["judge"]
+        found.setdefault(name, set()).add(row["pair_key"])
+    return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
 
 def _build_cell(category: str, rows: Sequence[PairRow]) -> PairCell:
