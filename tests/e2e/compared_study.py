@@ -103,9 +103,14 @@ def make_compared_study(root: Path) -> SiteInputs:
         answerers=made.answerers,
         benchmarks=[Asked("gsm8k", "accuracy", "en", "math"), Asked("mt_bench_ja", "judge_score", "ja", "")],
         sets=[*made.scored, *made.judged],
-        runs=[TrainedRun("k1", "sft", "told", log), TrainedRun("k2", "sft", "without a loss", silent)],
+        runs=[TrainedRun("k1", "sft", "told", log), *_list_silent(silent)],
         price=Section("price", "Price", ["Nothing was run."], stays=True),
     )
+
+
+def _list_silent(log: Path) -> Iterator[TrainedRun]:
+    """Runs without a loss: one beside a run that has some, and one that is alone of its kind."""
+    return (TrainedRun(f"k-{purpose}", purpose, f"{purpose} without a loss", log) for purpose in ("sft", "ipt"))
 
 
 def _build_settings() -> ReportSettings:
