@@ -3,7 +3,8 @@
 import json
 import random
 from pathlib import Path
-from typing import Any
+
+from made_up_answers import CERTIFICATE, write_judged, write_scored
 
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.lineage import Ancestor
@@ -23,25 +24,6 @@ from mixlab.report.site.site import SiteInputs
 from mixlab.report.site.training import TrainedRun
 from mixlab.report.tables import Section
 
-WORDS = (
-    "the",
-    "mixture",
-    "holds",
-    "half",
-    "code",
-    "words",
-    "数学",
-    "の",
-    "問題",
-    "を",
-    "解く",
-    "is",
-    "not",
-    "known",
-    "here",
-)
-NEEDLE = "a needle in the hay"
-NASTY = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\u2028"
 SEEDS = 5
 
 
@@ -77,8 +59,8 @@ def make_study(root: Path, models: int, items: int, choice: random.Random) -> Si
         }
         model, answers = f"a{number:015x}", [f"b{number:015x}", f"c{number:015x}"]
         skill = 0.2 + 0.6 * variant / max(1, models // SEEDS)
-        scored = _write_scored(root / answers[0], items - dialogues, skill, choice)
-        judged = _write_judged(root / answers[1], dialogues, skill, choice)
+        scored = write_scored(root / answers[0], items - dialogues, skill, choice)
+        judged = write_judged(root / answers[1], dialogues, skill, choice)
         settings = ModelScoresSettings(model=ModelIdentity(**identity), parts=parts)
         folder = root / f"scores{number}"
         folder.mkdir()
@@ -100,7 +82,7 @@ def make_study(root: Path, models: int, items: int, choice: random.Random) -> Si
             ancestry[f"{'de'[at]}{number:015x}"] = Ancestor(stage, (("responses", answers[at]),))
     mixture = root / "mixture"
     mixture.mkdir()
-    (mixture / "certificate.json").write_text(json.dumps(_CERTIFICATE))
+    (mixture / "certificate.json").write_text(json.dumps(CERTIFICATE))
     aggregate = root / "aggregate"
     aggregate.mkdir()
     settings = AggregateSettings(models=tuple(entries))
@@ -123,63 +105,6 @@ def make_study(root: Path, models: int, items: int, choice: random.Random) -> Si
     )
 
 
-def _say(choice: random.Random, words: int) -> str:
-    return " ".join(choice.choices(WORDS, k=words))
-
-
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
-
-
-def _respond(item: str, turns: list[str], said: list[str]) -> dict[str, Any]:
-    return {
-        "item": item,
-        "turn_prompts": turns,
-        "prompt_digests": ["00" * 32] * len(turns),
-        "responses": said,
-        "prompt_tokens": [30] * len(turns),
-        "response_tokens": [len(text) // 4 for text in said],
-        "finish_reasons": ["stop"] * len(turns),
-    }
-
-
-def _write_scored(folder: Path, items: int, skill: float, choice: random.Random) -> Path:
-    folder.mkdir(parents=True)
-    responses, scores = [], []
-    for item in range(items):
-        text = NASTY if item == 3 else f"{NEEDLE} {item}" if choice.random() < 0.001 else _say(choice, 60)
-        right, parsed = choice.random() < skill, choice.random() < 0.95
-        responses.append(_respond(f"gsm8k/{item}", [f"Question {item}: how many are {item} and one?"], [text]))
-        score = {
-            "item": f"gsm8k/{item}",
-            "score": float(right and parsed),
-            "parsed": parsed,
-            "extracted": "42" if parsed else None,
-        }
-        scores.append({**score, "note": None})
-    _write_lines(folder / "responses.jsonl", responses)
-    _write_lines(folder / "scores.jsonl", scores)
-    (folder / "index.json").write_text(json.dumps({"scorer": "final_number", "unsolvable": []}))
-    return folder
-
-
-def _write_judged(folder: Path, items: int, skill: float, choice: random.Random) -> Path:
-    folder.mkdir(parents=True)
-    responses, verdicts = [], []
-    for item in range(items):
-        turns = [f"質問 {item}: なぜですか？", "もっと短く。"]
-        responses.append(_respond(f"mt/{item}", turns, [_say(choice, 40), _say(choice, 15)]))
-        for turn in (1, 2):
-            score = float(min(10, max(1, round(choice.gauss(1 + 8 * skill, 2)))))
-            reply = f"{_say(choice, 25)} Rating: [[{score:g}]]"
-            said = {"item": f"mt/{item}", "turn": turn, "score": score, "parsed": True, "reply": reply}
-            verdicts.append({**said, "prompt_digest": "00" * 32, "verdict_id": f"{item:032x}{turn:032x}"})
-    _write_lines(folder / "responses.jsonl", responses)
-    _write_lines(folder / "verdicts.jsonl", verdicts)
-    (folder / "index.json").write_text(json.dumps({"judge": "made-up judge"}))
-    return folder
-
-
 def _write_run(root: Path, number: int, choice: random.Random) -> TrainedRun:
     path = root / f"log{number}.csv"
     rows = [
@@ -187,32 +112,3 @@ def _write_run(root: Path, number: int, choice: random.Random) -> TrainedRun:
     ]
     path.write_text("\n".join(["step,tokens,loss,learning_rate", *rows]) + "\n")
     return TrainedRun(f"a{number:015x}", "sft", f"mixture {number // SEEDS}/sft_seed {number % SEEDS + 1}", path)
-
-
-_CERTIFICATE: dict[str, Any] = {
-    "seed": 1,
-    "unit": "tokens",
-    "budget": 1000,
-    "max_epochs": "4",
-    "on_empty_cell": "error",
-    "sequence_tokens": 100,
-    "windows": 10,
-    "sources": {
-        "label": ["en/math"],
-        "requested_ratio": ["1"],
-        "requested": [1000],
-        "population_tokens": [40000],
-        "allocated_tokens": [1000],
-        "target_tokens": [1000],
-        "response_tokens": [600],
-        "windows": [10],
-        "epochs": [0.025],
-        "first_document": [0],
-        "last_document": [87],
-        "padding_tokens": [0],
-        "cut_tokens": [0],
-    },
-    "repeated": [],
-    "axes": {},
-    "deviation": {"windows": 0.0, "source": 0},
-}

@@ -9,6 +9,7 @@ import pytest
 from checkouts import REPOSITORY, run_mixlab, run_python
 from click.testing import CliRunner
 from huggingface_hub import ModelCard
+from page_numbers import list_dead_ends, list_unlinked, read_lineage, read_page
 
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import Tombstone, write_tombstone
@@ -86,6 +87,13 @@ def test_every_cell_of_a_page_leads_to_the_digests_of_the_source_files(written: 
             digests |= {value for name, value in node.get("facts", []) if name == "digest"}
             waiting += [parent.partition(":")[0] for _, parent in node["parents"]]
         assert len(digests) == 2 and all(digest in lock for digest in digests)
+
+
+def test_every_number_of_scores_of_a_finished_study_leads_to_the_digest_of_a_source(written: Path) -> None:
+    page = read_page(written / "pages/micro")
+    assert {"main", "effects", "judge", "cells", "tests", "intervals"} <= set(page.tables)
+    assert list_unlinked(page) == []
+    assert list_dead_ends(page, read_lineage(written / "pages/micro")) == []
 
 
 @pytest.mark.long

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from chromium import Page, find_chromium, open_chromium
-from made_up_study import NASTY, NEEDLE, make_study
+from made_up_answers import NASTY, NEEDLE
+from made_up_study import make_study
 
 from mixlab.report.site.site import PAGE, write_site
 

@@ -1,11 +1,17 @@
 """`mixlab compare`: published tables against themselves; a user's mistakes leave with 2 and no traceback."""
 
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from checkouts import REPOSITORY
 
+from mixlab.analysis.targets import Place, TargetCell
+from mixlab.artifacts.store import Store
 from mixlab.cli import main
+from mixlab.plan.build import build_plan
 
 PAPER = ("--published", "kodama-oda")
 
@@ -80,3 +86,67 @@ def test_a_study_that_is_not_there_leaves_with_2(
     folder = str(shared_data / "published/kodama-oda")
     assert run_compare("nothing", *PAPER, "--tables", folder) == 2
     assert "no such study" in capsys.readouterr().err
+
+
+def make_report(root: Path, study: str, *lacking: str) -> str:
+    """Publish a report whose targets hold one cell each, without the fields or targets named; return its key."""
+    shutil.copytree(REPOSITORY / "studies", root / "studies", dirs_exist_ok=True)
+    shutil.copy(REPOSITORY / "sources.lock", root)
+    plan = build_plan(root, [study], check_files=False).plan
+    (key,) = (key for key in plan.targets[study] if plan.nodes[key].stage == "report")
+    cell = asdict(TargetCell(Place("25-25-25-25", "llmjp3", "after_sft", "EN AVG"), 5.57, None, 4, 4, 0))
+    cell = {name: value for name, value in cell.items() if name not in lacking}
+    with Store(root).writing("report", key) as draft:
+        assert draft is not None
+        (draft.out / "targets").mkdir()
+        for target in plan.nodes[key].spec.targets:
+            published = target.target.published.model_dump() if target.target.published is not None else None
+            card = {"published": published, "cells": [cell]}
+            card = {name: value for name, value in card.items() if name not in lacking}
+            if target.name not in lacking:
+                (draft.out / "targets" / f"{target.name}.json").write_text(json.dumps(card))
+        draft.publish({}, {})
+    return key
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (("difference_n", "against_unparsed"), "has no cells.difference_n, cells.against_unparsed; "),
+        (("place",), "has no cells.place; "),
+        (("published",), "has no published; "),
+    ],
+)
+def test_a_report_of_another_version_leaves_with_2_and_says_what_it_lacks(
+    root: Path, shared_data: Path, lacking: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = "kodama_oda/tiny/category_ratio"
+    key = make_report(root, study, *lacking)
+    assert run_compare(study, *PAPER, "--tables", str(shared_data / "published/kodama-oda")) == 2
+    lines = capsys.readouterr().err.splitlines()
+    # each of the study's targets that stand beside a table
+    assert lines[0] == f"mixlab: {len(lines) - 1} problems" and len(lines) > 2
+    assert all(told in line and f"artifacts/report/{key}/targets/table_" in line for line in lines[1:])
+    cure = f"run `rm -r artifacts/report/{key}` and `snakemake --profile local all --config study={study}`"
+    assert all(line.endswith(cure) for line in lines[1:])
+
+
+def test_a_report_without_a_target_names_its_file_and_a_tracked_one_is_to_be_forgotten(
+    root: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = "kodama_oda/tiny/category_ratio"
+    key = make_report(root, study, "table_03")
+    (root / "tracked/report").mkdir(parents=True)
+    (root / f"tracked/report/{key}.dvc").write_text("")
+    assert run_compare(study, *PAPER, "--tables", str(shared_data / "published/kodama-oda")) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "targets/table_03.json: missing; " in said and f", `mixlab forget {key}` and `snakemake" in said
+
+
+def test_a_report_that_lacks_nothing_is_compared(
+    root: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = "kodama_oda/tiny/category_ratio"
+    make_report(root, study)
+    assert run_compare(study, *PAPER, "--tables", str(shared_data / "published/kodama-oda")) == 0
+    assert "table_03 beside Table 3" in capsys.readouterr().out

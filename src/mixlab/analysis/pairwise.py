@@ -32,6 +32,8 @@ CELLS, ROWS = "pairwise.csv", "comparisons.csv"
 _POINTS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 Outcome = Literal["win", "tie", "loss"]
+PairName = tuple[str, str, str, str, str]
+"""Variant, the one it is compared with, stage, benchmark and judge: what one cell is of."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,9 @@ def build_pair_cells(rows: Iterable[PairRow]) -> list[PairCell]:
 
     Verdicts of several judges are never averaged: each judge has cells of its own.
     """
-    groups: dict[tuple[str, ...], list[PairRow]] = {}
+    groups: dict[PairName, list[PairRow]] = {}
     for row in rows:
-        place = (row.variant_key, row.against_key, row.stage, row.benchmark, row.judge)
-        groups.setdefault(place, []).append(row)
+        groups.setdefault(name_pair(row), []).append(row)
     cells = []
     for _, found in sorted(groups.items(), key=lambda group: group[0]):
         cells.append(_build_cell("", found))
@@ -205,6 +206,23 @@ def read_pair_cells(aggregate: Path) -> list[PairCell]:
         card: dict[str, Any] = {name: None if name in optional and not value else value for name, value in row.items()}
         cells.append(adapter.validate_python(card))
     return cells
+
+
+def name_pair(one: PairRow | PairCell) -> PairName:
+    """Name what a row or a cell is of."""
+    return one.variant_key, one.against_key, one.stage, one.benchmark, one.judge
+
+
+def read_pair_keys(aggregate: Path) -> dict[PairName, tuple[str, ...]]:
+    """Read the keys of the artifacts behind each cell, sorted; empty where nothing was compared."""
+    path = aggregate / ROWS
+    if not path.exists():
+        return {}
+    found: dict[PairName, set[str]] = {}
+    for row in read_csv(path):
+        name = row["variant_key"], row["against_key"], row["stage"], row["benchmark"], row["judge"]
+        found.setdefault(name, set()).add(row["pair_key"])
+    return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
 
 def _build_cell(category: str, rows: Sequence[PairRow]) -> PairCell:

@@ -148,6 +148,13 @@ def _read_rows(part: ScoredPart, place: PartFolder, problems: list[Problem]) -> 
         yield from _read_file(part, place.folder / SAMPLES, problems)
 
 
+def _read_score(value: object) -> float | None:
+    """Take a number or null; raises TypeError for anything else, truth values included."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise TypeError(f"score {value!r} is no number")
+    return value
+
+
 def _read_file(part: ScoredPart, path: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
     judged = part.measure == "judge_score"
     seen: set[tuple[str, int, int | None, str]] = set()
@@ -160,7 +167,7 @@ def _read_file(part: ScoredPart, path: Path, problems: list[Problem]) -> Iterato
         try:
             record = json.loads(line)
             item, turn = str(record["item"]), int(record["turn"]) if judged else 1
-            score, parsed = record["score"], bool(record["parsed"])
+            score, parsed = _read_score(record["score"]), bool(record["parsed"])
             measure, sample = str(record.get("measure", part.measure)), record.get("sample")
             lowest, highest = find_range(measure)
         except (ValueError, KeyError, TypeError) as error:

@@ -90,6 +90,8 @@ def read_provenance(store: Store, stage: str, key: str) -> list[dict[str, Any]]:
     for path in sorted((store.root / "provenance" / stage / key).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(record, dict):
+                raise ValueError("no JSON object")
         except ValueError as error:
             record = {"error": f"{path.name}: {error}"}
         records.append(record)

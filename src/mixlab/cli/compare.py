@@ -1,12 +1,13 @@
 """`mixlab compare`: a study's tables beside published ones, and what follows from the published ones alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mixlab.analysis.published.beside import Comparison, compare_target
+from mixlab.analysis.published.beside import Comparison, compare_target, list_lacking
 from mixlab.analysis.published.kodama_oda import derive_all
 from mixlab.analysis.published.significance import compare_table_3
 from mixlab.analysis.published.tables import PAPERS, PublishedTable, load_tables
@@ -14,7 +15,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import example, json_option, open_store, print_json
 from mixlab.cli._compare_text import describe_published, describe_study, print_published, print_study
-from mixlab.config.problems import ConfigError, Problem
+from mixlab.config.problems import ConfigError, DataError, Problem
 from mixlab.config.studies import CONFIG, load_main_config
 from mixlab.plan.build import build_plan
 from mixlab.report.targets import FOLDER
@@ -77,7 +78,8 @@ def find_folder(store: Store, paper: str) -> Path:
 def compare_study(store: Store, name: str, tables: dict[str, PublishedTable]) -> list[Comparison]:
     """Compare every target of a finished study that names a published table.
 
-    Raises ConfigError where it has none, ArtifactError where its report is not made.
+    Raises ConfigError where it has none, ArtifactError where its report is not made, DataError with all that a report
+    of another version lacks.
     """
     plan = build_plan(store.root, [name], check_files=False).plan
     (key,) = (key for key in plan.targets[name] if plan.nodes[key].stage == "report")
@@ -85,10 +87,30 @@ def compare_study(store: Store, name: str, tables: dict[str, PublishedTable]) ->
     wanted = [one.name for one in getattr(spec, "targets", ()) if one.target.published is not None]
     if not wanted:
         raise ConfigError(f"study '{name}' has no target that stands beside a published table (`targets:`)")
+    command = f"snakemake --profile local all --config study={name}"
     if not store.is_complete("report", key):
-        command = f"snakemake --profile local all --config study={name}"
         raise ArtifactError(f"study '{name}' has no report yet; run `{command}`")
-    folder = store.open("report", key) / FOLDER
-    read = ((one, json.loads((folder / f"{one}.json").read_text(encoding="utf-8"))) for one in wanted)
-    found = (compare_target(one, target, tables) for one, target in read)
+    folder = store.open("report", key)
+    forget = f", `mixlab forget {key}`" if store.pointer("report", key).is_file() else ""
+    place = folder.relative_to(store.root).as_posix()
+    cure = f"the report was made by another version of mixlab; run `rm -r {place}`{forget} and `{command}`"
+    found = (compare_target(one, target, tables) for one, target in read_targets(folder / FOLDER, wanted, cure))
     return [one for one in found if one is not None]
+
+
+def read_targets(folder: Path, names: Sequence[str], cure: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Read `targets/NAME.json` of each name; raises DataError with all that is missing in any of them."""
+    problems, found = [], []
+    for name in names:
+        path = folder / f"{name}.json"
+        try:
+            target = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            problems.append(Problem(f"missing; {cure}", str(path)))
+            continue
+        if lacking := list_lacking(target):
+            problems.append(Problem(f"has no {', '.join(lacking)}; {cure}", str(path)))
+        found.append((name, target))
+    if problems:
+        raise DataError(problems)
+    return found

@@ -9,6 +9,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.cli._common import example, json_option, open_store, print_json
 from mixlab.cli._targets import show_targets
 from mixlab.plan.build import build_plan
+from mixlab.report.claims import RULE
 from mixlab.report.data_tables import summarise_checks
 from mixlab.report.terminal import render_main_table, render_tests
 
@@ -73,7 +74,8 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
         where = f"{row['variant']}, {row['stage'].replace('_', ' ')}, {row['group']}"
         error = row["se_seeds"] or row["se_items"]
         mean = f"{float(row['mean']):.2f}{f' ± {float(error):.2f}' if error else ''}" if row["mean"] else "no rating"
-        click.echo(f"{where}: {mean} by {row['judge']}")
+        gaps = f" ({row['gaps']})" if row["gaps"] else ""
+        click.echo(f"{where}: {mean}{gaps} by {row['judge']}")
     if runs := _read_table(folder, "judge_runs"):
         read, verdicts = (sum(int(row[name]) for row in runs) for name in ("n_read", "n_verdicts"))
         click.echo(f"judge: {read} of {verdicts} verdicts could be read; the others are left out of the means")
@@ -88,7 +90,7 @@ def _print_study(name: str, folder: Path, root: Path) -> None:
             f"{float(row[name]):.3f}" if row[name] else "-" for name in ("difference", "standard_error")
         )
         claim = f"{row['variant']} against {row['against']}: {difference} ± {error}, claimed at least {row['at_least']}"
-        click.echo(f"{row['name']}: {claim}: {row['verdict']}")
+        click.echo(f"{row['name']}: {claim}: {row['verdict']} by the {RULE}")
     for line in render_tests(_read_table(folder, "tests")):
         click.echo(line)
     for row in _read_table(folder, "repeated"):

@@ -1,12 +1,18 @@
 """The effects a study stated beforehand, and what came of them."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
+from mixlab.analysis.claim_levels import CLAIM_LEVELS
 from mixlab.analysis.effects import HEADER, comparison_id
 from mixlab.analysis.statistics import STANDARD_ERRORS_WANTED
 from mixlab.config.analysis import EffectSettings, ReportSettings
 from mixlab.report.numbers import Numbers
-from mixlab.report.tables import Column, Shown, Table
+from mixlab.report.primary import Primary, find_primary
+from mixlab.report.tables import Column, Sentence, Shown, Table, say
 from mixlab.report.text import STAGES, UNKNOWN, render_ratio, render_score, to_anchor
 
+RULE = f"rule of {STANDARD_ERRORS_WANTED:g} standard errors"
+"""What a study's claims are held against: stated with them, before any number was seen."""
 TONES = {"met": "good", "met on items only": "", "not met": "bad", "not estimable": "bad", "missing": "bad"}
 LEVELS = {
     "mixture_seed": "mixture seeds (this recipe)",
@@ -16,45 +22,85 @@ LEVELS = {
 }
 SCORES = ("variant_mean", "against_mean", "difference", "se_seeds", "se_items", "standard_error")
 NOTE = (
-    f"Met: the difference is at least what was claimed and at least {STANDARD_ERRORS_WANTED:g} standard errors. "
+    f"The {RULE} (SE) was stated with the claims, before any number was seen. Met: the difference is at least what was "
+    f"claimed and at least {STANDARD_ERRORS_WANTED:g} standard errors. "
     "Its standard error takes, for each of the two variants, the larger of the error over seeds and the error over "
     "items, so that seeds which happen to agree do not make an error of zero. "
     "“Met on items only”: a variant has a single seed, so nothing is said about other seeds. "
-    "This is a rule of thumb, corrected for nothing: whether a difference is told from 0 the primary test decides, "
-    "in the table of tests."
+    "The rule is no test, and is corrected for nothing: whether a difference is told from 0 the primary test decides, "
+    "whose p, corrected by Holm over all effects, stands beside it at both levels of claims. “Met” is marked only "
+    "where that test tells the difference from 0 (p < 5 %)."
 )
 
 
 def build_effects_table(settings: ReportSettings, numbers: Numbers) -> Table:
     """One row per stated effect; an effect the aggregate did not measure is "missing"."""
     columns = [Column("Claim", "long"), Column("Measured on", "long")]
-    columns += [Column(label, "number") for label in ("Claimed ≥", "Variant", "Against", "Difference", "SE seeds")]
-    columns += [Column(label, "number") for label in ("SE items", "SE", "Difference / SE")]
-    columns += [Column("Seeds", "long"), Column("Verdict", "short")]
+    columns += [Column(label, "number") for label in ("Claimed ≥", "Variant", "Against", "Difference")]
+    columns += [Column("Rule of 3 SE", "short"), *(Column(f"p Holm, {level}", "number") for level in CLAIM_LEVELS)]
+    columns += [Column("Told from 0", "short"), Column("Seeds", "long")]
+    columns += [Column(label, "number") for label in ("SE seeds", "SE items", "SE", "Difference / SE")]
     keys = settings.variant_keys()
     rows, records = [], []
     for effect in settings.effects:
-        found = numbers.effects.get(comparison_id(effect.to_comparison(keys)), {})
-        rows.append(_build_row(effect, found, keys, numbers))
-        records.append([effect.name, effect.variant, effect.against, *(found.get(name) for name in HEADER)])
+        name = comparison_id(effect.to_comparison(keys))
+        found, primary = numbers.effects.get(name, {}), find_primary(numbers, name)
+        rows.append(_build_row(effect, found, primary, keys, numbers))
+        record = [effect.name, effect.variant, effect.against, *(found.get(name) for name in HEADER)]
+        records.append([*record, *(primary.p_holm.get(level) for level in CLAIM_LEVELS), primary.standing])
     header = ["name", "variant", "against", *HEADER]
+    header += [*(f"p_holm_{level.replace(' ', '_')}" for level in CLAIM_LEVELS), "told_from_0"]
     return Table("effects", "Effects stated before they were measured", tuple(columns), rows, header, records, NOTE)
 
 
-def summarise_effects(settings: ReportSettings, numbers: Numbers) -> list[str]:
-    """One sentence that counts the verdicts, or none when nothing was claimed."""
-    keys = settings.variant_keys()
-    verdicts = [
-        numbers.effects.get(comparison_id(effect.to_comparison(keys)), {}).get("verdict", "missing")
-        for effect in settings.effects
-    ]
-    if not verdicts:
+def summarise_effects(settings: ReportSettings, numbers: Numbers) -> list[Sentence]:
+    """Count the verdicts by the rule, and what the primary test tells; nothing where nothing was claimed."""
+    if not settings.effects:
         return []
-    parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in TONES if verdict in verdicts]
-    return [f"Of {len(verdicts)} effects stated before they were measured: {', '.join(parts)}."]
+    keys = settings.variant_keys()
+    names = [comparison_id(effect.to_comparison(keys)) for effect in settings.effects]
+    verdicts = [numbers.effects.get(name, {}).get("verdict", "missing") for name in names]
+    counted: list[str | Shown] = []
+    for verdict in (one for one in TONES if one in verdicts):
+        found = [effect for effect, one in zip(settings.effects, verdicts, strict=True) if one == verdict]
+        behind = list_behind(found, keys, numbers)
+        counted += [", " if counted else "", Shown(f"{len(found)} {verdict}", of=behind)]
+    begins = f"Of {len(names)} effects stated before they were measured, by the {RULE} stated with them: "
+    tests = [(effect, find_primary(numbers, name)) for effect, name in zip(settings.effects, names, strict=True)]
+    return [say(begins, *counted, "."), *_summarise_tests(tests, keys, numbers)]
 
 
-def _build_row(effect: EffectSettings, found: dict[str, str], keys: dict[str, str], numbers: Numbers) -> list[Shown]:
+def _summarise_tests(
+    tests: Sequence[tuple[EffectSettings, Primary]], keys: Mapping[str, str], numbers: Numbers
+) -> list[Sentence]:
+    """Say at each level how many the primary test tells from 0, of how many that it could test."""
+    parts: list[str | Shown] = []
+    for level in (one for one in CLAIM_LEVELS if any(one in primary.p_holm for _, primary in tests)):
+        tested = [(effect, primary) for effect, primary in tests if level in primary.tested]
+        told = sum(level in primary.told for _, primary in tested)
+        parts.append("; " if parts else "The primary test (Holm over all that it could test) tells from 0: ")
+        if tested:
+            behind = list_behind([effect for effect, _ in tested], keys, numbers)
+            parts += [Shown(f"{told} of {len(tested)}", of=behind), f" about {level}"]
+        else:
+            parts.append(f"nothing about {level}, not estimable")
+    return [say(*parts, ".")] if parts else []
+
+
+def list_behind(effects: Iterable[EffectSettings], keys: Mapping[str, str], numbers: Numbers) -> tuple[str, ...]:
+    """List the cells of both sides of effects, each once, as `Shown.of` takes them."""
+    cells = (
+        cell
+        for effect in effects
+        for label in (effect.variant, effect.against)
+        for cell in numbers.cells_of(keys[label], effect.stage, effect)
+    )
+    return tuple(dict.fromkeys(cells))
+
+
+def _build_row(
+    effect: EffectSettings, found: Mapping[str, str], primary: Primary, keys: Mapping[str, str], numbers: Numbers
+) -> list[Shown]:
     measure = effect.measure
     place = f"{STAGES[effect.stage]}, {effect.filters()}"
     if measure == "judge_score":
@@ -65,26 +111,36 @@ def _build_row(effect: EffectSettings, found: dict[str, str], keys: dict[str, st
     sides = [numbers.cells_of(keys[label], effect.stage, effect) for label in (effect.variant, effect.against)]
     of = {"variant_mean": sides[0], "against_mean": sides[1]}
     both = (*sides[0], *sides[1])
+    texts = {name: render_score(measure, _number(found.get(name))) for name in SCORES}
+    scores = {name: Shown(text, of=of.get(name, both)) for name, text in texts.items()}
     return [
         Shown(f"{effect.name} ({effect.variant} over {effect.against})", to_anchor("lineage", keys[effect.variant])),
         Shown(place, tone="muted"),
         Shown(render_score(measure, float(effect.at_least))),
-        *(Shown(render_score(measure, _number(found.get(name))), of=of.get(name, both)) for name in SCORES),
+        *(scores[name] for name in SCORES[:3]),
+        # nothing is marked as met that the primary test does not tell from 0
+        Shown(verdict, tone="" if verdict == "met" and not primary.told else TONES[verdict]),
+        *(Shown(primary.show(level), of=both) for level in CLAIM_LEVELS),
+        Shown(primary.standing, tone="good" if primary.told and verdict.startswith("met") else "muted"),
+        Shown(_describe_seeds(found, primary), tone="muted"),
+        *(scores[name] for name in SCORES[3:]),
         Shown(render_ratio(_number(found.get("ratio"))), of=both),
-        Shown(_describe_seeds(found), tone="muted"),
-        Shown(verdict, tone=TONES[verdict]),
     ]
 
 
-def _describe_seeds(found: dict[str, str]) -> str:
-    """Render `3 and 3 SFT seeds (these models)`."""
+def _describe_seeds(found: Mapping[str, str], primary: Primary) -> str:
+    """Render `3 and 3 SFT seeds (these models)`, with the models that are left out; or why there is nothing."""
     if not found or found["verdict"] == "missing":
-        return UNKNOWN
+        return primary.note or UNKNOWN
     levels = [LEVELS[found[f"{side}_seed_level"]] for side in ("variant", "against")]
     counts = [found[f"{side}_n_seeds"] for side in ("variant", "against")]
+    lost = int(found["incomplete_models"])
+    left_out = f"; {lost} {'model' if lost == 1 else 'models'} without all scores left out" if lost else ""
     if levels[0] == levels[1]:
-        return f"{' and '.join(counts)} {levels[0]}" if levels[0] != LEVELS[""] else "one seed each"
-    return " and ".join(f"{count} {level}" for count, level in zip(counts, levels, strict=True))
+        said = f"{' and '.join(counts)} {levels[0]}" if levels[0] != LEVELS[""] else "one seed each"
+        return said + left_out
+    sides = zip(counts, levels, strict=True)
+    return " and ".join(level if level == LEVELS[""] else f"{count} {level}" for count, level in sides) + left_out
 
 
 def _number(text: str | None) -> float | None:

@@ -110,6 +110,7 @@ def _build_runs(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> 
 
 def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
     columns = (Column("Variant"), Column("Stage"), Column("Benchmark"), Column("Difference"), Column("Items", "number"))
+    own = [one for one in figures if one.figure == OWN]
     rows = [
         [
             Shown(numbers.label(one.variant_key) or one.variant_key),
@@ -118,11 +119,12 @@ def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> T
             _show(one),
             _show_count(one),
         ]
-        for one in figures
-        if one.figure == OWN
+        for one in own
     ]
-    title = f"The judge's own answers, by: {judge}"
-    return Table("judge_own", title, columns, rows, HEADER, _record(numbers, figures, (OWN,)), _OWN_NOTE)
+    title, records = f"The judge's own answers, by: {judge}", _record(numbers, figures, (OWN,))
+    by_benchmark = dict(zip(_list_benchmarks(figures), _list_origins(numbers, judge, figures), strict=True))
+    origins = [by_benchmark[one.benchmark] for one in own]
+    return Table("judge_own", title, columns, rows, HEADER, records, _OWN_NOTE, origins=origins)
 
 
 def _list_origins(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> list[list[str]]:
@@ -130,8 +132,12 @@ def _list_origins(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -
     own = [cell for cell in numbers.cells if (cell.judge or UNNAMED_JUDGE) == judge and cell.measure == "judge_score"]
     return [
         [name_cell(one.variant_key, one.stage, name, one.measure) for one in own if one.benchmark == name]
-        for name, _ in _by_benchmark(figures)
+        for name in _list_benchmarks(figures)
     ]
+
+
+def _list_benchmarks(figures: Iterable[BiasFigure]) -> list[str]:
+    return list(dict.fromkeys(one.benchmark for one in figures))
 
 
 def _by_benchmark(figures: Iterable[BiasFigure]) -> list[tuple[str, dict[str, BiasFigure]]]:

@@ -44,8 +44,7 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
         for stage in numbers.stages_of(variant.variant_key):
             for benchmark, runs in _group(numbers, variant.variant_key, stage).items():
                 means = [run.mean for run in runs if run.mean is not None]
-                mean = sum(means) / len(means) if means else None
-                spread = measure_spread(runs)
+                mean, spread = sum(means) / len(means) if means else None, measure_spread(runs)
                 of = (name_cell(variant.variant_key, stage, benchmark, "judge_score"),)
                 origins.append(of)
                 read, verdicts = sum(run.n_read for run in runs), sum(run.n_verdicts for run in runs)
@@ -55,7 +54,8 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
                         Shown(variant.label),
                         Shown(STAGES[stage]),
                         Shown(benchmark),
-                        *(Shown("–" if value is None else f"{value:.2f}", of=of) for value in (mean, spread)),
+                        Shown("none parsed" if mean is None else f"{mean:.2f}", of=of, gaps=_count(means, runs)),
+                        Shown(_show_spread(spread, runs), of=of),
                         Shown(render_plain(len(runs))),
                         Shown(f"{render_plain(read)} of {render_plain(verdicts)}"),
                         Shown(render_plain(distinct)),
@@ -69,6 +69,19 @@ def build_judge_runs_table(numbers: Numbers) -> Table | None:
     )
     title = f"Judge runs and verdicts of: {judges}"
     return Table("judge_runs", title, tuple(columns), rows, RUNS_HEADER, records, note, origins=origins)
+
+
+def _count(means: Sequence[float], runs: Sequence[JudgeRun]) -> str:
+    """Say of how many runs the mean is, where some have none."""
+    return f"n {len(means)} of {len(runs)}" if len(means) < len(runs) else ""
+
+
+def _show_spread(spread: float | None, runs: Sequence[JudgeRun]) -> str:
+    """Render the spread, or why there is none."""
+    if spread is not None:
+        return f"{spread:.2f}"
+    known = sum(run.mean is not None for run in runs)
+    return "one run" if len(runs) == 1 else f"{known} of {len(runs)} runs parsed"
 
 
 def _group(numbers: Numbers, variant_key: str, stage: str) -> dict[str, Sequence[JudgeRun]]:

@@ -17,7 +17,7 @@ def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> st
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         for sentence in section.sentences:
-            lines += [escape(sentence), ""]
+            lines += [escape(str(sentence)), ""]
         for table in section.tables:
             if not table.folded:
                 lines += _render_table(table)
@@ -38,7 +38,7 @@ def _render_table(table: Table) -> list[str]:
 
 
 def _render_field(shown: Shown) -> str:
-    text = escape(shown.text)
+    text = escape(shown.whole)
     return f"[{text}]({shown.file})" if shown.file else text
 
 

@@ -1,7 +1,9 @@
 """What the report reads: an aggregate's tables, joined with the labels that people use."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from mixlab.analysis.cells import Cell, group_cells, read_cells, read_csv
 from mixlab.analysis.effects import read_effects
 from mixlab.analysis.judge_bias import BiasFigure, read_judge_bias
 from mixlab.analysis.judge_runs import JudgeRun, read_judge_runs
-from mixlab.analysis.pairwise import PairCell, read_pair_cells
+from mixlab.analysis.pairwise import PairCell, PairName, read_pair_cells, read_pair_keys
 from mixlab.analysis.statistics import Estimate
 from mixlab.analysis.statistics_tables import read_statistics
 from mixlab.config.analysis import BenchmarkGroup, ReportSettings, Selection, VariantLabel
@@ -26,7 +28,8 @@ class Numbers:
 
     `variants`: in order of display, those without a label last, under their keys. `groups`: the main table's columns.
     `source_names`: names of a mixture's sources by its key, by position; a mixture that nobody named has none.
-    `statistics`: rows of tests, ranking, relative, intervals and variance, see `read_statistics`.
+    `pair_keys`: the artifacts of comparisons behind a pair cell. `statistics`: rows of tests, ranking, relative,
+    intervals and variance, see `read_statistics`.
     """
 
     variants: tuple[VariantLabel, ...]
@@ -40,6 +43,7 @@ class Numbers:
     judge_runs: tuple[JudgeRun, ...] = ()
     judge_bias: tuple[BiasFigure, ...] = ()
     pair_cells: tuple[PairCell, ...] = ()
+    pair_keys: Mapping[PairName, tuple[str, ...]] = field(default_factory=dict)
     statistics: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
@@ -59,6 +63,17 @@ class Numbers:
             if group.selects(cell.measure, cell.benchmark, cell.category, cell.language)
         ]
         return tuple(name_cell(variant_key, stage, cell.benchmark, cell.measure) for cell in chosen)
+
+    def cells_named(
+        self, variant_key: str, stages: Sequence[str], benchmarks: Sequence[str], measure: str
+    ) -> list[str]:
+        """Name the cells that a variant has of these stages and benchmarks, as `Shown.of` takes them."""
+        named = (name_cell(variant_key, stage, name, measure) for name in benchmarks for stage in stages)
+        return [one for one in named if one in self._names]
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in self.cells)
 
     def stages(self) -> list[str]:
         """The stages that any model was scored at, before SFT first."""
@@ -101,6 +116,7 @@ def load_numbers(settings: ReportSettings, aggregate: Path) -> Numbers:
         judge_runs=tuple(read_judge_runs(aggregate)),
         judge_bias=tuple(read_judge_bias(aggregate)),
         pair_cells=tuple(read_pair_cells(aggregate)),
+        pair_keys=read_pair_keys(aggregate),
         statistics=read_statistics(aggregate),
     )
 

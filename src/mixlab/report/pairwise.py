@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from mixlab.analysis.pairwise import PairCell
+from mixlab.analysis.pairwise import PairCell, name_pair
 from mixlab.report.numbers import Numbers
-from mixlab.report.tables import Column, Section, Shown, Table, name_cell
+from mixlab.report.tables import Column, Section, Shown, Table
 from mixlab.report.text import STAGES, UNKNOWN, render_plain, to_anchor
 
 _NAMES = tuple(field.name for field in fields(PairCell) if not field.name.endswith("_key"))
@@ -53,7 +53,7 @@ def _build_results(numbers: Numbers, judge: str, cells: Sequence[PairCell]) -> T
             [
                 *_show_pair(numbers, cell),
                 *(Shown(render_plain(count)) for count in (cell.wins, cell.ties, cell.losses, cell.unparsed)),
-                Shown(_percent(cell.win_rate), shade=None if cell.win_rate is None else round(cell.win_rate, 3)),
+                Shown(_show_rate(cell), shade=None if cell.win_rate is None else round(cell.win_rate, 3)),
                 Shown(limits),
                 Shown(_percent(cell.se_seeds)),
                 Shown(render_plain(cell.n_pairs)),
@@ -61,7 +61,7 @@ def _build_results(numbers: Numbers, judge: str, cells: Sequence[PairCell]) -> T
             ]
         )
     records = [_record(numbers, cell) for cell in cells]
-    title, origins = f"Answers compared by: {judge}", [_name_cells(cell) for cell in cells]
+    title, origins = f"Answers compared by: {judge}", [_list_origins(numbers, cell) for cell in cells]
     return Table("pairwise", title, tuple(columns), rows, HEADER, records, _NOTE, origins=origins)
 
 
@@ -80,14 +80,22 @@ def _build_flips(numbers: Numbers, judge: str, cells: Sequence[PairCell]) -> Tab
     header = ["variant", "against", "stage", "benchmark", "category", "judge", "asked", "flipped", "flip_rate"]
     header += ["flipped_to_first", "first_rate", "identical", "variant_key", "against_key"]
     title = f"What the place of an answer decided: {judge}"
-    origins = [_name_cells(cell) for cell in cells]
+    origins = [_list_origins(numbers, cell) for cell in cells]
     return Table("pairwise_flips", title, tuple(columns), rows, header, records, _FLIPS_NOTE, origins=origins)
 
 
-def _name_cells(cell: PairCell) -> list[str]:
-    """The cells of the answers that were compared."""
-    keys = (cell.variant_key, cell.against_key)
-    return [name_cell(key, cell.stage, cell.benchmark, "judge_score") for key in keys]
+def _show_rate(cell: PairCell) -> str:
+    return _percent(cell.win_rate) if cell.win_rate is not None else f"none parsed of {cell.comparisons}"
+
+
+def _list_origins(numbers: Numbers, cell: PairCell) -> list[str]:
+    """The comparisons, and the ratings of the answers that were compared; a served model has a stage of its own."""
+    ratings = [
+        name
+        for key in (cell.variant_key, cell.against_key)
+        for name in numbers.cells_named(key, (cell.stage, "served"), (cell.benchmark,), "judge_score")
+    ]
+    return [*numbers.pair_keys.get(name_pair(cell), ()), *dict.fromkeys(ratings)]
 
 
 def _describe_own(numbers: Numbers) -> Iterator[str]:

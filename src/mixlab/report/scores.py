@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
 from mixlab.config.analysis import BenchmarkGroup, find_range
+from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table, name_cell
 from mixlab.report.text import (
@@ -72,13 +73,20 @@ def _show_cell(label: str, cell: Cell) -> list[Shown]:
         Shown(STAGES[cell.stage]),
         Shown(cell.benchmark),
         Shown(judged if measure == "judge_score" else describe_measure(measure)),
-        *(Shown(render_score(measure, value), of=of) for value in (found.mean, found.se_seeds)),
+        Shown(render_score(measure, found.mean) if found.mean is not None else "none parsed", of=of, gaps=_count(cell)),
+        Shown(render_score(measure, found.se_seeds), of=of),
         Shown(str(found.n_seeds), of=of),
         Shown(render_score(measure, found.se_items), of=of),
         *(Shown(render_plain(count), of=of) for count in (found.n_items, cell.n_answers, cell.n_unparsed)),
         Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
         Shown("keys", anchor=to_anchor("lineage", cell.variant_key)),
     ]
+
+
+def _count(cell: Cell) -> str:
+    """Say of how many models the mean is, where some have no score."""
+    scored, models = sum(one.mean is not None for one in cell.replicates), len(cell.replicates)
+    return f"n {scored} of {models}" if scored < models else ""
 
 
 def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:
@@ -92,13 +100,16 @@ def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[Benchma
             for group in groups:
                 found = numbers.estimate(variant.variant_key, stage, group)
                 of = numbers.cells_of(variant.variant_key, stage, group)
-                row.append(Shown(render_estimate(group.measure, found), shade=_shade(group.measure, found), of=of))
+                gaps = describe_gaps(numbers, variant.variant_key, stage, group)
+                text = render_estimate(group.measure, found)
+                row.append(Shown(text, shade=_shade(group.measure, found), of=of, gaps=gaps))
                 judge = ", ".join(numbers.judges(group)) if group.measure == "judge_score" else None
                 record = _record(variant.label, stage, group.label, group.measure, judge, found)
-                records.append([*record, variant.variant_key])
+                records.append([*record, gaps, variant.variant_key])
             rows.append(row)
             label = Shown("")
-    return Table(name, title, tuple(columns), rows, LONG_HEADER, records, note)
+    header = (*LONG_HEADER[:-1], "gaps", LONG_HEADER[-1])
+    return Table(name, title, tuple(columns), rows, header, records, note)
 
 
 def _record(

@@ -8,9 +8,11 @@ from mixlab.analysis.ranking import HEADER as RANKING_HEADER
 from mixlab.analysis.relative import HEADER as RELATIVE_HEADER
 from mixlab.analysis.study_tests import HEADER as TESTS_HEADER
 from mixlab.config.analysis import ReportSettings
+from mixlab.report.claims import list_behind
 from mixlab.report.numbers import Numbers
+from mixlab.report.primary import ALPHA
 from mixlab.report.tables import Column, Section, Shown, Table
-from mixlab.report.text import STAGES, UNKNOWN, render_score
+from mixlab.report.text import STAGES, UNKNOWN, render_p, render_score
 
 TESTS = {
     "paired_t": "paired t",
@@ -22,7 +24,6 @@ TESTS = {
     "item_bootstrap": "bootstrap over items",
     "kodama_oda_t": "t test of all judgings (Kodama-Oda)",
 }
-ALPHA = 0.05
 TESTS_NOTE = (
     "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
     "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
@@ -95,9 +96,10 @@ def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Map
         Column("Note", "long"),
     ]
     keys = settings.variant_keys()
-    rows, records = [], []
+    rows, records, origins = [], [], []
     for effect in settings.effects:
         name = comparison_id(effect.to_comparison(keys))
+        behind = list_behind([effect], keys, numbers)
         for row in (one for one in tests if one["effect"] == name):
             told = bool(row["p_holm"]) and float(row["p_holm"]) < ALPHA and row["role"] == "primary"
             rows.append(
@@ -117,17 +119,21 @@ def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Map
                 ]
             )
             records.append([effect.name, effect.variant, effect.against, *(row[name] for name in TESTS_HEADER)])
+            origins.append(behind)
     header = ["name", "variant", "against", *TESTS_HEADER]
-    return Table("tests", "Tests of the stated effects", tuple(columns), rows, header, records, TESTS_NOTE)
+    title = "Tests of the stated effects"
+    return Table("tests", title, tuple(columns), rows, header, records, TESTS_NOTE, origins=origins)
 
 
 def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Table:
     columns = [Column("Stage"), Column("Measured on", "long"), Column("About"), Column("Rank", "number")]
     columns += [Column("Mixture"), *(Column(name, "number") for name in ("Mean", "n", "Behind the best", "p Holm"))]
     columns += [Column("Standing", "short"), Column("Note", "long")]
+    best = {_name_contest(row): row for row in ranking if row["rank"] == "1"}
     rows = []
     for row in ranking:
-        measure = row["measure"]
+        measure, first = row["measure"], best.get(_name_contest(row), row)
+        both = tuple(dict.fromkeys([*_list_cells(numbers, row), *_list_cells(numbers, first)]))
         rows.append(
             [
                 Shown(STAGES[row["stage"]]),
@@ -137,8 +143,8 @@ def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Ta
                 Shown(numbers.label(row["variant_key"])),
                 Shown(render_score(measure, _number(row["mean"]))),
                 Shown(row["n"]),
-                Shown(render_score(measure, _number(row["behind_best"]))),
-                Shown(_show_p(row["p_holm"])),
+                Shown(render_score(measure, _number(row["behind_best"])), of=both),
+                Shown(_show_p(row["p_holm"]), of=both),
                 Shown(row["standing"]),
                 Shown(row["note"], tone="muted"),
             ]
@@ -153,6 +159,10 @@ def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Ta
         RANKING_HEADER,
         RANKING_NOTE,
     )
+
+
+def _name_contest(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("base_model_key", "stage", "measure", "benchmarks", "level"))
 
 
 def _build_relative(numbers: Numbers, relative: Sequence[Mapping[str, str]]) -> Table:
@@ -231,9 +241,17 @@ def _close(
     header: Sequence[str],
     note: str,
 ) -> Table:
-    """A folded table whose records begin with the label of the variant."""
+    """A folded table whose records begin with the label of the variant, and whose rows lead to its cells."""
     records = [[numbers.label(row["variant_key"]), *(row[one] for one in header)] for row in found]
-    return Table(name, title, tuple(columns), rows, ["variant", *header], records, note, folded=True)
+    origins = [_list_cells(numbers, row) for row in found]
+    return Table(name, title, tuple(columns), rows, ["variant", *header], records, note, folded=True, origins=origins)
+
+
+def _list_cells(numbers: Numbers, row: Mapping[str, str]) -> list[str]:
+    """The cells behind a row: of its benchmark or benchmarks, at its stage or, of an improvement, before and after."""
+    stages = [row["stage"]] if "stage" in row else ["before_sft", "after_sft"]
+    names = row["benchmarks"].split() if "benchmarks" in row else [row["benchmark"]]
+    return numbers.cells_named(row["variant_key"], stages, names, row["measure"])
 
 
 def _show_limits(measure: str, row: Mapping[str, str]) -> str:
@@ -243,9 +261,7 @@ def _show_limits(measure: str, row: Mapping[str, str]) -> str:
 
 
 def _show_p(text: str) -> str:
-    if not text:
-        return UNKNOWN
-    return "< 0.001" if float(text) < 0.001 else f"{float(text):.3f}"
+    return render_p(float(text)) if text else UNKNOWN
 
 
 def _show_percent(text: str) -> str:

@@ -32,7 +32,8 @@ class Shown:
 
     `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
     [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved). `of`: the cells of
-    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them.
+    scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them. `gaps`: what is
+    missing behind it, told in brackets.
     """
 
     text: str
@@ -43,11 +44,32 @@ class Shown:
     file: str = ""
     bar: tuple[float, float] | None = None
     of: tuple[str, ...] = ()
+    gaps: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The text with what is missing behind it."""
+        return f"{self.text} ({self.gaps})" if self.gaps else self.text
 
     @property
     def is_number(self) -> bool:
-        """Whether it begins with a digit, behind a sign or none."""
-        return self.text.lstrip("−± ")[:1].isdigit()
+        """Whether it begins with a digit, behind a sign or `<`, or none."""
+        return self.text.lstrip("−±+<> ")[:1].isdigit()
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence in parts, of which numbers name what they were computed from (`Shown.of`)."""
+
+    parts: tuple[Shown, ...]
+
+    def __str__(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+def say(*parts: str | Shown) -> Sentence:
+    """Build a sentence from texts and numbers."""
+    return Sentence(tuple(Shown(part) if isinstance(part, str) else part for part in parts))
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,7 @@ class Section:
 
     anchor: str
     title: str
-    sentences: Sequence[str] = ()
+    sentences: Sequence[str | Sentence] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     stays: bool = False

@@ -12,10 +12,14 @@ from mixlab.report.text import ITEMS_ONLY, STAGES, render_estimate
 
 
 def render_main_table(report: Path) -> str:
-    """Render `tables/main.csv` of a report folder: accuracy in percent ± standard error, two lines per variant."""
+    """Render `tables/main.csv` of a report folder: accuracy in percent ± standard error, two lines per variant.
+
+    What a cell lacks is told below the table, by number.
+    """
     rows = read_csv(report / "tables" / "main.csv")
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    cells = {(row["variant"], row["stage"], row["group"]): _render(row) for row in rows}
+    gaps = list(dict.fromkeys(row["gaps"] for row in rows if row["gaps"]))
+    cells = {(row["variant"], row["stage"], row["group"]): _render(row, gaps) for row in rows}
     lines = [["variant", "", *groups]]
     shown = ""
     for variant, stage in dict.fromkeys((row["variant"], row["stage"]) for row in rows):
@@ -26,7 +30,8 @@ def render_main_table(report: Path) -> str:
     text = "\n".join(_join(line, widths) for line in lines)
     judges = sorted({row["judge"] for row in rows if row["judge"]})
     note = f"Accuracy in percent ± standard error over seeds ({ITEMS_ONLY}: over items, one seed)."
-    return "\n".join([text, note, *(f"Judge scores are by: {judge}." for judge in judges)]) + "\n"
+    told = [f"[{place}] {gap}" for place, gap in enumerate(gaps, start=1)]
+    return "\n".join([text, *told, note, *(f"Judge scores are by: {judge}." for judge in judges)]) + "\n"
 
 
 def render_table(table: Table) -> str:
@@ -34,7 +39,7 @@ def render_table(table: Table) -> str:
     drawn = {place for row in table.rows for place, shown in enumerate(row) if shown.bar}
     kept = [place for place in range(len(table.columns)) if place not in drawn]
     lines = [[table.columns[place].label for place in kept]]
-    lines += [[row[place].text for place in kept] for row in table.rows]
+    lines += [[row[place].whole for place in kept] for row in table.rows]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(kept))]
     right = [table.columns[place].is_number for place in kept]
     text = "\n".join(_align(line, widths, right) for line in lines)
@@ -56,12 +61,14 @@ def render_tests(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return lines
 
 
-def _render(row: dict[str, str]) -> str:
-    if not row["n_seeds"]:
-        return render_estimate(row["measure"], None)
-    mean, seeds, items = (float(row[name]) if row[name] else None for name in ("mean", "se_seeds", "se_items"))
-    estimate = Estimate(mean, seeds, row["seed_level"] or None, int(row["n_seeds"]), items, int(row["n_items"]))
-    return render_estimate(row["measure"], estimate).replace(" ± ", "±")
+def _render(row: dict[str, str], gaps: Sequence[str]) -> str:
+    """Render a cell; what is missing behind it by its number below the table."""
+    estimate = None
+    if row["n_seeds"]:
+        mean, seeds, items = (float(row[name]) if row[name] else None for name in ("mean", "se_seeds", "se_items"))
+        estimate = Estimate(mean, seeds, row["seed_level"] or None, int(row["n_seeds"]), items, int(row["n_items"]))
+    text = render_estimate(row["measure"], estimate).replace(" ± ", "±")
+    return f"{text} [{gaps.index(row['gaps']) + 1}]" if row["gaps"] else text
 
 
 def _join(line: list[str], widths: list[int]) -> str:

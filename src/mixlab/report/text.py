@@ -38,13 +38,20 @@ def render_estimate(measure: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return "not run"
     if estimate.mean is None:
-        return "none parsed"
+        # items were scored, and yet no model has all of the group's benchmarks
+        return "no whole model" if estimate.n_items else "none parsed"
     return f"{render_score(measure, estimate.mean)} {render_error(measure, estimate)}"
 
 
 def render_ratio(value: float | None) -> str:
     """Render a difference in standard errors: `12.3`."""
     return UNKNOWN if value is None else f"{value:.1f}".replace("-", "−")
+
+
+def render_p(p: float) -> str:
+    """Render a p-value: `0.012`, `< 0.001`, or with a digit more beside the usual level: `0.0496`."""
+    text = f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.4f}" if text == "0.050" else text
 
 
 def render_plain(value: object) -> str:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from mixlab.analysis.cells import Cell, build_cells
 from mixlab.artifacts.manifest import MANIFEST
-from mixlab.artifacts.provenance import read_provenance
 from mixlab.config.base_models import HubModel
 from mixlab.config.problems import ConfigError, did_you_mean
 from mixlab.config.report_data import DataShown, ShownMixture
@@ -22,7 +21,7 @@ from mixlab.plan.graph import MODEL_ROLES, Node, Plan
 from mixlab.plan.specs import BaseModelSpec, ReportSpec, SourceSpec
 from mixlab.report.data import load_data_figures
 from mixlab.report.model_card import CardFacts, Step, render_model_card
-from mixlab.stages.pages import Shelf, hold
+from mixlab.stages.pages import Shelf, hold, read_makings
 
 MODELS = ("base_model", "pretrain", "ipt", "average", "sft")
 """Stages that make models."""
@@ -73,7 +72,7 @@ def gather_card(shelf: Shelf, study: Study, node: Node, member: str, licence: st
     beside = [key for role, keys in shelf.report.parents.items() if role != "aggregate" for key in keys]
     sources = [shelf.plan.nodes[key] for key in list_sources(shown, mixtures)]
     names = sorted({name.partition("/")[0] for mixture in mixtures for name in mixture.sources})
-    records = [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
+    records = read_makings(shelf, node)
     return CardFacts(
         name=" ".join([*node.label.split("/")[1:-1], member]).strip() or node.label,
         study=shelf.study,

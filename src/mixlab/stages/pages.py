@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import digest_file
@@ -123,7 +124,7 @@ def _as_inputs(shelf: Shelf, node: Node, machine: MachineSettings) -> Inputs:
 
 def hold(shelf: Shelf, node: Node) -> Held:
     """What this working folder knows of an artifact; its digest by its manifest, tombstone or last provenance."""
-    records = [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
+    records = read_makings(shelf, node)
     state = shelf.state(node)
     if state == "complete":
         digest = read_manifest(shelf.store.folder(*node.name)).digest
@@ -132,6 +133,11 @@ def hold(shelf: Shelf, node: Node) -> Held:
     else:
         digest = str(records[-1].get("digest", "")) if records else ""
     return Held(node.label, state, digest, tuple(map(_describe_making, records)))
+
+
+def read_makings(shelf: Shelf, node: Node) -> list[dict[str, Any]]:
+    """Read the records of every time an artifact was made, oldest first; those that cannot be read tell nothing."""
+    return [one for one in read_provenance(shelf.store, *node.name) if "error" not in one]
 
 
 def _describe_making(record: Mapping[str, object]) -> str:

@@ -1,5 +1,7 @@
 """Which test decides, and what every other says beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -135,6 +137,24 @@ def test_items_without_a_score_are_left_out_and_counted(asked):
     asked[0][0].scores[0, :5] = np.nan
     found = by_name(comparison_tests.test_items(*asked, "judge_score"))["item_bootstrap"]
     assert (found.n_variant, found.note) == (35, "5 items without a score left out")
+
+
+def test_an_item_that_one_unit_has_no_score_for_is_drawn_in_no_resample(asked):
+    whole = comparison_tests.test_beside(*_cut(asked, range(5, 40)))
+    asked[0][0].scores[1, :2], asked[1][0].scores[0, 2:5] = np.nan, np.nan
+    # whatever the other units say of such an item
+    asked[0][0].scores[0, :2] = 100.0
+    found = comparison_tests.test_beside(*_cut(asked, range(40)))
+    assert [(row.difference, row.low, row.high, row.p) for row in found] == [
+        (row.difference, row.low, row.high, row.p) for row in whole
+    ]
+    assert found[0].p is not None and found[0].high < 10
+
+
+def _cut(asked, items):
+    """The arguments of `test_beside` on some of the items, over three SFT seeds a side."""
+    a, b = ([replace(one, items=tuple(items), scores=one.scores[:, list(items)]) for one in side] for side in asked)
+    return a, b, MODELS, tuple(build_sample(tuned([0.1, 0.2, 0.3]), MODELS) for _ in range(2))
 
 
 def test_the_published_test_takes_all_judgings_as_independent_and_says_n():

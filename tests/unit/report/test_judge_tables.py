@@ -84,7 +84,9 @@ def test_the_spread_is_that_of_the_runs_means_and_unknown_where_one_has_none() -
     assert measure_spread([*runs, judge_run(4, None)]) is None
     table = build_judge_runs_table(numbers(cell("talk", MODEL, 7.0), runs=(*runs, judge_run(4, None, read=0))))
     assert table is not None
-    assert [shown.text for shown in table.rows[0]][3:] == ["7.00", "–", "4", "30 of 40", "36"]
+    assert [shown.whole for shown in table.rows[0]][3:] == [
+        *("7.00 (n 3 of 4)", "3 of 4 runs parsed", "4", "30 of 40", "36")
+    ]
 
 
 def test_runs_are_written_and_read_back_and_a_rule_has_none(tmp_path) -> None:

@@ -95,10 +95,11 @@ def test_flips_are_shares_of_what_was_asked_and_read() -> None:
     assert (row["For the first place"], row["% of flips"], row["Equal answers"]) == ("2", "66.7", "2")
 
 
-def test_what_is_not_known_is_a_dash_and_no_number() -> None:
+def test_what_is_not_known_is_no_number() -> None:
     unread = cell(win_rate=None, low=None, high=None, se_seeds=None, spread=None, flipped=0, flipped_to_first=0)
     results, flips = build_pairwise_section(numbers(unread)).tables
-    assert [read_row(results)[name] for name in ("Win rate, %", "95 % limits", "SE seeds", "Spread")] == ["–"] * 4
+    assert read_row(results)["Win rate, %"] == "none parsed of 20"
+    assert [read_row(results)[name] for name in ("95 % limits", "SE seeds", "Spread")] == ["–"] * 3
     assert read_row(flips)["% of flips"] == "–"
 
 

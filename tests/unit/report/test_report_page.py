@@ -156,7 +156,7 @@ def test_a_group_that_was_not_run_says_so(tmp_path, settings, aggregate):
     out = tmp_path / "groups"
     out.mkdir()
     write_report(settings.model_copy(update={"groups": groups}), aggregate, out)
-    assert "| 混合 A | before SFT | not run | 80.0" in (out / "report.md").read_text(encoding="utf-8")
+    assert "| 混合 A | before SFT | not run (n 0 of 1) | 80.0" in (out / "report.md").read_text(encoding="utf-8")
     assert "not run" in render_main_table(out)
 
 

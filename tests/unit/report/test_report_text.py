@@ -3,7 +3,7 @@
 import pytest
 
 from mixlab.analysis.statistics import Estimate
-from mixlab.report.text import render_estimate, render_plain, render_score, to_anchor
+from mixlab.report.text import render_estimate, render_p, render_plain, render_score, to_anchor
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ def test_a_cell_without_a_mean_says_why():
     assert render_estimate("accuracy", None) == "not run"
     assert render_estimate("judge_score", Estimate(None, None, None, 0, None, 0)) == "none parsed"
     assert render_estimate("judge_score", Estimate(8.0, None, None, 1, None, 1)) == "8.00 ± –"
+
+
+def test_a_p_value_beside_the_level_has_a_digit_more():
+    assert [render_p(p) for p in (0.0009, 0.0123, 0.0496, 0.0504, 0.77)] == [
+        *("< 0.001", "0.012", "0.0496", "0.0504", "0.770")
+    ]
 
 
 def test_counts_are_grouped_and_unknown_values_are_a_dash():

@@ -1,10 +1,11 @@
 """A study's target beside the published table: cell by cell, with differences, and what has no partner."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from mixlab.analysis.published.tables import FORMS, PublishedTable, Row
+from mixlab.analysis.targets import Place, TargetCell
 from mixlab.config.problems import DataError
 from mixlab.config.targets import NO_POINT
 
@@ -17,6 +18,9 @@ VALUES = {
     GAIN: "gain",
 }
 """Column of a published table -> what it is of a target's cell."""
+_CELL = tuple(one.name for one in fields(TargetCell))
+_PLACE = tuple(one.name for one in fields(Place))
+_LABELLED = ("table", "variants", "base_models", "stages", "measures")
 _OWN = {"variant": "config", "base_model": "model"}
 
 
@@ -60,6 +64,21 @@ class Comparison:
     def matched(self) -> int:
         """How many published numbers have one of the study's beside them."""
         return sum(row.ours is not None for row in self.rows)
+
+
+def list_lacking(target: Any) -> list[str]:
+    """List what `targets/NAME.json` lacks of what is compared; one that another version wrote may lack some of it."""
+    if not isinstance(target, Mapping):
+        return ["published", "cells"]
+    lacking = [name for name in ("published", "cells") if name not in target]
+    if isinstance(published := target.get("published"), Mapping):
+        lacking += [f"published.{name}" for name in sorted(_LABELLED) if name not in published]
+    wanted = {**dict.fromkeys(_CELL, ""), "place": _PLACE}
+    for cell in target.get("cells", ()):
+        for name, parts in wanted.items():
+            absent = [name] if name not in cell else [f"{name}.{part}" for part in parts if part not in cell[name]]
+            lacking += [f"cells.{one}" for one in absent]
+    return list(dict.fromkeys(lacking))
 
 
 def compare_target(name: str, target: Mapping[str, Any], tables: Mapping[str, PublishedTable]) -> Comparison | None:

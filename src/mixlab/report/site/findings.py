@@ -5,15 +5,20 @@ from collections.abc import Iterator, Mapping
 from mixlab.analysis.cells import GroupEstimate, group_cells
 from mixlab.analysis.effects import comparison_id
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings, ReportSettings
-from mixlab.report.claims import summarise_effects
+from mixlab.report.claims import RULE, list_behind, summarise_effects
 from mixlab.report.numbers import Numbers
-from mixlab.report.text import STAGES, render_error, render_score
+from mixlab.report.primary import Primary, find_primary
+from mixlab.report.tables import Sentence, Shown, name_cell, say
+from mixlab.report.text import STAGES, render_error, render_plain, render_score
 
 UNITS = {"judge_score": "points"}
 
 
-def list_findings(settings: ReportSettings, numbers: Numbers) -> list[str]:
-    """Say what came of each claim, which variant leads each group of benchmarks, and how much could not be read."""
+def list_findings(settings: ReportSettings, numbers: Numbers) -> list[Sentence]:
+    """Say what came of each claim, which variant leads each group of benchmarks, and how much could not be read.
+
+    Every number that was computed from scores leads to them (`Shown.of`).
+    """
     return [
         *summarise_effects(settings, numbers),
         *_list_effects(settings, numbers),
@@ -22,32 +27,43 @@ def list_findings(settings: ReportSettings, numbers: Numbers) -> list[str]:
     ]
 
 
-def _list_effects(settings: ReportSettings, numbers: Numbers) -> Iterator[str]:
+def _list_effects(settings: ReportSettings, numbers: Numbers) -> Iterator[Sentence]:
     keys = settings.variant_keys()
     for effect in settings.effects:
-        found = numbers.effects.get(comparison_id(effect.to_comparison(keys)), {})
+        name = comparison_id(effect.to_comparison(keys))
+        found = numbers.effects.get(name, {})
         if found.get("difference"):
-            yield _say_effect(effect, found)
+            yield _say_effect(effect, found, find_primary(numbers, name), keys, numbers)
         else:
-            yield f"“{effect.name}”: {found.get('verdict', 'missing')}, so that no difference can be stated."
+            yield say(f"“{effect.name}”: {found.get('verdict', 'missing')}, so that no difference can be stated.")
 
 
-def _say_effect(effect: EffectSettings, found: dict[str, str]) -> str:
+def _say_effect(
+    effect: EffectSettings, found: Mapping[str, str], primary: Primary, keys: Mapping[str, str], numbers: Numbers
+) -> Sentence:
+    """Say the difference, what the rule says of it, and what the primary test says, which alone tells it from 0."""
     measure, unit = effect.measure, UNITS.get(effect.measure, "percentage points")
-    difference = float(found["difference"])
-    means = [render_score(measure, float(found[name])) for name in ("variant_mean", "against_mean")]
+    difference, both = float(found["difference"]), list_behind([effect], keys, numbers)
+    means = [
+        Shown(render_score(measure, float(found[name])), of=numbers.cells_of(keys[label], effect.stage, effect))
+        for name, label in (("variant_mean", effect.variant), ("against_mean", effect.against))
+    ]
     way = "more than" if difference > 0 else "less than" if difference < 0 else "as much as"
-    size = f"{render_score(measure, abs(difference))} {unit} {way}" if difference else way
-    error = found["standard_error"]
-    error = f", standard error {render_score(measure, float(error))}" if error else ""
-    return (
-        f"“{effect.name}”: {effect.variant} scored {size} {effect.against} ({means[0]} and {means[1]}{error}) "
-        f"{STAGES[effect.stage]} on {effect.filters()}; claimed were at least "
-        f"{render_score(measure, float(effect.at_least))}: {found['verdict']}."
+    size: list[str | Shown] = [Shown(render_score(measure, abs(difference)), of=both), f" {unit} "]
+    error: list[str | Shown] = [", standard error "]
+    error.append(Shown(render_score(measure, float(found["standard_error"] or 0)), of=both))
+    told = f"; told from 0: {primary.standing}" if primary.tested else ""
+    return say(
+        *(f"“{effect.name}”: {effect.variant} scored ", *(size if difference else ())),
+        *(f"{way} {effect.against} (", means[0], " and ", means[1], *(error if found["standard_error"] else ())),
+        f") {STAGES[effect.stage]} on {effect.filters()}; claimed were at least "
+        f"{render_score(measure, float(effect.at_least))}: {found['verdict']} by the {RULE}; primary test: ",
+        Shown(primary.describe(), of=both if primary.tested else ()),
+        f"{told}.",
     )
 
 
-def _list_leaders(numbers: Numbers) -> Iterator[str]:
+def _list_leaders(numbers: Numbers) -> Iterator[Sentence]:
     stage = numbers.stages()[-1] if numbers.stages() else ""
     stage = "after_sft" if "after_sft" in numbers.stages() else stage
     labels = dict.fromkeys(variant.variant_key for variant in numbers.variants)
@@ -57,7 +73,7 @@ def _list_leaders(numbers: Numbers) -> Iterator[str]:
             yield _say_leaders(numbers, group, stage, found)
 
 
-def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Mapping[str, GroupEstimate]) -> str:
+def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Mapping[str, GroupEstimate]) -> Sentence:
     """Rank the variants whose every model has a mean on every benchmark of the group; name the others."""
     where, wanted = f"On {group.label} {STAGES[stage]}", {name for one in found.values() for name in one.benchmarks}
     whole = {
@@ -65,33 +81,48 @@ def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Map
         for key, one in found.items()
         if not one.incomplete and set(one.benchmarks) == wanted and one.estimate.mean is not None
     }
-    others = [
-        f"{numbers.label(key)} ({len(one.replicates)} of {len(one.replicates) + one.incomplete} models complete, "
-        f"{len(set(one.benchmarks))} of {len(wanted)} benchmarks)"
-        for key, one in found.items()
-        if key not in whole
-    ]
-    beside = f" Not ranked, being incomplete: {', '.join(others)}." if others else ""
+    behind = {key: numbers.cells_of(key, stage, group) for key in found}
+    beside = _say_incomplete(numbers, {key: one for key, one in found.items() if key not in whole}, len(wanted), behind)
     if len(whole) < 2:
-        return f"{where}, no two variants are complete, so that none leads.{beside}"
+        return say(f"{where}, no two variants are complete, so that none leads.", *beside)
     (first, best), (second, after), *_ = sorted(whole.items(), key=lambda one: -(one[1].mean or 0.0))
     said = [
-        f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)} (n = {one.n_seeds})"
-        for one in (best, after)
+        Shown(
+            f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)} (n = {one.n_seeds})",
+            of=behind[key],
+        )
+        for key, one in ((first, best), (second, after))
     ]
-    tied = [numbers.label(key) for key, one in whole.items() if one.mean == best.mean]
+    tied = [key for key, one in whole.items() if one.mean == best.mean]
     if len(tied) > 1:
-        return f"{where}, {len(tied)} variants share the highest mean, {said[0]}: {', '.join(tied)}.{beside}"
+        labels = ", ".join(map(numbers.label, tied))
+        return say(f"{where}, {len(tied)} variants share the highest mean, ", said[0], f": {labels}.", *beside)
     gap = render_score(group.measure, (best.mean or 0.0) - (after.mean or 0.0))
-    return (
-        f"{where}, the highest mean is that of {numbers.label(first)}, {said[0]}; next is {numbers.label(second)}, "
-        f"{said[1]}: a gap of {gap}.{beside}"
+    return say(
+        *(f"{where}, the highest mean is that of {numbers.label(first)}, ", said[0]),
+        *(f"; next is {numbers.label(second)}, ", said[1], ": a gap of "),
+        *(Shown(gap, of=(*behind[first], *behind[second])), ".", *beside),
     )
 
 
-def _list_unread(numbers: Numbers) -> Iterator[str]:
+def _say_incomplete(
+    numbers: Numbers, others: Mapping[str, GroupEstimate], wanted: int, behind: Mapping[str, tuple[str, ...]]
+) -> list[str | Shown]:
+    """Name the variants that are not ranked, with how many of their models and benchmarks there are."""
+    parts: list[str | Shown] = []
+    for key, one in others.items():
+        models = f"{len(one.replicates)} of {len(one.replicates) + one.incomplete} models complete"
+        counts = f"{models}, {len(set(one.benchmarks))} of {wanted} benchmarks"
+        parts += [", " if parts else " Not ranked, being incomplete: ", f"{numbers.label(key)} ("]
+        parts += [Shown(counts, of=behind[key]), ")"]
+    return [*parts, "."] if parts else []
+
+
+def _list_unread(numbers: Numbers) -> Iterator[Sentence]:
     for is_judged, what in ((False, "answers held nothing that could be scored"), (True, "verdicts held no rating")):
         cells = [cell for cell in numbers.cells if (cell.measure == "judge_score") == is_judged]
         total, unread = sum(cell.n_answers for cell in cells), sum(cell.n_unparsed for cell in cells)
         if total:
-            yield f"{unread:,} of {total:,} {what} ({unread / total:.1%}).".replace(",", "\u202f")
+            behind = tuple(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells)
+            counts = f"{render_plain(unread)} of {render_plain(total)}"
+            yield say(Shown(counts, of=behind), f" {what} (", Shown(f"{unread / total:.1%}", of=behind), ").")

@@ -1,6 +1,7 @@
 """Training curves of a study for its page: few enough points to be drawn, each the mean of what it stands for."""
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from mixlab.config.problems import DataError, Problem
 
 POINTS = 240
 """Points of a curve at most."""
+TOLD = 10
+"""Wrong fields of one log that are told at most."""
+CURE = "mend the log where the run was made, and bring the run here again"
+_COLUMNS = ("step", "tokens", "loss")
 
 
 @dataclass(frozen=True)
@@ -24,39 +29,78 @@ class TrainedRun:
 
 
 def build_curves(runs: Iterable[TrainedRun]) -> list[dict[str, Any]]:
-    """Read each run's loss; `every`: steps that a point is the mean of."""
-    return [_build_curve(run) for run in runs]
+    """Read each run's loss; `every`: steps that a point is the mean of. Raises DataError as `read_losses`, for all."""
+    cards: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    for run in runs:
+        try:
+            cards.append(_build_curve(run))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return cards
 
 
 def _build_curve(run: TrainedRun) -> dict[str, Any]:
     card: dict[str, Any] = {"key": run.key, "purpose": run.purpose, "label": run.label}
     if run.log is None:
         return {**card, "missing": run.missing}
-    losses = read_losses(run.log)
+    steps = read_losses(run.log)
+    losses = [(one.step, one.loss) for one in steps]
     every, points = thin(losses)
     last = next((loss for _, loss in reversed(losses) if loss is not None), None)
-    steps, tokens = (losses[-1][0], _read_tokens(run.log)) if losses else (0, 0)
-    return {**card, "every": every, "points": points, "steps": steps, "tokens": tokens, "last": last}
+    ended, tokens = (steps[-1].step, steps[-1].tokens) if steps else (0, 0)
+    return {**card, "every": every, "points": points, "steps": ended, "tokens": tokens, "last": last}
 
 
-def read_losses(path: Path) -> list[tuple[int, float | None]]:
-    """Read step and loss of every row; None where a step had no target or was left out.
+@dataclass(frozen=True)
+class Step:
+    """A row of a training log; `tokens` seen so far, `loss` None where the step had no target or was left out."""
 
-    Raises DataError naming the line that is none of a training log.
+    step: int
+    tokens: int
+    loss: float | None
+
+
+def read_losses(path: Path) -> list[Step]:
+    """Read every row of a training log.
+
+    Raises DataError with every field that is not what it should be, by line and column (of one log TOLD at most): a
+    loss is a finite number or nothing.
     """
-    rows = []
+    problems: list[Problem] = []
+    steps = []
     with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                rows.append((int(row["step"]), float(row["loss"]) if row["loss"] else None))
-            except (KeyError, ValueError, TypeError) as error:
-                raise DataError(Problem(f"no row of a training log ({error!r})", str(path), number)) from None
-    return rows
+        reader = csv.DictReader(file)
+        if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
+            raise DataError(Problem(f"no training log: it has no column {', '.join(missing)}; {CURE}", str(path), 1))
+        for row in reader:
+            fields = [_read_field(path, reader.line_num, name, row[name], problems) for name in _COLUMNS]
+            steps.append(Step(int(fields[0] or 0), int(fields[1] or 0), fields[2]))
+    if len(problems) > TOLD:
+        more = Problem(f"and {len(problems) - TOLD} more fields like these", str(path))
+        problems = [*problems[:TOLD], more]
+    if problems:
+        raise DataError(problems)
+    return steps
 
 
-def _read_tokens(path: Path) -> int:
-    with path.open(newline="", encoding="utf-8") as file:
-        return int(list(csv.DictReader(file))[-1]["tokens"])
+def _read_field(path: Path, line: int, column: str, text: str | None, problems: list[Problem]) -> float | None:
+    """Read a loss, which may be empty, or a count; what is neither is noted."""
+    is_loss = column == "loss"
+    if is_loss and text == "":
+        return None
+    try:
+        value = float(text or "") if is_loss else int(text or "")
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    wanted = "a finite number, or nothing where a step had no loss" if is_loss else "a whole number"
+    got = "nothing" if not text else repr(text)
+    problems.append(Problem(f"expected {wanted}, got {got}; {CURE}", str(path), line, column))
+    return None
 
 
 def thin(losses: Sequence[tuple[int, float | None]]) -> tuple[int, list[list[float]]]:

@@ -69,6 +69,17 @@ def test_every_bad_row_is_named_with_its_column_and_a_cure(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("value", ["nan", "NaN", "inf", "-inf", "1e999"])
+def test_what_is_not_finite_is_no_number_in_any_column(tmp_path: Path, value: str) -> None:
+    rows = [f"{value},0.5,3,0.1", f"0.5,0.5,{value},0.1", f"0.5,0.5,3,{value}"]
+    with pytest.raises(DataError) as caught:
+        read_mixtures(write(tmp_path, "\n".join(["ratio:a,ratio:b,loss:x,se:x", *rows]) + "\n"))
+    assert [(one.line, one.key) for one in caught.value.problems] == [(2, "ratio:a"), (3, "loss:x"), (4, "se:x")]
+    assert {one.message for one in caught.value.problems} == {
+        f"expected a number, got '{value}'; correct it, or remove the row"
+    }
+
+
 @pytest.mark.parametrize(
     ("header", "key", "said"),
     [

@@ -18,7 +18,8 @@ def find_leader(*cells: Cell) -> str:
     variants = tuple(VariantLabel(label=name.upper(), variant_key=name) for name in ("a", "b", "c"))
     none: dict = {}
     numbers = Numbers(variants, build_groups(cells), cells, none, [], none, none, none)
-    return next(one for one in list_findings(ReportSettings(title="t", variants=variants), numbers) if "On " in one)
+    said = map(str, list_findings(ReportSettings(title="t", variants=variants), numbers))
+    return next(one for one in said if "On " in one)
 
 
 WHOLE = (make_cell("b", "easy", 0.6, 0.6), make_cell("b", "hard", 0.6, 0.7))

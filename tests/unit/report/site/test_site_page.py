@@ -140,7 +140,7 @@ def test_data_beside_the_page_are_those_of_the_aggregate(page: str, aggregate: P
 
 
 def test_findings_say_what_came_of_each_claim_and_who_leads(settings: ReportSettings, aggregate: Path) -> None:
-    findings = list_findings(settings, load_numbers(settings, aggregate))
+    findings = list(map(str, list_findings(settings, load_numbers(settings, aggregate))))
     assert len(findings) > 3
     claims = [effect.name for effect in settings.effects]
     assert all(any(f"“{name}”" in sentence for sentence in findings) for name in claims)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mixlab.config.problems import DataError
-from mixlab.report.site.training import POINTS, TrainedRun, build_curves, thin
+from mixlab.report.site.training import POINTS, TOLD, TrainedRun, build_curves, thin
 
 
 def test_a_short_run_keeps_every_step_that_has_a_loss() -> None:
@@ -29,8 +29,45 @@ def test_a_run_without_its_log_says_why(tmp_path: Path) -> None:
     assert gone == {"key": "k2", "purpose": "ipt", "label": "odd", "missing": "sft k2 is discarded: old"}
 
 
-def test_a_broken_log_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_log_without_any_loss_has_no_point_and_no_last_loss(tmp_path: Path) -> None:
+    silent, empty = tmp_path / "silent.csv", tmp_path / "empty.csv"
+    silent.write_text("step,tokens,loss,learning_rate\n1,10,,0.1\n2,25,,0.1\n")
+    empty.write_text("step,tokens,loss,learning_rate\n")
+    said, nothing = build_curves([TrainedRun(log.stem, "sft", "even", log) for log in (silent, empty)])
+    assert (said["points"], said["steps"], said["tokens"], said["last"]) == ([], 2, 25, None)
+    assert (nothing["points"], nothing["steps"], nothing["tokens"], nothing["last"]) == ([], 0, 0, None)
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "inf", "-inf", "1e999", "much"])
+def test_a_loss_that_is_no_finite_number_is_named_with_its_line_column_value_and_cure(
+    tmp_path: Path, value: str
+) -> None:
     log = tmp_path / "log.csv"
-    log.write_text("step,tokens,loss,learning_rate\n1,10,3.5,0.1\n2,20,much,0.1\n")
-    with pytest.raises(DataError, match=r"log.csv:3: no row of a training log"):
+    log.write_text(f"step,tokens,loss,learning_rate\n1,10,3.5,0.1\n2,20,{value},0.1\n")
+    with pytest.raises(DataError) as caught:
         build_curves([TrainedRun("k1", "sft", "even", log)])
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.key) == (str(log), 3, "loss")
+    assert f"expected a finite number, or nothing where a step had no loss, got '{value}'; " in problem.message
+    assert problem.message.endswith("mend the log where the run was made, and bring the run here again")
+
+
+def test_all_wrong_fields_of_all_logs_are_told_at_once(tmp_path: Path) -> None:
+    logs = [tmp_path / f"{name}.csv" for name in ("fields", "columns", "many")]
+    logs[0].write_text("step,tokens,loss\n1,10,nan\ntwo,,inf\n3\n")
+    logs[1].write_text("step,time\n1,10\n")
+    logs[2].write_text("step,tokens,loss\n" + "1,1,nan\n" * (TOLD + 3))
+    with pytest.raises(DataError) as caught:
+        build_curves([TrainedRun(log.stem, "sft", "even", log) for log in logs])
+    told = [(Path(one.file).stem, one.line, one.key) for one in caught.value.problems]
+    assert told[:6] == [
+        ("fields", 2, "loss"),
+        ("fields", 3, "step"),
+        ("fields", 3, "tokens"),
+        ("fields", 3, "loss"),
+        ("fields", 4, "tokens"),
+        ("fields", 4, "loss"),
+    ]
+    assert told[6] == ("columns", 1, "") and "it has no column tokens, loss" in str(caught.value)
+    assert told[7:] == [*(("many", line, "loss") for line in range(2, TOLD + 2)), ("many", 0, "")]
+    assert caught.value.problems[-1].message == "and 3 more fields like these"

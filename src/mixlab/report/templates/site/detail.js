@@ -38,15 +38,19 @@ function showVerdict(verdict, word) {
     showText(verdict.reply, "judge", word));
 }
 
-function showPair(pair, index) {
+// Replies stand in the order in which they were asked for: first with the answer of `a` shown first, then with that of `b`.
+function showPair(pair, index, word) {
   const own = pair.second ? "b" : "a";
   const outcome = pair.identical ? "the same words, so nothing was asked" : pair.outcome === null ? "could not be read"
     : pair.outcome === "tie" ? "tie" : pair.outcome === own ? "this answer was preferred" : "the other answer was preferred";
   const other = index.sets.find((one) => one.key === pair.other);
   const name = other ? nameAnswerer(index.answerers[other.answerer]) : pair.other;
+  const replies = (pair.replies || []).flatMap((reply, at) => [
+    el("p", { class: "meta" }, `${"ab"[at] === own ? "This" : "The other"} answer shown first:`), showText(reply, "judge", word),
+  ]);
   return el("div", { class: "verdict" },
     el("p", {}, `Turn ${pair.turn}, judge run ${pair.run}, against ${name}: ${outcome}${pair.flipped ? " (the order decided)" : ""}`),
-    ...(pair.replies || []).map((reply) => showText(reply, "judge", "")));
+    ...replies);
 }
 
 function showSide(table, number, row, word) {
@@ -66,7 +70,7 @@ function showSide(table, number, row, word) {
     const read = row.score.parsed ? `read as “${row.score.extracted ?? ""}”` : "nothing in it could be scored";
     parts.push(el("p", { class: "meta" }, `Score ${renderScore(row.score.score)}: ${read}${row.score.note ? ` · ${row.score.note}` : ""}`));
   }
-  if (row.pairs) parts.push(el("h4", {}, "Compared pairwise"), ...row.pairs.map((pair) => showPair(pair, table.index)));
+  if (row.pairs) parts.push(el("h4", {}, "Compared pairwise"), ...row.pairs.map((pair) => showPair(pair, table.index, word)));
   if (one.missing.length) parts.push(el("p", { class: "caution" }, `Not here: ${one.missing.join("; ")}`));
   return el("div", {}, ...parts);
 }

@@ -21,7 +21,7 @@ const buildFacet = (name, label, values, show = (value) => value || "none") =>
 const telling = { base: false, seeds: new Set() };
 
 function learnNames(answerers) {
-  telling.base = new Set(answerers.map((one) => one.base_model)).size > 1;
+  telling.base = new Set(answerers.map((one) => one.base_model).filter(Boolean)).size > 1; // a served model has none
   for (const name of unique(answerers.flatMap((one) => Object.keys(one.seeds)))) {
     if (unique(answerers.filter((one) => name in one.seeds).map((one) => one.seeds[name])).length > 1) telling.seeds.add(name);
   }

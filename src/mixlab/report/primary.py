@@ -1,0 +1,67 @@
+"""The primary test of each stated effect, as it stands beside what the rule of three standard errors says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel
+from mixlab.report.numbers import Numbers
+from mixlab.report.text import UNKNOWN, render_p
+
+ALPHA = 0.05
+NOT_ESTIMABLE = "not estimable"
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The primary test of one effect by claim level: p after Holm, None where nothing could be tested.
+
+    `note`: what the test says beside that, such as why an effect is missing.
+    """
+
+    p_holm: Mapping[ClaimLevel, float | None]
+    note: str = ""
+
+    @property
+    def told(self) -> list[ClaimLevel]:
+        """The levels at which the difference is told from 0."""
+        return [level for level, p in self.p_holm.items() if p is not None and p < ALPHA]
+
+    @property
+    def tested(self) -> list[ClaimLevel]:
+        """The levels at which there is a p."""
+        return [level for level, p in self.p_holm.items() if p is not None]
+
+    @property
+    def standing(self) -> str:
+        """Render `these models`, `both levels`, `no` or `not estimable`; a dash where no test is known."""
+        if not self.p_holm:
+            return UNKNOWN
+        if not self.tested:
+            return NOT_ESTIMABLE
+        return "both levels" if len(self.told) == len(CLAIM_LEVELS) else " ".join(self.told) or "no"
+
+    def show(self, level: ClaimLevel) -> str:
+        """Render the p of a level, or that there is none."""
+        if level not in self.p_holm:
+            return UNKNOWN
+        p = self.p_holm[level]
+        return NOT_ESTIMABLE if p is None else render_p(p)
+
+    def describe(self) -> str:
+        """Render `p Holm 0.012 about these models, not estimable about this recipe`."""
+        parts = [
+            f"{'' if p is None else 'p Holm '}{self.show(level)} about {level}" for level, p in self.p_holm.items()
+        ]
+        return ", ".join(parts) or "not known"
+
+
+def find_primary(numbers: Numbers, effect: str) -> Primary:
+    """Find the primary test of an effect, by its `comparison_id`; empty where the aggregate has no tests."""
+    rows = [row for row in _list_primary(numbers) if row["effect"] == effect]
+    by_level = {row["level"]: float(row["p_holm"]) if row["p_holm"] else None for row in rows}
+    found = {level: by_level[level] for level in CLAIM_LEVELS if level in by_level}
+    return Primary(found, rows[0]["note"] if rows else "")
+
+
+def _list_primary(numbers: Numbers) -> Sequence[Mapping[str, str]]:
+    return [row for row in numbers.statistics.get("tests", []) if row["role"] == "primary"]
