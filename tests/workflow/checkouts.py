@@ -27,7 +27,15 @@ COPIED = (
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 """Python compiles a module into a file of such a name and renames it: listed, it may be gone before it is copied."""
 
-CONFIG = "study: micro\nmachine:\n  data_roots:\n    micro: tests/data/micro\n"
+CONFIG = """study: micro
+machine:
+  sizes:
+    - {up_to_parameters: 2e6, stages: {sft: {models_per_job: 8}, generate: {models_per_job: 8}}}
+    - {up_to_parameters: 1e13}
+  data_roots:
+    micro: tests/data/micro
+"""
+"""The machine's settings as they are shipped, where they are not about data that micro does not read."""
 
 Artifact = tuple[str, str]
 """Stage and key, or stage and label."""
