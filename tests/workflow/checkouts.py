@@ -27,15 +27,9 @@ COPIED = (
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 """Python compiles a module into a file of such a name and renames it: listed, it may be gone before it is copied."""
 
-CONFIG = """study: micro
-machine:
-  sizes:
-    - {up_to_parameters: 2e6, stages: {sft: {models_per_job: 8}, generate: {models_per_job: 8}}}
-    - {up_to_parameters: 1e13}
-  data_roots:
-    micro: tests/data/micro
-"""
-"""The machine's settings as they are shipped, where they are not about data that micro does not read."""
+_SHIPPED = (REPOSITORY / "config.yaml").read_text(encoding="utf-8").partition("machine:\n")[2]
+CONFIG = f"study: micro\nmachine:\n{_SHIPPED.partition('  data_roots:')[0]}  data_roots:\n    micro: tests/data/micro\n"
+"""The machine's settings as they are shipped, but for data that micro does not read."""
 
 Artifact = tuple[str, str]
 """Stage and key, or stage and label."""
