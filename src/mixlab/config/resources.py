@@ -38,8 +38,12 @@ class StageResources(Settings):
         ge=1,
         le=1000,
         description="models of one start that a process makes (sft) or asks (generate; their scores and judgments go "
-        "together too): several where starting it takes longer than one's work; runtime_minutes are of each",
+        "together too): several where starting it takes longer than one's work; runtime_minutes are of them together",
     )
+
+    def alone(self) -> "StageResources":
+        """Return what a job asks for that serves one model."""
+        return self.model_copy(update={"models_per_job": 1})
 
     def over(self, below: "StageResources") -> "StageResources":
         """Return what is given here, and what `below` gives where nothing is; the two launches are laid over alike.

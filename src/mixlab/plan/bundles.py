@@ -10,18 +10,23 @@ from mixlab.plan.graph import Node
 from mixlab.plan.model_resources import ModelResources
 from mixlab.plan.stages import STAGES
 
+SERVING = tuple(name for name, stage in STAGES.items() if stage.grouped or name in BUNDLED)
+"""Stages of which one process may make several artifacts."""
+
 
 class Bundles:
     """The jobs of what a run makes: `keys`, in order of planning, as `resources` says what they ask for.
 
     A bundle holds models of one start: that which is fine-tuned, and what SFT makes of it with one seed and another.
-    What else is asked for is made alone.
+    `failed` are keys whose last try ended by an error: that model has a process of its own, and so has all that comes
+    of it, for the others would wait for it. What else is asked for is made alone.
     """
 
-    def __init__(self, resources: ModelResources, keys: Iterable[str]) -> None:
+    def __init__(self, resources: ModelResources, keys: Iterable[str], failed: Iterable[str] = ()) -> None:
         self._resources = resources
         self._plan = resources.plan
         self._keys = list(keys)
+        self._failed = set(failed)
 
     @cached_property
     def jobs(self) -> list[list[Node]]:
@@ -30,10 +35,14 @@ class Bundles:
         for key in self._keys:
             node = self._plan.nodes[key]
             groups.setdefault((node.stage, node.group if STAGES[node.stage].grouped else key), []).append(node)
+        hindered = self._find_hindered()
         jobs: list[list[Node]] = []
         last: dict[str, tuple[object, int]] = {}
         places: dict[str, int] = {}
         for (stage, _), members in groups.items():
+            if not hindered.isdisjoint(node.key for node in members):
+                jobs.append(members)
+                continue
             models, asked = self._describe(members[0])
             alike, count = last.get(stage, (None, 0))
             if models > 1 and alike == asked and count < models:
@@ -52,9 +61,14 @@ class Bundles:
         """List what the process that makes `node` makes, `node` among it."""
         return self._job_of.get(node.key, [node])
 
-    def count_models(self, node: Node) -> int:
-        """Count the models that the process serves that makes `node`."""
-        return len({member.group for member in self.of(node)})
+    def _find_hindered(self) -> set[str]:
+        """List what failed and all of this run that is made of it."""
+        hindered = self._failed.intersection(self._keys)
+        if hindered:
+            for key in self._keys:
+                if not hindered.isdisjoint(self._plan.nodes[key].inputs()):
+                    hindered.add(key)
+        return hindered
 
     def _describe(self, node: Node) -> tuple[int, object]:
         """Say how many models a job may serve that makes `node`, and what models in one job have to have in common."""

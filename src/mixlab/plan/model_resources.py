@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mixlab.artifacts.errors import ArtifactError
@@ -10,11 +11,10 @@ from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.model_flops import count_parameters
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.resources import BUNDLED, SIZED, StageResources
+from mixlab.config.resources import SIZED, StageResources
 from mixlab.config.studies import CONFIG
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.stages import STAGES
 from mixlab.plan.workload import UnknownError, Workloads
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ def measure_plan(planned: "Planned", store: Store, states: States, needed: bool 
     return measure_models(planned.config.machine, workloads, wanted)
 
 
+def list_by_size(machine: MachineSettings) -> list[str]:
+    """List the stages whose jobs ask for one thing or another by the size of their model.
+
+    How many models share a process is no such thing: one whose size nobody knows has a process of its own.
+    """
+    found = []
+    for stage in dict.fromkeys(stage for row in machine.sizes for stage in row.stages):
+        anyhow = machine.resources(stage).alone()
+        if any(machine.resources(stage, int(row.up_to_parameters)).alone() != anyhow for row in machine.sizes):
+            found.append(stage)
+    return found
+
+
 def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterable[str]) -> dict[str, int]:
     """Count the parameters of every base model behind the jobs of a plan that go by size, by its key.
 
@@ -59,7 +72,9 @@ def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterabl
             jobs.setdefault(base.key, []).extend([node.stage] if node.key in wanted else [])
     counts: dict[str, int] = {}
     problems: list[Problem] = []
-    for key, stages in jobs.items():
+    by_size = list_by_size(machine)
+    for key, asked in jobs.items():
+        stages = [stage for stage in asked if stage in by_size]
         model = workloads.plan.nodes[key]
         try:
             counts[key] = count_parameters(workloads.shape(model)).total
@@ -72,9 +87,11 @@ def measure_models(machine: MachineSettings, workloads: Workloads, keys: Iterabl
             if stages:
                 raise
         except ConfigError as error:
-            problems.append(
-                replace(error.problems[0], file=CONFIG, message=f"{model.label}: {error.problems[0].message}")
-            )
+            # as before there was a table: what is asked for is the same whatever the size
+            if by_size:
+                problems.append(
+                    replace(error.problems[0], file=CONFIG, message=f"{model.label}: {error.problems[0].message}")
+                )
     if problems:
         raise ConfigError(problems)
     return counts
@@ -93,6 +110,10 @@ class ModelResources:
     parameters: Mapping[str, int]
     _known: dict[tuple[str, int | None], StageResources] = field(default_factory=dict)
 
+    @cached_property
+    def _by_size(self) -> list[str]:
+        return list_by_size(self.machine)
+
     def are_sized(self, stage: str) -> bool:
         """Whether jobs of a stage may differ in what they ask for."""
         return any(stage in row.stages for row in self.machine.sizes)
@@ -104,17 +125,14 @@ class ModelResources:
         """
         base = find_model(self.plan, node) if self.are_sized(node.stage) else None
         if base is not None and base.key not in self.parameters:
+            if node.stage not in self._by_size:
+                return self.machine.resources(node.stage).alone()
             message = f"{_explain(base)}, which is not known; `mixlab lock` notes that of a model that is read"
             raise ConfigError(Problem(message, CONFIG, key="machine.sizes"))
         count = None if base is None else self.parameters[base.key]
         if (node.stage, count) not in self._known:
             self._known[node.stage, count] = self.machine.resources(node.stage, count)
         return self._known[node.stage, count]
-
-    def bundles(self, stage: str) -> bool:
-        """Whether a job of a stage may serve several models: where it follows generate, as that says."""
-        asked = stage if stage in BUNDLED else "generate" if STAGES[stage].grouped else None
-        return asked is not None and any(one.models_per_job > 1 for one in self.list_possible(asked))
 
     def count_bundled(self, node: Node) -> int:
         """Say how many models the job may serve that makes `node`; 1 as long as nothing says how large its model is."""

@@ -151,20 +151,21 @@ class Quoter:
 
     def _time_trainings(self, job: Job, nodes: Sequence[Node]) -> Timed:
         """Time a process that trains one model after the other; it starts once."""
-        timed = [self._time_training(job, node) for node in nodes]
-        seconds = [one.seconds for one in timed]
-        known = [one for one in seconds if one is not None]
-        start = 0.0 if timed[0].by_formula else self.history.estimate_start(job.stage) or 0.0
-        return replace(timed[0], seconds=start + sum(known) if len(known) == len(seconds) else None)
+        timed = [self._time_training(job, node, is_first=not number) for number, node in enumerate(nodes)]
+        known = [one.seconds for one in timed if one.seconds is not None]
+        by_formula = any(one.by_formula for one in timed)
+        start = 0.0 if by_formula else self.history.estimate_start(job.stage) or 0.0
+        seconds = start + sum(known) if len(known) == len(timed) else None
+        return replace(timed[0], seconds=seconds, by_formula=by_formula)
 
-    def _time_training(self, job: Job, node: Node) -> Timed:
+    def _time_training(self, job: Job, node: Node, is_first: bool) -> Timed:
         resources = self.resources.find(node)
         ranks, gpus = resources.launch.ranks, count_gpus(node.spec, resources)
         cores = resources.threads * resources.launch.nodes
         alike = None
         if not self.by_formula and (gpus or not self.on_gpus):
             amount = self.amounts.measure(node)
-            alike = self.history.estimate_seconds(job.stage, amount, is_first=True, gpus=gpus, alike=True)
+            alike = self.history.estimate_seconds(job.stage, amount, is_first=is_first, gpus=gpus, alike=True)
         if alike is not None:
             return Timed(job, alike / ranks, gpus, cores)
         if not gpus and not self.on_gpus and not self.by_formula:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.runs import JobCard
@@ -19,7 +20,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
-from mixlab.plan.bundles import Bundles
+from mixlab.plan.bundles import SERVING, Bundles
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node, Plan
@@ -121,7 +122,8 @@ class Flow:
     @cached_property
     def _bundles(self) -> Bundles:
         """What each process of this run makes; what is asked for beside the demand is made alone."""
-        return Bundles(self._resources, self.demand.run)
+        failed = {one.key for one in list_attempts(self.store, SERVING) if one.error}
+        return Bundles(self._resources, self.demand.run, failed)
 
     def list_read(self) -> set[Name]:
         """List what the jobs of a run read."""
@@ -199,7 +201,7 @@ class Flow:
         else:
             asked = {
                 "mem_mb": self._each(stage, lambda one: one.memory_mib),
-                "runtime": self._runtime(stage),
+                "runtime": self._each(stage, lambda one: one.runtime_minutes),
             }
         if stage == "generate":
             asked["gpu"] = self.engine_gpus(stage)
@@ -209,17 +211,6 @@ class Flow:
         if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
-
-    def _runtime(self, stage: str) -> Any:
-        """Minutes that one job of a stage is granted: as many times those of one model as it serves."""
-        if not self._resources.bundles(stage):
-            return self._each(stage, lambda one: one.runtime_minutes)
-
-        def sum_minutes(wildcards: Any) -> int:
-            node = self._node(stage, wildcards.key)
-            return self._resources.find(node).runtime_minutes * self._bundles.count_models(node)
-
-        return sum_minutes
 
     def _may_have_gpus(self, stage: str) -> bool:
         is_used = stage != "generate" or not self._are_all_served
@@ -241,11 +232,9 @@ class Flow:
     def training_resources(self, stage: str) -> dict[str, Any]:
         """What one training job asks for, on one machine or several; what is None it does not ask for."""
         if not self._resources.are_sized(stage):
-            told: dict[str, Any] = {**_spread(self.machine.resources(stage))}
-        else:
-            names = dict.fromkeys(name for asked in self._resources.list_possible(stage) for name in _spread(asked))
-            told = {name: self._each(stage, partial(_tell, name)) for name in names}
-        return {**told, "runtime": self._runtime(stage)}
+            return _spread(self.machine.resources(stage))
+        names = dict.fromkeys(name for asked in self._resources.list_possible(stage) for name in _spread(asked))
+        return {name: self._each(stage, partial(_tell, name)) for name in names}
 
     def retries(self, stage: str) -> int:
         """How often a training job that ended early is started again; it goes on from its newest state.

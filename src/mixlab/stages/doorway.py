@@ -1,6 +1,7 @@
 """The way into every stage: from a command line to a published artifact."""
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -89,14 +90,23 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
         except Exception as error:
             if node.group == found[0].group == found[-1].group:
                 raise
-            failures[node.group] = error
             is_told = isinstance(error, (UserError, ArtifactError))
             log.error("%s %s (%s) failed: %s", *node.name, node.label, error, exc_info=None if is_told else error)
+            failures[node.group] = _let_go(error)
+            if session.kept.get(("process",)) == node.key:
+                del session.kept[("process",)]  # the next says how long this process took to start
             continue
         if ended_by is not None and node is not found[-1]:
             signal.raise_signal(ended_by)
-    for error in failures.values():
-        raise error
+    for failure in failures.values():
+        raise failure
+
+
+def _let_go(error: Exception) -> Exception:
+    """Return an error without the frames that it passed: they hold a model that the next one needs the memory of."""
+    error.__cause__ = error.__context__ = None
+    gc.collect()
+    return error.with_traceback(None)
 
 
 def limit_threads(planned: PlanFile, nodes: Iterable[Node]) -> None:

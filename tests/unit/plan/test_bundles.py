@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from golden import plan_micro
 
+from mixlab.artifacts.attempts import attempting
 from mixlab.artifacts.states import NO_STATES, States
 from mixlab.artifacts.store import Store
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
+from mixlab.config.problems import ConfigError
 from mixlab.plan.bundles import Bundles
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
@@ -63,7 +65,7 @@ def test_small_models_of_one_start_share_processes_and_nothing_is_made_twice(
         assert len({node.stage for node in job}) == 1
         assert all(bundles.of(node) is job for node in job)
         if job[0].stage in SERVING:
-            assert bundles.count_models(job[0]) == len(list_models(job)) <= models
+            assert len(list_models(job)) <= models
             # a model's artifacts stand together: its engine is opened once
             groups = [node.group for node in job]
             assert groups == sorted(groups, key=list_models(job).index)
@@ -88,7 +90,7 @@ def test_seeds_of_one_start_are_fine_tuned_by_one_process(plan: Plan) -> None:
     for card in tuned:
         assert len({plan.nodes[key].parents["model"] for key in card.keys}) == 1
         assert [plan.nodes[key].label.rsplit("/", 2)[1] for key in card.keys] == ["sft_seed 1", "sft_seed 2"]
-        assert card.asked["runtime"] == 18
+        assert card.asked["runtime"] == 9
     # each waits for the one that makes its model, and no other is bundled by it
     assert len(cards) - len(tuned) == 6
     second = plan.nodes[tuned[0].keys[1]]
@@ -100,6 +102,50 @@ def test_seeds_of_one_start_are_fine_tuned_by_one_process(plan: Plan) -> None:
 def test_a_larger_model_and_one_whose_size_nothing_says_have_a_process_each(plan: Plan) -> None:
     assert count_jobs(bundle(plan, 4, parameters=2001)) == dict.fromkeys(SERVING, 6)
     assert count_jobs(bundle(plan, 4, parameters=None)) == dict.fromkeys(SERVING, 6)
+
+
+def test_what_failed_and_what_comes_of_it_hold_up_nobody_else(plan: Plan) -> None:
+    whole = bundle(plan, 8)
+    failed = plan.by_stage("sft")[0]
+    bundles = Bundles(whole._resources, list_run(plan), [failed.key])
+    assert sorted(node.key for job in bundles.jobs for node in job) == sorted(list_run(plan))
+    assert bundles.of(failed) == [failed]
+    hindered = {failed.key}
+    for node in plan.nodes.values():
+        if not hindered.isdisjoint(node.inputs()):
+            hindered.add(node.key)
+    for stage in SERVING:
+        jobs = [job for job in bundles.jobs if job[0].stage == stage]
+        assert [len(list_models(job)) for job in jobs if hindered.isdisjoint(node.key for node in job)] == [2, 3]
+        (alone,) = [job for job in jobs if not hindered.isdisjoint(node.key for node in job)]
+        assert {node.key for node in alone} <= hindered
+        assert len(list_models(alone)) == 1
+
+
+def test_a_run_knows_what_failed_in_the_one_before(plan: Plan, tmp_path: Path) -> None:
+    machine = MachineSettings.model_validate(
+        {"sizes": [{"up_to_parameters": 2000, "stages": {"sft": {"models_per_job": 8}}}]}
+    )
+    (base,), failed, store = plan.by_stage("pretrain"), plan.by_stage("sft")[1], Store(tmp_path)
+    store.folder(*failed.name).parent.mkdir(parents=True)
+    with pytest.raises(ValueError, match="loss"), attempting(store, failed.name):
+        raise ValueError("the loss is not finite")
+    flow = Flow(store, plan, NO_STATES, machine, Path("plan.jsonl"), parameters={base.key: 1000})
+    tuned = [card.keys for key, card in flow.list_jobs().items() if plan.nodes[key].stage == "sft"]
+    assert sorted(map(len, tuned)) == [1, 1, 2]
+    assert [failed.key] in [list(keys) for keys in tuned]
+
+
+def test_a_model_whose_size_nobody_knows_is_refused_only_where_jobs_ask_for_more_by_it(plan: Plan) -> None:
+    ipt, sft = plan.by_stage("ipt")[0], plan.by_stage("sft")[0]
+    shipped = [{"up_to_parameters": 2e6, "stages": {"sft": {"models_per_job": 8}}}, {"up_to_parameters": 1e13}]
+    resources = ModelResources(MachineSettings.model_validate({"sizes": shipped}), plan, {})
+    assert resources.find(sft) == resources.find(ipt) == MachineSettings().resources("sft")
+    larger = [{"up_to_parameters": 2e6, "stages": {"sft": {"memory_mib": 100}}}, {"up_to_parameters": 1e13}]
+    with pytest.raises(
+        ConfigError, match=r"machine\.sizes: what jobs on micro/pretrain/tiny ask for depends on its size"
+    ):
+        ModelResources(MachineSettings.model_validate({"sizes": larger}), plan, {}).find(sft)
 
 
 def test_served_models_are_asked_side_by_side(plan: Plan) -> None:
@@ -146,9 +192,7 @@ def test_what_a_job_waits_for_is_what_any_of_its_models_waits_for(plan: Plan) ->
     }
 
 
-def test_snakemake_knows_a_bundle_by_its_first_missing_member_and_grants_each_model_its_time(
-    plan: Plan, tmp_path: Path
-) -> None:
+def test_snakemake_knows_a_bundle_by_its_first_missing_member(plan: Plan, tmp_path: Path) -> None:
     sizes = [{"up_to_parameters": 2000, "stages": {"generate": {"models_per_job": 3, "runtime_minutes": 7}}}]
     machine = MachineSettings.model_validate({"sizes": sizes})
     (base,) = plan.by_stage("pretrain")
@@ -161,7 +205,7 @@ def test_snakemake_knows_a_bundle_by_its_first_missing_member_and_grants_each_mo
     cards = {key: card for key, card in flow.list_jobs().items() if plan.nodes[key].stage == "generate"}
     left = [node for node in all_of_them if node not in done]
     assert [len(card.keys) for card in cards.values()] == [2 * len(done), 3 * len(done)]
-    assert [card.asked["runtime"] for card in cards.values()] == [14, 21]
+    assert [card.asked["runtime"] for card in cards.values()] == [7, 7]
     leader = next(iter(cards))
     assert leader == left[0].key
     job = SimpleNamespace(key=leader)
@@ -170,8 +214,6 @@ def test_snakemake_knows_a_bundle_by_its_first_missing_member_and_grants_each_mo
     assert flow.group_command("python", "generate")(job).split("--key ")[1].split() == list(cards[leader].keys)
     member = SimpleNamespace(key=left[2 * len(done) - 1].key)
     assert flow.inputs("generate")(member) == [flow.path(leader)]
-    score = next(card for key, card in flow.list_jobs().items() if plan.nodes[key].stage == "score")
-    assert score.asked["runtime"] == 180
 
 
 @pytest.mark.parametrize("where", ["stages", "sizes"])

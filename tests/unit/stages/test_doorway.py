@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,32 @@ def test_of_several_models_each_failure_is_logged_and_the_first_decides_how_the_
     with pytest.raises(ZeroDivisionError):
         lab.make(run, second, third)
     assert {attempt.name for attempt in list_attempts(lab.store, ["average"])} == {first.name, second.name}
+
+
+def test_a_model_that_failed_leaves_its_memory_and_its_start_to_the_next(lab: Lab) -> None:
+    first, second, _ = lab.averages
+
+    class Weights:
+        pass
+
+    seen: list[weakref.ref[Weights]] = []
+
+    def run(spec: specs.Spec, inputs: Inputs, out: Path) -> None:
+        weights = Weights()
+        if inputs.node.key == second.key:
+            assert [one() for one in seen] == [None]
+            write_spec(spec, inputs, out)
+            return
+        seen.append(weakref.ref(weights))
+        try:
+            bug(spec, inputs, out)
+        except ZeroDivisionError as error:
+            raise DataError(f"of {weights}") from error
+
+    lab.fail(run, first, second)
+    assert lab.is_made(second)
+    (provenance,) = lab.list_provenance(second)
+    assert "start_seconds" in json.dumps(provenance)
 
 
 def test_a_job_that_is_told_to_end_makes_no_other_model(lab: Lab) -> None:
