@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkouts import copy_checkout
+from checkouts import SHIPPED, copy_checkout
 from filelock import FileLock
 from runs import run_all
 from slurm_cluster import PrivateSlurm, find_obstacle
@@ -21,7 +21,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     root = shared / "finished study 研究"
     with FileLock(shared / "finished.lock"):
         if not (root / "finished").exists():
-            copy_checkout(root)
+            copy_checkout(root, SHIPPED)
             run_all(root)
             (root / "finished").touch()
     return root

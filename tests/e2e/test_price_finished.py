@@ -32,9 +32,9 @@ def test_jobs_items_and_verdicts_that_were_predicted_are_the_actual_ones(finishe
     compared = json.loads(run_mixlab(finished, "price", "micro", "--actual", "--json"))
     assert compared["unmade"] == 0
     jobs = {line["stage"]: (line["jobs"], line["predicted_jobs"], line["jobs_unknown"]) for line in compared["stages"]}
-    assert jobs["generate"] == jobs["score"] == jobs["judge"] == (6, 6, 0)
+    assert jobs["generate"] == jobs["score"] == jobs["judge"] == jobs["sft"] == (2, 2, 0)
     assert all(actual == predicted and not unknown for actual, predicted, unknown in jobs.values())
-    assert sum(actual for actual, _, _ in jobs.values()) == 73
+    assert sum(actual for actual, _, _ in jobs.values()) == 55
     asked = {
         line["benchmark"]: (line["items"], line["predicted_items"], line["prompts"], line["predicted_prompts"])
         for line in compared["benchmarks"]
@@ -61,10 +61,10 @@ def test_the_price_of_an_edit_is_measured_on_what_is_finished(edited: dict[str, 
     todo = {line["stage"]: line["artifacts"] for line in edited["stages"] if line["artifacts"]}
     assert todo == OF_ONE_RATIO
     total = edited["total"]
-    assert (total["jobs"], total["seconds_unknown"], total["bytes_unknown"]) == (19, 0, 0)
+    assert (total["jobs"], total["seconds_unknown"], total["bytes_unknown"]) == (10, 0, 0)
     assert edited["wall"]["seconds"] == pytest.approx(total["seconds"])
     assert 0 < edited["wall"]["chain_seconds"] < edited["wall"]["seconds"]
-    assert edited["difference"]["jobs"] == 19
+    assert edited["difference"]["jobs"] == 10
     assert {line["benchmark"]: line["expected_tokens"] is None for line in edited["generation"]} == {
         "demo_dialogue_en": False,
         "demo_math_en": False,

@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from checkouts import CONFIG
 from runs import read_artifacts, wait_for
 from slurm_lab import Cluster, find_unsaid, list_submitted, prepare
 
@@ -28,8 +29,10 @@ def root(cluster: Cluster, finished: Path, tmp_path_factory: pytest.TempPathFact
     for stage in LAST:
         for folder in ("artifacts", "work", "provenance", "logs"):
             shutil.rmtree(root / folder / stage, ignore_errors=True)
-    with (root / "config.yaml").open("a") as file:
-        file.write("  cluster: {cpu_partition: cpu}\n  stages: {score: {memory_mib: 1000}}\n")
+    # a process for each model, so that there is something to group
+    (root / "config.yaml").write_text(
+        f"{CONFIG}  cluster: {{cpu_partition: cpu}}\n  stages: {{score: {{memory_mib: 1000}}}}\n"
+    )
     return root
 
 

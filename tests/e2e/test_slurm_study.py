@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checkouts import REPOSITORY, copy_checkout
+from checkouts import REPOSITORY, SHIPPED, copy_checkout
 from runs import wait_for
 from slurm_lab import SETTINGS, Cluster, list_submitted
 
@@ -25,7 +25,7 @@ PATIENCE = 3600
 
 
 def prepare_study(root: Path, study: str) -> None:
-    copy_checkout(root)
+    copy_checkout(root, SHIPPED)
     (root / "studies").mkdir(exist_ok=True)
     shutil.copy2(REPOSITORY / f"studies/{study}.yaml", root / "studies")
     config = root / "config.yaml"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from checkouts import REPOSITORY, copy_checkout, run_mixlab
+from checkouts import REPOSITORY, SHIPPED, copy_checkout, run_mixlab
 from runs import run
 
 WORLDS = ("demo", "demo_seed1", "demo_seed2")
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
 
 def copy_study(root: Path, *names: str) -> Path:
     """Copy the checkout with further studies, whose data roots are this machine's."""
-    copy_checkout(root)
+    copy_checkout(root, SHIPPED)
     for name in names:
         (root / f"studies/{name}.yaml").write_text((REPOSITORY / f"studies/{name}.yaml").read_text())
     shared = REPOSITORY.parent / "shared" / "data"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from checkouts import copy_checkout, pretend_finished
+from checkouts import SHIPPED, copy_checkout, pretend_finished
 from docs_blocks import CONSOLE, REPOSITORY, find_difference, list_documents, read_blocks, read_commands, run_command
 from docs_tables import EDIT_TABLE, OTHERS, REFRESH, render_edit_table
 
@@ -189,7 +189,7 @@ def find_test(test: str) -> bool:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with nothing made, under git."""
-    root = copy_checkout(tmp_path_factory.mktemp("documents") / "copy")
+    root = copy_checkout(tmp_path_factory.mktemp("documents") / "copy", SHIPPED)
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy2(REPOSITORY / name, root)
     # no maintenance in the background, whose lock would come and go while the copy is copied

@@ -40,7 +40,10 @@ def test_the_numbers_of_groups_are_those_of_the_profile() -> None:
     text = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
     components = profile["group-components"]
     numbers = [components[group] for group in ("packs", "mixtures", "evaluation")]
-    shown = "packs ({} at a time), mixtures ({}), score, judge and scores (of one model together, {} models at a time)"
+    shown = (
+        "packs ({} at a time), mixtures ({}), score, judge and scores "
+        "(of the models of one job of generate together, {} such at a time)"
+    )
     assert f"{shown.format(*numbers)}, and counts, aggregate and report" in text
     assert together["evaluation"] == {"score", "judge", "scores"}
     assert together["report"] == {"counts", "aggregate", "report"}

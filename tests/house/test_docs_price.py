@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from checkouts import copy_checkout
+from checkouts import SHIPPED, copy_checkout
 from docs_blocks import REPOSITORY, find_difference, read_commands, run_command
 
 
 def test_the_document_shows_what_the_demo_and_an_edit_of_it_cost(tmp_path: Path) -> None:
-    root = copy_checkout(tmp_path / "copy")
+    root = copy_checkout(tmp_path / "copy", SHIPPED)
     shutil.copy2(REPOSITORY / "studies/demo.yaml", root / "studies")
     before = (root / "studies/demo.yaml").read_bytes()
     commands = read_commands(REPOSITORY / "docs/price.md")

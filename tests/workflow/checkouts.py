@@ -27,15 +27,19 @@ COPIED = (
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 """Python compiles a module into a file of such a name and renames it: listed, it may be gone before it is copied."""
 
-_SHIPPED = (REPOSITORY / "config.yaml").read_text(encoding="utf-8").partition("machine:\n")[2]
-CONFIG = f"study: micro\nmachine:\n{_SHIPPED.partition('  data_roots:')[0]}  data_roots:\n    micro: tests/data/micro\n"
-"""The machine's settings as they are shipped, but for data that micro does not read."""
+_DATA = "  data_roots:\n    micro: tests/data/micro\n"
+CONFIG = f"study: micro\nmachine:\n{_DATA}"
+"""One process for each model, and no table of sizes."""
+
+_MACHINE = (REPOSITORY / "config.yaml").read_text(encoding="utf-8").partition("machine:\n")[2]
+SHIPPED = f"study: micro\nmachine:\n{_MACHINE.partition('  data_roots:')[0]}{_DATA}"
+"""The machine's settings as they are shipped, but for data that micro does not read: small models share processes."""
 
 Artifact = tuple[str, str]
 """Stage and key, or stage and label."""
 
 
-def copy_checkout(folder: Path) -> Path:
+def copy_checkout(folder: Path, config: str = CONFIG) -> Path:
     """Copy what the micro study needs to `folder`, with a config.yaml that names it; code and data are the copy's own.
 
     Compiled modules come along, so that a process in the copy starts as fast as here.
@@ -49,7 +53,7 @@ def copy_checkout(folder: Path) -> Path:
             shutil.copytree(source, target, ignore=UNFINISHED)
         else:
             shutil.copy2(source, target)
-    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "config.yaml").write_text(config)
     return folder
 
 
