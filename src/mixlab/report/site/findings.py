@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from mixlab.analysis.cells import GroupEstimate, group_cells
 from mixlab.analysis.effects import comparison_id
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings, ReportSettings
-from mixlab.report.claims import RULE, list_behind, summarise_effects
+from mixlab.report.claims import RULE, list_behind, list_gaps, summarise_effects
+from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
 from mixlab.report.tables import Sentence, Shown, name_cell, say
@@ -44,9 +45,19 @@ def _say_effect(
     """Say the difference, what the rule says of it, and what the primary test says, which alone tells it from 0."""
     measure, unit = effect.measure, UNITS.get(effect.measure, "percentage points")
     difference, both = float(found["difference"]), list_behind([effect], keys, numbers)
+    sides = zip(
+        ("variant_mean", "against_mean"),
+        (effect.variant, effect.against),
+        list_gaps(effect, keys, numbers),
+        strict=True,
+    )
     means = [
-        Shown(render_score(measure, float(found[name])), of=numbers.cells_of(keys[label], effect.stage, effect))
-        for name, label in (("variant_mean", effect.variant), ("against_mean", effect.against))
+        Shown(
+            render_score(measure, float(found[name])),
+            of=numbers.cells_of(keys[label], effect.stage, effect),
+            gaps=gaps,
+        )
+        for name, label, gaps in sides
     ]
     way = "more than" if difference > 0 else "less than" if difference < 0 else "as much as"
     size: list[str | Shown] = [Shown(render_score(measure, abs(difference)), of=both), f" {unit} "]
@@ -90,6 +101,7 @@ def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Map
         Shown(
             f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)} (n = {one.n_seeds})",
             of=behind[key],
+            gaps=describe_gaps(numbers, key, stage, group),
         )
         for key, one in ((first, best), (second, after))
     ]
