@@ -9,16 +9,18 @@ from mixlab.report.claims import RULE, list_behind, list_gaps, summarise_effects
 from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
-from mixlab.report.tables import Sentence, Shown, say
+from mixlab.report.tables import Sentence, Shown, name_cell, say
 from mixlab.report.text import STAGES, render_error, render_plain, render_score
 
 UNITS = {"judge_score": "points"}
+MOST_BEHIND = 60
+"""Cells at most that a number of the whole study leads to."""
 
 
 def list_findings(settings: ReportSettings, numbers: Numbers) -> list[Sentence]:
     """Say what came of each claim, which variant leads each group of benchmarks, and how much could not be read.
 
-    Every number that was computed from the scores of some variants leads to them (`Shown.of`).
+    Every number that was computed from scores leads to them (`Shown.of`), where they are not more than MOST_BEHIND.
     """
     return [
         *summarise_effects(settings, numbers),
@@ -135,5 +137,8 @@ def _list_unread(numbers: Numbers) -> Iterator[Sentence]:
         cells = [cell for cell in numbers.cells if (cell.measure == "judge_score") == is_judged]
         total, unread = sum(cell.n_answers for cell in cells), sum(cell.n_unparsed for cell in cells)
         if total:
-            # every cell of the study is behind these: each has its count in the table of cells
-            yield say(f"{render_plain(unread)} of {render_plain(total)} {what} ({unread / total:.1%}).")
+            # where too many cells are behind these to be looked through, each has its count in the table of cells
+            of = tuple(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells)
+            behind = of if len(of) <= MOST_BEHIND else ()
+            counts = f"{render_plain(unread)} of {render_plain(total)}"
+            yield say(Shown(counts, of=behind), f" {what} (", Shown(f"{unread / total:.1%}", of=behind), ").")
