@@ -29,9 +29,9 @@ NOTE = (
     "items, so that seeds which happen to agree do not make an error of zero. "
     "“Met on items only”: a variant has a single seed, so nothing is said about other seeds. "
     "The rule is no test, and is corrected for nothing: whether a difference is told from 0 the primary test decides, "
-    "whose p, corrected by Holm over the effects that could be tested at that level, stands beside it at both levels of "
-    "claims. “Met” is marked only where that test tells the difference from 0 (p < 5 %) at one level at least; “Told "
-    "from 0” says at which."
+    "whose p, corrected by Holm over the effects that could be tested at that level, stands beside it at both levels "
+    "of claims. “Met” is marked only where that test tells the difference from 0 (p < 5 %) at one level at least; "
+    "“Told from 0” says at which."
 )
 
 
