@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -133,21 +134,39 @@ def list_unlinked(page: PageReader) -> list[tuple[str, str, str]]:
 
 
 def list_dead_ends(page: PageReader, lineage: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """List what some number leads to, in a table or a finding, without coming to the digest of a source."""
+    """List what some number leads to, in a table or a finding, without coming to the digest of a source.
+
+    Questions and what else only stands beside a model's data are no such source, but of a served model they are.
+    """
     linked = [cell for cells in [*page.tables.values(), *page.findings] for cell in cells if cell.of]
     names = {name: cell for cell in linked for name in cell.of}
-    return [(cell.table, cell.column, name) for name, cell in names.items() if not find_digests(lineage, name)]
+    beside = read_beside()
+    return [
+        (cell.table, cell.column, name)
+        for name, cell in names.items()
+        if not find_digests(lineage, name, set() if "|served|" in name else beside)
+    ]
 
 
-def find_digests(lineage: dict[str, Any], name: str) -> set[str]:
-    """Follow a cell of scores, or the key of an artifact, to the digests of the data of all sources behind it."""
+def read_beside() -> set[str]:
+    """Read from the page's script the roles of parents that give no text to a model."""
+    script = files("mixlab.report").joinpath("templates/site/lineage.js").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"const BESIDE = new Set\((\[.*?\])\);", script)
+    return set(json.loads(listed))
+
+
+def find_digests(lineage: dict[str, Any], name: str, without: Collection[str] = ()) -> set[str]:
+    """Follow a cell of scores, or the key of an artifact, to the digests of the data of all sources behind it.
+
+    `without`: roles of parents that are not followed.
+    """
     starts: list[Any] = [name]
     if "|" in name:
         starts = [value for made in lineage["cells"].get(name, []) for value in made.values() if isinstance(value, str)]
-    return set(_follow(lineage["nodes"], starts))
+    return set(_follow(lineage["nodes"], starts, without))
 
 
-def _follow(nodes: dict[str, Any], starts: list[str]) -> Iterator[str]:
+def _follow(nodes: dict[str, Any], starts: list[str], without: Collection[str]) -> Iterator[str]:
     waiting, seen = list(starts), set()
     while waiting:
         key = waiting.pop().partition(":")[0]
@@ -159,4 +178,4 @@ def _follow(nodes: dict[str, Any], starts: list[str]) -> Iterator[str]:
             # one that is generated has no file, and the digest of its records alone
             files = [value for fact, value in node.get("facts", []) if fact == "digest"]
             yield from files or filter(None, [node.get("digest")])
-        waiting += [parent for _, parent in node["parents"]]
+        waiting += [parent for role, parent in node["parents"] if role not in without]

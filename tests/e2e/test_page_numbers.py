@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from compared_study import HOSTED, ITEMS, MIXED, RAW, make_compared_study
+from compared_study import HOSTED, ITEMS, MIXED, MIXTURE, RAW, make_compared_study
 from page_numbers import (
     NOT_SCORES,
     PageReader,
@@ -51,6 +51,16 @@ def test_every_number_of_every_table_of_scores_leads_somewhere(page: PageReader)
 
 def test_wherever_a_number_leads_the_digest_of_a_source_is_behind_it(page: PageReader, folder: Path) -> None:
     assert list_dead_ends(page, read_lineage(folder)) == []
+
+
+def test_a_model_that_leads_to_its_questions_alone_is_a_dead_end(page: PageReader, folder: Path) -> None:
+    lineage = read_lineage(folder)
+    # a mixture that does not name the packs it is made of
+    nodes = {key: {**node, "parents": []} if key == MIXTURE else node for key, node in lineage["nodes"].items()}
+    ends = {name for _, _, name in list_dead_ends(page, {**lineage, "nodes": nodes})}
+    assert {name for name in lineage["cells"] if "|served|" not in name} <= ends
+    assert {f"9{number:015x}" for number in range(9)} <= ends
+    assert not [name for name in ends if "|served|" in name]
 
 
 def test_a_trained_model_goes_back_to_its_data_and_a_served_one_to_its_questions_alone(folder: Path) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from checkouts import REPOSITORY
 
+from mixlab.analysis.published.beside import list_lacking
 from mixlab.analysis.targets import Place, TargetCell
 from mixlab.artifacts.store import Store
 from mixlab.cli import main
+from mixlab.cli.compare import read_targets
+from mixlab.config.problems import DataError
 from mixlab.plan.build import build_plan
 
 PAPER = ("--published", "kodama-oda")
@@ -150,3 +153,38 @@ def test_a_report_that_lacks_nothing_is_compared(
     make_report(root, study)
     assert run_compare(study, *PAPER, "--tables", str(shared_data / "published/kodama-oda")) == 0
     assert "table_03 beside Table 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            b'{"published": null, "cells": [',
+            "cannot be read as JSON (Expecting value: line 1 column 31 (char 30)); run `rm",
+        ),
+        (b'{"published": "\xff"}', "cannot be read as JSON ('utf-8' codec can't decode byte 0xff in position 15"),
+        (b'{"published": null, "cells": null}', "has no cells; the report was made by another version of mixlab; run "),
+        (b'{"published": null, "cells": [null]}', "has no cells; "),
+        (b'{"published": 3, "cells": []}', "has no published; "),
+        (b'{"published": {"table": "03", "variants": null}, "cells": []}', "has no published.base_models, published.m"),
+        (b"[]", "has no published, cells; "),
+    ],
+)
+def test_a_target_that_is_not_what_it_should_be_is_named_with_the_cure(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "table_03.json").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_targets(tmp_path, ["table_03"], "run `rm -r here`")
+    (problem,) = caught.value.problems
+    assert problem.file.endswith("table_03.json") and problem.message.startswith(told)
+    assert problem.message.endswith("run `rm -r here`")
+
+
+def test_a_cell_whose_place_is_none_lacks_it() -> None:
+    cell = asdict(TargetCell(Place("25-25-25-25", "llmjp3", "after_sft", "EN AVG"), 5.57, None, 4, 4, 0))
+    assert list_lacking({"published": None, "cells": [cell]}) == []
+    assert list_lacking({"published": None, "cells": [{**cell, "place": None}]}) == ["cells.place"]
+    assert (
+        list_lacking({"published": None, "cells": [{**cell, "place": {"variant": ""}}]})[0] == "cells.place.base_model"
+    )

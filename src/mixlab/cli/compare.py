@@ -21,6 +21,7 @@ from mixlab.plan.build import build_plan
 from mixlab.report.targets import FOLDER
 
 DATA_ROOT = "shared"
+OTHER = "the report was made by another version of mixlab"
 
 
 @click.command(
@@ -93,23 +94,26 @@ def compare_study(store: Store, name: str, tables: dict[str, PublishedTable]) ->
     folder = store.open("report", key)
     forget = f", `mixlab forget {key}`" if store.pointer("report", key).is_file() else ""
     place = folder.relative_to(store.root).as_posix()
-    cure = f"the report was made by another version of mixlab; run `rm -r {place}`{forget} and `{command}`"
+    cure = f"run `rm -r {place}`{forget} and `{command}`"
     found = (compare_target(one, target, tables) for one, target in read_targets(folder / FOLDER, wanted, cure))
     return [one for one in found if one is not None]
 
 
 def read_targets(folder: Path, names: Sequence[str], cure: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Read `targets/NAME.json` of each name; raises DataError with all that is missing in any of them."""
+    """Read `targets/NAME.json` of each name; raises DataError with all that any of them lacks."""
     problems, found = [], []
     for name in names:
         path = folder / f"{name}.json"
         try:
             target = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            problems.append(Problem(f"missing; {cure}", str(path)))
+            problems.append(Problem(f"missing; {OTHER}; {cure}", str(path)))
+            continue
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            problems.append(Problem(f"cannot be read as JSON ({error}); {cure}", str(path)))
             continue
         if lacking := list_lacking(target):
-            problems.append(Problem(f"has no {', '.join(lacking)}; {cure}", str(path)))
+            problems.append(Problem(f"has no {', '.join(lacking)}; {OTHER}; {cure}", str(path)))
         found.append((name, target))
     if problems:
         raise DataError(problems)

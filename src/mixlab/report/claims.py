@@ -6,6 +6,7 @@ from mixlab.analysis.claim_levels import CLAIM_LEVELS
 from mixlab.analysis.effects import HEADER, comparison_id
 from mixlab.analysis.statistics import STANDARD_ERRORS_WANTED
 from mixlab.config.analysis import EffectSettings, ReportSettings
+from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
 from mixlab.report.tables import Column, Sentence, Shown, Table, say
@@ -28,8 +29,9 @@ NOTE = (
     "items, so that seeds which happen to agree do not make an error of zero. "
     "“Met on items only”: a variant has a single seed, so nothing is said about other seeds. "
     "The rule is no test, and is corrected for nothing: whether a difference is told from 0 the primary test decides, "
-    "whose p, corrected by Holm over all effects, stands beside it at both levels of claims. “Met” is marked only "
-    "where that test tells the difference from 0 (p < 5 %)."
+    "whose p, corrected by Holm over the effects that could be tested at that level, stands beside it at both levels "
+    "of claims. “Met” is marked only where that test tells the difference from 0 (p < 5 %) at one level at least; "
+    "“Told from 0” says at which."
 )
 
 
@@ -98,6 +100,14 @@ def list_behind(effects: Iterable[EffectSettings], keys: Mapping[str, str], numb
     return tuple(dict.fromkeys(cells))
 
 
+def list_gaps(effect: EffectSettings, keys: Mapping[str, str], numbers: Numbers) -> tuple[str, str]:
+    """Say what is missing behind the means of the two sides of an effect."""
+    variant, against = (
+        describe_gaps(numbers, keys[label], effect.stage, effect) for label in (effect.variant, effect.against)
+    )
+    return variant, against
+
+
 def _build_row(
     effect: EffectSettings, found: Mapping[str, str], primary: Primary, keys: Mapping[str, str], numbers: Numbers
 ) -> list[Shown]:
@@ -110,9 +120,10 @@ def _build_row(
     verdict = found.get("verdict", "missing")
     sides = [numbers.cells_of(keys[label], effect.stage, effect) for label in (effect.variant, effect.against)]
     of = {"variant_mean": sides[0], "against_mean": sides[1]}
+    gaps = dict(zip(of, list_gaps(effect, keys, numbers), strict=True))
     both = (*sides[0], *sides[1])
     texts = {name: render_score(measure, _number(found.get(name))) for name in SCORES}
-    scores = {name: Shown(text, of=of.get(name, both)) for name, text in texts.items()}
+    scores = {name: Shown(text, of=of.get(name, both), gaps=gaps.get(name, "")) for name, text in texts.items()}
     return [
         Shown(f"{effect.name} ({effect.variant} over {effect.against})", to_anchor("lineage", keys[effect.variant])),
         Shown(place, tone="muted"),

@@ -6,6 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from mixlab.analysis.cells import Cell
 from mixlab.analysis.judge_bias import (
     DIFFERING,
     FIFTH,
@@ -68,8 +69,8 @@ def build_bias_section(numbers: Numbers) -> Section:
 
 def _build_lengths(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
     columns = (
-        *(Column("Benchmark"), Column("Over answers"), Column("Answers", "number")),
-        *(Column("Within items"), Column("Compared", "number"), Column("Items", "number"), Column("Cut off", "number")),
+        *(Column("Benchmark"), Column("Over answers", "number"), Column("Answers", "number")),
+        *(Column(label, "number") for label in ("Within items", "Compared", "Items", "Cut off")),
     )
     rows = []
     for name, found in _by_benchmark(figures):
@@ -96,7 +97,7 @@ def _build_scale(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) ->
 
 
 def _build_runs(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
-    columns = (Column("Benchmark"), Column("Spread"), Column("Differing, %"), Column("Answers", "number"))
+    columns = (Column("Benchmark"), *(Column(label, "number") for label in ("Spread", "Differing, %", "Answers")))
     rows = []
     for name, found in _by_benchmark(figures):
         spread, differing = found[SPREAD], found[DIFFERING]
@@ -109,7 +110,10 @@ def _build_runs(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> 
 
 
 def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> Table:
-    columns = (Column("Variant"), Column("Stage"), Column("Benchmark"), Column("Difference"), Column("Items", "number"))
+    columns = (
+        *(Column(label) for label in ("Variant", "Stage", "Benchmark")),
+        *(Column(label, "number") for label in ("Difference", "Items")),
+    )
     own = [one for one in figures if one.figure == OWN]
     rows = [
         [
@@ -122,18 +126,34 @@ def _build_own(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> T
         for one in own
     ]
     title, records = f"The judge's own answers, by: {judge}", _record(numbers, figures, (OWN,))
-    by_benchmark = dict(zip(_list_benchmarks(figures), _list_origins(numbers, judge, figures), strict=True))
-    origins = [by_benchmark[one.benchmark] for one in own]
+    rated = _list_rated(numbers, judge)
+    origins = [_name_cells(_list_compared(rated, figure, own)) for figure in own]
     return Table("judge_own", title, columns, rows, HEADER, records, _OWN_NOTE, origins=origins)
 
 
 def _list_origins(numbers: Numbers, judge: str, figures: Sequence[BiasFigure]) -> list[list[str]]:
     """For each benchmark the cells of all that this judge rated of it."""
-    own = [cell for cell in numbers.cells if (cell.judge or UNNAMED_JUDGE) == judge and cell.measure == "judge_score"]
-    return [
-        [name_cell(one.variant_key, one.stage, name, one.measure) for one in own if one.benchmark == name]
-        for name in _list_benchmarks(figures)
-    ]
+    rated = _list_rated(numbers, judge)
+    return [_name_cells(one for one in rated if one.benchmark == name) for name in _list_benchmarks(figures)]
+
+
+def _list_rated(numbers: Numbers, judge: str) -> list[Cell]:
+    rated = (cell for cell in numbers.cells if cell.measure == "judge_score")
+    return [cell for cell in rated if (cell.judge or UNNAMED_JUDGE) == judge]
+
+
+def _list_compared(rated: Iterable[Cell], figure: BiasFigure, own: Iterable[BiasFigure]) -> list[Cell]:
+    """The cells of the judge's own model and of what it is compared with, as `_OWN_NOTE` says."""
+    cells = [cell for cell in rated if cell.benchmark == figure.benchmark]
+    last = "after_sft" if any(cell.stage == "after_sft" for cell in cells) else "before_sft"
+    stages = {figure.stage, last} if figure.stage == "served" else {figure.stage}
+    point = (figure.variant_key, figure.stage)
+    others = {(one.variant_key, one.stage) for one in own if one.benchmark == figure.benchmark} - {point}
+    return [cell for cell in cells if cell.stage in stages and (cell.variant_key, cell.stage) not in others]
+
+
+def _name_cells(cells: Iterable[Cell]) -> list[str]:
+    return [name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells]
 
 
 def _list_benchmarks(figures: Iterable[BiasFigure]) -> list[str]:

@@ -81,7 +81,7 @@ def build_mixture_table(numbers: Numbers) -> Table | None:
 
 def build_certificate_tables(numbers: Numbers) -> list[Table]:
     """Each mixture's certificate in full, under an anchor of its own."""
-    columns = [Column("Axis"), Column("Part"), Column("Requested"), Column("Feasible")]
+    columns = [Column("Axis"), Column("Part"), Column("Requested", "number"), Column("Feasible", "number")]
     columns += [Column(label, "number") for label in ("Observed, %", "Of loss on all, %", "Of loss on responses, %")]
     columns += [Column(label, "number") for label in ("Allocated tokens", "Population tokens", "Windows", "Epochs")]
     tables = []

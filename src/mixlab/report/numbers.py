@@ -48,7 +48,11 @@ class Numbers:
 
     def select(self, variant_key: str, stage: str) -> list[Cell]:
         """The cells of one variant before or after SFT."""
-        return [cell for cell in self.cells if (cell.variant_key, cell.stage) == (variant_key, stage)]
+        return list(self._points.get((variant_key, stage), ()))
+
+    def ran(self, stage: str) -> list[Cell]:
+        """One cell of each benchmark and measure that any variant has at a stage, in their order."""
+        return self._ran.get(stage, [])
 
     def estimate(self, variant_key: str, stage: str, group: Selection) -> Estimate | None:
         """The mean over a group of benchmarks, None when none of them was run."""
@@ -70,6 +74,20 @@ class Numbers:
         """Name the cells that a variant has of these stages and benchmarks, as `Shown.of` takes them."""
         named = (name_cell(variant_key, stage, name, measure) for name in benchmarks for stage in stages)
         return [one for one in named if one in self._names]
+
+    @cached_property
+    def _points(self) -> dict[tuple[str, str], list[Cell]]:
+        points: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            points.setdefault((cell.variant_key, cell.stage), []).append(cell)
+        return points
+
+    @cached_property
+    def _ran(self) -> dict[str, list[Cell]]:
+        first: dict[tuple[str, str, str], Cell] = {}
+        for cell in sorted(self.cells, key=lambda cell: (cell.benchmark, cell.measure)):
+            first.setdefault((cell.stage, cell.benchmark, cell.measure), cell)
+        return {stage: [cell for cell in first.values() if cell.stage == stage] for stage in STAGE_ORDER}
 
     @cached_property
     def _names(self) -> frozenset[str]:

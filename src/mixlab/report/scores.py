@@ -1,16 +1,17 @@
 """Tables of scores: the main one by group of benchmarks, and every cell."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
-from mixlab.config.analysis import BenchmarkGroup, find_range
-from mixlab.report.gaps import describe_gaps
+from mixlab.config.analysis import BenchmarkGroup, Selection, find_range
+from mixlab.report.gaps import describe_agreement, describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.tables import Column, Shown, Table, name_cell
 from mixlab.report.text import (
     ITEMS_ONLY,
     STAGES,
+    UNKNOWN,
     describe_measure,
     render_estimate,
     render_plain,
@@ -48,45 +49,56 @@ def build_main_table(numbers: Numbers) -> Table:
 
 
 def build_cells_table(numbers: Numbers) -> Table:
-    """Every benchmark of every variant with both standard errors and all counts."""
+    """Every benchmark of every variant with both standard errors and all counts; what another ran alone says so."""
     columns = [Column("Variant"), Column("Stage"), Column("Benchmark"), Column("Measure")]
     columns += [Column(label, "number") for label in ("Mean", "SE seeds", "Seeds", "SE items", "Items", "Answers")]
     columns += [Column("Unparsed", "number"), Column("Seeds varied"), Column("Lineage")]
     rows, records = [], []
     for variant in numbers.variants:
-        for cell in (cell for stage in numbers.stages() for cell in numbers.select(variant.variant_key, stage)):
-            rows.append(_show_cell(variant.label, cell))
-            record = _record(variant.label, cell.stage, cell.benchmark, cell.measure, cell.judge, cell.estimate)
-            records.append([*record, cell.n_answers, cell.n_unparsed, variant.variant_key])
+        for ran, cell in _list_cells(numbers, variant.variant_key):
+            gaps = describe_gaps(
+                numbers, variant.variant_key, ran.stage, Selection(measure=ran.measure, benchmarks=(ran.benchmark,))
+            )
+            estimate, judge = (cell.estimate, cell.judge) if cell else (None, None)
+            record = _record(variant.label, ran.stage, ran.benchmark, ran.measure, judge, estimate)
+            counts = (cell.n_answers, cell.n_unparsed) if cell else (0, 0)
+            records.append([*record, *counts, variant.variant_key])
+            rows.append([*_name_row(variant.label, ran, cell), *_show_counts(cell, gaps)])
+            rows[-1].append(Shown("keys", anchor=to_anchor("lineage", variant.variant_key)))
     header = [*LONG_HEADER[:-1], "n_answers", "n_unparsed", LONG_HEADER[-1]]
     header[2] = "benchmark"
     note = "An unparsed answer counts as wrong; an unparsed verdict is left out of the mean."
     return Table("cells", "Every cell", tuple(columns), rows, header, records, note, folded=True)
 
 
-def _show_cell(label: str, cell: Cell) -> list[Shown]:
+def _list_cells(numbers: Numbers, variant_key: str) -> Iterator[tuple[Cell, Cell | None]]:
+    """For each stage of a variant, what any variant ran there, with the variant's own cell of it or None."""
+    for stage in numbers.stages_of(variant_key):
+        own = {(cell.benchmark, cell.measure): cell for cell in numbers.select(variant_key, stage)}
+        for ran in numbers.ran(stage):
+            yield ran, own.get((ran.benchmark, ran.measure))
+
+
+def _name_row(label: str, ran: Cell, cell: Cell | None) -> list[Shown]:
+    measure = describe_measure(ran.measure)
+    if ran.measure == "judge_score" and cell is not None:
+        measure += f", by {cell.judge or 'judge not named'}"
+    return [Shown(label), Shown(STAGES[ran.stage]), Shown(ran.benchmark), Shown(measure)]
+
+
+def _show_counts(cell: Cell | None, gaps: str) -> list[Shown]:
+    if cell is None:
+        return [Shown("not run", tone="muted", gaps=gaps), *[Shown(UNKNOWN, tone="muted")] * 7]
     found, measure = cell.estimate, cell.measure
     of = (name_cell(cell.variant_key, cell.stage, cell.benchmark, measure),)
-    judged = f"{describe_measure(measure)}, by {cell.judge or 'judge not named'}"
     return [
-        Shown(label),
-        Shown(STAGES[cell.stage]),
-        Shown(cell.benchmark),
-        Shown(judged if measure == "judge_score" else describe_measure(measure)),
-        Shown(render_score(measure, found.mean) if found.mean is not None else "none parsed", of=of, gaps=_count(cell)),
-        Shown(render_score(measure, found.se_seeds), of=of),
+        Shown(render_score(measure, found.mean) if found.mean is not None else "none parsed", of=of, gaps=gaps),
+        Shown(render_score(measure, found.se_seeds), of=of, gaps=describe_agreement(found)),
         Shown(str(found.n_seeds), of=of),
         Shown(render_score(measure, found.se_items), of=of),
         *(Shown(render_plain(count), of=of) for count in (found.n_items, cell.n_answers, cell.n_unparsed)),
         Shown(found.seed_level or "none", tone="" if found.seed_level else "muted"),
-        Shown("keys", anchor=to_anchor("lineage", cell.variant_key)),
     ]
-
-
-def _count(cell: Cell) -> str:
-    """Say of how many models the mean is, where some have no score."""
-    scored, models = sum(one.mean is not None for one in cell.replicates), len(cell.replicates)
-    return f"n {scored} of {models}" if scored < models else ""
 
 
 def build_wide(numbers: Numbers, name: str, title: str, groups: Sequence[BenchmarkGroup], note: str) -> Table:

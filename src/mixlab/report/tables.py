@@ -64,7 +64,7 @@ class Sentence:
     parts: tuple[Shown, ...]
 
     def __str__(self) -> str:
-        return "".join(part.text for part in self.parts)
+        return "".join(part.whole for part in self.parts)
 
 
 def say(*parts: str | Shown) -> Sentence:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mixlab.analysis.aggregate import write_aggregate
+from mixlab.analysis.statistics import Estimate
 from mixlab.analysis.tidy import ModelKeys, PartFolder, write_model_scores
 from mixlab.config.analysis import (
     AggregateSettings,
@@ -22,10 +23,12 @@ from mixlab.config.analysis import (
 )
 from mixlab.config.problems import DataError
 from mixlab.report.claims import build_effects_table
+from mixlab.report.gaps import describe_agreement
 from mixlab.report.judges import build_judge_runs_table, build_judge_tables
 from mixlab.report.numbers import load_numbers
 from mixlab.report.page import write_report
 from mixlab.report.scores import build_cells_table, build_main_table
+from mixlab.report.site.findings import list_findings
 from mixlab.report.tables import Table
 from mixlab.report.terminal import render_main_table
 
@@ -148,6 +151,19 @@ def read_nothing(study: Study) -> None:
             _unread(rows)
 
 
+def fail_answers(study: Study) -> None:
+    """Of one model nothing could be read."""
+    for name in ("easy", "hard"):
+        _unread(study["gappy", 2, name, 0, 0])
+
+
+def misread(study: Study) -> None:
+    """Wrong answers of all models cannot be read, yet fewer than one model gave."""
+    for seed in SEEDS:
+        for row in study["gappy", seed, "easy", 0, 0][7:]:
+            row.update(parsed=False)
+
+
 def read_part(study: Study) -> None:
     _unread(study["gappy", 2, "talk", 1, 0][:1])
 
@@ -173,6 +189,8 @@ CASES: list[tuple[Callable[[Study], None], dict[tuple[str, str], str]]] = [
         lose_benchmark,
         {
             ("main", "all"): "50.0 ± 5.8 (1 of 2 benchmarks)",
+            ("cells hard", "Mean"): "not run (n 0 of 3)",
+            ("cells hard", "Answers"): "–",
             ("effects", "Seeds"): "missing: ran different benchmarks (easy hard / easy)",
             ("effects", "Difference"): "–",
             ("effects", "Told from 0"): "not estimable",
@@ -182,8 +200,9 @@ CASES: list[tuple[Callable[[Study], None], dict[tuple[str, str], str]]] = [
         lose_half,
         {
             ("main", "all"): "40.0 ± 10.1ⁱ (n 1 of 3)",
-            ("cells hard", "Mean"): "40.0",
+            ("cells hard", "Mean"): "40.0 (n 1 of 3)",
             ("cells hard", "Seeds"): "1",
+            ("effects", "Against"): "40.0 (n 1 of 3)",
             ("effects", "Seeds"): "3 SFT seeds (these models) and one seed; 2 models without all scores left out",
         },
     ),
@@ -191,23 +210,42 @@ CASES: list[tuple[Callable[[Study], None], dict[tuple[str, str], str]]] = [
         fail_seed,
         {
             ("judge", "talk"): "4.25 ± 0.25 (n 2 of 3; 8 of 24 unparsed)",
-            ("cells talk", "Mean"): "4.25 (n 2 of 3)",
+            ("cells talk", "Mean"): "4.25 (n 2 of 3; 8 of 24 unparsed)",
             ("cells talk", "Unparsed"): "8",
             ("judge_runs", "Verdicts read"): "16 of 24",
         },
     ),
     (judge_once, {("judge_runs", "Spread"): "one run", ("judge_runs", "Runs"): "1"}),
-    (agree, {("cells easy", "SE seeds"): "0.0", ("main", "all"): "45.0 ± 2.9"}),
+    (
+        agree,
+        {
+            ("cells easy", "Mean"): "40.0 (3 seeds agree)",
+            ("cells easy", "SE seeds"): "0.0 (3 seeds agree)",
+            ("cells hard", "SE seeds"): "5.8",
+            ("main", "all"): "45.0 ± 2.9",
+        },
+    ),
     (
         read_nothing,
         {
             ("main", "all"): "25.0 ± 2.9 (30 of 60 unparsed)",
+            ("effects", "Against"): "25.0 (30 of 60 unparsed)",
+            ("effects", "Variant"): "80.0",
             ("judge", "talk"): "none parsed (n 0 of 3; 24 of 24 unparsed)",
             ("judge_runs", "Mean of runs"): "none parsed (n 0 of 2)",
             ("judge_runs", "Spread"): "0 of 2 runs parsed",
-            ("cells talk", "Mean"): "none parsed (n 0 of 3)",
+            ("cells talk", "Mean"): "none parsed (n 0 of 3; 24 of 24 unparsed)",
         },
     ),
+    (
+        fail_answers,
+        {
+            ("main", "all"): "33.3 ± 17.6 (20 of 60 unparsed)",
+            ("cells easy", "Mean"): "33.3 (10 of 30 unparsed)",
+            ("effects", "Against"): "33.3 (20 of 60 unparsed)",
+        },
+    ),
+    (misread, {("main", "all"): "50.0 ± 5.8", ("cells easy", "Unparsed"): "9"}),
     (read_part, {("judge", "talk"): "4.04 ± 0.25 (1 of 24 unparsed)", ("cells talk", "Unparsed"): "1"}),
     (answer_twice, {("judge", "talk"): "4.00 ± 0.29", ("cells talk", "Answers"): "24"}),
     (cross, {("main", "all"): "no whole model (n 0 of 3)", ("effects", "Told from 0"): "not estimable"}),
@@ -235,6 +273,22 @@ def test_seeds_that_all_agree_are_no_error_of_zero(tmp_path: Path) -> None:
     agree(study)
     drop(study, "hard")
     assert show(study, tmp_path)["main", "all"] == "40.0 ± 0.0 (1 of 2 benchmarks; 3 seeds agree)"
+
+
+def test_seeds_that_differ_by_rounding_alone_agree() -> None:
+    rounded, differing = (Estimate(0.4, error, "sft_seed", 3, 0.1, 10) for error in (3.2e-17, 1e-6))
+    assert (describe_agreement(rounded), describe_agreement(differing)) == ("3 seeds agree", "")
+
+
+def test_a_finding_says_what_is_missing_behind_its_means(tmp_path: Path) -> None:
+    study = make_study()
+    read_nothing(study)
+    settings, aggregate = gather(study, tmp_path)
+    said = [str(one) for one in list_findings(settings, load_numbers(settings, aggregate))]
+    (effect,) = (one for one in said if one.startswith("“more”"))
+    (leads,) = (one for one in said if one.startswith("On all"))
+    assert "(80.0 and 25.0 (30 of 60 unparsed), standard error" in effect
+    assert "next is gappy, 25.0 ± 2.9 (n = 3) (30 of 60 unparsed): a gap" in leads
 
 
 def test_a_benchmark_that_a_point_did_not_run_says_so_with_n(tmp_path: Path) -> None:

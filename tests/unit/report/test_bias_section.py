@@ -1,10 +1,13 @@
 """The part of the report on a judge's bias: each judge by itself, and what cannot be had in words."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
-from mixlab.analysis.judge_bias import BiasFigure, build_judge_bias
+from mixlab.analysis.cells import Cell
+from mixlab.analysis.judge_bias import OWN, BiasFigure, build_judge_bias
+from mixlab.analysis.statistics import Estimate, Replicate
 from mixlab.config.analysis import VariantLabel
 from mixlab.config.judging import RULE_LABEL
 from mixlab.report.judge_bias import ITSELF, NOT_ITSELF, build_bias_section, draw_lengths
@@ -82,3 +85,24 @@ def test_the_rule_alone_says_nothing_of_itself_and_without_a_judge_there_is_noth
     assert build_bias_section(numbers(judge(RULE_LABEL, "demo"))).sentences == []
     nothing = build_bias_section(numbers([]))
     assert (list(nothing.sentences), list(nothing.tables), list(nothing.figures)) == ([], [], [])
+
+
+def make_cell(key: str, stage: str) -> Cell:
+    """One point that the judge rated."""
+    made, seeds = Estimate(5.0, None, None, 1, 0.5, 12), (Replicate(1, 1, None, 5.0),)
+    return Cell(key, stage, "talk", "judge_score", "en", None, MODEL, made, seeds, 24, 2)
+
+
+def test_what_the_judges_own_answers_are_compared_with_are_those_of_their_stage() -> None:
+    points = [(key, stage) for key in ("v0", "v1", "v2") for stage in ("before_sft", "after_sft")] + [("v3", "served")]
+    (figure,) = (one for one in judge(MODEL, "talk", ("v2",)) if one.figure == OWN)
+    figures = [
+        *(one for one in judge(MODEL, "talk") if one.figure != OWN),
+        *(figure, replace(figure, variant_key="v1"), replace(figure, variant_key="v3", stage="served")),
+    ]
+    rated = replace(numbers(figures), cells=tuple(make_cell(*point) for point in points))
+    (own,) = (table for table in build_bias_section(rated).tables if table.name == "judge_own")
+    first, second, served = ([name.split("|")[:2] for name in origin] for origin in own.origins)
+    assert first == [["v0", "after_sft"], ["v2", "after_sft"]]
+    assert second == [["v0", "after_sft"], ["v1", "after_sft"]]
+    assert served == [["v0", "after_sft"], ["v3", "served"]]

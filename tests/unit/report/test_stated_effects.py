@@ -9,6 +9,7 @@ from mixlab.config.analysis import ReportSettings
 from mixlab.report.claims import build_effects_table, summarise_effects
 from mixlab.report.numbers import Numbers, load_numbers
 from mixlab.report.primary import find_primary
+from mixlab.report.site import findings
 from mixlab.report.site.findings import list_findings
 
 MODELS, RECIPE = "these models", "this recipe"
@@ -94,3 +95,17 @@ def test_without_tests_nothing_is_told(settings: ReportSettings, numbers: Number
     assert len(summarise_effects(settings, silent)) == 1
     assert [one.text for one in build_effects_table(settings, silent).rows[0][PLACE + 1 : PLACE + 4]] == ["–", "–", "–"]
     assert "primary test: not known" in str(list_findings(settings, silent)[1])
+
+
+def test_a_number_of_the_whole_study_leads_to_its_cells_where_they_can_be_looked_through(
+    settings: ReportSettings, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def list_unread() -> list[int]:
+        (said,) = (one for one in list_findings(settings, numbers) if "answers held nothing" in str(one))
+        return [len(part.of) for part in said.parts if part.text[0].isdigit()]
+
+    count = sum(cell.measure == "accuracy" for cell in numbers.cells)
+    monkeypatch.setattr(findings, "MOST_BEHIND", count)
+    assert list_unread() == [count, count]
+    monkeypatch.setattr(findings, "MOST_BEHIND", count - 1)
+    assert list_unread() == [0, 0]

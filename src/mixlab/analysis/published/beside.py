@@ -67,18 +67,33 @@ class Comparison:
 
 
 def list_lacking(target: Any) -> list[str]:
-    """List what `targets/NAME.json` lacks of what is compared; one that another version wrote may lack some of it."""
+    """List what `targets/NAME.json` lacks of what is compared; one that another version wrote may lack some of it.
+
+    What is not of its kind, such as cells that are no list, counts as lacking.
+    """
     if not isinstance(target, Mapping):
         return ["published", "cells"]
-    lacking = [name for name in ("published", "cells") if name not in target]
-    if isinstance(published := target.get("published"), Mapping):
-        lacking += [f"published.{name}" for name in sorted(_LABELLED) if name not in published]
-    wanted = {**dict.fromkeys(_CELL, ""), "place": _PLACE}
-    for cell in target.get("cells", ()):
-        for name, parts in wanted.items():
-            absent = [name] if name not in cell else [f"{name}.{part}" for part in parts if part not in cell[name]]
-            lacking += [f"cells.{one}" for one in absent]
+    published, cells = target.get("published"), target.get("cells")
+    lacking = []
+    if isinstance(published, Mapping):
+        whole = {name for name in _LABELLED if name in published and (name == "table" or _is_map(published[name]))}
+        lacking += [f"published.{name}" for name in sorted(set(_LABELLED) - whole)]
+    elif "published" not in target or published is not None:
+        lacking.append("published")
+    if not isinstance(cells, list) or not all(map(_is_map, cells)):
+        return [*lacking, "cells"]
+    for cell in cells:
+        lacking += [f"cells.{name}" for name in _list_absent(cell)]
     return list(dict.fromkeys(lacking))
+
+
+def _list_absent(cell: Mapping[str, Any]) -> list[str]:
+    absent = [name for name in _CELL if name not in cell or (name == "place" and not _is_map(cell[name]))]
+    return absent if "place" in absent else [*absent, *(f"place.{one}" for one in _PLACE if one not in cell["place"])]
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def compare_target(name: str, target: Mapping[str, Any], tables: Mapping[str, PublishedTable]) -> Comparison | None:

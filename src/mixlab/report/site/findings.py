@@ -5,19 +5,22 @@ from collections.abc import Iterator, Mapping
 from mixlab.analysis.cells import GroupEstimate, group_cells
 from mixlab.analysis.effects import comparison_id
 from mixlab.config.analysis import BenchmarkGroup, EffectSettings, ReportSettings
-from mixlab.report.claims import RULE, list_behind, summarise_effects
+from mixlab.report.claims import RULE, list_behind, list_gaps, summarise_effects
+from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
 from mixlab.report.tables import Sentence, Shown, name_cell, say
 from mixlab.report.text import STAGES, render_error, render_plain, render_score
 
 UNITS = {"judge_score": "points"}
+MOST_BEHIND = 60
+"""Cells at most that a number of the whole study leads to."""
 
 
 def list_findings(settings: ReportSettings, numbers: Numbers) -> list[Sentence]:
     """Say what came of each claim, which variant leads each group of benchmarks, and how much could not be read.
 
-    Every number that was computed from scores leads to them (`Shown.of`).
+    Every number that was computed from scores leads to them (`Shown.of`), where they are not more than MOST_BEHIND.
     """
     return [
         *summarise_effects(settings, numbers),
@@ -44,9 +47,19 @@ def _say_effect(
     """Say the difference, what the rule says of it, and what the primary test says, which alone tells it from 0."""
     measure, unit = effect.measure, UNITS.get(effect.measure, "percentage points")
     difference, both = float(found["difference"]), list_behind([effect], keys, numbers)
+    sides = zip(
+        ("variant_mean", "against_mean"),
+        (effect.variant, effect.against),
+        list_gaps(effect, keys, numbers),
+        strict=True,
+    )
     means = [
-        Shown(render_score(measure, float(found[name])), of=numbers.cells_of(keys[label], effect.stage, effect))
-        for name, label in (("variant_mean", effect.variant), ("against_mean", effect.against))
+        Shown(
+            render_score(measure, float(found[name])),
+            of=numbers.cells_of(keys[label], effect.stage, effect),
+            gaps=gaps,
+        )
+        for name, label, gaps in sides
     ]
     way = "more than" if difference > 0 else "less than" if difference < 0 else "as much as"
     size: list[str | Shown] = [Shown(render_score(measure, abs(difference)), of=both), f" {unit} "]
@@ -90,6 +103,7 @@ def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Map
         Shown(
             f"{render_score(group.measure, one.mean)} {render_error(group.measure, one)} (n = {one.n_seeds})",
             of=behind[key],
+            gaps=describe_gaps(numbers, key, stage, group),
         )
         for key, one in ((first, best), (second, after))
     ]
@@ -123,6 +137,8 @@ def _list_unread(numbers: Numbers) -> Iterator[Sentence]:
         cells = [cell for cell in numbers.cells if (cell.measure == "judge_score") == is_judged]
         total, unread = sum(cell.n_answers for cell in cells), sum(cell.n_unparsed for cell in cells)
         if total:
-            behind = tuple(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells)
+            # where too many cells are behind these to be looked through, each has its count in the table of cells
+            of = tuple(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells)
+            behind = of if len(of) <= MOST_BEHIND else ()
             counts = f"{render_plain(unread)} of {render_plain(total)}"
             yield say(Shown(counts, of=behind), f" {what} (", Shown(f"{unread / total:.1%}", of=behind), ").")

@@ -1,6 +1,7 @@
 """Training curves of a study for its page: few enough points to be drawn, each the mean of what it stands for."""
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -71,19 +72,33 @@ def read_losses(path: Path) -> list[Step]:
     """
     problems: list[Problem] = []
     steps = []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    try:
         if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
             raise DataError(Problem(f"no training log: it has no column {', '.join(missing)}; {CURE}", str(path), 1))
         for row in reader:
             fields = [_read_field(path, reader.line_num, name, row[name], problems) for name in _COLUMNS]
             steps.append(Step(int(fields[0] or 0), int(fields[1] or 0), fields[2]))
+    except csv.Error as error:
+        # it counts the lines before
+        problems.append(Problem(f"cannot be read as CSV ({error}); {CURE}", str(path), reader.line_num + 1))
     if len(problems) > TOLD:
         more = Problem(f"and {len(problems) - TOLD} more fields like these", str(path))
         problems = [*problems[:TOLD], more]
     if problems:
         raise DataError(problems)
     return steps
+
+
+def _read_text(path: Path) -> str:
+    """Return a log's text; raises DataError with the line of a byte that is no UTF-8."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"expected UTF-8, got byte 0x{content[error.start]:02x}; {CURE}"
+        raise DataError(Problem(message, str(path), line)) from error
 
 
 def _read_field(path: Path, line: int, column: str, text: str | None, problems: list[Problem]) -> float | None:
@@ -93,10 +108,10 @@ def _read_field(path: Path, line: int, column: str, text: str | None, problems: 
         return None
     try:
         value = float(text or "") if is_loss else int(text or "")
-    except ValueError:
-        value = math.nan
-    if math.isfinite(value):
-        return value
+        if math.isfinite(value):
+            return value
+    except (ValueError, OverflowError):
+        pass  # told below, with those that are not finite
     wanted = "a finite number, or nothing where a step had no loss" if is_loss else "a whole number"
     got = "nothing" if not text else repr(text)
     problems.append(Problem(f"expected {wanted}, got {got}; {CURE}", str(path), line, column))

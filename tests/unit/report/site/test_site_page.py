@@ -77,6 +77,19 @@ def test_each_number_of_the_main_table_names_the_cells_that_made_it(
     assert {cell for one in named for cell in one.split(";")} <= known
 
 
+def test_a_label_that_begins_with_a_digit_is_no_number(inputs: SiteInputs, tmp_path: Path) -> None:
+    first, *others = inputs.settings.variants
+    variants = (first.model_copy(update={"label": "25-25-25-25"}), *others)
+    effects = tuple(one.model_copy(update={"variant": "25-25-25-25"}) for one in inputs.settings.effects)
+    named = inputs.settings.model_copy(update={"variants": variants, "effects": effects})
+    (tmp_path / "named").mkdir()
+    write_site(replace(inputs, settings=named), tmp_path / "named")
+    text = (tmp_path / "named" / PAGE).read_text(encoding="utf-8")
+    fields = re.findall(r"<td[^>]*>(?:(?!</td>).)*25-25-25-25.*?</td>", text)
+    assert len(fields) > 10 and [field for field in fields if "<button" in field] == []
+    assert "intervals" in set(re.findall(r'<table data-name="(\w+)">', text))
+
+
 def test_the_policy_lets_the_page_run_its_own_script_and_nothing_else(page: str) -> None:
     script = page.partition("<script>")[2].partition("</script>")[0]
     assert script == read_script()

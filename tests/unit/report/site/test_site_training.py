@@ -71,3 +71,24 @@ def test_all_wrong_fields_of_all_logs_are_told_at_once(tmp_path: Path) -> None:
     assert told[6] == ("columns", 1, "") and "it has no column tokens, loss" in str(caught.value)
     assert told[7:] == [*(("many", line, "loss") for line in range(2, TOLD + 2)), ("many", 0, "")]
     assert caught.value.problems[-1].message == "and 3 more fields like these"
+
+
+def test_logs_that_are_no_text_or_no_csv_are_told_with_their_lines_together_with_the_others(tmp_path: Path) -> None:
+    logs = [tmp_path / f"{name}.csv" for name in ("bytes", "torn", "fields", "header", "large")]
+    logs[0].write_bytes(b"step,tokens,loss\n1,10,2.5\n2,20,\xff\n")
+    logs[1].write_text(f"step,tokens,loss\n1,10,nan\n2,20,{'9' * 200_000}\n")
+    logs[2].write_text("step,tokens,loss\n1,10,nan\n")
+    logs[3].write_text(f"{'s' * 200_000},tokens\n")
+    logs[4].write_text(f"step,tokens,loss\n1,{'9' * 400},2.5\n")
+    with pytest.raises(DataError) as caught:
+        build_curves([TrainedRun(log.stem, "sft", "even", log) for log in logs])
+    told = [(Path(one.file).stem, one.line, one.message.partition(";")[0][:22]) for one in caught.value.problems]
+    assert told == [
+        ("bytes", 3, "expected UTF-8, got by"),
+        ("torn", 2, "expected a finite numb"),
+        ("torn", 3, "cannot be read as CSV "),
+        ("fields", 2, "expected a finite numb"),
+        ("header", 1, "cannot be read as CSV "),
+        ("large", 2, "expected a whole numbe"),
+    ]
+    assert "got byte 0xff; mend the log" in caught.value.problems[0].message
