@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from checkouts import SHIPPED, copy_checkout
+from chromium import Page, find_chromium, open_chromium
 from filelock import FileLock
 from runs import run_all
 from slurm_cluster import PrivateSlurm, find_obstacle
 from slurm_lab import Cluster
+
+from mixlab.report.site.site import PAGE
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +51,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(slurm)
     finally:
         slurm.down()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium here: `make chromium` installs it")
+    with open_chromium(program) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: Page, folder: Path) -> Iterator[Page]:
+    """The page of the module's `folder`, opened anew; whatever the browser complains of fails the test."""
+    browser.errors.clear()
+    browser.requested.clear()
+    browser.open("about:blank")
+    browser.open((folder / PAGE).as_uri())
+    browser.wait_for("document.documentElement?.dataset.ready === 'yes'")
+    yield browser
+    assert browser.errors == []
+    assert [url for url in browser.requested if not url.startswith(("file:", "about:"))] == []

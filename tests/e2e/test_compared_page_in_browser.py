@@ -1,13 +1,13 @@
 """The page of a study with a served model and pairwise judging, in headless Chromium: what each side shows of both."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Page, find_chromium, open_chromium
+from browsing import count
+from chromium import Page
 from compared_study import DIALOGUES, QUESTIONS, make_compared_study
 
-from mixlab.report.site.site import PAGE, write_site
+from mixlab.report.site.site import write_site
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -25,34 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out.mkdir()
     assert write_site(make_compared_study(root / "made"), out) == ANSWERS
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium here: `make chromium` installs it")
-    with open_chromium(program) as page:
-        yield page
-
-
-@pytest.fixture
-def page(browser: Page, folder: Path) -> Iterator[Page]:
-    """The page, opened anew; whatever the browser complains of fails the test."""
-    browser.errors.clear()
-    browser.requested.clear()
-    browser.open("about:blank")
-    browser.open((folder / PAGE).as_uri())
-    browser.wait_for("document.documentElement?.dataset.ready === 'yes'")
-    yield browser
-    assert browser.errors == []
-    assert [url for url in browser.requested if not url.startswith(("file:", "about:"))] == []
-
-
-def count(page: Page) -> int:
-    """How many answers the list holds."""
-    page.wait_for("document.querySelector('#count').getAttribute('aria-busy') === 'false'")
-    return int(page.evaluate("document.querySelector('#count').textContent").split(" of ")[0].replace("\u202f", ""))
 
 
 def choose(page: Page, **values: str) -> int:

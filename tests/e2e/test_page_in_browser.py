@@ -2,11 +2,11 @@
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Page, find_chromium, open_chromium
+from browsing import count
+from chromium import Page
 from made_up_answers import NASTY, NEEDLE
 from made_up_study import make_study
 
@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.xdist_group("br
 
 MODELS, ITEMS = 10, 60
 ANSWERS = MODELS * ITEMS
-COUNT = "document.querySelector('#count').textContent"
 
 
 @pytest.fixture(scope="module")
@@ -27,34 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out.mkdir()
     assert write_site(make_study(root / "made", MODELS, ITEMS, random.Random(2)), out) == ANSWERS
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium here: `make chromium` installs it")
-    with open_chromium(program) as page:
-        yield page
-
-
-@pytest.fixture
-def page(browser: Page, folder: Path) -> Iterator[Page]:
-    """The page, opened anew; whatever the browser complains of fails the test."""
-    browser.errors.clear()
-    browser.requested.clear()
-    browser.open("about:blank")
-    browser.open((folder / PAGE).as_uri())
-    browser.wait_for("document.documentElement?.dataset.ready === 'yes'")
-    yield browser
-    assert browser.errors == []
-    assert [url for url in browser.requested if not url.startswith(("file:", "about:"))] == []
-
-
-def count(page: Page) -> int:
-    """How many answers the list holds."""
-    page.wait_for("document.querySelector('#count').getAttribute('aria-busy') === 'false'")
-    return int(page.evaluate(COUNT).split(" of ")[0].replace("\u202f", ""))
 
 
 def choose(page: Page, name: str, value: str) -> int:
