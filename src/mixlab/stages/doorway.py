@@ -104,9 +104,9 @@ def make_artifacts(stage: str, run: Host, plan_path: Path, keys: Sequence[str], 
 
 def _let_go(error: Exception) -> Exception:
     """Return an error without the frames that it passed: they hold a model that the next one needs the memory of."""
-    error.__cause__ = error.__context__ = None
+    error.__cause__ = error.__context__ = error.__traceback__ = None
     gc.collect()
-    return error.with_traceback(None)
+    return error
 
 
 def limit_threads(planned: PlanFile, nodes: Iterable[Node]) -> None:

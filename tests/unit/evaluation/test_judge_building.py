@@ -87,6 +87,18 @@ def test_an_interrupt_is_an_interrupt_and_what_was_answered_is_kept(start: Start
     assert lab.server.asked.total() <= max(asked, 50) + 8
 
 
+def note_wanted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list that every call that the store is asked to grant is added to."""
+    exchange, wanted = VerdictStore.exchange, list[Any]()
+
+    def note(store: VerdictStore, account: Any, ended: Any, calls: Any) -> Any:
+        wanted.extend(calls)
+        return exchange(store, account, ended, calls)
+
+    monkeypatch.setattr(VerdictStore, "exchange", note)
+    return wanted
+
+
 @pytest.mark.usefixtures("small")
 def test_of_a_store_that_has_nearly_all_only_the_rest_is_asked_for(
     start: Start, monkeypatch: pytest.MonkeyPatch
@@ -94,13 +106,7 @@ def test_of_a_store_that_has_nearly_all_only_the_rest_is_asked_for(
     lab = start(lambda question, count: RATING)
     items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(100)]
     lab.judge(items[1:])
-    exchange, wanted = VerdictStore.exchange, []
-
-    def note(store: VerdictStore, account: Any, ended: Any, calls: Any) -> Any:
-        wanted.extend(calls)
-        return exchange(store, account, ended, calls)
-
-    monkeypatch.setattr(VerdictStore, "exchange", note)
+    wanted = note_wanted(monkeypatch)
     lab.judge(items)
     assert (len(wanted), lab.server.asked.total()) == (1, 100)
 
@@ -127,13 +133,7 @@ def test_answers_that_grants_tell_of_are_looked_up_again(start: Start, monkeypat
     lab = start(lambda question, count: RATING, endpoint={"concurrency": 8})
     items = [{"id": str(number), "turns": [f"dialogue {number}"]} for number in range(200)]
     lab.judge(items[40:])
-    exchange, wanted = VerdictStore.exchange, []
-
-    def note(store: VerdictStore, account: Any, ended: Any, calls: Any) -> Any:
-        wanted.extend(calls)
-        return exchange(store, account, ended, calls)
-
-    monkeypatch.setattr(VerdictStore, "exchange", note)
+    wanted = note_wanted(monkeypatch)
     lab.judge(items)
     # no more known ones are asked for than workers have at hand when the first is met
     assert 40 <= len(wanted) <= 40 + 2 * 8

@@ -217,7 +217,10 @@ def test_a_model_that_failed_leaves_its_memory_and_its_start_to_the_next(lab: La
     first, second, _ = lab.averages
 
     class Weights:
-        pass
+        """Of a circle, as the modules of a model are."""
+
+        def __init__(self) -> None:
+            self.own = self
 
     seen: list[weakref.ref[Weights]] = []
 
