@@ -1,9 +1,14 @@
 """What every test may ask for."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+
+# Two test processes with two threads each, on two cores, spend most of their time waiting for each other's threads: a
+# response surface took 10 s in place of 1. Read by OpenBLAS and OpenMP as they load, so before anything imports numpy.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

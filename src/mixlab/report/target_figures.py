@@ -70,6 +70,7 @@ def _draw_lines(
                 color=COLOURS[number % len(COLOURS)],
                 marker=MARKERS[number % len(MARKERS)],
                 markersize=3.5,
+                markerfacecolor="white" if is_before else None,
                 linewidth=1.1,
                 elinewidth=0.8,
                 capsize=1.5,
