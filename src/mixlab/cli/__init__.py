@@ -2,6 +2,7 @@
 
 import importlib
 import keyword
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,5 +113,10 @@ def mixlab() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; leaves by SystemExit."""
+    """Run the command line; leaves by SystemExit.
+
+    Matrices of a command are small: on all cores, OpenBLAS's threads would mostly wait for each other (a response
+    surface on two busy cores took ten times as long). Whoever sets OPENBLAS_NUM_THREADS has another number.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     mixlab(args=None if arguments is None else list(arguments), prog_name="mixlab")
