@@ -20,6 +20,9 @@ LONGEST_PAUSE_SECONDS = 3600.0
 LARGEST_REPLY_BYTES = 16 * 2**20
 """The longest reply that settings can ask for has a million tokens, some 5 MB of text."""
 
+SLACK_TOKENS = 2**17
+"""A server may put a prompt of its own before what it is sent, and let a model think beyond max_tokens."""
+
 CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 409, 425, 429})
@@ -154,6 +157,11 @@ def read_pause(headers: Mapping[str, str]) -> float:
 def estimate_tokens(body: bytes, max_tokens: int) -> int:
     """Estimate the tokens of a request and its reply before it is sent: a third of its bytes, and a reply of 256."""
     return len(body) // 3 + min(max_tokens, 256)
+
+
+def is_overstated(reply: ChatReply, body: bytes, max_tokens: int) -> bool:
+    """Whether a reply states more tokens than can have been sent (each is a byte of `body` at least) or asked for."""
+    return reply.prompt_tokens > len(body) + SLACK_TOKENS or reply.response_tokens > max_tokens + SLACK_TOKENS
 
 
 def build_request(messages: Sequence[Message] | str, settings: ChatModelSettings) -> dict[str, Any]:
