@@ -127,7 +127,7 @@ class AsyncChat:
         return replace(answer, prompt_tokens=0, response_tokens=0)
 
     async def list_models(self) -> list[str]:
-        """Name the models that the endpoint says it has; empty where it does not say.
+        """Name the models that the endpoint says it has, without the key in them; empty where it does not say.
 
         Raises EndpointError when it cannot be reached or does not accept the key.
         """
@@ -138,7 +138,7 @@ class AsyncChat:
             )
         status, _, body = found
         self.client.check_key(status)
-        return read_models(body) if status == 200 else []
+        return [self.client.hide_key(name) for name in read_models(body)] if status == 200 else []
 
     async def _request(self, method: str, path: str, body: bytes | None) -> Answer | Fault:
         url = self.client.endpoint.url + path

@@ -14,6 +14,7 @@ from mixlab.config.problems import ConfigError, UserError, did_you_mean
 from mixlab.data.records import Message
 from mixlab.generation.pacing import Pacer
 from mixlab.generation.replies import ChatReply, read_error, read_reply
+from mixlab.generation.secrets import KeyHider
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """An endpoint that asks for a longer pause is not waited for."""
@@ -81,7 +82,7 @@ class ChatClient:
             )
         self.endpoint = endpoint
         self.where, self.backoff_seconds = f"endpoint '{name}' ({endpoint.url})", backoff_seconds
-        self._key = key
+        self._hider = KeyHider(key)
         self.headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.pacer = Pacer(endpoint.requests_per_minute, endpoint.tokens_per_minute)
 
@@ -98,10 +99,8 @@ class ChatClient:
                 found = read_reply(reply, is_plain=is_plain)
             except ValueError as error:
                 return Fault(str(error))
-            if self._key is None:
-                return found
             # a server that repeats what it was sent must not bring the key into a file
-            return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
+            return replace(found, text=self.hide_key(found.text), finish_reason=self.hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"
         if status in _TRANSIENT or status >= 500:
             return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
@@ -122,12 +121,13 @@ class ChatClient:
             raise EndpointError(f"{self.where}: asks to wait for more than an hour; run again later")
         return seconds
 
-    def _quote(self, reply: bytes) -> str:
-        text = " ".join(self._hide_key(read_error(reply)).split())
-        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+    def hide_key(self, text: str) -> str:
+        """Return what the server says without the key."""
+        return self._hider.hide(text)
 
-    def _hide_key(self, text: str) -> str:
-        return text.replace(self._key, "(hidden)") if self._key else text
+    def _quote(self, reply: bytes) -> str:
+        text = " ".join(self.hide_key(read_error(reply)).split())
+        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def suggest_model(model: str, models: Sequence[str]) -> str:
