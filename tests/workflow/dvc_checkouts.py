@@ -118,6 +118,12 @@ def make_artifacts(root: Path, nodes: Iterable[Node], payload: str = "") -> list
     return made
 
 
+def empty_remote(root: Path) -> None:
+    """Lose all that the remote beside a copy has; its folder is there still."""
+    shutil.rmtree(root.parent / "remote")
+    (root.parent / "remote/files/md5").mkdir(parents=True)
+
+
 def make_foreign(root: Path, stage: str, key: str) -> Name:
     """Make a whole artifact that no study knows."""
     with Store(root).writing(stage, key) as draft:

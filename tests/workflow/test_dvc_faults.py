@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dvc_checkouts import (
     commit,
+    empty_remote,
     flip_byte,
     list_bytes,
     make_artifacts,
@@ -46,7 +47,7 @@ def lose(root: Path, name: Name) -> None:
     """Take an artifact away together with cache and remote."""
     take_away(root, name)
     shutil.rmtree(root / ".dvc/cache")
-    shutil.rmtree(root.parent / "remote")
+    empty_remote(root)
 
 
 def test_a_pointer_without_data_stops_a_run_before_its_first_job(root: Path) -> None:
@@ -59,6 +60,24 @@ def test_a_pointer_without_data_stops_a_run_before_its_first_job(root: Path) -> 
     assert "rule fetch" not in said
 
 
+def test_a_remote_that_is_not_mounted_is_named_and_nothing_counts_as_lost(root: Path) -> None:
+    report = first(root, "report")
+    take_away(root, report.name)
+    shutil.rmtree(root / ".dvc/cache")
+    shutil.move(root.parent / "remote", root.parent / "elsewhere")
+    for said in (
+        snakemake(root, "--dry-run", "all", code=2),
+        mixlab(root, "restore", "micro", code=2),
+        mixlab(root, "restore", "--recompute-missing", code=2),
+    ):
+        assert f"remote 'store': {root.parent / 'remote'} does not exist (is it mounted?)" in said
+        assert "forget" not in said
+    assert not (root / "work/recompute.json").exists()
+    assert not (root.parent / "remote").exists()
+    shutil.move(root.parent / "elsewhere", root.parent / "remote")
+    assert "Restored 1 artifact" in mixlab(root, "restore", "micro")
+
+
 def test_restoring_lists_all_that_is_missing_and_fetches_nothing(root: Path) -> None:
     report, ipt = first(root, "report"), first(root, "ipt")
     take_away(root, ipt.name)
@@ -67,6 +86,7 @@ def test_restoring_lists_all_that_is_missing_and_fetches_nothing(root: Path) -> 
     said = mixlab(root, "restore", ipt.key, report.key, code=2)
     assert ipt.key in said
     assert report.key in said
+    shutil.rmtree(root.parent / "remote")
     shutil.move(root.parent / "whole", root.parent / "remote")
     (lost,) = (root.parent / "remote").rglob(f"{_oid(root, ipt.name)[2:]}")
     lost.unlink()
@@ -146,7 +166,7 @@ def test_a_flipped_byte_without_a_good_copy_stays_and_forget_is_named(root: Path
     folder = take_away(root, ipt.name)
     mixlab(root, "restore", ipt.key)
     flip_byte(folder / "payload.txt")
-    shutil.rmtree(root.parent / "remote")
+    empty_remote(root)
     bad = list_bytes(folder)
     assert f"mixlab forget {ipt.key}" in mixlab(root, "verify", "--repair", code=2)
     assert list_bytes(folder) == bad

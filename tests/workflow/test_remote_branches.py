@@ -70,6 +70,31 @@ def test_an_artifact_of_another_branch_is_fetched_by_the_first_digits_of_its_key
     assert "is no key" in mixlab(shelf, "fetch", "ipt", code=2)
 
 
+def test_a_clone_whose_history_is_cut_off_names_the_command_that_brings_the_key(shelf: Path, tmp_path: Path) -> None:
+    switch(shelf, "other", new=True)
+    make_one(shelf, "ipt", C, "far away\n")
+    publish(shelf, C)
+    switch(shelf, "main")
+    shallow = tmp_path / "shallow"
+    run(tmp_path, "git", "clone", "--quiet", "--depth", "1", f"file://{shelf}", str(shallow))
+    said = mixlab(shallow, "fetch", C, code=2)
+    assert "`git remote set-branches origin '*' && git fetch --unshallow` brings what others pushed" in said
+    run(shallow, "sh", "-c", said.split("`")[1])
+    assert "Fetched 1 artifact" in mixlab(shallow, "fetch", C)
+    assert "`git fetch --all` brings what others pushed" in mixlab(shallow, "fetch", "feedfeed", code=2)
+
+
+def test_restoring_what_is_here_says_that_its_pointer_was_written(shelf: Path) -> None:
+    switch(shelf, "other", new=True)
+    make_one(shelf, "ipt", C, "here as well\n")
+    publish(shelf, C)
+    switch(shelf, "main")
+    said = mixlab(shelf, "restore", C)
+    assert said == f"ipt {C}: here already; its pointer is written, tracked/ipt/{C}.dvc\n"
+    assert list_pointers(Store(shelf)) == [("ipt", C)]
+    assert mixlab(shelf, "restore", C) == "Nothing to restore.\n"
+
+
 def test_what_a_side_branch_tracked_and_dropped_before_it_was_merged_is_found_in_history(shelf: Path) -> None:
     switch(shelf, "side", new=True)
     make_one(shelf, "ipt", A, "once\n")

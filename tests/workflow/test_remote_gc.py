@@ -56,7 +56,9 @@ def test_a_branch_that_went_on_the_other_side_keeps_nothing(shelf: Path, tmp_pat
     other = tmp_path / "other"
     run(tmp_path, "git", "clone", "--quiet", "--single-branch", "--branch", "main", f"file://{shelf}", str(other))
     assert list_doomed(other) == []
-    run(shelf, "git", "branch", "--delete", "--force", "theirs")
+    run(shelf, "git", "branch", "--move", "theirs", "fix/HEAD")
+    assert list_doomed(other) == []
+    run(shelf, "git", "branch", "--delete", "--force", "fix/HEAD")
     assert list_doomed(other) == [A, B]
 
 

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 from checkouts import REPOSITORY
-from dvc_checkouts import clone, commit, make_artifacts, make_repository, mixlab, plan_micro, run, snakemake
+from dvc_checkouts import (
+    clone,
+    commit,
+    empty_remote,
+    make_artifacts,
+    make_repository,
+    mixlab,
+    plan_micro,
+    run,
+    snakemake,
+)
 from shelves import make_one, make_shelf, switch
 
 from mixlab.artifacts.pointers import read_pointer, write_pointer
@@ -146,6 +156,6 @@ def test_restore_writes_no_pointer_to_what_cannot_be_had_or_may_be_either_of_two
     lose_here(shelf)
     assert "one key, 2 sets of bytes" in mixlab(shelf, "restore", A, code=2)
     run(shelf, "git", "branch", "--delete", "--force", "right")
-    shutil.rmtree(shelf.parent / "remote")
+    empty_remote(shelf)
     assert "neither cache nor remote has its data" in mixlab(shelf, "restore", A, code=2)
     assert run(shelf, "git", "status", "--short", "--untracked-files=all") == ""

@@ -25,14 +25,14 @@ def list_refs(root: Path, fetched: bool = False) -> dict[str, str]:
     """Map every commit that something names to a short name of it.
 
     Branches, remote branches, tags, every stash, DVC's experiments, and what each worktree has checked out; with
-    `fetched` also what `gc --remote` fetched from git's remotes.
+    `fetched` also what `gc --remote` fetched from git's remotes. A symbolic ref names one of the others.
     """
-    printed = run_git(root, "for-each-ref", "--format=%(refname)%00%(refname:short)")
+    printed = run_git(root, "for-each-ref", "--format=%(symref)%00%(refname)%00%(refname:short)")
     if printed is None:
         return {}
-    refs = dict(line.split("\0") for line in printed.splitlines() if "\0" in line)
-    # origin/HEAD names one of the others
-    refs = {ref: short for ref, short in refs.items() if not ref.endswith("/HEAD")}
+    listed = [line.split("\0") for line in printed.splitlines() if line]
+    # origin/HEAD is symbolic; a branch may well be called fix/HEAD
+    refs = {ref: short for target, ref, short in listed if not target}
     refs = {ref: short for ref, short in refs.items() if fetched or not ref.startswith(FETCHED)}
     detached = {tree.partition("HEAD ")[2].split()[0] for tree in _describe_worktrees(root) if "\ndetached" in tree}
     return {**refs, **_list_stashes(root), **{head: f"commit {head[:12]}" for head in sorted(detached)}}

@@ -36,6 +36,21 @@ def run_git(root: Path, *arguments: str) -> str | None:
     return None if printed is None else printed.decode(errors="replace")
 
 
+def is_shallow(root: Path) -> bool:
+    """Whether a clone's history is cut off (`git clone --depth`), or git cannot say."""
+    return (run_git(root, "rev-parse", "--is-shallow-repository") or "").strip() != "false"
+
+
+def render_fetch(root: Path) -> str:
+    """Render the command that brings all branches with their history: a clone may follow one branch, or be shallow."""
+    steps = []
+    for remote in (run_git(root, "remote") or "").split():
+        followed = (run_git(root, "config", "--get-all", f"remote.{remote}.fetch") or "").splitlines()
+        if not any(one.removeprefix("+").startswith(("refs/heads/*:", "refs/*:")) for one in followed):
+            steps.append(f"git remote set-branches {remote} '*'")
+    return " && ".join([*steps, f"git fetch {'--unshallow' if is_shallow(root) else '--all'}"])
+
+
 @dataclass(frozen=True)
 class GitObject:
     """An object of git: its name, its type (blob, tree, commit) and its bytes."""

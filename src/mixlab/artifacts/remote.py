@@ -22,7 +22,7 @@ from mixlab.artifacts.failures import Place, collect_failures, hide_secrets
 from mixlab.artifacts.keys import read_blocks
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.manifest import MANIFEST, Manifest, parse_manifest
-from mixlab.artifacts.pointers import Pointer
+from mixlab.artifacts.pointers import Pointer, list_pointers, read_pointer
 from mixlab.artifacts.store import Store
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,29 @@ class Depot:
             raise ArtifactError("no DVC remote is configured; `dvc remote add --default NAME PLACE` names one")
         return remote
 
+    def _lacks_folder(self) -> bool:
+        """Whether the remote is a folder that is not there, or has none of DVC's: so looks what is not mounted."""
+        remote = self.need_remote()
+        with self.site.reached():
+            return remote.fs.protocol == "local" and not Path(remote.path).is_dir()
+
+    def _require_folder(self) -> None:
+        """Raise ArtifactError where the remote is a folder that is not there: what is not mounted is not lost."""
+        if not self._lacks_folder():
+            return
+        place = Path(self.need_remote().path)
+        root = place.parents[1]
+        lacking = f"has no {place.relative_to(root)} in it" if root.is_dir() else "does not exist"
+        raise ArtifactError(
+            f"remote '{self.remote_name}': {root} {lacking} (is it mounted?); "
+            f"if nothing was ever pushed to it, `mkdir -p '{place}'` says so"
+        )
+
     def read_tree(self, pointer: Pointer, *places: Any) -> dict[str, str] | None:
-        """Map the files of an artifact to their objects, read from the first place that knows it; None if none does."""
+        """Map the files of an artifact to their objects, read from the first place that knows it; None if none does.
+
+        Raises ArtifactError where the remote is asked, and is a folder that is not there.
+        """
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.tree import Tree
         from dvc_objects.errors import ObjectFormatError
@@ -105,6 +126,8 @@ class Depot:
                 try:
                     tree = Tree.load(place, HashInfo(_HASH, pointer.oid))
                 except (FileNotFoundError, ObjectFormatError):
+                    if place is not self.cache:
+                        self._require_folder()
                     continue
             return {"/".join(parts): info.value for parts, _, info in tree}
         return None
@@ -179,6 +202,7 @@ class Depot:
         self._transfer({oid for tree in trees.values() for oid in tree.values() if not self.has(oid)})
         for pointer, tree in trees.items():
             if not tree or not all(map(self.has, tree.values())):
+                self._require_folder()
                 stage, key = pointer.name
                 raise ArtifactError(f"{stage} {key}: what the remote has of it is missing or damaged")
 
@@ -197,13 +221,17 @@ class Depot:
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
 
-        The remote is asked for every object: DVC's own note of what it has seen there is not believed.
+        The remote is asked for every object: DVC's own note of what it has seen there is not believed. A folder that is
+        not there is made by the first upload; where the cache lacks what is tracked, it was not the first.
         """
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.transfer import transfer
 
         remote = self.need_remote()
         listed = list(pointers)
+        tracked = (read_pointer(self.store, name) for name in list_pointers(self.store))
+        if self._lacks_folder() and not all(map(self.is_cached, tracked)):
+            self._require_folder()
         self._mend_truncated(listed)
         wanted = [HashInfo(_HASH, one.oid) for one in listed]
         with self.site.reached() as failed:
@@ -221,14 +249,14 @@ class Depot:
         """
         folders = {one.oid for one in pointers}
         short = self._list_short(folders)
-        unsure = folders - (self.list_uploaded(folders) - short)
+        unsure = folders - (self._list_there(folders) - short)
         trees = (self.read_tree(one) or {} for one in pointers if one.oid in unsure)
         for oid in [*sorted(self._list_short({oid for tree in trees for oid in tree.values()})), *sorted(short)]:
             self._replace_remote(oid)
 
     def _list_short(self, oids: set[str]) -> set[str]:
         """List which objects of the remote have another length than the cache's."""
-        there = self.measure_remote(self.list_uploaded(oids))
+        there = self.measure_remote(self._list_there(oids))
         return {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
 
     def _replace_remote(self, oid: str) -> None:
@@ -291,7 +319,16 @@ class Depot:
         return found
 
     def list_uploaded(self, oids: set[str]) -> set[str]:
-        """List which objects the remote has; none when there is no remote."""
+        """List which objects the remote has; none when there is no remote.
+
+        Raises ArtifactError where the remote is a folder that is not there.
+        """
+        there = self._list_there(oids)
+        if self.remote_name and there < oids:
+            self._require_folder()
+        return there
+
+    def _list_there(self, oids: set[str]) -> set[str]:
         remote = self.remote()
         if remote is None or not oids:
             return set()
@@ -299,8 +336,9 @@ class Depot:
             return set(remote.oids_exist(oids))
 
     def list_remote(self) -> set[str]:
-        """List every object of the remote."""
+        """List every object of the remote; raises ArtifactError where it is a folder that is not there."""
         remote = self.need_remote()
+        self._require_folder()
         with self.site.reached():
             return set(remote.all())
 

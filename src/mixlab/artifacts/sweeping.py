@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mixlab.artifacts.branches import FETCHED, list_refs
 from mixlab.artifacts.dropping import list_kept
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import list_past, run_git
+from mixlab.artifacts.history import is_shallow, list_past, run_git
 from mixlab.artifacts.pointers import Pointer
 from mixlab.artifacts.remote import open_depot
 from mixlab.artifacts.store import Store
@@ -36,7 +36,7 @@ def fetch_branches(store: Store, alone: bool) -> None:
     """
     if not list_refs(store.root):
         raise ArtifactError(f"{store.root}: no git repository, so what branches need is not known, and all stays")
-    if (run_git(store.root, "rev-parse", "--is-shallow-repository") or "").strip() != "false":
+    if is_shallow(store.root):
         raise ArtifactError("this clone's history is cut off, so all stays; `git fetch --unshallow` brings it")
     remotes = (run_git(store.root, "remote") or "").split()
     if not remotes and not alone:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from mixlab.artifacts.branches import read_branches
 from mixlab.artifacts.clashes import Clash, choose_side, describe_clashes
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import find_past
+from mixlab.artifacts.history import find_past, render_fetch
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.pointers import Pointer, read_pointer
 from mixlab.artifacts.states import Name
@@ -32,14 +32,9 @@ def find_everywhere(store: Store, keys: Iterable[str]) -> dict[Name, dict[Pointe
         past = [] if names else find_past(store.root, word)
         names |= {pointer.name for pointer in past}
         if len(names) != 1:
-            what = (
-                f"may be any of {len(names)} artifacts; write more digits"
-                if names
-                else "no commit here tracks such a key"
-            )
-            problems.append(
-                Problem(f"'{word}': {what}{'' if names else '; `git fetch --all` brings what others pushed'}")
-            )
+            several = f"may be any of {len(names)} artifacts; write more digits"
+            none = f"no commit here tracks such a key; `{render_fetch(store.root)}` brings what others pushed"
+            problems.append(Problem(f"'{word}': {several if names else none}"))
             continue
         (name,) = names
         if store.pointer(*name).is_file():

@@ -60,18 +60,26 @@ def command(what: tuple[str, ...], plan_path: Path | None, recompute_missing: bo
         write_recompute(store, read_recompute(store).union(one.name for one in missing))
     pointers = [one for one in adopted if not store.is_complete(*one.name)]
     pointers += [read_pointer(store, name) for name in names]
+    here = [one.name for one in adopted if store.is_complete(*one.name)]
     restored = [*adopt_pointers(store, adopted), *restore_artifacts(store, names)]
     if as_json:
-        print_json({"restored": describe_names(restored), "undone": describe_names([one.name for one in lost])})
+        print_json(
+            {
+                "restored": describe_names(restored),
+                "pointers": describe_names([one.name for one in adopted]),
+                "undone": describe_names([one.name for one in lost]),
+            }
+        )
         return
+    for stage, key in here:
+        click.echo(f"{stage} {key}: here already; its pointer is written, tracked/{stage}/{key}.dvc")
     for one in lost:
         click.echo(f"{one}; the next run makes it again")
     size = render_bytes(sum(one.bytes for one in pointers))
-    click.echo(
-        f"Restored {render_count(len(restored), 'artifact')} ({size}): {count_stages(restored)}"
-        if restored
-        else "Nothing to restore."
-    )
+    if restored:
+        click.echo(f"Restored {render_count(len(restored), 'artifact')} ({size}): {count_stages(restored)}")
+    elif not here:
+        click.echo("Nothing to restore.")
 
 
 def find_elsewhere(store: Store, what: Sequence[str]) -> list[Pointer]:

@@ -157,6 +157,11 @@ class ReplyStore:
             raise DataError(
                 f"{self._path}: no {self.WHAT}, or a damaged one: {error}; put it aside, then run again"
             ) from None
+        except OverflowError as error:
+            raise DataError(
+                f"{self._path}: the {self.WHAT} was given a number that it cannot hold: {error}; nothing of this "
+                "commit is kept; see that counts of tokens and prices are right, then run again"
+            ) from None
         except OSError as error:
             raise DataError(f"{self._path}: {error.strerror}") from None
 

@@ -46,10 +46,10 @@ def find_verdict(reply: str) -> str | None:
 def parse_rating(reply: str) -> float | None:
     """Return the rating a reply gives as [[n]], or None: never a guess.
 
-    None where there is no rating, one outside 1 to 10 or no number, or several that differ.
+    None where there is no rating, one outside 1 to 10 or no number, or several that differ: [[5]] and [[5.0]] do not.
     """
-    text = find_verdict(reply)
-    if text is None or not re.fullmatch(r"\d{1,2}(?:\.\d+)?", text):
+    texts = set(_VERDICT.findall(reply))
+    if not all(re.fullmatch(r"\d{1,2}(?:\.\d+)?", text) for text in texts):
         return None
-    rating = float(text)
-    return rating if 1 <= rating <= 10 else None
+    ratings = {float(text) for text in texts}
+    return next((rating for rating in ratings if 1 <= rating <= 10), None) if len(ratings) == 1 else None

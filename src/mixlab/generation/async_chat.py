@@ -10,6 +10,7 @@ import logging
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ from mixlab.generation.openai import (
     UnansweredError,
     build_request,
     estimate_tokens,
+    is_overstated,
     suggest_model,
 )
 from mixlab.generation.pacing import Stopped, build_backoff
@@ -39,10 +41,14 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 
 class AsyncChat:
-    """Sends requests to the endpoint of `client`, which says what an answer is. Use it as a context."""
+    """Sends requests to the endpoint of `client`, which says what an answer is. Use it as a context.
+
+    At the end of the context it warns of counts of tokens that were not believed.
+    """
 
     def __init__(self, client: ChatClient) -> None:
         self.client = client
+        self._replies = self._overstated = 0
         self._jitter = random.Random()
 
     async def __aenter__(self) -> Self:
@@ -63,6 +69,14 @@ class AsyncChat:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._session.close()
+        if self._overstated:
+            log.warning(
+                "%s: %d of %d replies state more tokens than can have been sent and asked for; their counts are not "
+                "believed, and each is taken for a reply that does not say what it took",
+                self.client.where,
+                self._overstated,
+                self._replies,
+            )
 
     async def chat(
         self, messages: Sequence[Message] | str, settings: ChatModelSettings, stop: asyncio.Event
@@ -81,7 +95,7 @@ class AsyncChat:
                 await _pause(delay, stop)
             if stop.is_set():
                 raise Stopped
-            found = await self.send(body, settings.model, is_plain=isinstance(messages, str))
+            found = await self.send(body, settings.model, settings.max_tokens, is_plain=isinstance(messages, str))
             if isinstance(found, ChatReply):
                 client.pacer.correct(estimated, found.prompt_tokens + found.response_tokens or estimated)
                 return found
@@ -92,18 +106,28 @@ class AsyncChat:
                 await _pause(found.wait_seconds + build_backoff(tried, client.backoff_seconds, self._jitter), stop)
         raise UnansweredError(f"{client.where}: no answer after {tries} {'try' if tries == 1 else 'tries'}: {last}")
 
-    async def send(self, body: bytes, model: str, *, is_plain: bool = False) -> ChatReply | Fault:
-        """Send one try; raises EndpointError and RefusedError as `chat` does."""
+    async def send(self, body: bytes, model: str, max_tokens: int, *, is_plain: bool = False) -> ChatReply | Fault:
+        """Send one try; raises EndpointError and RefusedError as `chat` does.
+
+        Counts of tokens beyond what `body` and `max_tokens` allow are taken as missing, both of them.
+        """
         found = await self._request("POST", "/completions" if is_plain else "/chat/completions", body)
         if isinstance(found, Fault):
             return found
         try:
-            return self.client.read_answer(*found, is_plain=is_plain)
+            answer = self.client.read_answer(*found, is_plain=is_plain)
         except NotFoundError as error:
             raise EndpointError(f"{error}{suggest_model(model, await self.list_models())}") from None
+        if isinstance(answer, Fault):
+            return answer
+        self._replies += 1
+        if not is_overstated(answer, body, max_tokens):
+            return answer
+        self._overstated += 1
+        return replace(answer, prompt_tokens=0, response_tokens=0)
 
     async def list_models(self) -> list[str]:
-        """Name the models that the endpoint says it has; empty where it does not say.
+        """Name the models that the endpoint says it has, without the key in them; empty where it does not say.
 
         Raises EndpointError when it cannot be reached or does not accept the key.
         """
@@ -114,7 +138,7 @@ class AsyncChat:
             )
         status, _, body = found
         self.client.check_key(status)
-        return read_models(body) if status == 200 else []
+        return [self.client.hide_key(name) for name in read_models(body)] if status == 200 else []
 
     async def _request(self, method: str, path: str, body: bytes | None) -> Answer | Fault:
         url = self.client.endpoint.url + path

@@ -1,8 +1,9 @@
 """The engine `hf`: transformers' generate on a local model folder, with the tokenizer of the house.
 
-Nothing is fetched and no code of a model folder is run. Prompts are padded on the left and grouped by length. Importing
-transformers with a Llama class takes 4 s on this house's machines, torch alone 1.4 s: open one engine per model and ask
-it everything.
+Nothing is fetched and no code of a model folder is run; how a folder wants its model to be sampled, in
+`generation_config.json` or `config.json`, is not obeyed: the request says all of it. Prompts are padded on the left and
+grouped by length. Importing transformers with a Llama class takes 4 s on this house's machines, torch alone 1.4 s: open
+one engine per model and ask it everything.
 """
 
 import logging
@@ -171,6 +172,8 @@ def open_engine(
         trust_remote_code=False,
         use_safetensors=True,
     )
+    # what a request leaves open transformers takes from here: a folder may ask for a repetition penalty, beams, …
+    loaded.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     encoder = PromptEncoder(tokenizer, loaded.config.max_position_embeddings)
     encoder.check_rows(loaded.config.vocab_size)
     module: torch.nn.Module = loaded

@@ -1,7 +1,8 @@
 """A chat model in memory: transformers' generate on any local model folder, with its own tokenizer and template.
 
 `generation/hf.py` serves the models trained here, whose tokenizer lies elsewhere; this serves the ones others made.
-Nothing is fetched and no code of a model folder is run.
+Nothing is fetched and no code of a model folder is run; of how it wants its model to be sampled, only the tokens that
+end a reply are taken.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ class HfChat:
         ends = model.generation_config.eos_token_id if model.generation_config else None
         ends = tokenizer.eos_token_id if ends is None else ends
         self._ends: list[int] = [ends] if isinstance(ends, int) else list(ends or [])
+        # what a request leaves open transformers takes from here
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         if not self._ends:
             raise DataError("the model folder names no token that ends a reply: set eos_token_id in its config")
         self._pad = self._ends[0] if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)

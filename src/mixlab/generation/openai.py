@@ -14,11 +14,15 @@ from mixlab.config.problems import ConfigError, UserError, did_you_mean
 from mixlab.data.records import Message
 from mixlab.generation.pacing import Pacer
 from mixlab.generation.replies import ChatReply, read_error, read_reply
+from mixlab.generation.secrets import KeyHider
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """An endpoint that asks for a longer pause is not waited for."""
 LARGEST_REPLY_BYTES = 16 * 2**20
 """The longest reply that settings can ask for has a million tokens, some 5 MB of text."""
+
+SLACK_TOKENS = 2**17
+"""A server may put a prompt of its own before what it is sent, and let a model think beyond max_tokens."""
 
 CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
@@ -78,7 +82,7 @@ class ChatClient:
             )
         self.endpoint = endpoint
         self.where, self.backoff_seconds = f"endpoint '{name}' ({endpoint.url})", backoff_seconds
-        self._key = key
+        self._hider = KeyHider(key)
         self.headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.pacer = Pacer(endpoint.requests_per_minute, endpoint.tokens_per_minute)
 
@@ -95,10 +99,8 @@ class ChatClient:
                 found = read_reply(reply, is_plain=is_plain)
             except ValueError as error:
                 return Fault(str(error))
-            if self._key is None:
-                return found
             # a server that repeats what it was sent must not bring the key into a file
-            return replace(found, text=self._hide_key(found.text), finish_reason=self._hide_key(found.finish_reason))
+            return replace(found, text=self.hide_key(found.text), finish_reason=self.hide_key(found.finish_reason))
         said = f"HTTP {status}: {self._quote(reply)}"
         if status in _TRANSIENT or status >= 500:
             return Fault(said, self._read_pause(headers), is_free=status in _UNBILLED, is_down=status >= 500)
@@ -119,12 +121,13 @@ class ChatClient:
             raise EndpointError(f"{self.where}: asks to wait for more than an hour; run again later")
         return seconds
 
-    def _quote(self, reply: bytes) -> str:
-        text = " ".join(self._hide_key(read_error(reply)).split())
-        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+    def hide_key(self, text: str) -> str:
+        """Return what the server says without the key."""
+        return self._hider.hide(text)
 
-    def _hide_key(self, text: str) -> str:
-        return text.replace(self._key, "(hidden)") if self._key else text
+    def _quote(self, reply: bytes) -> str:
+        text = " ".join(self.hide_key(read_error(reply)).split())
+        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def suggest_model(model: str, models: Sequence[str]) -> str:
@@ -154,6 +157,11 @@ def read_pause(headers: Mapping[str, str]) -> float:
 def estimate_tokens(body: bytes, max_tokens: int) -> int:
     """Estimate the tokens of a request and its reply before it is sent: a third of its bytes, and a reply of 256."""
     return len(body) // 3 + min(max_tokens, 256)
+
+
+def is_overstated(reply: ChatReply, body: bytes, max_tokens: int) -> bool:
+    """Whether a reply states more tokens than can have been sent (each is a byte of `body` at least) or asked for."""
+    return reply.prompt_tokens > len(body) + SLACK_TOKENS or reply.response_tokens > max_tokens + SLACK_TOKENS
 
 
 def build_request(messages: Sequence[Message] | str, settings: ChatModelSettings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LARGEST_COUNT = 2**40
-"""No request has more tokens; a larger number is no count, and SQLite's integers end at 2**63."""
+"""What says more is read as this, which nobody believes either and SQLite, whose integers end at 2**63, can hold."""
 
 
 @dataclass(frozen=True)
@@ -77,4 +77,4 @@ def _read_text(content: Any) -> str:
 
 
 def _read_count(value: Any) -> int:
-    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else 0
+    return min(value, LARGEST_COUNT) if type(value) is int and value >= 0 else 0

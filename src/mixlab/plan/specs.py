@@ -156,6 +156,7 @@ class ScoreSpec(Spec):
 class JudgeSpec(Spec):
     """A judge's ratings of responses."""
 
+    version: int = 2
     judge: JudgeSettings
     judge_run: int
 

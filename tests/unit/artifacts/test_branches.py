@@ -53,6 +53,20 @@ def test_pointers_of_branches_tags_stashes_and_worktrees_are_found_with_their_pl
     assert read_branches(root, []) == {}
 
 
+def test_a_branch_whose_name_ends_in_head_tracks_and_a_symbolic_ref_is_none_of_its_own(tmp_path: Path) -> None:
+    root = make_shelf(tmp_path / "shelf")
+    switch(root, "fix/HEAD", new=True)
+    pointer = place(root, "ipt", KEYS[0], "a")
+    commit(root, "on fix/HEAD")
+    for ref in ("refs/mixlab/origin/heads/fix/HEAD", "refs/remotes/origin/main"):
+        run(root, "git", "update-ref", ref, "HEAD")
+    run(root, "git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    switch(root, "main")
+    assert read_branches(root)["ipt", KEYS[0]] == {pointer: ["fix/HEAD", "origin/main"]}
+    holders = read_branches(root, fetched=True)["ipt", KEYS[0]][pointer]
+    assert holders == ["fix/HEAD", "mixlab/origin/heads/fix/HEAD", "origin/main"]
+
+
 def test_the_newest_pointer_of_the_past_comes_first(tmp_path: Path) -> None:
     root = make_shelf(tmp_path / "shelf")
     made = []

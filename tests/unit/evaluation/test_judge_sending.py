@@ -16,9 +16,9 @@ def test_a_pause_that_a_reply_asks_for_holds_the_very_next_request(
     lab.endpoint["max_retries"] = 0
     send, seen = AsyncChat.send, list[object]()
 
-    async def note_sent(chat: AsyncChat, body: bytes, model: str) -> object:
+    async def note_sent(chat: AsyncChat, body: bytes, model: str, max_tokens: int) -> object:
         seen.append("sent")
-        return await send(chat, body, model)
+        return await send(chat, body, model, max_tokens)
 
     monkeypatch.setattr(AsyncChat, "send", note_sent)
     monkeypatch.setattr(Pacer, "hold", lambda pacer, seconds: seen.append(seconds))

@@ -53,6 +53,9 @@ class Says:
         ("[[0]]", None),
         ("[[good]]", None),
         ("[[3]] or [[4]]", None),
+        ("[[5.0]], that is [[5]] or [[５.00]]", 5),
+        ("[[5.0]] or [[5.5]]", None),
+        ("[[5]] as [[rating]]", None),
         ("", None),
     ],
 )

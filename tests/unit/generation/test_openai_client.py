@@ -165,7 +165,7 @@ def test_an_endpoint_that_is_not_there_is_told_at_once() -> None:
 def send(client: ChatClient, body: bytes = b"{}") -> ChatReply | Fault:
     async def send_one() -> ChatReply | Fault:
         async with AsyncChat(client) as chat:
-            return await chat.send(body, "tiny")
+            return await chat.send(body, "tiny", 64)
 
     return asyncio.run(send_one())
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from scripted_server import Answer, serve
-from test_openai_client import ask, open_client
+from test_openai_client import MODEL, ask, open_client
 
 from mixlab.config.endpoints import EndpointSettings
 from mixlab.data.labels.questions import Reply
 from mixlab.data.labels.store import LabelStore
+from mixlab.generation.asking import ask_all
 from mixlab.generation.openai import ChatClient, EndpointError, Fault, RefusedError
 from mixlab.generation.replies import ChatReply, read_error, read_models, read_reply
 
@@ -43,10 +44,32 @@ def test_only_what_was_turned_away_before_any_work_is_free(status: int) -> None:
     assert isinstance(fault, Fault) and fault.is_free == (status in (425, 429, 503))
 
 
-@pytest.mark.parametrize("count", [99999999999999999999999, -1, 1.5, "7", True, None, [1]])
-def test_what_is_no_sensible_count_of_tokens_is_missing_and_can_be_stored(tmp_path: Path, count: Any) -> None:
+@pytest.mark.parametrize("count", [-1, 1.5, "7", True, None, [1]])
+def test_what_is_no_count_of_tokens_is_missing(count: Any) -> None:
     found = read_reply(render(prompt_tokens=count, completion_tokens=3))
     assert (found.prompt_tokens, found.response_tokens) == (0, 3)
+
+
+@pytest.mark.parametrize("usage", [(1_000_000, 3), (10, 200_000), (10**30, 3), (10, 10**30)])
+def test_counts_of_tokens_that_cannot_be_are_taken_as_missing_and_told_once(
+    usage: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    absurd = Answer(body=render(prompt_tokens=usage[0], completion_tokens=usage[1]))
+    with serve(lambda question, count: absurd if question == "0" else Answer()) as server:
+        asked = [([{"role": "user", "content": f"dialogue {number}"}], MODEL) for number in range(3)]
+        found = dict(one for some in ask_all(open_client(server), asked) for one in some)
+    assert [(found[at].prompt_tokens, found[at].response_tokens) for at in range(3)] == [(0, 0), (10, 3), (10, 3)]
+    assert caplog.text.count("1 of 3 replies state more tokens than can have been sent and asked for") == 1
+
+
+def test_a_prompt_of_the_servers_own_and_thoughts_beyond_the_limit_are_believed() -> None:
+    with serve(lambda question, count: Answer(body=render(prompt_tokens=50_000, completion_tokens=70_000))) as server:
+        found = ask(open_client(server))
+    assert (found.prompt_tokens, found.response_tokens) == (50_000, 70_000)
+
+
+def test_the_largest_count_that_is_read_can_be_stored(tmp_path: Path) -> None:
+    found = read_reply(render(prompt_tokens=10**30, completion_tokens=3))
     with LabelStore(tmp_path / "labels.sqlite") as store:
         store.add([(b"q", 1, Reply(found.text, found.finish_reason, found.prompt_tokens, found.response_tokens))])
 

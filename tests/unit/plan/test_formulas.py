@@ -1,9 +1,18 @@
 """Formulas in config/: what counts as one, what uses it, and who is told to compute by it."""
 
+import re
+from collections import Counter
+
 import pytest
 
+from mixlab.artifacts.code import PACKAGE
 from mixlab.plan import formulas
 from mixlab.plan.formulas import find_changed, find_users, name_module, read_module, spread_changes
+
+EXPERTS = ("data", "training", "generation", "evaluation", "analysis", "report")
+"""Rooms of which no file is loaded by every stage."""
+DEFINED = re.compile(r"(?:\bdef |^ +(?:self\.)?)([a-z]\w+)(?=\(|: | = )", re.M)
+READ = re.compile(r"(?:\b[a-z_]\w*|[\])])\.([a-z]\w+)")
 
 OLD = b"""
 from pydantic import Field, field_validator
@@ -81,6 +90,80 @@ def test_a_change_is_followed_to_what_uses_it_and_to_who_imports_that(monkeypatc
     # of a module that is imported as a whole nobody knows what is used
     assert find_users(files, affected) == ["mixlab/training/a.py", "mixlab/training/c.py"]
     assert spread_changes({"mixlab.config.problems": {"tell"}}) == {}
+
+
+def test_a_change_is_followed_through_the_types_of_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "mixlab.config.parts": b"""
+class Part:
+    def half(self):
+        return self.count / 2
+def check(value):
+    return Part(value)
+""",
+        "mixlab.config.kinds": b"""
+from mixlab.config.parts import Part, check
+__all__ = ["Part"]
+Either = Annotated[Part | int, Field()]
+Checked = Annotated[int, AfterValidator(check)]
+FIRST = TABLE["two words"]
+""",
+        "mixlab.config.wholes": b"""
+from mixlab.config.kinds import Checked, Either
+from mixlab.config.kinds import Part as Part
+class Aliased:
+    parts: tuple[Either, ...] = ()
+class Quoted:
+    part: "list[Part] | None" = None
+class Outer:
+    inner: Annotated["Quoted", Field(description="Part")]
+class Apart:
+    name: Literal["Part"]
+    value: Checked
+    def count(self):
+        return 1
+""",
+    }
+    monkeypatch.setattr(formulas, "_read_config", lambda: {name: read_module(text) for name, text in texts.items()})
+    assert spread_changes({"mixlab.config.parts": {"Part.half"}}) == {
+        "mixlab.config.parts": {"Part.half", "Part", "check"},
+        "mixlab.config.kinds": {"Part", "Either"},
+        "mixlab.config.wholes": {"Part", "Aliased", "Quoted", "Outer"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "formula", "users"),
+    [
+        ("axes", "MixtureSource.cell", ["data/mixtures/certificate.py", "data/mixtures/shares.py"]),
+        ("lm_eval_task", "TaskSettings.output_type", ["evaluation/scorers/lm_eval.py", "stages/asked.py"]),
+    ],
+)
+def test_who_reaches_a_formula_through_fields_of_settings_or_of_a_spec_uses_it(
+    module: str, formula: str, users: list[str]
+) -> None:
+    files = [f"mixlab/{file}" for file in [*users, "training/averaging/mean.py"]]
+    assert find_users(files, spread_changes({f"mixlab.config.{module}": {formula}})) == files[:-1]
+
+
+def test_whoever_reads_a_method_whose_name_nothing_else_has_is_among_its_users() -> None:
+    texts = {path.relative_to(PACKAGE.parent).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+    defined = Counter(name for text in texts.values() for name in DEFINED.findall(text))
+    readers: dict[str, list[str]] = {}
+    for file, text in texts.items():
+        if file.split("/")[1] in EXPERTS:
+            for name in set(READ.findall(text)):
+                readers.setdefault(name, []).append(file)
+    missed, looked_at = {}, 0
+    for file in (file for file in texts if file.startswith(formulas.FOLDER)):
+        for formula in read_module(texts[file].encode()).formulas:
+            name = formula.partition(".")[2]
+            if name in readers and defined[name] == 1:
+                looked_at += 1
+                found = find_users(readers[name], spread_changes({name_module(file): {formula}}))
+                missed |= {formula: sorted({*readers[name]} - {*found})} if found != readers[name] else {}
+    assert missed == {}
+    assert looked_at > 5
 
 
 def test_files_are_known_by_the_names_that_provenance_gives_them() -> None:

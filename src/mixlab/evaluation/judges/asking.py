@@ -18,7 +18,7 @@ from mixlab.evaluation.judges.garbage import keep_all
 from mixlab.evaluation.judges.journal import Journal
 from mixlab.evaluation.judges.request import Outcome as Outcome
 from mixlab.evaluation.judges.request import Request as Request
-from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore
+from mixlab.evaluation.judges.store import Account, Call, Ended, Grant, VerdictStore, cut_pico
 from mixlab.generation.async_chat import AsyncChat
 from mixlab.generation.breaker import Breaker
 from mixlab.generation.openai import ChatClient, EndpointError, Fault, RefusedError, estimate_tokens
@@ -34,7 +34,7 @@ that a commit, which waits for the disk (seen: 1.3 s), may take 39 times as long
 
 def bound_cost(price: JudgePrice | None, body: bytes, max_tokens: int) -> int:
     """The most that a request can cost: a token is at least a byte of it, and a reply has at most `max_tokens`."""
-    return 0 if price is None else price.cost_pico(len(body), max_tokens)
+    return 0 if price is None else cut_pico(price.cost_pico(len(body), max_tokens))
 
 
 class Asker:
@@ -234,7 +234,7 @@ class _Round:
             return None
         self._journal.note_sent(call.name)
         try:
-            found = await self._chat.send(request.data, request.model)
+            found = await self._chat.send(request.data, request.model, request.max_tokens)
         except RefusedError as error:
             self._breaker.succeed()
             await self._refuse(call, Reply(error.said, REFUSED))
@@ -270,7 +270,7 @@ class _Round:
         price, cost = self._asker.price, call.worst_pico
         # a reply that does not say what it took counts as the most it can have taken
         if price is not None and reply.prompt_tokens and (reply.response_tokens or not reply.text):
-            cost = price.cost_pico(reply.prompt_tokens, reply.response_tokens)
+            cost = cut_pico(price.cost_pico(reply.prompt_tokens, reply.response_tokens))
         self._books.end(Ended(call, cost, reply))
         self._asker.known.has_answered = True
         self._journal.note_reply(call.name, reply, cost)

@@ -121,8 +121,9 @@ def _take_line(left: Left, line: bytes) -> bool:
         if "sent" in card:
             left.sent[(bytes.fromhex(card["sent"]), int(card["attempt"]))] += 1
         else:
-            reply = Reply(card["text"], card["finish_reason"], card["prompt_tokens"], card["response_tokens"])
+            tokens = int(card["prompt_tokens"]), int(card["response_tokens"])
+            reply = Reply(card["text"], card["finish_reason"], *tokens)
             left.replies[(bytes.fromhex(card["reply"]), int(card["attempt"]))] = reply, int(card["cost"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return False
     return True

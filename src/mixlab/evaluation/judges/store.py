@@ -2,16 +2,25 @@
 
 Before a request is sent it is claimed and counted, in one commit: so no two processes ask the same, and no cap is ever
 exceeded, whatever is killed. Costs are counted in 10^-12 of the currency, at the highest possible until a reply says.
+Costs and sums end at the largest integer that SQLite has, and stay there: no number that comes in can shut the store.
 """
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from mixlab.config.judge_budget import JudgeBudget
 from mixlab.data.replies import Reply, ReplyStore
 from mixlab.evaluation.judges.journal import Journal, Left, Name, list_owners, read_left
+
+log = logging.getLogger(__name__)
+
+LARGEST_PICO = 2**63 - 1
+"""The largest integer of SQLite, 9.2 million of the currency: more than any cap."""
+_MOST_TOKENS = 2**24
+"""No request and no reply has as many: a journal that says so repeats what nobody should have believed."""
 
 _CLAIMS = """CREATE TABLE IF NOT EXISTS claims (
     question BLOB NOT NULL, attempt INTEGER NOT NULL, owner TEXT NOT NULL, study TEXT NOT NULL, model TEXT NOT NULL,
@@ -84,6 +93,11 @@ class Spent:
     response_tokens: int
 
 
+def cut_pico(cost_pico: int) -> int:
+    """Return a cost, or change of one, that the store can hold: the nearest one."""
+    return max(-LARGEST_PICO, min(cost_pico, LARGEST_PICO))
+
+
 class VerdictStore(ReplyStore):
     """An open store of verdicts; what processes left behind that were killed is taken in when it is opened."""
 
@@ -128,7 +142,8 @@ class VerdictStore(ReplyStore):
         """What was spent, by study and model; of one study or of all."""
         with self._explained():
             rows = self._connection.execute(
-                "SELECT study, model, calls, replies, cost, prompt_tokens, response_tokens FROM spent "
+                "SELECT study, model, calls, replies, CAST(cost AS INTEGER), CAST(prompt_tokens AS INTEGER), "
+                "CAST(response_tokens AS INTEGER) FROM spent "
                 "WHERE ? IS NULL OR study = ? ORDER BY study, model",
                 (study, study),
             ).fetchall()
@@ -137,9 +152,11 @@ class VerdictStore(ReplyStore):
     def _grant_all(self, account: Account, wanted: Sequence[Call]) -> list[Grant]:
         # first, since it may take in what a dead process left, which changes what is spent
         known = self._find_all(wanted)
-        spent_calls, spent_cost = self._connection.execute(
-            "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(cost), 0) FROM spent WHERE study = ?", (account.study,)
-        ).fetchone()
+        rows = self._connection.execute(
+            "SELECT calls, CAST(cost AS INTEGER) FROM spent WHERE study = ?", (account.study,)
+        ).fetchall()
+        # not by SQLite, whose SUM fails where it exceeds an integer
+        spent_calls, spent_cost = sum(one for one, _ in rows), sum(one for _, one in rows)
         calls, cost = spent_calls, spent_cost
         going: list[Call] = []
         grants: list[Grant] = []
@@ -192,12 +209,14 @@ class VerdictStore(ReplyStore):
 
     def _spend(self, study: str, model: str, *, calls: int = 0, cost: int = 0, replies: Sequence[Reply] = ()) -> None:
         tokens = sum(one.prompt_tokens for one in replies), sum(one.response_tokens for one in replies)
+        # a sum that exceeds an integer is a float to SQLite, which the cast makes the largest integer
         self._connection.execute(
             "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (study, model) DO UPDATE SET "
-            "calls = calls + excluded.calls, replies = replies + excluded.replies, cost = cost + excluded.cost, "
-            "prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
-            "response_tokens = response_tokens + excluded.response_tokens",
-            (study, model, calls, len(replies), cost, *tokens),
+            "calls = calls + excluded.calls, replies = replies + excluded.replies, "
+            "cost = CAST(cost + excluded.cost AS INTEGER), "
+            "prompt_tokens = CAST(prompt_tokens + excluded.prompt_tokens AS INTEGER), "
+            "response_tokens = CAST(response_tokens + excluded.response_tokens AS INTEGER)",
+            (study, model, calls, len(replies), cut_pico(cost), *tokens),
         )
 
     def _take_in_all(self) -> None:
@@ -211,8 +230,10 @@ class VerdictStore(ReplyStore):
     def _take_in(self, left: Left) -> None:
         """Keep a gone process's replies, give back what it never sent, drop its claims; doing it twice does no harm.
 
-        A claim is there exactly while what became of it is not committed. What was sent and not answered stays spent.
+        A claim is there exactly while what became of it is not committed. What was sent and not answered stays spent,
+        and so does what has an answer whose counts of tokens or cost cannot be; of those it warns.
         """
+        absurd = 0
         rows = self._connection.execute(
             "SELECT question, attempt, study, model, tries, worst FROM claims WHERE owner = ?", (left.owner,)
         ).fetchall()
@@ -221,9 +242,15 @@ class VerdictStore(ReplyStore):
             self._spend(study, model, calls=-unsent, cost=-unsent * worst)
             if (found := left.replies.get((question, attempt))) is not None:
                 reply, cost = found
+                counts = reply.prompt_tokens, reply.response_tokens
+                if not (0 <= min(counts) <= max(counts) <= _MOST_TOKENS and 0 <= cost <= LARGEST_PICO):
+                    reply, cost, absurd = replace(reply, prompt_tokens=0, response_tokens=0), worst, absurd + 1
                 self._insert([(question, attempt, reply)])
                 self._spend(study, model, cost=cost - worst, replies=[reply])
         self._connection.execute("DELETE FROM claims WHERE owner = ?", (left.owner,))
+        if absurd:
+            told = "%s: %d of %d replies state tokens or costs that cannot be; each counts as the most that it can cost"
+            log.warning(told, left.path, absurd, len(left.replies))
 
     def __exit__(self, *error: object) -> None:
         try:
