@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
-from mixlab.artifacts.store import Store
+from mixlab.artifacts.manifest import write_manifest
+from mixlab.artifacts.store import Store, write_json
 
 Invoke = Callable[..., Result]
 HOPPER = "NVIDIA H100 80GB HBM3"
@@ -46,6 +48,45 @@ def test_price_says_what_is_done_what_is_to_do_and_what_it_is_based_on(micro: Pa
     assert "judge: 96 verdicts, none of them asks a model" in text
     assert "time not known, and in no sum: source, contamination" in text
     assert not (micro / "stores").exists()
+
+
+def test_what_another_study_measured_is_used(micro: Path, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> None:
+    text = (micro / "studies/micro.yaml").read_text()
+    (micro / "studies/m5.yaml").write_text(text.replace("sft_seed: [1, 2]", "sft_seed: [5]"))
+    facts = {"mfu": "0.1230", "device": HOPPER}
+    for run in json.loads(invoke("price", "micro", "--json").stdout)["runs"]:
+        if run["stage"] == "sft":
+            folder = Store(micro).folder("sft", run["key"])
+            folder.mkdir(parents=True)
+            (folder / "weights").write_bytes(b"mock")
+            write_manifest(folder, "sft", run["key"], {}, {})
+            record = {"label": "micro/even/sft", "finished": "2026-01-01T00:00:00+00:00", "seconds": 10.0}
+            record |= {"process": {"id": run["key"], "start_seconds": 2.0}, "machine": {"gpus": 1}, "facts": facts}
+            write_json(micro / "provenance/sft" / run["key"] / "a.json", record)
+    config = micro / "config.yaml"
+    config.write_text(f"{config.read_text()}  stages: {{sft: {{gpus: 1}}}}\n")
+    since = ("--actual", "--since", "2026-01-02", "--json")
+
+    def quote() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        priced = json.loads(invoke("price", "m5", "--json").stdout)
+        (line,) = (one for one in priced["lines"] if one["stage"] == "sft")
+        (stage,) = (one for one in priced["stages"] if one["stage"] == "sft")
+        return line["utilisation"], stage, priced["total"]
+
+    use, stage, total = quote()
+    assert use == {"mfu": 0.123, "basis": "measured", "runs": 4, "devices": [HOPPER]}
+    # two runs in a process each, of 10 s after 2 s of start
+    assert (stage["artifacts"], stage["seconds"], stage["seconds_unknown"]) == (2, 24.0, 0)
+    # only those of the priced study are planned, kept and to be made
+    assert (stage["planned"], stage["kept"], total["kept"]) == (2, 0, 0)
+    (then,) = (one for one in json.loads(invoke("price", "m5", *since).stdout)["stages"] if one["stage"] == "sft")
+    assert (then["predicted_artifacts"], then["predicted_jobs"]) == (2, 2)
+    edited = json.loads(invoke("price", "m5", "--edit", "seeds.sft_seed=[6]", "--json").stdout)
+    assert [edited[name]["seconds"] for name in ("unedited", "edited")] == [total["seconds"]] * 2
+    # a study that no longer plans is told, and stops no price
+    (micro / "studies/micro.yaml").write_text(text.replace("sft_seed: [1, 2]", "sft_seed: []"))
+    assert quote()[0]["basis"] == "assumed"
+    assert "nothing is measured on what study 'micro' made: studies/micro.yaml:" in caplog.text
 
 
 def test_a_given_gpu_and_mfu_and_the_settings_of_the_machine_are_heeded(micro: Path, invoke: Invoke) -> None:
