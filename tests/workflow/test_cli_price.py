@@ -2,15 +2,20 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checkouts import SHIPPED
 from click.testing import Result
 
 from mixlab.artifacts.manifest import write_manifest
+from mixlab.artifacts.records import parse_moment
 from mixlab.artifacts.store import Store, write_json
+from mixlab.plan.bundles import find_failed
+from mixlab.plan.workflow import open_workflow
 
 Invoke = Callable[..., Result]
 HOPPER = "NVIDIA H100 80GB HBM3"
@@ -87,6 +92,26 @@ def test_what_another_study_measured_is_used(micro: Path, invoke: Invoke, caplog
     (micro / "studies/micro.yaml").write_text(text.replace("sft_seed: [1, 2]", "sft_seed: []"))
     assert quote()[0]["basis"] == "assumed"
     assert "nothing is measured on what study 'micro' made: studies/micro.yaml:" in caplog.text
+
+
+def test_what_failed_runs_alone_in_the_price_as_in_the_run(micro: Path, invoke: Invoke) -> None:
+    (micro / "config.yaml").write_text(SHIPPED)
+    priced = json.loads(invoke("price", "--json").stdout)
+    own = ("sft", "generate", "score", "judge", "scores")
+    before = {line["stage"]: line["jobs"] for line in priced["stages"]}
+    assert [before[stage] for stage in own] == [2] * 5
+    failed = next(run["key"] for run in priced["runs"] if run["stage"] == "sft")
+    attempt = {"host": "node", "process": 1, "since": "2026-01-01T00:00:00+00:00", "error": "out of memory"}
+    ended = "2026-01-02T00:00:00+00:00"
+    write_json(micro / f"work/sft/{failed}.attempt.json", {"stage": "sft", "key": failed, **attempt, "ended": ended})
+    after = {line["stage"]: line["jobs"] for line in json.loads(invoke("price", "--json").stdout)["stages"]}
+    assert after == {stage: jobs + (stage in own) for stage, jobs in before.items()}
+    flow = open_workflow(micro, {}, is_main=True, environment={})
+    assert after == Counter(flow.plan.nodes[key].stage for key in flow.list_jobs())
+    # a prediction of before it failed knows nothing of it
+    stages = json.loads(invoke("price", "--actual", "--since", "2026-01-01", "--json").stdout)["stages"]
+    assert {line["stage"]: line["predicted_jobs"] for line in stages} == before
+    assert find_failed(Store(micro), parse_moment("2026-01-03")) == {failed}
 
 
 def test_a_given_gpu_and_mfu_and_the_settings_of_the_machine_are_heeded(micro: Path, invoke: Invoke) -> None:

@@ -16,6 +16,7 @@ from mixlab.plan.amounts import Amounts
 from mixlab.plan.asked import Answers, Generation, sum_generation
 from mixlab.plan.beside import Beside, find_beside
 from mixlab.plan.build import Planned
+from mixlab.plan.bundles import find_failed
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.graph import Node
 from mixlab.plan.jobs import Schedule
@@ -199,6 +200,7 @@ def open_pricer(
             peak,
             terms.by_formula,
             terms.gpus is not None,
+            find_failed(store, before),
         )
         # answers to benchmarks that are not priced say nothing of those that are
         answered = [node for node in made if node.stage == "generate" and node.parents["items"][0] in own]
