@@ -120,6 +120,25 @@ def test_folders_can_be_compared_and_a_study_that_one_lacks_is_all_new(
     assert sum(row["kept"] + row["gone"] for row in stages.values()) == 0
 
 
+def test_a_renamed_study_is_no_new_one(committed: Path, invoke: Invoke) -> None:
+    Path("studies/small.yaml").write_text(STUDY.read_text())
+    config = Path("config.yaml")
+    text = config.read_text()
+    edit("Micro study", "Micro study, with more maths")
+    # one that was added beside is new, and nothing is gone
+    stages = read_stages(invoke("diff", "--study", "small", "--json"))
+    assert {(row["kept"], row["gone"]) for row in stages.values()} == {(0, 0)}
+    STUDY.rename("studies/large.yaml")
+    config.write_text(text.replace("study: micro", "study: large"))
+    told = invoke("diff").stdout
+    assert told.startswith("studies: micro in HEAD, large in .\n")
+    assert "report 'report': title Micro study -> Micro study, with more maths" in told
+    answer = json.loads(invoke("diff", "--study", "large", "--json").stdout)
+    assert (answer["old_studies"], answer["studies"]) == (["micro"], ["large"])
+    assert {one["stage"] for one in answer["added"]} == {one["stage"] for one in answer["gone"]} == {"report"}
+    assert [one["relative"] for one in answer["causes"]] == ["micro/report"]
+
+
 def test_what_is_here_already_would_not_run(committed: Path, invoke: Invoke) -> None:
     edit("Micro study", "Small study")
     (new,) = json.loads(invoke("diff", "--json").stdout)["added"]

@@ -2,13 +2,20 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from checkouts import SHIPPED
 from click.testing import Result
 
-from mixlab.artifacts.store import Store
+from mixlab.artifacts.manifest import write_manifest
+from mixlab.artifacts.records import parse_moment
+from mixlab.artifacts.store import Store, write_json
+from mixlab.plan.bundles import find_failed
+from mixlab.plan.workflow import open_workflow
 
 Invoke = Callable[..., Result]
 HOPPER = "NVIDIA H100 80GB HBM3"
@@ -46,6 +53,65 @@ def test_price_says_what_is_done_what_is_to_do_and_what_it_is_based_on(micro: Pa
     assert "judge: 96 verdicts, none of them asks a model" in text
     assert "time not known, and in no sum: source, contamination" in text
     assert not (micro / "stores").exists()
+
+
+def test_what_another_study_measured_is_used(micro: Path, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> None:
+    text = (micro / "studies/micro.yaml").read_text()
+    (micro / "studies/m5.yaml").write_text(text.replace("sft_seed: [1, 2]", "sft_seed: [5]"))
+    facts = {"mfu": "0.1230", "device": HOPPER}
+    for run in json.loads(invoke("price", "micro", "--json").stdout)["runs"]:
+        if run["stage"] == "sft":
+            folder = Store(micro).folder("sft", run["key"])
+            folder.mkdir(parents=True)
+            (folder / "weights").write_bytes(b"mock")
+            write_manifest(folder, "sft", run["key"], {}, {})
+            record = {"label": "micro/even/sft", "finished": "2026-01-01T00:00:00+00:00", "seconds": 10.0}
+            record |= {"process": {"id": run["key"], "start_seconds": 2.0}, "machine": {"gpus": 1}, "facts": facts}
+            write_json(micro / "provenance/sft" / run["key"] / "a.json", record)
+    config = micro / "config.yaml"
+    config.write_text(f"{config.read_text()}  stages: {{sft: {{gpus: 1}}}}\n")
+    since = ("--actual", "--since", "2026-01-02", "--json")
+
+    def quote() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        priced = json.loads(invoke("price", "m5", "--json").stdout)
+        (line,) = (one for one in priced["lines"] if one["stage"] == "sft")
+        (stage,) = (one for one in priced["stages"] if one["stage"] == "sft")
+        return line["utilisation"], stage, priced["total"]
+
+    use, stage, total = quote()
+    assert use == {"mfu": 0.123, "basis": "measured", "runs": 4, "devices": [HOPPER]}
+    # two runs in a process each, of 10 s after 2 s of start
+    assert (stage["artifacts"], stage["seconds"], stage["seconds_unknown"]) == (2, 24.0, 0)
+    # only those of the priced study are planned, kept and to be made
+    assert (stage["planned"], stage["kept"], total["kept"]) == (2, 0, 0)
+    (then,) = (one for one in json.loads(invoke("price", "m5", *since).stdout)["stages"] if one["stage"] == "sft")
+    assert (then["predicted_artifacts"], then["predicted_jobs"]) == (2, 2)
+    edited = json.loads(invoke("price", "m5", "--edit", "seeds.sft_seed=[6]", "--json").stdout)
+    assert [edited[name]["seconds"] for name in ("unedited", "edited")] == [total["seconds"]] * 2
+    # a study that no longer plans is told, and stops no price
+    (micro / "studies/micro.yaml").write_text(text.replace("sft_seed: [1, 2]", "sft_seed: []"))
+    assert quote()[0]["basis"] == "assumed"
+    assert "nothing is measured on what study 'micro' made: studies/micro.yaml:" in caplog.text
+
+
+def test_what_failed_runs_alone_in_the_price_as_in_the_run(micro: Path, invoke: Invoke) -> None:
+    (micro / "config.yaml").write_text(SHIPPED)
+    priced = json.loads(invoke("price", "--json").stdout)
+    own = ("sft", "generate", "score", "judge", "scores")
+    before = {line["stage"]: line["jobs"] for line in priced["stages"]}
+    assert [before[stage] for stage in own] == [2] * 5
+    failed = next(run["key"] for run in priced["runs"] if run["stage"] == "sft")
+    attempt = {"host": "node", "process": 1, "since": "2026-01-01T00:00:00+00:00", "error": "out of memory"}
+    ended = "2026-01-02T00:00:00+00:00"
+    write_json(micro / f"work/sft/{failed}.attempt.json", {"stage": "sft", "key": failed, **attempt, "ended": ended})
+    after = {line["stage"]: line["jobs"] for line in json.loads(invoke("price", "--json").stdout)["stages"]}
+    assert after == {stage: jobs + (stage in own) for stage, jobs in before.items()}
+    flow = open_workflow(micro, {}, is_main=True, environment={})
+    assert after == Counter(flow.plan.nodes[key].stage for key in flow.list_jobs())
+    # a prediction of before it failed knows nothing of it
+    stages = json.loads(invoke("price", "--actual", "--since", "2026-01-01", "--json").stdout)["stages"]
+    assert {line["stage"]: line["predicted_jobs"] for line in stages} == before
+    assert find_failed(Store(micro), parse_moment("2026-01-03")) == {failed}
 
 
 def test_a_given_gpu_and_mfu_and_the_settings_of_the_machine_are_heeded(micro: Path, invoke: Invoke) -> None:

@@ -27,7 +27,7 @@ class Record:
     `seconds` are those of making it in its last process; `start_seconds` those that this process took to start, where
     it made nothing before. `gpus` are those that it held, `declared_gpus` those that its settings gave it (None where
     that was not noted), `processes` those of training. `process` and `device` are empty, `finished` is None, where that
-    was not noted. `earlier` is what attempts before that process took.
+    was not noted. `earlier` is what attempts before that process took; `label` what people called it, study first.
     """
 
     path: str
@@ -42,6 +42,7 @@ class Record:
     host: str
     facts: Mapping[str, Any]
     earlier: tuple[Elapsed, ...] = ()
+    label: str = ""
 
     @property
     def is_adopted(self) -> bool:
@@ -115,6 +116,7 @@ def parse_record(path: str, text: str | bytes) -> Record:
         str(record.get("host", "")),
         facts,
         _parse_earlier(record),
+        str(record.get("label", "")),
     )
 
 

@@ -33,6 +33,7 @@ from mixlab.plan.actual import (
     read_verdicts,
 )
 from mixlab.plan.asked import name_benchmark
+from mixlab.plan.beside import Beside, find_beside
 from mixlab.plan.build import Planned
 from mixlab.plan.graph import Node
 
@@ -82,8 +83,9 @@ def compare_actual(store: Store, planned: Planned, states: States, terms: Terms,
     Without `since`: as if nothing had been made, beside all that ever was.
     """
     records = Records(store)
-    then = find_states_then(records, planned.plan, states, since)
-    with open_pricer(store, planned, then, terms, before=since or NEVER, records=records) as pricer:
+    beside = Beside() if since is None else find_beside(records, planned, states)
+    then = find_states_then(records, beside.widen(planned).plan, states, since)
+    with open_pricer(store, planned, then, terms, beside=beside, before=since or NEVER, records=records) as pricer:
         run = pricer.quoter.demand.run
         made = list_made(records, planned.plan, since)
         nodes = [node for key in made if (node := planned.plan.nodes[key]).name in states.complete]

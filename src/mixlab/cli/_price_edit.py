@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import describe_node, render_bytes, render_count, render_table
@@ -15,6 +16,7 @@ from mixlab.cli._pricing import JUDGED, Priced, Terms, price_plan
 from mixlab.cli.diff import render_cause
 from mixlab.config.editing import Edit
 from mixlab.config.judge_budget import PICO
+from mixlab.plan.beside import find_beside
 from mixlab.plan.build import build_plan
 from mixlab.plan.compare import Cause, Comparison, compare_plans, list_causes
 from mixlab.plan.price import sum_lines
@@ -63,11 +65,13 @@ def price_edited(store: Store, names: Sequence[str], edits: Sequence[Edit], term
     before = build_plan(store.root, names)
     after = build_plan(store.root, names, edits=edits)
     states = read_states(store, STAGES)
+    records = Records(store)
+    beside = find_beside(records, before, states)
     plans = before.plan, after.plan
     return Edited(
         edits,
-        price_plan(store, before, states, terms),
-        price_plan(store, after, states, terms, beside=before.plan),
+        price_plan(store, before, states, terms, beside, records),
+        price_plan(store, after, states, terms, beside.add(before, before.plan.nodes), records),
         compare_plans(*plans),
         list_causes(*plans),
     )

@@ -4,7 +4,7 @@ import os
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mixlab.artifacts.records import Records
@@ -14,9 +14,11 @@ from mixlab.cli._judge_cost import JudgeLine, estimate_judging
 from mixlab.config.pricing import GpuSettings
 from mixlab.plan.amounts import Amounts
 from mixlab.plan.asked import Answers, Generation, sum_generation
+from mixlab.plan.beside import Beside, find_beside
 from mixlab.plan.build import Planned
+from mixlab.plan.bundles import find_failed
 from mixlab.plan.demand import Demand, build_demand
-from mixlab.plan.graph import Node, Plan
+from mixlab.plan.graph import Node
 from mixlab.plan.jobs import Schedule
 from mixlab.plan.model_resources import ModelResources, measure_models
 from mixlab.plan.past import History, read_past
@@ -127,7 +129,7 @@ class Pricer:
             self.sum_generation(nodes),
             dict(verdicts),
             unread,
-            self.counter.faults,
+            self._list_faults(),
             estimate_judging(self.counter, quoter.demand.run),
             quoter.schedule(self.terms.gpus, self.terms.count_cores()),
             quoter.history,
@@ -135,6 +137,11 @@ class Pricer:
             self.terms,
             quoter.amounts.workloads,
         )
+
+    def _list_faults(self) -> dict[str, str]:
+        """What is wrong with benchmarks that are priced; those beside are only measured."""
+        own = {label for node in self.planned.plan.by_stage("source") for label in node.labels}
+        return {label: why for label, why in self.counter.faults.items() if label in own}
 
     def sum_generation(self, nodes: Sequence[Node]) -> list[Generation]:
         """Sum up what those of stage generate ask."""
@@ -149,26 +156,26 @@ def open_pricer(
     states: States,
     terms: Terms,
     *,
-    beside: Plan | None = None,
+    beside: Beside | None = None,
     before: datetime | None = None,
     records: Records | None = None,
 ) -> Iterator[Pricer]:
     """Gather what is known: `states` says what counts as finished, records of later than `before` are not looked at.
 
-    Artifacts of the plan `beside` are measured too: of what an edit leaves behind. Raises ConfigError where jobs go by
-    the size of their model and nothing says it, or it is in no row of the table, as a run does.
+    What lies `beside` is measured too: what other studies made, and what an edit leaves behind. Raises ConfigError
+    where jobs go by the size of their model and nothing says it, or it is in no row of the table, as a run does.
     """
+    own = planned.plan.nodes
+    wide = planned if beside is None else beside.widen(planned)
     pricing = planned.config.machine.pricing
     name, peak = pricing.choose(terms.gpu)
-    nodes = planned.plan.nodes if beside is None else {**beside.nodes, **planned.plan.nodes}
-    wide = replace(planned, plan=Plan(nodes, planned.plan.targets))
     demand = build_demand(planned.plan, states, [key for keys in planned.plan.targets.values() for key in keys])
-    workloads = Workloads(wide.plan, store, planned.files, planned.facts, states.complete)
+    workloads = Workloads(wide.plan, store, wide.files, wide.facts, states.complete)
     records = records or Records(store)
     all_runs = list_runs(workloads, states, demand)
-    runs = [run for run in all_runs if run.node.key in planned.plan.nodes]
+    runs = [run for run in all_runs if run.node.key in own]
     lines = build_lines(runs, peak, read_measured(records, all_runs, name, before), terms.mfu, pricing.mfu)
-    made = [node for node in nodes.values() if node.name in states.complete]
+    made = [node for node in wide.plan.nodes.values() if node.name in states.complete]
     sizes = measure_models(planned.config.machine, workloads, demand.run)
     with open_counter(wide, store, states.complete) as counter:
         by_key = {run.node.key: run for run in all_runs}
@@ -181,13 +188,22 @@ def open_pricer(
             by_key,
             {(line.base_model, line.stage): line.utilisation.mfu for line in lines if line.utilisation is not None},
             amounts,
-            read_past(records, made, amounts, name, before),
+            read_past(
+                records,
+                [node for node in made if node.key in own],
+                amounts,
+                name,
+                before,
+                [node for node in made if node.key not in own],
+            ),
             ModelResources(planned.config.machine, planned.plan, sizes),
             peak,
             terms.by_formula,
             terms.gpus is not None,
+            find_failed(store, before),
         )
-        answered = [node for node in made if node.stage == "generate"]
+        # answers to benchmarks that are not priced say nothing of those that are
+        answered = [node for node in made if node.stage == "generate" and node.parents["items"][0] in own]
         answers = Answers(store, workloads, counter.count_asked, answered)
         yield Pricer(planned, counter, runs, lines, quoter, answers, terms, name)
 
@@ -196,7 +212,16 @@ def _read_source_bytes(store: Store) -> dict[str, int]:
     return {file.digest: file.bytes for one in read_lock(store.root).values() for file in one.files}
 
 
-def price_plan(store: Store, planned: Planned, states: States, terms: Terms, beside: Plan | None = None) -> Priced:
-    """Price what would run now; artifacts of the plan `beside` are measured too."""
-    with open_pricer(store, planned, states, terms, beside=beside) as pricer:
+def price_plan(
+    store: Store,
+    planned: Planned,
+    states: States,
+    terms: Terms,
+    beside: Beside | None = None,
+    records: Records | None = None,
+) -> Priced:
+    """Price what would run now; `beside` is what is measured too, without it all that other studies here made."""
+    records = records or Records(store)
+    beside = find_beside(records, planned, states) if beside is None else beside
+    with open_pricer(store, planned, states, terms, beside=beside, records=records) as pricer:
         return pricer.price()

@@ -2,13 +2,14 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import render_count, render_table
@@ -19,6 +20,7 @@ from mixlab.cli._surface import Bound, Measured, describe_name, run_told
 from mixlab.config.problems import ConfigError, Problem, UserError
 from mixlab.config.studies import STUDIES
 from mixlab.config.study import SeedAxes
+from mixlab.plan.beside import find_beside
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.price import sum_lines
 from mixlab.plan.stages import STAGES
@@ -165,8 +167,14 @@ def price_proposals(store: Store, planned: Planned, found: Found, gpu_hours: flo
     carried = carry_over(planned.reads[found.study])
     variants = {name: build_variant(found.components, one.ratios, carried) for name, one in found.proposals.items()}
     states = read_states(store, STAGES)
-    before = _count_hours(price_plan(store, planned, states, Terms()))
-    first = _price(store, planned, found, states, dict(list(variants.items())[:1]), before)
+    records = Records(store)
+    beside = find_beside(records, planned, states).add(planned, planned.plan.nodes)
+
+    def price(one: Planned) -> Priced:
+        return price_plan(store, one, states, Terms(), beside, records)
+
+    before = _count_hours(price(planned))
+    first = _price(store, price, found, states, dict(list(variants.items())[:1]), before)
     count = len(variants)
     if first.gpu_hours > 0:
         count = min(count, math.floor(gpu_hours / first.gpu_hours * (1 + 1e-9)))
@@ -174,7 +182,7 @@ def price_proposals(store: Store, planned: Planned, found: Found, gpu_hours: flo
         said = f"one more mixture takes {render_number(first.gpu_hours)} GPU-hours of training, with all its repeats"
         raise ConfigError(Problem(f"{said}; {render_number(gpu_hours)} is less", "--gpu-hours"))
     while True:
-        proposed = _price(store, planned, found, states, dict(list(variants.items())[:count]), before)
+        proposed = _price(store, price, found, states, dict(list(variants.items())[:count]), before)
         # one that is made already costs nothing, and others may cost more than the first
         if proposed.gpu_hours <= gpu_hours * (1 + 1e-9) or count == 1:
             return proposed
@@ -183,7 +191,7 @@ def price_proposals(store: Store, planned: Planned, found: Found, gpu_hours: flo
 
 def _price(
     store: Store,
-    planned: Planned,
+    price: Callable[[Planned], Priced],
     found: Found,
     states: States,
     variants: Mapping[str, Mapping[str, Any]],
@@ -192,7 +200,7 @@ def _price(
     from mixlab.analysis.surface.proposed_study import build_edits
 
     after = build_plan(store.root, [found.study], edits=build_edits(variants))
-    priced = price_plan(store, after, states, Terms(), beside=planned.plan)
+    priced = price(after)
     made = []
     for name in variants:
         starts = (f"{found.study}/{name}/", f"{found.study}/{name} on ")

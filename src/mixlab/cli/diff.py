@@ -69,22 +69,25 @@ def command(old: str, new: str, studies: Sequence[str], as_json: bool) -> None:
     """Show what an edit would run and keep.
 
     OLD and NEW are git revisions or folders; `.` is the working folder. Both are planned with the specs of the
-    current code, so that what differs is the configuration. Without --study: the studies that NEW's config.yaml names.
+    current code, so that what differs is the configuration. Without --study: of each the studies that its config.yaml
+    names. A study that one side lacks is compared with those of its config.yaml that the other lacks: it was renamed.
     """
     store = open_store()
     with open_side(store.root, old) as before, open_side(store.root, new) as after:
-        names = list(studies) or split_names(after.main_study())
-        for name in names:
+        for name in studies or split_names(after.main_study()):
             if not before.has(name) and not after.has(name):
                 load_study(store.root, name)
-        plans = before.plan(names), after.plan(names)
+        names = choose_studies(before, after, studies), choose_studies(after, before, studies)
+        plans = before.plan(names[0]), after.plan(names[1])
     wanted = [key for keys in plans[1].targets.values() for key in keys]
     demand = build_demand(plans[1], read_states(store, STAGES), wanted)
     difference = Difference(*plans, compare_plans(*plans), list_causes(*plans), demand.run)
     if as_json:
-        print_json(_describe(difference, old, new, names))
-    else:
-        _print(difference, old, new)
+        print_json(_describe(difference, old, new))
+        return
+    if names[0] != names[1]:
+        click.echo(f"studies: {_render_names(names[0])} in {old}, {_render_names(names[1])} in {new}")
+    _print(difference, old, new)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,22 @@ class Side:
         except ConfigError as error:
             found = [replace(one, file=one.file.replace(f"{self.root}/", f"{self.name}:")) for one in error.problems]
             raise ConfigError(found) from None
+
+
+def choose_studies(side: Side, other: Side, named: Sequence[str]) -> list[str]:
+    """Name the studies to plan of one side: the named ones, else those that its config.yaml names.
+
+    Where it lacks a named one, also those of its config.yaml that the other side lacks: a study that was renamed.
+    """
+    present = [name for name in named if side.has(name)]
+    if named and len(present) == len(named):
+        return present
+    own = [name for name in split_names(side.main_study()) if side.has(name)]
+    return [*present, *(name for name in own if not named or not (name in present or other.has(name)))]
+
+
+def _render_names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 @contextmanager
@@ -188,13 +207,14 @@ def _print(difference: Difference, old: str, new: str) -> None:
     click.echo(f"{render_count(running, 'new artifact')} would run{rest}.")
 
 
-def _describe(difference: Difference, old: str, new: str, names: Sequence[str]) -> dict[str, Any]:
+def _describe(difference: Difference, old: str, new: str) -> dict[str, Any]:
     compared = difference.comparison
     counts = difference.counts()
     return {
         "old": old,
         "new": new,
-        "studies": list(names),
+        "studies": list(difference.new.targets),
+        "old_studies": list(difference.old.targets),
         "stages": [{"stage": stage} | {name: one[name] for name in _COLUMNS} for stage, one in counts.items()],
         "kept": [describe_node(difference.new.nodes[key]) for key in compared.kept],
         "added": [describe_node(difference.new.nodes[key]) for key in compared.new],

@@ -1,9 +1,13 @@
 """Which artifacts one process makes: one, those of one model in a grouped stage, or those of several small models."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 
+from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.keys import split_reference
+from mixlab.artifacts.records import parse_moment
+from mixlab.artifacts.store import Store
 from mixlab.config.resources import BUNDLED
 from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node
@@ -12,6 +16,12 @@ from mixlab.plan.stages import STAGES
 
 SERVING = tuple(name for name, stage in STAGES.items() if stage.grouped or name in BUNDLED)
 """Stages of which one process may make several artifacts."""
+
+
+def find_failed(store: Store, before: datetime | None = None) -> frozenset[str]:
+    """Return the keys whose last try ended by an error, up to a moment; what was made since is not known any more."""
+    failed = (one for one in list_attempts(store, SERVING) if one.error)
+    return frozenset(one.key for one in failed if before is None or (one.ended and parse_moment(one.ended) < before))
 
 
 class Bundles:

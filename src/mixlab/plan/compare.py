@@ -1,16 +1,20 @@
 """Two plans side by side: what is kept, what is new, what is gone, and which change of a spec began it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mixlab.artifacts.keys import canonical_json, split_reference
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import Node, Plan, Roles
+from mixlab.plan.graph import Node, Plan, Roles, find_study
 from mixlab.plan.specs import Spec
 
 _ABSENT = object()
+_Role = tuple[str, tuple[str, ...]]
+"""A role and the references that have it."""
 ORDERED_BY_KEY = frozenset({"aggregate"})
 """Stages whose spec lists things in order of keys, so that it changes all over when a key above it does."""
 _UNORDERED = "sources"
@@ -66,8 +70,8 @@ def compare_plans(old: Plan, new: Plan) -> Comparison:
 def list_causes(old: Plan, new: Plan) -> list[Cause]:
     """List where the difference between two plans begins, with the nearest relative of what is new.
 
-    The relative is the old artifact of the same label, else the one of the same stage whose spec differs least. What
-    merely follows from new parents is left out.
+    The relative is the old artifact of the same label, in a renamed study too, else the one of the same stage whose
+    spec differs least and, of equals, that has most of the parents. What merely follows from new parents is left out.
     """
     finder = _Finder(old, new)
     found: dict[tuple[str, tuple[Change, ...]], list[Node]] = {}
@@ -91,15 +95,23 @@ class _Finder:
     def __init__(self, old: Plan, new: Plan) -> None:
         self.old, self.new = old, new
         self.by_label = {(node.stage, label): node for node in old.nodes.values() for label in node.labels}
-        self.by_spec: dict[str, dict[int, Node]] = {}
+        named = self.by_label.items() if old.targets.keys() - new.targets.keys() else ()
+        shorts = (((stage, _drop_renamed(label, old, new)), node) for (stage, label), node in named)
+        self.by_short = {name: node for name, node in shorts if name[1]}
+        self.by_spec: dict[str, dict[int, _Siblings]] = {}
         for node in old.nodes.values():
-            self.by_spec.setdefault(node.stage, {}).setdefault(id(node.spec), node)
+            self.by_spec.setdefault(node.stage, {}).setdefault(id(node.spec), _Siblings()).nodes.append(node)
         self.known: dict[tuple[int, int], tuple[Change, ...]] = {}
 
     def namesake(self, node: Node) -> Node | None:
-        """Return the old node with a label of this one."""
+        """Return the old node with a label of this one, or with the same one in a study that was renamed."""
         same = (self.by_label.get((node.stage, label)) for label in node.labels)
-        return next((other for other in same if other is not None), None)
+        found = next((other for other in same if other is not None), None)
+        if found is not None or not self.by_short:
+            return found
+        shorts = (_drop_renamed(label, self.new, self.old) for label in node.labels)
+        renamed = (self.by_short.get((node.stage, short)) for short in shorts)
+        return next((other for other in renamed if other is not None), None)
 
     def is_topmost(self, node: Node) -> bool:
         """Whether all that a node is made from is old."""
@@ -115,16 +127,22 @@ class _Finder:
 
     def nearest(self, node: Node) -> tuple[Node | None, tuple[Change, ...]]:
         """Return a node's nearest relative and how the node differs from it."""
-        relative = self.namesake(node)
-        if relative is None:
-            others = self.by_spec.get(node.stage, {}).values()
-            relative = min(others, key=lambda other: len(self.changes(other, node)), default=None)
+        relative = self.namesake(node) or self._find_nearest(node)
         if relative is None:
             return None, ()
         if not self.is_topmost(node):
             return relative, self.changes(relative, node)
         roles = find_role_changes(relative.parents, node.parents, self.label)
         return relative, (*self.changes(relative, node), *roles)
+
+    def _find_nearest(self, node: Node) -> Node | None:
+        """Return the old node of the stage whose spec differs least; of equals the one with most of the parents."""
+        groups = [
+            (len(self.changes(group.nodes[0], node)), group) for group in self.by_spec.get(node.stage, {}).values()
+        ]
+        least = min((count for count, _ in groups), default=0)
+        found = [group.find_nearest(node.parents) for count, group in groups if count == least]
+        return min(found, key=lambda one: one[0], default=(0, None))[1]
 
     def changes(self, old: Node, new: Node) -> tuple[Change, ...]:
         """Return what differs between the specs of two nodes."""
@@ -139,6 +157,42 @@ class _Finder:
         node = self.new.nodes.get(key) or self.old.nodes.get(key)
         name = node.label if node else key
         return f"{name}:{member}" if member else name
+
+
+@dataclass
+class _Siblings:
+    """Old nodes of one spec, looked up by their parents: there may be thousands, and as many that look for one."""
+
+    nodes: list[Node] = field(default_factory=list)
+
+    @cached_property
+    def exact(self) -> dict[frozenset[_Role], Node]:
+        """The first node that has all of these parents."""
+        return {frozenset(node.parents.items()): node for node in reversed(self.nodes)}
+
+    @cached_property
+    def by_role(self) -> dict[_Role, list[int]]:
+        """Places of the nodes that have these parents in this role."""
+        found: dict[_Role, list[int]] = {}
+        for place, node in enumerate(self.nodes):
+            for role in node.parents.items():
+                found.setdefault(role, []).append(place)
+        return found
+
+    def find_nearest(self, parents: Roles) -> tuple[int, Node]:
+        """Return the node with the fewest roles whose parents are others, and their number; of equals the first."""
+        roles = frozenset(parents.items())
+        if roles in self.exact:
+            return 0, self.exact[roles]
+        shared = Counter(place for role in roles for place in self.by_role.get(role, ()))
+        best = min(shared, key=lambda place: (-shared[place], place), default=0)
+        return len({*parents, *self.nodes[best].parents}) - shared[best], self.nodes[best]
+
+
+def _drop_renamed(label: str, own: Plan, other: Plan) -> str:
+    """Return a label without its study where the other plan lacks that study; else nothing."""
+    study = find_study([label], own.targets)
+    return "" if study in other.targets else label.removeprefix(f"{study}/")
 
 
 def find_changes(old: Spec, new: Spec) -> Iterator[Change]:

@@ -64,15 +64,22 @@ class Past:
 
 
 def read_past(
-    records: Records, nodes: Iterable[Node], amounts: Amounts, gpu: str, before: datetime | None = None
+    records: Records,
+    nodes: Iterable[Node],
+    amounts: Amounts,
+    gpu: str,
+    before: datetime | None = None,
+    beside: Iterable[Node] = (),
 ) -> "History":
-    """Read what some of the artifacts of `nodes` that are here took; at most MOST of each stage.
+    """Read what some of the artifacts of `nodes` that are here took, and of those `beside`.
 
-    `gpu` is the kind of those that jobs to come are to compute on.
+    Of each stage at most MOST of either, so that many of other studies leave room for those that are priced. `gpu` is
+    the kind of those that jobs to come are to compute on.
     """
-    by_stage: dict[str, list[Node]] = {}
-    for node in nodes:
-        by_stage.setdefault(node.stage, []).append(node)
+    by_stage: dict[tuple[str, bool], list[Node]] = {}
+    for is_beside, some in enumerate((nodes, beside)):
+        for node in some:
+            by_stage.setdefault((node.stage, bool(is_beside)), []).append(node)
     history = History(gpu)
     for made in by_stage.values():
         step = max(1, math.ceil(len(made) / MOST))

@@ -62,7 +62,8 @@ class Quoter:
 
     `mfu_of` maps base model and stage to the share of the peak. Training is timed by formula where nothing alike was
     measured and the machine's settings give it GPUs; with `on_gpus` also where they give none, as somebody asks what it
-    would take on some; `by_formula`: though runs were measured, as somebody asks about another device.
+    would take on some; `by_formula`: though runs were measured, as somebody asks about another device. `failed`: keys
+    whose last try ended by an error, which run in processes of their own.
     """
 
     store: Store
@@ -77,12 +78,13 @@ class Quoter:
     gpu: GpuSettings
     by_formula: bool = False
     on_gpus: bool = False
+    failed: frozenset[str] = frozenset()
     _bytes: dict[str, int | None] = field(default_factory=dict)
 
     @cached_property
     def jobs(self) -> list[Timed]:
         """The processes that would be started, in order of planning."""
-        return [self._time(job) for job in list_jobs(Bundles(self.resources, self.demand.run))]
+        return [self._time(job) for job in list_jobs(Bundles(self.resources, self.demand.run, self.failed))]
 
     def quote_stages(self) -> list[StageQuote]:
         """Quote each stage that the plan has artifacts of."""

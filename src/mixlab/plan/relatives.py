@@ -1,5 +1,6 @@
 """Why an artifact would run: how it differs from the finished one most like it, and what above it began that."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -11,6 +12,9 @@ from mixlab.plan.graph import Roles
 
 _UNLIKE = 10
 """What an artifact without a counterpart counts, in differences of fields."""
+_MOST_PAIRS = 64
+"""Pairs of parents of one role that are measured to find which are alike."""
+_SEED = re.compile(r"/(?:\w+_seed|judge_run) \d+(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Library:
         return self._causes[place]
 
     def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
-        """Yield the parents that are not in both, each beside its namesake, else beside one that is left.
+        """Yield the parents that are not in both, each beside its namesake, else beside the likest that is left.
 
         A namesake may belong to another study: people rename those.
         """
@@ -160,8 +164,46 @@ class Library:
                     named.pop(place)
                     yield Pair(role, key, lost.pop(place))
                 came = left
-            for one, its in zip_longest(came, lost, fillvalue=""):
+            for one, its in self._match(came, lost):
                 yield Pair(role, one, its)
+
+    def _match(self, came: Sequence[str], lost: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Pair artifacts that have no namesake: with other seeds of the same, then by the fewest differences.
+
+        What has no counterpart is beside nothing. Many are not measured, but paired in order of their labels.
+        """
+        if len(came) * len(lost) > 1:
+            pairs = self._match_seeds(came, lost)
+            pairs |= self._match_measured(*_leave_out(pairs, came, lost))
+            yield from pairs.items()
+            came, lost = _leave_out(pairs, came, lost)
+        yield from zip_longest(came, lost, fillvalue="")
+
+    def _match_seeds(self, came: Sequence[str], lost: Sequence[str]) -> dict[str, str]:
+        """Pair those whose labels differ by seeds alone, and the study: with the one that shares most of them."""
+        groups: dict[str, list[str]] = {}
+        for key in lost:
+            groups.setdefault(_drop_seeds(self._label(key)), []).append(key)
+        pairs: dict[str, str] = {}
+        for key in came:
+            parts = {*self._label(key).split("/")}
+            if group := groups.get(_drop_seeds(self._label(key))):
+                pairs[key] = max(group, key=lambda one: len(parts & {*self._label(one).split("/")}))
+                group.remove(pairs[key])
+        return pairs
+
+    def _match_measured(self, came: Sequence[str], lost: Sequence[str]) -> dict[str, str]:
+        """Pair the likest first, each once; of many those at the same place in order of labels."""
+        if len(came) * len(lost) > _MOST_PAIRS:
+            return dict(zip(sorted(came, key=self._label), sorted(lost, key=self._label), strict=False))
+        crossed = [(self.measure(x, y), n, m) for n, x in enumerate(came) for m, y in enumerate(lost)]
+        pairs: dict[str, str] = {}
+        taken: set[int] = set()
+        for _, n, m in sorted(crossed):
+            if came[n] not in pairs and m not in taken:
+                pairs[came[n]] = lost[m]
+                taken.add(m)
+        return pairs
 
     def _label(self, key: str) -> str:
         card = self.cards.get(key)
@@ -175,6 +217,15 @@ class Library:
 
 def _drop_study(label: str) -> str:
     return label.partition("/")[2] or label
+
+
+def _drop_seeds(label: str) -> str:
+    return _SEED.sub("", _drop_study(label))
+
+
+def _leave_out(pairs: Mapping[str, str], came: Sequence[str], lost: Sequence[str]) -> tuple[list[str], list[str]]:
+    taken = {*pairs.values()}
+    return [key for key in came if key not in pairs], [key for key in lost if key not in taken]
 
 
 def _list_keys(references: Iterable[str]) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mixlab.artifacts.attempts import list_attempts
 from mixlab.artifacts.links import clear_links
 from mixlab.artifacts.restoring import require_fetchable
 from mixlab.artifacts.runs import JobCard
@@ -20,7 +19,7 @@ from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
-from mixlab.plan.bundles import SERVING, Bundles
+from mixlab.plan.bundles import Bundles, find_failed
 from mixlab.plan.demand import Demand, build_demand
 from mixlab.plan.engines import is_served
 from mixlab.plan.graph import Node, Plan
@@ -122,8 +121,7 @@ class Flow:
     @cached_property
     def _bundles(self) -> Bundles:
         """What each process of this run makes; what is asked for beside the demand is made alone."""
-        failed = {one.key for one in list_attempts(self.store, SERVING) if one.error}
-        return Bundles(self._resources, self.demand.run, failed)
+        return Bundles(self._resources, self.demand.run, find_failed(self.store))
 
     def list_read(self) -> set[Name]:
         """List what the jobs of a run read."""

@@ -21,6 +21,13 @@ def plan_demo(*edits: str) -> Plan:
     return build_plan(REPOSITORY, ["demo"], check_files=False, edits=[parse_edit(one) for one in edits]).plan
 
 
+def plan_micro(*edits: str, study: str = "micro") -> Plan:
+    plan = build_plan(REPOSITORY, ["micro"], check_files=False, edits=[parse_edit(one) for one in edits]).plan
+    for node in plan.nodes.values():
+        node.labels[:] = [label.replace("micro/", f"{study}/", 1) for label in node.labels]
+    return plan
+
+
 def list_cards(plan: Plan, state: str) -> Iterator[Card]:
     specs = {id(node.spec): to_plain(node.spec) for node in plan.nodes.values()}
     for node in plan.nodes.values():
@@ -59,3 +66,40 @@ def test_the_nearest_of_a_new_variants_artifacts_is_the_nearest_of_all() -> None
     assert wrong.total() == 0, wrong
     # three variants differ by their instruction ratio alone: it is the same one at every stage
     assert len(variants) == 1
+
+
+def test_a_study_of_other_seeds_is_compared_variant_by_variant() -> None:
+    """Keys stand in any order: what has no namesake is beside the same with another seed, and its chain goes on."""
+    old, new = plan_micro(), plan_micro("seeds.sft_seed=[7, 8, 9]", study="m3")
+    library = Library()
+    library.add(list_cards(old, "complete"))
+    library.add(list_cards(new, "absent"))
+    for stage in ("aggregate", "report"):
+        ((mine,), (its,)) = (plan.by_stage(stage) for plan in (new, old))
+        steps = library.explain(library.cards[mine.key], library.cards[its.key])
+        told = [step for step in steps if step.relative is not None]
+        pairs = [(step.card.label, step.relative.label) for step in steps if step.relative is not None]
+        assert all(one.split("/")[1] == two.split("/")[1] for one, two in pairs), pairs
+        # the chain goes on to where it began
+        assert {step.card.stage for step in told if step.changes} - {stage} == {"sft", "scores"}
+        # a third seed has no counterpart
+        assert {step.card.stage for step in steps if step.relative is None} == {"scores"}
+
+
+def test_parents_without_namesakes_are_paired_by_likeness() -> None:
+    """Two variants that were renamed and stand in the other order."""
+    old, new = plan_micro(), plan_micro("seeds.sft_seed=[7, 8]")
+    for node in new.nodes.values():
+        names = {"even": "a", "math heavy 数学": "z"}
+        node.labels[:] = ["/".join(names.get(part, part) for part in label.split("/")) for label in node.labels]
+    library = Library()
+    library.add(list_cards(new, "absent"))
+    library.add(list_cards(old, "complete"))
+    ((mine,), (its,)) = (plan.by_stage("aggregate") for plan in (new, old))
+    pairs = list(library.pair_parents(library.cards[mine.key], library.cards[its.key]))
+    scores = [pair for pair in pairs if library.cards[pair.key].stage == "scores"]
+    assert len(scores) == 4
+    names = {"a": "even", "z": "math heavy 数学"}
+    for pair in scores:
+        one, two = (library.cards[key].label.split("/")[1] for key in (pair.key, pair.relative))
+        assert names[one] == two

@@ -1,0 +1,29 @@
+"""Where the difference between two plans begins: the relative that is named shares the parents."""
+
+from pathlib import Path
+
+from mixlab.config.editing import parse_edit
+from mixlab.plan.build import build_plan
+from mixlab.plan.compare import list_causes
+from mixlab.plan.graph import Plan
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def plan_micro(*edits: str) -> Plan:
+    return build_plan(REPOSITORY, ["micro"], check_files=False, edits=[parse_edit(one) for one in edits]).plan
+
+
+def test_another_seed_of_every_model_is_one_cause() -> None:
+    old, new = plan_micro(), plan_micro("seeds.sft_seed=[1, 2, 3]")
+    (sft,) = list_causes(old, new)
+    assert (sft.stage, len(sft.keys), [str(change) for change in sft.changes]) == ("sft", 2, ["sft_seed 1 -> 3"])
+    assert sft.relative == sft.label.replace("sft_seed 3", "sft_seed 1")
+
+
+def test_of_equal_specs_the_relative_has_most_of_the_parents() -> None:
+    """Judges of the second run are nearest to those of the first that rated the same answers."""
+    old, new = plan_micro("seeds.judge_run=[1]"), plan_micro()
+    judged = [one for one in list_causes(old, new) if one.stage == "judge"]
+    assert [(len(one.keys), [str(change) for change in one.changes]) for one in judged] == [(6, ["judge_run 1 -> 2"])]
+    assert judged[0].relative == judged[0].label.replace("judge_run 2", "judge_run 1")
