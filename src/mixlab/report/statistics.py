@@ -36,8 +36,8 @@ TESTS_NOTE = (
 RANKING_NOTE = (
     "Each mixture is compared with each other one of its base model by the primary test, corrected by Holm over all "
     "pairs; “not told from the best”: that p is at least 5 %. It does not mean equal. “Best” is only what another was "
-    "told to be behind; else a mean is the highest, and nothing more. Equal means share a rank, and the next counts all "
-    "before it: 1, 1, 3."
+    "told to be behind; else a mean is the highest, and nothing more. Equal means share a rank, and the next counts "
+    "all before it: 1, 1, 3."
 )
 RELATIVE_NOTE = (
     "after / before − 1. “Of averages” divides averages over benchmarks, “average of” averages the improvements of "
