@@ -21,8 +21,8 @@ NO_LICENCE = "unknown"
 """Hugging Face's word for a licence that nobody stated: that of the data does not decide that of the weights."""
 INTERVALS = (
     "Intervals of 95 % are over items: how the mean may differ on other questions of the same kind. They say nothing "
-    "about other seeds. Of accuracies Wilson's: it holds 95 % on average over true values, and less near 0 and 100 %. Of "
-    "judge scores Student's t over the items' means, which is rough where items are few."
+    "about other seeds. Of accuracies Wilson's: it holds 95 % on average over true values, and less near 0 and 100 %. "
+    "Of judge scores Student's t over the items' means, which is rough where items are few."
 )
 
 
