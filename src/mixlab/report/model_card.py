@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from scipy.stats import t as student
 
 from mixlab.analysis.cells import Cell
 from mixlab.config.analysis import find_range
@@ -76,12 +75,14 @@ def find_interval(cell: Cell) -> tuple[float, float] | None:
     if mean is None or explain_interval(cell):
         return None
     lowest, highest = find_range(cell.measure)
+    # both take a second to load
     if cell.measure == "judge_score":
+        from scipy.stats import t as student
+
         if error is None:
             raise ValueError(f"{cell.benchmark}: {count} items that differ have an error")
         reach = float(student.ppf(0.975, count - 1)) * error
         return max(lowest, mean - reach), min(highest, mean + reach)
-    # takes a second to load
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(mean * count, count, method="wilson")
