@@ -164,6 +164,20 @@ def test_targets_whose_surface_says_nothing_are_told_as_such_and_never_settle(mi
     assert "not met" in done.stdout
 
 
+def test_rows_that_are_there_twice_are_no_repeats(micro: Path, invoke: Invoke) -> None:
+    path = write_table(micro / "losses.csv", count=9)
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([head, *rows, *rows]) + "\n", encoding="utf-8")
+    arguments = ("--csv", "losses.csv", "--target", "wiki")
+    note = "! wiki: repeats of a mixture do not differ, so that noise is not known; are rows there twice?"
+    assert note in invoke("surface", *arguments).stdout
+    done = invoke("propose", "micro", *arguments, "--gpu-hours", "1", "--at-most", "1")
+    assert done.exit_code == 0, done.output
+    assert note in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("wiki"))
+    assert line.split()[2:] == ["2", "not", "known", "not", "known", "not", "known", "-"]
+
+
 def test_the_stop_rule_is_met_where_repeats_find_more_than_is_to_be_gained(micro: Path, invoke: Invoke) -> None:
     path = write_table(micro / "losses.csv", count=40)
     head, *rows = path.read_text(encoding="utf-8").splitlines()

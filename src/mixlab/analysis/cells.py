@@ -62,8 +62,8 @@ def build_cells(frame: "pd.DataFrame") -> list[Cell]:
     """Average tidy rows into cells, in order of variant, stage, benchmark and measure.
 
     Within a model an item counts once, however many of its answers were scored; then seeds count evenly (see
-    `statistics`). Raises DataError when models answered different numbers of items of one benchmark, or when a
-    benchmark comes with two languages, categories or judges: such numbers must not be averaged.
+    `statistics`). Raises DataError when models answered other items of one benchmark, or when a benchmark
+    comes with two languages, categories or judges: such numbers must not be averaged.
     """
     _check_comparable(frame)
     cells = []
@@ -193,10 +193,7 @@ def _check_comparable(frame: "pd.DataFrame") -> None:
     problems = []
     groups: Any = frame.groupby(["benchmark", "measure"], sort=True)
     for (benchmark, measure), rows in groups:
-        counts = rows.groupby("model_key", sort=True)["item"].nunique()
-        if counts.nunique() > 1:
-            few, many = counts.idxmin(), counts.idxmax()
-            message = f"model {few} answered {counts[few]} items, model {many} {counts[many]}; score both on the same"
+        if message := _find_other_items(rows):
             problems.append(Problem(message, key=f"{benchmark} {measure}"))
         for label in LABELS:
             found = sorted(map(str, rows[label].unique()))
@@ -205,6 +202,24 @@ def _check_comparable(frame: "pd.DataFrame") -> None:
                 problems.append(Problem(message, key=f"{benchmark} {measure}"))
     if problems:
         raise DataError(problems)
+
+
+def _find_other_items(rows: "pd.DataFrame") -> str:
+    """Name two models that answered other items of one benchmark, and the first item; nothing where all are the same.
+
+    A model without a score for an item has a row of it nevertheless.
+    """
+    pairs: Any = rows[["model_key", "item"]].drop_duplicates().groupby("model_key", sort=True)["item"]
+    answered: dict[str, frozenset[str]] = {model: frozenset(items) for model, items in pairs}
+    few, many = (choose(answered, key=lambda model: len(answered[model])) for choose in (min, max))
+    if len(answered[few]) < len(answered[many]):
+        counts = len(answered[few]), len(answered[many])
+        return f"model {few} answered {counts[0]} items, model {many} {counts[1]}; score both on the same"
+    other = next((model for model, items in answered.items() if items != answered[many]), None)
+    if other is None:
+        return ""
+    item = min(answered[many] - answered[other])
+    return f"model {many} answered item '{item}', model {other} did not; score both on the same"
 
 
 def _replicate(seeds: Sequence[Any], mean: float | None) -> Replicate:

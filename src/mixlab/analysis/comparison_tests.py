@@ -16,7 +16,7 @@ import numpy as np
 from mixlab.analysis import seed_tests
 from mixlab.analysis.claim_levels import ClaimLevel, Sample, share_seeds
 from mixlab.analysis.hierarchical import bootstrap_hierarchy
-from mixlab.analysis.item_tests import bootstrap_items, test_mcnemar
+from mixlab.analysis.item_tests import bootstrap_items, is_right_or_wrong, test_mcnemar
 from mixlab.analysis.items import Floats, ItemScores, arrange, keep_known, subtract_items
 from mixlab.analysis.mixed_model import fit_mixed_model
 from mixlab.analysis.seed_tests import TTest
@@ -188,6 +188,8 @@ def _test_right_and_wrong(a: ItemScores, b: ItemScores, common: dict[str, Any]) 
     if len(a.models) > 1 or len(b.models) > 1 or max(a.repeats, b.repeats) > 1:
         return replace(row, note=f"not estimable: {len(a.models)} and {len(b.models)} models; it compares one with one")
     first, second = keep_known(a.scores[0], b.scores[0])
+    if not (is_right_or_wrong(first) and is_right_or_wrong(second)):
+        return replace(row, note="not estimable: scores are not right or wrong")
     found = test_mcnemar(first, second)
     note = f"{found.only_a} items right on one side alone, {found.only_b} on the other"
     return replace(row, difference=float(first.mean() - second.mean()), p=found.p, note=note)

@@ -37,12 +37,17 @@ class BootstrapTest:
     p: float
 
 
+def is_right_or_wrong(scores: Floats) -> bool:
+    """Whether every score is 1 or 0: a scorer may give part of an item, which is neither right nor wrong."""
+    return bool(np.isin(scores, (0, 1)).all())
+
+
 def test_mcnemar(a: Floats, b: Floats) -> McnemarTest:
     """Test whether two models are right equally often, a [I] and b [I] being 0 or 1 for the same items.
 
     Exact: of the items on which they differ, each has even chances of being won by either. Without any, p is 1.
     """
-    if not (np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all()):
+    if not (is_right_or_wrong(a) and is_right_or_wrong(b)):
         raise ValueError("McNemar's test needs right or wrong, 1 or 0, for each item")
     only_a, only_b = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     differing = only_a + only_b

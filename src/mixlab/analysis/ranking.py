@@ -4,8 +4,12 @@ Points of one base model at one stage are compared each with each by the primary
 Holm over all pairs, so that having picked the best from the data costs nothing that is not paid for. A point is told
 from the best when its corrected p-value is below 5 %. With few seeds few are: that is what the data say. Where none is,
 nothing is called best: one point has the highest mean, and the row says from how many it is not told.
+
+Equal means, but for rounding, have equal ranks, and the next rank counts all before it: 1, 1, 3 (standard competition
+ranking). Where several share the highest mean a further point is told from the best when it is told from each of them.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +19,7 @@ from mixlab.analysis.cells import Cell, GroupEstimate, group_cells, write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, test_seeds
 from mixlab.analysis.same_items import describe_left_out
+from mixlab.analysis.statistics import ROUNDING
 from mixlab.analysis.study_tests import trim
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import Selection
@@ -25,7 +30,7 @@ HEADER = (
     *("behind_best", "p_holm", "pairs", "standing", "note"),
 )
 BEST, LEVEL_WITH_BEST, BEHIND, OPEN = "best", "not told from the best", "behind the best", "not estimable"
-HIGHEST = "highest mean"
+HIGHEST, SHARED = "highest mean", "shares the highest mean"
 SIGNIFICANT = 0.05
 
 
@@ -33,8 +38,9 @@ SIGNIFICANT = 0.05
 class Ranked:
     """One point in a ranking: rank 1 has the highest mean, a rank of None no mean that can be compared.
 
-    `p_holm`: of its difference from the best, over all `pairs` pairs of the ranking. `standing`: best (of
-    those it is told from), highest mean, not told from the best, behind the best, not estimable.
+    `p_holm`: of its difference from the best, over all `pairs` pairs of the ranking; of several that share the highest
+    mean the largest, none where one is not estimable. `standing`: best (of those it is told from), highest mean, shares
+    the highest mean, not told from the best, behind the best, not estimable.
     """
 
     base_model_key: str
@@ -123,10 +129,15 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
     }
     tested = sum(p is not None for p in corrected)
     order = sorted(contest.points, key=lambda key: (-_mean(contest.points[key]), key))
+    ranks = _number([_mean(contest.points[key]) for key in order])
+    first = order[: ranks.count(1)]
     rows = []
-    for rank, key in enumerate(order, start=1):
-        test, p = found.get(frozenset((order[0], key)), (None, None))
+    for rank, key in zip(ranks, order, strict=True):
+        test, p = (None, None) if rank == 1 else _find_nearest([found[frozenset((one, key))] for one in first])
         point = contest.points[key]
+        standing = _judge(p)
+        if rank == 1:
+            standing = SHARED if len(first) > 1 else _name_first([found[frozenset((key, one))][1] for one in order[1:]])
         rows.append(
             Ranked(
                 *(contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level),
@@ -134,12 +145,10 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
                 variant_key=key,
                 mean=_mean(point),
                 n=samples[key].count,
-                behind_best=_mean(contest.points[order[0]]) - _mean(point),
+                behind_best=0.0 if rank == 1 else _mean(contest.points[order[0]]) - _mean(point),
                 p_holm=p,
                 pairs=tested,
-                standing=_name_first([found[frozenset((key, one))][1] for one in order[1:]])
-                if rank == 1
-                else _judge(p),
+                standing=standing,
                 note="; ".join(filter(None, [test.note if test else "", _describe_lost(point)])),
             )
         )
@@ -147,6 +156,22 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
         place = (contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level)
         rows.append(Ranked(*place, None, key, None, 0, None, None, tested, OPEN, note))
     return rows
+
+
+def _number(means: Sequence[float]) -> list[int]:
+    """Return the ranks of means, highest first; means that differ by rounding alone have that of the first of them."""
+    ranks: list[int] = []
+    for place, mean in enumerate(means):
+        is_tied = place > 0 and means[ranks[-1] - 1] - mean <= ROUNDING
+        ranks.append(ranks[-1] if is_tied else place + 1)
+    return ranks
+
+
+def _find_nearest(
+    tests: Sequence[tuple[DifferenceTest, float | None]],
+) -> tuple[DifferenceTest, float | None]:
+    """Return the test that tells least: one that is not estimable, else that with the largest p."""
+    return max(tests, key=lambda one: math.inf if one[1] is None else one[1])
 
 
 def _name_first(others: Sequence[float | None]) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,16 @@ def choose_targets(measured: Measured, wanted: Sequence[str]) -> list["MeasuredT
         raise ConfigError(problems)
     chosen = zip(names, measured.targets, strict=True)
     return [one for name, one in chosen if not wanted or any(text in name for text in wanted)]
+
+
+def note_equal_runs(measured: Measured, targets: Sequence["MeasuredTarget"]) -> Measured:
+    """Add a note on the targets whose repeats do not differ, so that their noise is not known."""
+    names = [describe_name(one) for one in targets if one.points.has_equal_runs]
+    if not names:
+        return measured
+    asked = "; are rows there twice?" if measured.is_table else ""
+    note = f"{', '.join(names)}: repeats of a mixture do not differ, so that noise is not known{asked}"
+    return replace(measured, notes=(*measured.notes, note))
 
 
 def describe_name(measured: "MeasuredTarget | Surveyed") -> str:

@@ -23,6 +23,7 @@ from mixlab.cli._surface import (
     check_bounds,
     choose_targets,
     csv_option,
+    note_equal_runs,
     parse_bounds,
     read_study,
     read_table,
@@ -89,6 +90,7 @@ def command(
     targets = choose_targets(measured, wanted)
     for one in targets:
         check_bounds(one.points.ratios_ND, measured.components, limits)
+    measured = note_equal_runs(measured, targets)
     found = find_proposals(name, measured, targets, limits, at_most, denominator, planned.studies[name].seeds)
     proposed = Proposed(found, {})
     if not found.is_stopped:

@@ -15,6 +15,7 @@ from mixlab.cli._surface import (
     choose_targets,
     csv_option,
     describe_name,
+    note_equal_runs,
     parse_bounds,
     read_study,
     read_table,
@@ -70,6 +71,7 @@ def command(
     chosen = choose_targets(measured, wanted)
     for one in chosen:
         check_bounds(one.points.ratios_ND, measured.components, limits)
+    measured = note_equal_runs(measured, chosen)
     from mixlab.analysis.surface.survey import survey
 
     surveyed = run_told(chosen, "target", lambda one: survey(one, limits))

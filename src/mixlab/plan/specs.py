@@ -177,7 +177,7 @@ class ScoresSpec(Spec):
 class AggregateSpec(Spec):
     """All scores of a study, their means and the differences it claims; no label is in it."""
 
-    version: int = 4
+    version: int = 5
     aggregate: AggregateSettings
 
 

@@ -18,8 +18,11 @@ from mixlab.report.text import UNKNOWN, describe_measure, render_plain, render_s
 
 NO_LICENCE = "unknown"
 """Hugging Face's word for a licence that nobody stated: that of the data does not decide that of the weights."""
-NORMAL_95 = 1.959964
-"""Standard errors to each side that hold 95 % of a normal distribution."""
+INTERVALS = (
+    "Intervals of 95 % are over items: how the mean may differ on other questions of the same kind. They say nothing "
+    "about other seeds. Of accuracies Wilson's: it holds 95 % on average over true values, and less near 0 and 100 %. "
+    "Of judge scores Student's t over the items' means, which is rough where items are few."
+)
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,37 @@ class CardFacts:
 
 
 def find_interval(cell: Cell) -> tuple[float, float] | None:
-    """Return the 95 % interval of one model's mean over items (mean ± 1.96 standard errors), within the range.
+    """Return the 95 % interval of one model's mean over items, within the measure's range.
 
-    It is about other questions of the same kind, not about other seeds. None where no error is known.
+    Judge scores: mean ± Student's t. All others lie from 0 to 1: Wilson's score interval (1927, Journal of the American
+    Statistical Association 22), which errs on the wide side where an item's score is a mean of several answers. It is
+    about other questions of the same kind, not about other seeds. None where `explain_interval` says why.
     """
-    mean, error = cell.estimate.mean, cell.estimate.se_items
-    if mean is None or error is None:
+    mean, error, count = cell.estimate.mean, cell.estimate.se_items, cell.estimate.n_items
+    if mean is None or explain_interval(cell):
         return None
     lowest, highest = find_range(cell.measure)
-    return max(lowest, mean - NORMAL_95 * error), min(highest, mean + NORMAL_95 * error)
+    # both take a second to load
+    if cell.measure == "judge_score":
+        from scipy.stats import t as student
+
+        if error is None:
+            raise ValueError(f"{cell.benchmark}: {count} items that differ have an error")
+        reach = float(student.ppf(0.975, count - 1)) * error
+        return max(lowest, mean - reach), min(highest, mean + reach)
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(mean * count, count, method="wilson")
+    return max(lowest, float(low)), min(highest, float(high))
+
+
+def explain_interval(cell: Cell) -> str:
+    """Say why a mean has no interval; nothing where it has one."""
+    if cell.estimate.mean is None:
+        return "no scores"
+    if cell.measure != "judge_score" or cell.estimate.se_items is not None:
+        return ""
+    return "one item" if cell.estimate.n_items == 1 else "all items score the same"
 
 
 def render_model_card(facts: CardFacts) -> str:
@@ -192,14 +217,12 @@ def _render_scores(facts: CardFacts) -> Iterator[str]:
     if not facts.cells:
         yield f"{escape(facts.unscored)}."
         return
-    yield (
-        "Intervals hold 95 % over items (mean ± 1.96 standard errors): how the mean may differ on other questions of "
-        "the same kind. They say nothing about other seeds."
-    )
+    yield INTERVALS
     rows = []
     for cell in facts.cells:
         interval = find_interval(cell)
-        shown = " to ".join(render_score(cell.measure, one) for one in interval) if interval else UNKNOWN
+        missing = f"{UNKNOWN} ({explain_interval(cell)})"
+        shown = " to ".join(render_score(cell.measure, one) for one in interval) if interval else missing
         measure = describe_measure(cell.measure) + (f", by {cell.judge}" if cell.judge else "")
         counts = [render_plain(one) for one in (cell.estimate.n_items, cell.n_answers, cell.n_unparsed)]
         mean = render_score(cell.measure, cell.estimate.mean)

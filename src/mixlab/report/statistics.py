@@ -36,7 +36,8 @@ TESTS_NOTE = (
 RANKING_NOTE = (
     "Each mixture is compared with each other one of its base model by the primary test, corrected by Holm over all "
     "pairs; “not told from the best”: that p is at least 5 %. It does not mean equal. “Best” is only what another was "
-    "told to be behind; else a mean is the highest, and nothing more."
+    "told to be behind; else a mean is the highest, and nothing more. Equal means share a rank, and the next counts "
+    "all before it: 1, 1, 3."
 )
 RELATIVE_NOTE = (
     "after / before − 1. “Of averages” divides averages over benchmarks, “average of” averages the improvements of "
@@ -129,11 +130,13 @@ def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Ta
     columns = [Column("Stage"), Column("Measured on", "long"), Column("About"), Column("Rank", "number")]
     columns += [Column("Mixture"), *(Column(name, "number") for name in ("Mean", "n", "Behind the best", "p Holm"))]
     columns += [Column("Standing", "short"), Column("Note", "long")]
-    best = {_name_contest(row): row for row in ranking if row["rank"] == "1"}
+    best: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in ranking:
+        best.setdefault(_name_contest(row), []).extend([row] if row["rank"] == "1" else [])
     rows = []
     for row in ranking:
-        measure, first = row["measure"], best.get(_name_contest(row), row)
-        both = tuple(dict.fromkeys([*_list_cells(numbers, row), *_list_cells(numbers, first)]))
+        measure, compared = row["measure"], [row, *best[_name_contest(row)]]
+        both = tuple(dict.fromkeys(cell for one in compared for cell in _list_cells(numbers, one)))
         rows.append(
             [
                 Shown(STAGES[row["stage"]]),

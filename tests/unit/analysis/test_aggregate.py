@@ -4,6 +4,8 @@ import csv
 import json
 import math
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mixlab.analysis.aggregate import write_aggregate
@@ -122,6 +124,19 @@ def test_models_that_answered_different_numbers_of_items_are_not_averaged(
 ):
     models.append(write_model("rich", [1, 1, 1], mixture_seed=0, ipt_seed=0, sft_seed=9))
     with pytest.raises(DataError, match="gsm8k accuracy: model model-rich-after_sft-0-0-9 answered 3 items"):
+        aggregate(models, entries, certificates, tmp_path / "out")
+
+
+def test_models_that_answered_other_items_in_equal_number_are_not_averaged(
+    tmp_path, write_model, models, entries, certificates
+):
+    identity, folder = write_model("rich", [1, 1, 1, 0], mixture_seed=0, ipt_seed=0, sft_seed=9)
+    table = pq.read_table(folder / "scores.parquet")
+    place = table.schema.get_field_index("item")
+    pq.write_table(table.set_column(place, "item", pa.array(["0", "1", "2", "x"])), folder / "scores.parquet")
+    models.append((identity, folder))
+    message = "gsm8k accuracy: model .* answered item '3', model model-rich-after_sft-0-0-9 did not; score both"
+    with pytest.raises(DataError, match=message):
         aggregate(models, entries, certificates, tmp_path / "out")
 
 

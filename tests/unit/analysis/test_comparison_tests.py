@@ -129,6 +129,14 @@ def test_mcnemar_compares_one_model_with_one(asked):
     assert found["mcnemar"].role == "over items"
 
 
+def test_part_of_an_item_is_neither_right_nor_wrong(asked):
+    single = [[ItemScores("gsm8k", ((1, 1, 1),), side[0].items, side[0].scores[:1], 1)] for side in asked]
+    single[1][0].scores[0, 0] = 0.5
+    found = by_name(comparison_tests.test_items(*single, "accuracy"))
+    assert (found["mcnemar"].p, found["mcnemar"].note) == (None, "not estimable: scores are not right or wrong")
+    assert found["item_bootstrap"].p is not None
+
+
 def test_judge_scores_have_no_mcnemar(asked):
     assert "mcnemar" not in by_name(comparison_tests.test_items(*asked, "judge_score"))
 

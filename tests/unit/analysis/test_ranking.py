@@ -67,6 +67,32 @@ def test_the_highest_mean_that_is_told_from_nothing_is_not_called_best():
     assert [one.standing for one in equal] == ["highest mean, not estimable", "not estimable"]
 
 
+@pytest.mark.parametrize("names", ["abcd", "dcba"])
+def test_equal_means_have_equal_ranks_whatever_their_keys(names):
+    one, other, third, last = names
+    # the sums of the first two differ by rounding
+    values = {one: [0.1, 0.2, 0.6], other: [0.6, 0.2, 0.1], third: [0.1, 0.1, 0.1], last: [0.1, 0.1, 0.1]}
+    rows = {row.variant_key: row for row in rank(*(cell(name, means) for name, means in values.items()))}
+    assert [(rows[name].rank, rows[name].standing) for name in (one, other)] == [(1, "shares the highest mean")] * 2
+    assert [rows[name].rank for name in (third, last)] == [3, 3]
+    assert [rows[name].behind_best for name in (one, other)] == [0.0, 0.0]
+    assert rows[third].p_holm == rows[last].p_holm
+    assert {row.standing for row in rows.values()} == {"shares the highest mean", "not told from the best"}
+
+
+def test_a_point_is_behind_the_best_where_it_is_told_from_all_that_share_the_highest_mean():
+    values = {"a": [0.80, 0.81, 0.82, 0.83], "b": [0.50, 0.96, 0.90, 0.90], "c": [0.70, 0.71, 0.72, 0.74]}
+    rows = {row.variant_key: row for row in rank(*(cell(name, means) for name, means in values.items()))}
+    assert (rows["a"].rank, rows["b"].rank, rows["c"].rank) == (1, 1, 3)
+    assert rows["c"].standing == "not told from the best"
+    assert rows["c"].p_holm > 0.05
+
+
+def test_means_of_nothing_right_are_all_first():
+    rows = rank(*(cell(name, [0.0, 0.0, 0.0]) for name in "abcd"))
+    assert [(row.rank, row.standing) for row in rows] == [(1, "shares the highest mean")] * 4
+
+
 def test_scores_of_two_judges_are_never_ranked_together():
     judged = {"measure": "judge_score", "category": None}
     cells = [

@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from report_fakes import CERTIFICATE, DATA, write_data
+from scipy import stats
 
 from mixlab.analysis.cells import Cell
 from mixlab.analysis.statistics import Estimate
@@ -14,8 +16,10 @@ from mixlab.report.data import load_data_figures
 from mixlab.report.model_card import CardFacts, Step, find_interval, render_model_card
 
 
-def cell(benchmark: str, measure: str, mean: float | None, error: float | None, judge: str | None = None) -> Cell:
-    estimate = Estimate(mean=mean, se_seeds=None, seed_level=None, n_seeds=1, se_items=error, n_items=100)
+def cell(
+    benchmark: str, measure: str, mean: float | None, error: float | None, judge: str | None = None, items: int = 100
+) -> Cell:
+    estimate = Estimate(mean=mean, se_seeds=None, seed_level=None, n_seeds=1, se_items=error, n_items=items)
     return Cell("v1", "after_sft", benchmark, measure, "en", None, judge, estimate, (), 100, 3)
 
 
@@ -63,8 +67,8 @@ def test_the_library_reads_back_metadata_and_scores(facts: CardFacts, tmp_path: 
     assert results["gsm8k"].metric_args == {
         "n_items": 100,
         "unparsed": 3,
-        "interval_95_low": pytest.approx(0.97 - 1.959964 * 0.02, abs=1e-6),
-        "interval_95_high": 1.0,
+        "interval_95_low": pytest.approx(0.915481, abs=1e-6),
+        "interval_95_high": pytest.approx(0.989745, abs=1e-6),
     }
     assert results["mt_bench_en"].metric_name == "judge_score by GPT-x"
 
@@ -72,8 +76,8 @@ def test_the_library_reads_back_metadata_and_scores(facts: CardFacts, tmp_path: 
 def test_the_card_says_data_licences_contamination_settings_and_how_to_make_it_again(facts: CardFacts) -> None:
     text = render_model_card(facts)
     for said in (
-        "| gsm8k | en | accuracy, % | 97.0 | 93.1 to 100.0 | 100 | 100 | 3 |",
-        "| empty | en | judge score, 1 to 10, by GPT-x | – | – | 100 | 100 | 3 |",
+        "| gsm8k | en | accuracy, % | 97.0 | 91.5 to 99.0 | 100 | 100 | 3 |",
+        "| empty | en | judge score, 1 to 10, by GPT-x | – | – (no scores) | 100 | 100 | 3 |",
         "| `training.optimizer.learning_rate` | 0.004 |",
         "| web/math | 33.3 | 332 | 0.01 | MIT | permissive | allowed |",
         "| wiki | 66.7 | 666 | 0.03 | unknown | – | exception: asked \\<them\\> |",
@@ -99,5 +103,25 @@ def test_a_model_without_scores_says_why_and_has_no_results(facts: CardFacts, tm
 
 def test_an_interval_stays_within_the_range_of_its_measure() -> None:
     low, high = find_interval(cell("b", "judge_score", 1.1, 0.3, "J")) or (math.nan, math.nan)
-    assert (low, high) == (1.0, pytest.approx(1.687989))
-    assert find_interval(cell("b", "accuracy", 0.5, None)) is None
+    assert low == 1.0
+    assert high == pytest.approx(1.1 + 1.984217 * 0.3)
+    low, high = find_interval(cell("b", "accuracy", 1.0, 0.01)) or (math.nan, math.nan)
+    assert low == pytest.approx(0.963007)
+    assert high == 1.0
+
+
+def test_intervals_of_ten_items_hold_what_they_say() -> None:
+    intervals = [find_interval(cell("b", "accuracy", right / 10, 0.1, items=10)) for right in range(11)]
+    true = np.linspace(0.02, 0.98, 97)
+    chances = stats.binom.pmf(np.arange(11)[:, None], 10, true)
+    held = np.array([[low <= one <= high for one in true] for low, high in filter(None, intervals)])
+    covered = (chances * held).sum(axis=0)
+    assert covered.mean() > 0.95
+    assert covered.min() > 0.91
+
+
+@pytest.mark.parametrize(("items", "why"), [(1, "one item"), (7, "all items score the same")])
+def test_a_judge_score_without_an_interval_says_why(facts: CardFacts, items: int, why: str) -> None:
+    one = cell("talk", "judge_score", 5.0, None, "J", items=items)
+    assert find_interval(one) is None
+    assert f"| 5.00 | – ({why}) | {items} |" in render_model_card(replace(facts, cells=[one]))

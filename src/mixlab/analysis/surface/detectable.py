@@ -17,9 +17,10 @@ ALPHA, POWER = 0.05, 0.80
 def find_detectable_effect(noise: float | None, runs: int, alpha: float = ALPHA, power: float = POWER) -> float | None:
     """Return the difference that is found with `power` at level `alpha`, in units of the noise between runs.
 
-    None where it cannot be told: one run of a mixture, or noise that nobody measured.
+    None where it cannot be told: one run of a mixture, or noise that nobody measured; runs that do not differ, noise
+    0, measure none.
     """
-    if noise is None or runs < 2:
+    if not noise or runs < 2:
         return None
     freedom = 2 * (runs - 1)
     edge = float(student.ppf(1 - alpha / 2, freedom))

@@ -17,6 +17,8 @@ from mixlab.analysis.surface.points import Measurement, Points, Target, build_po
 from mixlab.config.problems import DataError, Problem, did_you_mean
 
 TOLERANCE = 0.005
+LARGEST = 1e100
+"""Values that are larger are refused: of their squares there is no number."""
 _RATIO, _LOSS, _SCORE, _ERROR, _LABEL = "ratio", "loss", "score", "se", "mixture"
 _SHOWN = "ratio:NAME, loss:NAME, score:NAME, se:NAME, mixture"
 
@@ -197,6 +199,10 @@ def _read_number(path: Path, line: int, column: str, text: str, problems: list[P
         number = float(text)
     except ValueError:
         number = math.nan
+    if abs(number) > LARGEST and math.isfinite(number):
+        message = f"{text.strip()} is beyond {LARGEST:g} in size, too large to be squared; give the column another unit"
+        problems.append(Problem(message, str(path), line, column))
+        return None
     if math.isfinite(number):
         return number
     got = f"got {text.strip()!r}" if text.strip() else "got nothing"

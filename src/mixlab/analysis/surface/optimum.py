@@ -72,7 +72,8 @@ def find_abstention(points: Points, validated: Validated | None) -> Abstention |
         )
     if np.ptp(points.values_N) == 0:
         return Abstention("all mixtures have the same value", count)
-    if validated is not None and (validated.explained <= 0 or (validated.spearman or 0.0) <= 0):
+    # a number that there is not, nan, is no reason to tell an optimum
+    if validated is not None and not (validated.explained > 0 and (validated.spearman or 0.0) > 0):
         rank = "none" if validated.spearman is None else f"{validated.spearman:.2f}"
         return Abstention(
             f"the surface predicts mixtures it has not seen no better than their mean does (Spearman {rank}, explained "

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 ALIKE = 1e-6
 """Ratios that differ by no more are one mixture."""
+_ROUNDING = 1e-14
+"""Runs whose spread is no larger a share of their values do not differ: their mean is rounded."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,22 @@ class Points:
 
     @cached_property
     def noise(self) -> float | None:
-        """Standard deviation between runs of one mixture, pooled over these mixtures; None: none has several."""
-        freedom = int(self.freedom_N.sum())
-        return math.sqrt(math.fsum(self.squares_N) / freedom) if freedom else None
+        """Standard deviation between runs of one mixture, pooled over these mixtures.
+
+        None where none has several, and where those of each are equal: that is one run written down twice, or a value
+        too coarse to tell them apart, and no noise of 0.
+        """
+        return None if self.has_equal_runs or not self.freedom_N.any() else self._pooled
+
+    @cached_property
+    def has_equal_runs(self) -> bool:
+        """Whether mixtures have several runs, and those of each do not differ."""
+        largest = float(np.abs(self.values_N).max(initial=0.0))
+        return bool(self.freedom_N.any()) and self._pooled <= _ROUNDING * largest
+
+    @property
+    def _pooled(self) -> float:
+        return math.sqrt(math.fsum(self.squares_N) / int(self.freedom_N.sum()))
 
     @cached_property
     def errors_N(self) -> Floats:

@@ -1,11 +1,12 @@
 """The mixtures of a study and their scores as points of a surface: what is finished, and what is planned beside it.
 
 Components are the cells of the instruction part (`en/math`) and `raw`, as shares of the whole mixture; where mixtures
-compose the raw part differently, its parts take the place of `raw`. Ratios are those that certificates state.
+of one base model compose the raw part differently, its parts take the place of `raw`. Ratios are those that
+certificates state. Each base model has surfaces of its own, so mixtures are alike, or not, among those of one base
+model: its budget is its own, and natural shares go by its tokenizer.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixlab.analysis.cells import Cell, build_cells
+from mixlab.analysis.surface.budgets import TOLERANCE, describe_span, find_usual, is_alike
 from mixlab.analysis.surface.mixtures_csv import MeasuredTarget
 from mixlab.analysis.surface.points import ALIKE, Measurement, Target, build_points
 from mixlab.artifacts.store import Store
@@ -20,7 +22,7 @@ from mixlab.config.axes import Axes
 from mixlab.config.mixtures import MixtureSettings
 from mixlab.config.study import Study
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.specs import AggregateSpec, MixtureSpec, ReportSpec
+from mixlab.plan.specs import MixtureSpec, ReportSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,15 @@ class Shares:
     budget: int
     unit: str
     in_phases: bool
+
+
+@dataclass(frozen=True)
+class PlannedMixture:
+    """A mixture of IPT: its shares, the variants it is of, and the base models that are trained on it."""
+
+    shares: Shares
+    variants: tuple[str, ...]
+    base_models: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,12 +74,14 @@ def read_study_points(store: Store, plan: Plan, study: str) -> StudyPoints:
     report, aggregate = _find_tables(plan, study)
     frame = _read_frame(store, plan, aggregate)
     planned, notes = _list_planned(store, plan, report, aggregate)
-    planned, unlike = _leave_out_unlike(planned)
-    components, splits_raw = _name_components(planned.values())
+    alike, unlike = leave_out_unlike(planned)
+    components, splits_raw = name_components(
+        [[planned[key].shares for key in keys] for keys in alike.values()],
+    )
     ratios = {
-        key: _order(shares, components, splits_raw)
-        for key, shares in planned.items()
-        if not (splits_raw and "" in shares.raw)
+        key: _order(one.shares, components, splits_raw)
+        for key, one in planned.items()
+        if any(key in keys for keys in alike.values()) and not (splits_raw and "" in one.shares.raw)
     }
     measured: dict[str, str] = {}
     targets: list[MeasuredTarget] = []
@@ -76,7 +89,13 @@ def read_study_points(store: Store, plan: Plan, study: str) -> StudyPoints:
         pairs = frame[["variant_key", "mixture_key"]].drop_duplicates().dropna()
         measured = {str(variant): str(key) for variant, key in pairs.itertuples(index=False)}
         chosen = _choose_cells(build_cells(frame), notes)
-        targets = _build_targets(plan, report, aggregate, chosen, components, ratios, measured)
+        bases = {one.variant_key: one.base_model for one in report.report.variants if one.base_model}
+        own = {
+            variant: ratios[key]
+            for variant, key in measured.items()
+            if key in ratios and key in alike.get(bases.get(variant, ""), ())
+        }
+        targets = _build_targets(report, chosen, components, own, bases)
     done = {ratios[key] for key in measured.values() if key in ratios}
     pending = [one for one in dict.fromkeys(ratios.values()) if not any(_is_alike(one, other) for other in done)]
     return StudyPoints(components, tuple(targets), tuple(pending), splits_raw, (*notes, *unlike))
@@ -100,10 +119,12 @@ def _read_frame(store: Store, plan: Plan, aggregate: Node) -> "pd.DataFrame | No
     return pd.concat([pd.read_parquet(one / "scores.parquet") for one in folders]) if folders else None
 
 
-def _list_planned(store: Store, plan: Plan, report: ReportSpec, aggregate: Node) -> tuple[dict[str, Shares], list[str]]:
-    """Return the shares of every mixture of IPT by key, and say whose are not known."""
+def _list_planned(
+    store: Store, plan: Plan, report: ReportSpec, aggregate: Node
+) -> tuple[dict[str, PlannedMixture], list[str]]:
+    """Return every mixture of IPT by key, and say whose shares are not known."""
     data = report.report.data
-    found: dict[str, Shares] = {}
+    found: dict[str, PlannedMixture] = {}
     notes = []
     copies = store.open(*aggregate.name) / "mixtures" if store.is_complete(*aggregate.name) else None
     for shown in data.mixtures if data is not None else ():
@@ -116,7 +137,7 @@ def _list_planned(store: Store, plan: Plan, report: ReportSpec, aggregate: Node)
         elif shares.in_phases:
             notes.append(f"'{shown.label}': its ratios change in phases; left out")
         else:
-            found[shown.key] = shares
+            found[shown.key] = PlannedMixture(shares, shown.variants, shown.base_models)
     return found, notes
 
 
@@ -178,33 +199,55 @@ def read_settings_shares(settings: MixtureSettings) -> Shares | None:
     )
 
 
-def _leave_out_unlike(planned: Mapping[str, Shares]) -> tuple[dict[str, Shares], list[str]]:
-    """Keep the mixtures with the most frequent budget: others differ by more than ratios.
+def leave_out_unlike(planned: Mapping[str, PlannedMixture]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Keep the keys of each base model's mixtures with its usual budget: others differ by more than ratios.
 
-    A budget that is not known in units yet is taken for that of the others.
+    Says who is left out and why, and which budgets count as one. A budget that is not known in units yet is taken for
+    that of the others.
     """
-    budgets = Counter((one.budget, one.unit) for one in planned.values() if one.unit)
-    if len(budgets) < 2:
-        return dict(planned), []
-    usual = max(sorted(budgets), key=lambda one: budgets[one])
-    kept = {key: one for key, one in planned.items() if not one.unit or (one.budget, one.unit) == usual}
-    count = len(planned) - len(kept)
-    said = "mixtures have another budget" if count > 1 else "mixture has another budget"
-    return kept, [f"{count} {said} than {usual[0]} {usual[1]}, which more than ratios tells apart; left out"]
+    kept: dict[str, tuple[str, ...]] = {}
+    notes = []
+    bases = sorted({base for one in planned.values() for base in one.base_models})
+    for base in bases:
+        own = {key: one for key, one in planned.items() if base in one.base_models}
+        budgets = {key: (one.shares.budget, one.shares.unit) for key, one in own.items()}
+        usual = find_usual(budgets.values())
+        on = f"on {base}: " if len(bases) > 1 else ""
+        unlike = [key for key in own if usual is not None and budgets[key][1] and not is_alike(budgets[key], usual)]
+        kept[base] = tuple(key for key in own if key not in unlike)
+        for budget in sorted({budgets[key] for key in unlike}):
+            names = _join([own[key] for key in unlike if budgets[key] == budget])
+            said = f"{on}{names}: a budget of {describe_span([budget])}, not of {describe_span([usual or budget])}"
+            notes.append(f"{said}, and so other than by ratios; left out")
+        together = {budgets[key] for key in kept[base] if budgets[key][1]}
+        if len(together) > 1:
+            notes.append(f"{on}budgets of {describe_span(together)} count as one, within {TOLERANCE * 100:g} %")
+    return kept, notes
 
 
-def _name_components(mixtures: Iterable[Shares]) -> tuple[tuple[str, ...], bool]:
-    """Name all components; raw is one unless mixtures compose it differently."""
-    found = list(mixtures)
+def _join(mixtures: Iterable[PlannedMixture]) -> str:
+    return ", ".join(f"'{name}'" for name in dict.fromkeys(name for one in mixtures for name in one.variants))
+
+
+def name_components(mixtures: Iterable[Sequence[Shares]]) -> tuple[tuple[str, ...], bool]:
+    """Name all components of each base model's mixtures; raw is one unless those of one compose it differently.
+
+    Natural shares go by tokens, so that two tokenizers give one composition other shares.
+    """
+    groups = list(mixtures)
+    found = [one for group in groups for one in group]
     cells = sorted({cell for one in found for cell in one.cells})
-    named = [one.raw for one in found if one.raw and "" not in one.raw]
-    parts = sorted({part for raw in named for part in raw})
-    within = [tuple(raw.get(part, 0.0) / sum(raw.values()) for part in parts) for raw in named]
-    splits = any(not _is_alike(within[0], other) for other in within[1:])
-    if splits:
+    parts = sorted({part for one in found for part in one.raw if part})
+    if any(_composes_differently(group, parts) for group in groups):
         return (*(f"{RAW} {part}" for part in parts), *cells), True
     has_raw = any(one.raw for one in found)
     return ((RAW,) if has_raw else ()) + tuple(cells), False
+
+
+def _composes_differently(mixtures: Sequence[Shares], parts: Sequence[str]) -> bool:
+    named = [one.raw for one in mixtures if one.raw and "" not in one.raw]
+    within = [tuple(raw.get(part, 0.0) / sum(raw.values()) for part in parts) for raw in named]
+    return any(not _is_alike(within[0], other) for other in within[1:])
 
 
 def _order(shares: Shares, components: Sequence[str], splits_raw: bool) -> tuple[float, ...]:
@@ -233,20 +276,18 @@ def _choose_cells(cells: Sequence[Cell], notes: list[str]) -> list[Cell]:
 
 
 def _build_targets(
-    plan: Plan,
     report: ReportSpec,
-    aggregate: Node,
     cells: Sequence[Cell],
     components: Sequence[str],
     ratios: Mapping[str, tuple[float, ...]],
-    measured: Mapping[str, str],
+    bases: Mapping[str, str],
 ) -> list[MeasuredTarget]:
+    """`ratios`, `bases`: a variant's ratios and its base model, by the variant's key."""
     labels = {one.variant_key: one.label for one in report.report.variants}
-    bases = _name_bases(plan, aggregate)
     several = len(set(bases.values())) > 1
     rows: dict[Target, list[Measurement]] = {}
     for cell in cells:
-        mixture = ratios.get(measured.get(cell.variant_key, ""))
+        mixture = ratios.get(cell.variant_key)
         if mixture is None or cell.estimate.mean is None:
             continue
         base = f" on {bases[cell.variant_key]}" if several else ""
@@ -257,18 +298,6 @@ def _build_targets(
         label = labels.get(cell.variant_key, cell.variant_key)
         rows.setdefault(target, []).append(Measurement(label, mixture, cell.estimate.mean, error, runs))
     return [MeasuredTarget(target, build_points(components, some)) for target, some in rows.items()]
-
-
-def _name_bases(plan: Plan, aggregate: Node) -> dict[str, str]:
-    """Map variant keys to names of base models."""
-    if not isinstance(aggregate.spec, AggregateSpec):
-        raise TypeError(f"expected an aggregate, got {aggregate.stage}")
-    entries = aggregate.spec.aggregate.models
-    return {
-        one.variant_key: plan.nodes[one.base_model_key].label.rpartition("/")[2]
-        for one in entries
-        if one.base_model_key in plan.nodes
-    }
 
 
 def list_cells(study: Study) -> list[str]:

@@ -102,3 +102,4 @@ def test_the_detectable_effect_is_that_of_cohens_tables() -> None:
     assert find_detectable_effect(0.5, 64) == pytest.approx((find_detectable_effect(1.0, 64) or 0) / 2)
     assert find_detectable_effect(1.0, 1) is None
     assert find_detectable_effect(None, 3) is None
+    assert find_detectable_effect(0.0, 3) is None

@@ -115,3 +115,11 @@ def test_files_without_a_mixture_are_refused(tmp_path: Path, content: bytes, sai
         read_mixtures(path)
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_mixtures(tmp_path / "absent.csv")
+
+
+def test_values_too_large_to_be_squared_are_refused_with_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "ratio:a,ratio:b,loss:x,se:x\n0.5,0.5,1e100,1\n0.4,0.6,-1.5e160,\n0.3,0.7,1,2e300\n")
+    with pytest.raises(DataError) as caught:
+        read_mixtures(path)
+    assert [(one.line, one.key) for one in caught.value.problems] == [(3, "loss:x"), (4, "se:x")]
+    assert "-1.5e160 is beyond 1e+100 in size" in caught.value.problems[0].message

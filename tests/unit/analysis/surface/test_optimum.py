@@ -1,13 +1,16 @@
 """Predicted optima: planted ones are found, intervals hold them, bounds are kept, and too little data says nothing."""
 
+import math
+
 import numpy as np
 import pytest
 from surface_fakes import PEAK, draw_ratios, follow_law, make_points, rise_to_a_peak
 
 from mixlab.analysis.surface.mixtures_csv import MeasuredTarget
-from mixlab.analysis.surface.optimum import FEWEST, need_mixtures
+from mixlab.analysis.surface.optimum import FEWEST, find_abstention, need_mixtures
 from mixlab.analysis.surface.points import Target
 from mixlab.analysis.surface.region import Box, Hull, build_region
+from mixlab.analysis.surface.selection import Validated
 from mixlab.analysis.surface.survey import survey
 
 
@@ -65,6 +68,15 @@ def test_noise_alone_has_no_optimum() -> None:
     flat = survey(MeasuredTarget(Target("score"), make_points(draw_ratios(20), lambda one: np.ones(len(one)))))
     assert flat.abstention is not None
     assert flat.abstention.reason == "all mixtures have the same value"
+
+
+@pytest.mark.parametrize(("explained", "spearman"), [(math.nan, 0.5), (0.5, math.nan), (0.5, None), (0.0, 0.5)])
+def test_a_surface_of_which_it_is_not_known_what_it_predicts_has_no_optimum(
+    explained: float, spearman: float | None
+) -> None:
+    points = make_points(draw_ratios(20), follow_law)
+    assert find_abstention(points, Validated(spearman, explained, 1.0, 1.0, {}, 20)) is not None
+    assert find_abstention(points, Validated(0.5, 0.5, 1.0, 1.0, {}, 20)) is None
 
 
 def test_draws_of_a_hull_lie_within_it() -> None:

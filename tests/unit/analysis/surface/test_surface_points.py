@@ -76,6 +76,16 @@ def test_noise_is_pooled_anew_of_the_mixtures_that_are_taken() -> None:
     assert points.take(np.array([2])).noise is None
 
 
+@pytest.mark.parametrize("value", [2.5, 0.1, 0.0, -3e40])
+def test_runs_that_do_not_differ_are_no_noise_of_zero(value: float) -> None:
+    rows = [Measurement("a", (0.5, 0.5), value)] * 3 + [Measurement("b", (0.2, 0.8), 2 * value, 0.0, runs=3)]
+    points = build_points(("x", "y"), rows)
+    assert (points.noise, points.has_equal_runs) == (None, True)
+    assert points.errors_N.tolist() == [0.0, 0.0]
+    single = build_points(("x", "y"), rows[:1])
+    assert (single.noise, single.has_equal_runs) == (None, False)
+
+
 @pytest.mark.parametrize(
     ("rows", "dimensions"),
     [
