@@ -125,7 +125,14 @@ def test_missing_seeds_and_items_stand_in_the_cell(tmp_path: Path) -> None:
     shown = {"base_models": ["m1"], "rows": ["variant"], "columns": ["base_model", "measure"]}
     asked = build_settings(**shown, against="even", variants=["odd_one"])
     text = (write_one(asked, folder, tmp_path / "out") / "table_03.md").read_text(encoding="utf-8")
-    assert "| odd\\_one | 5.50 (+0.50) (items 3 of 4)ᵘ | 6.50 (+0.25, n 1 of 2) (n 1 of 2) |" in text
+    assert (
+        "| odd\\_one | 5.50 (+0.50, 1 of 2 items left out) (items 3 of 4)ᵘ | 6.50 (+0.25, n 1 of 2) (n 1 of 2) |"
+        in text
+    )
+    assert "items left out: a run that is compared has no score for them; the difference is over the others." in text
+    marks = build_settings(**shown)
+    text = (write_one(marks, folder, tmp_path / "marks") / "table_03.md").read_text(encoding="utf-8")
+    assert "every run of a column has a score for (m1 · after SFT · EN: 1 of 2 left out)." in text
     gain = build_settings(**shown, gain="of_averages", variants=["odd_one"])
     folder = write_one(gain, folder, tmp_path / "gain")
     text = (folder / "table_03.md").read_text(encoding="utf-8")
