@@ -4,8 +4,8 @@ Turns and samples of an item are averaged first, then items, then benchmarks eve
 counters) has one value. Runs are averaged over the counters that the error bar is not over; the error bar is the
 deviation of what is left. A run that lacks a benchmark, or an item that any run of the study has, counts as missing and
 enters no mean; a verdict that could not be read is left out of its item and counted. Differences are over the runs that
-both variants have. What is compared (a cell with the variant that it differs from, after SFT with before, a column whose
-best is marked) is compared, base model by base model, on the items that each of these runs has a score for.
+both variants have. What is compared (a cell with the variant that it differs from, after SFT with before, a column
+whose best is marked) is compared, base model by base model, on the items that each of these runs has a score for.
 """
 
 import math
@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from mixlab.analysis.marks import choose_marks, compare_with_best
+from mixlab.analysis.seed_tests import measure_moments
 from mixlab.analysis.statistics import SEED_LEVELS
 from mixlab.analysis.target_gains import Gain, estimate_gain
 from mixlab.analysis.target_items import average_runs, average_same_items, select_runs
@@ -48,11 +49,13 @@ class Place:
 class TargetCell:
     """One cell. `n` values stand behind `error` (None: fewer than two, or all-over missing); `n_wanted` were to.
 
+    An error of 0 says that all values are equal but for rounding.
+
     `items` of `items_wanted` items of these runs have a score. `state` is empty, or says why there is no mean.
     `difference` is to the variant `against`, over the `difference_n` values that both have; `against_n` and
     `against_unparsed` are that variant's. `gain` in percent, from `gain_low` to `gain_high` with 95 % confidence over
-    `gain_n` SFT seeds (None: not estimable); `before_n` of `before_wanted` values stand behind what it starts from.
-    `mark_level`: the seed whose means the marks of this column test, empty where no seed varies in all. Of the
+    `gain_n` SFT seeds (None: `gain_obstacle` says why); `before_n` of `before_wanted` values stand behind what it
+    starts from. `mark_level`: the seed whose means the marks of this column test, empty where no seed varies in all. Of the
     `items_asked` items that a run has (of each base model), the difference, the gain and the marks each leave out those
     that some run compared has no score for.
     """
@@ -76,6 +79,7 @@ class TargetCell:
     gain_low: float | None = None
     gain_high: float | None = None
     gain_n: int = 0
+    gain_obstacle: str = ""
     gain_left_out: int = 0
     before_n: int = 0
     before_wanted: int = 0
@@ -161,7 +165,8 @@ class _Builder:
         mean = found.mean
         error = None
         if len(found.values) > 1:
-            deviation = float(found.values.std(ddof=1))
+            moments = measure_moments(found.values.to_numpy()[None])
+            deviation = math.sqrt(float(moments.squares / moments.df))
             error = deviation / math.sqrt(len(found.values)) if self.target.error.what == "se" else deviation
         cell = TargetCell(
             place=place,
@@ -272,6 +277,7 @@ class _Builder:
             gain_low=found.low,
             gain_high=found.high,
             gain_n=found.n,
+            gain_obstacle=found.obstacle,
             gain_left_out=left_out,
             before_n=min(len(one.values) for one in before),
             before_wanted=before[0].wanted,
@@ -322,9 +328,8 @@ class _Builder:
         return _Values(values, runs, wanted, unparsed, items, items_wanted, state, _NO_SCORES)
 
     def _count_wanted(self, stage: str, measure: TargetMeasure, over: Sequence[Counter]) -> int:
-        absent = {"sft_seed"} if stage == "before_sft" else set()
-        absent |= {"judge_run"} if measure.measure != "judge_score" else set()
-        return reduce(mul, (self.settings.seeds.get(name, 1) for name in over if name not in absent), 1)
+        own = list_counters(over, stage, measure)
+        return reduce(mul, (self.settings.seeds.get(name, 1) for name in own), 1)
 
 
 def _build_empty(*names: str) -> "pd.Series[float]":
@@ -358,6 +363,13 @@ def _average_runs(rows: pd.DataFrame, whole: _Whole) -> tuple["pd.Series[float]"
     is_whole = (scored == whole.benchmarks) & (present.loc[means.index] == whole.pairs)
     chosen: pd.Series[float] = means[is_whole & (whole.absent_benchmarks == 0)]
     return chosen, select_runs(scores, chosen)
+
+
+def list_counters(over: Sequence[Counter], stage: str, measure: TargetMeasure) -> list[Counter]:
+    """Those of these counters that a stage and a measure have."""
+    absent = {"sft_seed"} if stage == "before_sft" else set()
+    absent |= {"judge_run"} if measure.measure != "judge_score" else set()
+    return [name for name in over if name not in absent]
 
 
 def select_rows(frame: pd.DataFrame, measure: TargetMeasure) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target, list_counters
 from mixlab.config.report_data import DataShown
 from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
 from mixlab.report.target_data import build_data_grid
@@ -18,7 +18,16 @@ FOLDER = "targets"
 HEADER = (
     *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed"),
     *("items", "items_wanted", "items_asked", "state", "difference", "difference_n", "difference_left_out"),
-    *("against_n", "against_unparsed", "gain_percent", "gain_low", "gain_high", "gain_n", "gain_left_out"),
+    *(
+        "against_n",
+        "against_unparsed",
+        "gain_percent",
+        "gain_low",
+        "gain_high",
+        "gain_n",
+        "gain_obstacle",
+        "gain_left_out",
+    ),
     *("before_n", "before_wanted", "before_unparsed", "mark", "mark_level", "mark_left_out"),
 )
 _FIELDS = {"gain_percent": "gain"}
@@ -123,11 +132,19 @@ def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
         text += f" ({_render_gain(cell)})"
     elif cell.error is not None:
         text += f" ± {cell.error:.2f}"
+        text += f" ({cell.n} {_name_values(cell, target)} agree)" if cell.error == 0 else ""
     if cell.n < cell.n_wanted:
         text += f" (n {cell.n} of {cell.n_wanted})"
     if cell.items < cell.items_wanted:
         text += f" (items {cell.items} of {cell.items_wanted})"
     return text + ("ᵘ" if cell.unparsed else "")
+
+
+def _name_values(cell: TargetCell, target: ScoreTarget) -> str:
+    """What an error bar's values are draws of: seeds, judge runs, or runs of both."""
+    measure = next(one for one in target.measures if one.label == cell.place.measure)
+    over = list_counters(target.error.over, cell.place.stage, measure)
+    return "seeds" if "judge_run" not in over else "judge runs" if over == ["judge_run"] else "runs"
 
 
 def _render_count(n: int, wanted: int) -> str:
@@ -142,7 +159,7 @@ def _render_gain(cell: TargetCell) -> str:
     left_out = _render_left_out(cell.gain_left_out, cell.items_asked)
     if cell.gain is None:
         return f"no gain{left_out}"
-    interval = "not estimable"
+    interval = cell.gain_obstacle
     if cell.gain_low is not None and cell.gain_high is not None:
         interval = f"{_signed(cell.gain_low, 1)} to {_signed(cell.gain_high, 1)}"
     before = f"; before SFT n {cell.before_n} of {cell.before_wanted}" if cell.before_n < cell.before_wanted else ""
@@ -167,7 +184,7 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
         notes.append(
             f"In brackets: relative gain from before to after SFT{of}, with its 95 % interval (Student's t over SFT "
             f"seeds; the score before SFT{start}, is taken as known); not estimable: fewer than two SFT seeds, or some "
-            "are missing."
+            "are missing; seeds agree: all have this gain, but for rounding."
         )
     is_shown = target.against is None and target.gain is None
     notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")

@@ -221,7 +221,7 @@ def test_a_gain_has_an_interval_over_sft_seeds_or_says_that_it_has_none() -> Non
 def build_judged(
     variant: str, stage: str = "after_sft", unread: tuple[int, ...] = (), sft_seeds: tuple[int | None, ...] = (1, 2)
 ) -> list[dict[str, Any]]:
-    """Four items of one turn, the fourth hard: 8 and 2, alike for all but for what a seed adds; `unread` have no score."""
+    """Four items of one turn, the fourth hard: 2, not 8, and a tenth for each seed; `unread` have no score."""
     return [
         {
             "variant_key": variant, "stage": stage, "benchmark": "mt_bench_en", "measure": "judge_score",
@@ -274,3 +274,24 @@ def test_items_are_common_within_a_base_model_and_only_to_runs_that_are_compared
         to_frame(build_judged("am"), third, build_judged("bm")),
     )
     assert (cell.difference, cell.difference_n, cell.difference_left_out) == (pytest.approx(0), 2, 0)
+
+
+def test_seeds_that_agree_have_no_error_no_mark_and_no_interval_of_a_gain() -> None:
+    rows = [
+        {**row, "variant_key": variant, "stage": stage, "sft_seed": seed, "score": float(item < right)}
+        for variant, right in (("k1", 7), ("k2", 4))
+        for stage, seeds, right in (("before_sft", (None,), 5), ("after_sft", (1, 2, 3), right))
+        for seed in seeds
+        for item in range(10)
+        for row in [{**build_judged("k")[0], "item": str(item), "measure": "accuracy", "judge_run": None}]
+    ]
+    settings = build_settings((("a", "m", "k1"), ("b", "m", "k2")), gain="of_averages",
+                              measures=[{"label": "right", "measure": "accuracy"}])  # fmt: skip
+    cells = build_target(settings, to_frame(rows))
+    assert [(cell.mean, cell.error, cell.mark) for cell in cells] == [
+        (pytest.approx(0.7), 0, ""), (pytest.approx(0.4), 0, "")
+    ]  # fmt: skip
+    assert [(cell.gain, cell.gain_low, cell.gain_high, cell.gain_n) for cell in cells] == [
+        (pytest.approx(40), None, None, 3), (pytest.approx(-20), None, None, 3)
+    ]  # fmt: skip
+    assert {cell.gain_obstacle for cell in cells} == {"3 seeds agree"}

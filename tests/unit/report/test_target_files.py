@@ -198,3 +198,19 @@ def test_a_target_whose_artifact_is_missing_is_an_error(
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=told):
         write_one(TargetSettings(name="t", target=target), aggregate, tmp_path / "out")
+
+
+def test_values_that_agree_are_called_so_and_are_no_error(tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "aggregate", {"even-m1": (5.0, 6.0)})
+    frame = pq.read_table(folder / "scores.parquet").to_pandas()
+    frame["score"] = frame["score"].where(frame["stage"] == "before_sft", 4.4)
+    pq.write_table(pa.Table.from_pandas(frame), folder / "scores.parquet")
+    shown = {"base_models": ["m1"], "variants": ["even"], "columns": ["measure"]}
+    text = (write_one(build_settings(**shown), folder, tmp_path / "a") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 ± 0.00 (2 runs agree) | 4.40 ± 0.00 (2 runs agree) |" in text
+    over = build_settings(**shown, error={"over": ["sft_seed"]})
+    text = (write_one(over, folder, tmp_path / "b") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 ± 0.00 (2 seeds agree) |" in text
+    gain = build_settings(**shown, gain="of_averages")
+    text = (write_one(gain, folder, tmp_path / "c") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 (+10.0 %, 2 seeds agree) | 4.40 (−12.0 %, 2 seeds agree) |" in text
