@@ -49,15 +49,13 @@ class Place:
 class TargetCell:
     """One cell. `n` values stand behind `error` (None: fewer than two, or all-over missing); `n_wanted` were to.
 
-    An error of 0 says that all values are equal but for rounding.
-
-    `items` of `items_wanted` items of these runs have a score. `state` is empty, or says why there is no mean.
-    `difference` is to the variant `against`, over the `difference_n` values that both have; `against_n` and
-    `against_unparsed` are that variant's. `gain` in percent, from `gain_low` to `gain_high` with 95 % confidence over
-    `gain_n` SFT seeds (None: `gain_obstacle` says why); `before_n` of `before_wanted` values stand behind what it
-    starts from. `mark_level`: the seed whose means the marks of this column test, empty where no seed varies in all. Of the
-    `items_asked` items that a run has (of each base model), the difference, the gain and the marks each leave out those
-    that some run compared has no score for.
+    An error of 0 says that all values are equal but for rounding. `items` of `items_wanted` items of these runs have a
+    score. `state` is empty, or says why there is no mean. `difference` is to the variant `against`, over the
+    `difference_n` values that both have; `against_n` and `against_unparsed` are that variant's. `gain` in percent, from
+    `gain_low` to `gain_high` with 95 % confidence over `gain_n` SFT seeds (None: `gain_obstacle` says why); `before_n`
+    of `before_wanted` values stand behind what it starts from. `mark_level`: the seed whose means the marks of this
+    column test, empty where no seed varies in all. Of the `items_asked` items that a run has (of each base model), the
+    difference, the gain and the marks each leave out those that some run compared has no score for.
     """
 
     place: Place
