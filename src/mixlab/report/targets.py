@@ -39,6 +39,8 @@ MARKED = (
     "that varies in the whole column, adjusted by Holm within the column, tells them apart from everything below "
     "(p < 0.05)."
 )
+SHIFTED = "In the figure, lines are shifted sideways a little from the ticks, so that no bar covers another."
+BROKEN = "In the figure, a line breaks where a point is missing."
 
 
 def write_targets(
@@ -188,6 +190,10 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
         )
     is_shown = target.against is None and target.gain is None
     notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")
+    if target.figure is not None and len({(cell.place.base_model, cell.place.stage) for cell in cells}) > 1:
+        notes.append(SHIFTED)
+    if target.figure is not None and any(cell.mean is None and cell.state != NO_POINT for cell in cells):
+        notes.append(BROKEN)
     if any(cell.mark for cell in cells):
         levels = dict.fromkeys(cell.mark_level for cell in cells if cell.mark)
         notes.append(MARKED.format(levels=" or ".join(levels)))

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,17 @@ def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) 
 def test_a_figure_is_drawn_as_svg_and_png_with_equal_bytes_for_equal_numbers(aggregate: Path, tmp_path: Path) -> None:
     figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "ratio, %", "y_label": "MT-Bench"}
     settings = build_settings(figure=figure)
+    assert (
+        "shifted sideways" not in (write_one(build_settings(), aggregate, tmp_path / "c") / "table_03.md").read_text()
+    )
     first, second = (write_one(settings, aggregate, tmp_path / name) for name in ("a", "b"))
     for name in ("table_03.svg", "table_03.png"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+    text = (first / "table_03.md").read_text(encoding="utf-8")
+    assert "lines are shifted sideways" in text
+    assert "a line breaks" not in text
+    missing = write_scores(tmp_path / "less", {"even-m1": (5.0, 6.0), "even-m2": (4.0, 3.0)})
+    assert "a line breaks where" in (write_one(settings, missing, tmp_path / "d") / "table_03.md").read_text()
     svg = (first / "table_03.svg").read_text(encoding="utf-8")
     assert all(f">{text}<" in svg for text in ("m1", "m2", "EN", "JA", "ratio, %", "MT-Bench"))
     assert (first / "table_03.png").read_bytes().startswith(b"\x89PNG")
@@ -144,23 +154,67 @@ def test_missing_seeds_and_items_stand_in_the_cell(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_point_without_an_error_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is drawn: line, caps and bars of each call."""
     drawn: list[Any] = []
     real = Axes.errorbar
     monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
-    figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "x", "y_label": "y"}
-    settings = build_settings(figure=figure, base_models=["m1"], measures=[{"label": "EN", "measure": "judge_score"}])
+    return drawn
+
+
+def draw(places: dict[str, float], models: Sequence[str], cells: Sequence[TargetCell]) -> None:
+    """Draw one panel of these cells."""
+    measures = [{"label": "EN", "measure": "judge_score"}]
+    settings = build_settings(
+        figure={"x": places, "x_label": "x", "y_label": "y"}, base_models=models, measures=measures
+    )
+    assert isinstance(settings.target, ScoreTarget)
+    draw_target(settings, settings.target, cells)
+
+
+def test_a_point_without_an_error_has_no_bar(drawn: list[Any]) -> None:
     cells = [
         TargetCell(Place(name, "m1", "after_sft", "EN"), mean, error, 1, 2, 0)
         for name, mean, error in (("even", 5.0, None), ("odd_one", 6.0, 0.5))
     ]
-    assert isinstance(settings.target, ScoreTarget)
-    draw_target(settings, settings.target, cells)
+    draw({"even": 0, "odd_one": 50}, ["m1"], cells)
     (one,) = drawn
     line, _, (bars,) = one
     assert list(line.get_ydata()) == [5.0, 6.0]
     lengths = [path[1][1] - path[0][1] for path in bars.get_segments() if len(path)]
     assert [length for length in lengths if length == length] == [1.0]
+
+
+def test_a_line_breaks_where_a_point_is_missing_and_goes_on_where_the_study_has_none(drawn: list[Any]) -> None:
+    means = {"m1": (5.0, None, 6.0, "not run"), "m2": (4.0, None, 3.0, "no such point")}
+    cells = [
+        TargetCell(Place(name, model, "after_sft", "EN"), mean, None, 1, 1, 0, state="" if mean else state)
+        for model, (*found, state) in means.items()
+        for name, mean in zip("abc", found, strict=True)
+    ]
+    draw({"a": 0, "b": 10, "c": 100}, list(means), cells)
+    broken, whole = (line.get_ydata() for line, _, _ in drawn)
+    assert (broken[0], math.isnan(broken[1]), broken[2]) == (5.0, True, 6.0)
+    assert list(whole) == [4.0, 3.0]
+
+
+def test_lines_of_one_panel_differ_in_colour_or_marker_and_their_bars_stand_apart(drawn: list[Any]) -> None:
+    models = [f"m{number}" for number in range(15)]
+    cells = [TargetCell(Place(name, model, "after_sft", "EN"), 5.0, 0.1, 2, 2, 0) for model in models for name in "abc"]
+    draw({"a": 0, "b": 10, "c": 100}, models, cells)
+    lines = [line for line, _, _ in drawn]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(models)
+    places = [list(line.get_xdata()) for line in lines]
+    for at, true in enumerate((0, 10, 100)):
+        own = [one[at] for one in places]
+        assert len(set(own)) == len(models)
+        assert max(abs(one - true) for one in own) < 2
+        assert sum(own) / len(own) == pytest.approx(true)
+    # one line alone stands where its points are
+    drawn.clear()
+    draw({"a": 0, "b": 10, "c": 100}, models[:1], cells[:3])
+    assert list(drawn[0][0].get_xdata()) == [0, 10, 100]
 
 
 def test_what_sft_draws_is_summed_by_language_and_category() -> None:
