@@ -18,6 +18,7 @@ from mixlab.config.problems import DataError
 from mixlab.config.targets import CountsTarget, DrawnTarget, RawTarget, ScoreTarget, TargetPoint, TargetSettings
 from mixlab.report.target_data import build_drawn_grid, build_raw_grid
 from mixlab.report.target_figures import draw_target
+from mixlab.report.target_grids import Grid, GridCell, render_latex
 from mixlab.report.targets import write_targets
 
 SEEDS = {"sft_seed": 2, "judge_run": 1, "mixture_seed": 1, "ipt_seed": 1, "generation_seed": 1}
@@ -86,6 +87,42 @@ def test_a_table_is_written_for_markdown_latex_and_programs(aggregate: Path, tmp
     assert rows[-1]["state"] == "no such point"
     card = json.loads((folder / "table_03.json").read_text(encoding="utf-8"))
     assert [cell["mean"] for cell in card["cells"]] == [5.0, 6.0, 4.0, 3.0, 5.5, 6.25, None, None]
+
+
+def render_labels(*labels: str) -> list[str]:
+    """Lines of the LaTeX of a table whose rows have these labels."""
+    rows = tuple((label,) for label in labels)
+    cells = {(row, ("m",)): GridCell("1 ± 0") for row in rows}
+    return render_latex(
+        Grid("t", "T", "p < 0.05\n\nor |p|", ("a -- b",), ("Mixture",), rows, (("m",),), cells)
+    ).splitlines()
+
+
+def test_latex_prints_every_letter_of_a_label_and_takes_none_for_a_command() -> None:
+    lines = render_labels("[50, 50]", "*star", "x<y|z> 50→60 ≤ ²", "a--b---c", "µ `q` ~^ é “q”")
+    assert lines[0] == r"% needs \usepackage{booktabs}"
+    assert not lines[1].startswith("%")
+    assert r"\caption{p \textless{} 0.05 or \textbar{}p\textbar{}}" in lines
+    head = lines.index(r"\toprule") + 1
+    assert lines[head : head + 7] == [
+        r"{}Mixture & m \\",
+        r"\midrule",
+        r"{}[50, 50] & 1 $\pm$ 0 \\",
+        r"{}*star & 1 $\pm$ 0 \\",
+        r"{}x\textless{}y\textbar{}z\textgreater{} 50$\to$60 $\leq$ $^2$ & 1 $\pm$ 0 \\",
+        r"{}a-{}-b-{}-{}-c & 1 $\pm$ 0 \\",
+        r"{}$\mu$ \`{}q\`{} \textasciitilde{}\textasciicircum{} é “q” & 1 $\pm$ 0 \\",
+    ]
+    assert r"\\[2pt] {\footnotesize a -{}- b}" in lines
+
+
+def test_a_table_with_letters_that_pdflatex_cannot_read_says_what_it_needs() -> None:
+    lines = render_labels("日本 60", "αβ")
+    assert lines[1:3] == [
+        r"% needs LuaLaTeX with \usepackage{luatexja}, for 日 本",
+        r"% needs LuaLaTeX with \usepackage{fontspec} and a font that has α β",
+    ]
+    assert r"{}日本 60 & 1 $\pm$ 0 \\" in lines
 
 
 def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) -> None:
