@@ -295,3 +295,16 @@ def test_seeds_that_agree_have_no_error_no_mark_and_no_interval_of_a_gain() -> N
         (pytest.approx(40), None, None, 3), (pytest.approx(-20), None, None, 3)
     ]  # fmt: skip
     assert {cell.gain_obstacle for cell in cells} == {"3 seeds agree"}
+
+
+def test_a_side_that_was_not_run_takes_no_items_and_has_no_difference() -> None:
+    settings = build_settings((("a", "m", "k1"), ("b", "m", "k2")), against="b")
+    cells = build_target(settings, to_frame(build_judged("k1", unread=(4,))))
+    assert [(cell.difference, cell.difference_left_out, cell.state) for cell in cells] == [
+        (None, 0, ""), (None, 0, "not run")
+    ]  # fmt: skip
+    # nor do runs that have no partner
+    apart = to_frame(build_judged("k1", unread=(4,), sft_seeds=(1,)), build_judged("k2", sft_seeds=(2,)))
+    assert [(cell.difference, cell.difference_left_out) for cell in build_target(settings, apart)] == [
+        (None, 0), (pytest.approx(0), 0)
+    ]  # fmt: skip
