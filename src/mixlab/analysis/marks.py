@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from mixlab.analysis.summary_tests import adjust, test_from_summary
+from mixlab.analysis.seed_tests import test_welch
+from mixlab.analysis.summary_tests import adjust
 
 LEVEL = 0.05
 P_VALUES = ["better", "worse", "p"]
@@ -43,8 +45,6 @@ def choose_marks(p_values: pd.DataFrame, level: float = LEVEL) -> dict[str, str]
 
 
 def _test(first: Sequence[float], second: Sequence[float]) -> float | None:
-    one, other = pd.Series(first, dtype=float), pd.Series(second, dtype=float)
-    tested = test_from_summary(
-        float(one.mean()), float(one.std(ddof=1)), len(one), float(other.mean()), float(other.std(ddof=1)), len(other)
-    )
-    return tested.p
+    """Welch's p; None where neither side varies by more than rounding."""
+    p = float(test_welch(np.array([first], dtype=float), np.array([second], dtype=float)).p)
+    return None if math.isnan(p) else p

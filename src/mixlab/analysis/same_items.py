@@ -13,16 +13,17 @@ RANKED = ("base_model_key", "stage", "benchmark", "measure")
 IMPROVED = ("variant_key", "benchmark", "measure")
 
 
-def keep_same_items(frame: "pd.DataFrame", together: Sequence[str]) -> "pd.DataFrame":
+def keep_same_items(frame: "pd.DataFrame", together: Sequence[str], model: Sequence[str] = _MODEL) -> "pd.DataFrame":
     """Blank the scores of each item that some model lacks among those whose columns `together` are equal.
 
-    No row is dropped. A model without a single score there is lost as a whole and takes no item from the others.
+    No row is dropped. A model, which the columns `model` tell from others, without a single score there is lost as a
+    whole and takes no item from the others.
     """
     if frame["score"].notna().all():
         return frame
     import pandas as pd
 
-    place, models = [*together, "item"], list(dict.fromkeys([*together, *_MODEL]))
+    place, models = [*together, "item"], list(dict.fromkeys([*together, *model]))
     scored = frame.loc[frame["score"].notna(), [*models, "item"]].drop_duplicates()
     having = scored.groupby(place).size()
     everyone = scored[models].drop_duplicates().groupby(list(together)).size()

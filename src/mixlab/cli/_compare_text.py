@@ -10,6 +10,7 @@ from mixlab.analysis.published.beside import GAIN, Beside, Comparison
 from mixlab.analysis.published.derivations import Check, Derivation
 from mixlab.analysis.published.kodama_oda import BALANCED, HALF_REASONING
 from mixlab.analysis.published.significance import COUNTS, Significance
+from mixlab.analysis.target_gains import NOT_ESTIMABLE
 from mixlab.cli._common import render_table
 
 
@@ -115,9 +116,11 @@ def _render_counts(row: Beside) -> str:
     if row.other_n is not None:
         unparsed = f", {row.other_unparsed} unparsed" if row.other_unparsed else ""
         text += f"; other side n {row.other_n} of {row.other_wanted}{unparsed}"
+    text += f"; {row.left_out} of {row.items_asked} items left out" if row.left_out else ""
     if row.value == GAIN:
+        why = f"interval {row.obstacle}" if row.obstacle == NOT_ESTIMABLE else row.obstacle
         is_open = row.low is None or row.high is None
-        text += "; interval not estimable" if is_open else f"; 95 %: {row.low:+.1f} to {row.high:+.1f}"
+        text += f"; {why}" if is_open else f"; 95 %: {row.low:+.1f} to {row.high:+.1f}"
     return text
 
 

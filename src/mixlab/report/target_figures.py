@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -11,18 +12,24 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from mixlab.analysis.targets import TargetCell
-from mixlab.config.targets import FigureConfig, ScoreTarget, TargetSettings
+from mixlab.config.targets import NO_POINT, FigureConfig, ScoreTarget, TargetSettings
 from mixlab.report.figures import STYLE, find_legible
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's colours: told apart by every kind of colour vision."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""One more than colours, so that no pair of both comes twice before all have been."""
+LINES_APART, OF_GAP = 0.015, 0.3
+"""How far lines are shifted from each other: this share of the axis, all together at most that of the least gap."""
 PANELS_IN_A_ROW, DOTS_PER_INCH = 3, 200
-_STYLE = {**STYLE, "axes.spines.left": True, "ytick.major.size": 2.5, "legend.frameon": False}
+_STYLE = {**STYLE, "axes.spines.left": True, "ytick.major.size": 2.5, "xtick.minor.size": 1.5, "legend.frameon": False}
 
 
 def draw_target(settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]) -> tuple[bytes, bytes]:
-    """Draw a target's cells; return the SVG and the PNG. A cell without a mean has no point."""
+    """Draw a target's cells; return the SVG and the PNG. A line breaks where a cell has no mean.
+
+    Lines that share a panel are shifted sideways, so that their bars stand apart; ticks stay at the true places.
+    """
     figure = target.figure
     if figure is None:
         raise ValueError(f"target '{settings.name}' is no figure")
@@ -51,32 +58,58 @@ def _draw_lines(
     panel: Axes, figure: FigureConfig, settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]
 ) -> None:
     models = settings.base_models() if any(one.place.base_model for one in cells) else [""]
-    for number, (model, label) in enumerate(zip(models, find_legible([one or "all" for one in models]), strict=True)):
-        for stage in target.stages:
-            points = sorted(
-                # an error that is not known has no bar
-                (figure.x[cell.place.variant], cell.mean, math.nan if cell.error is None else cell.error)
-                for cell in cells
-                if (cell.place.base_model, cell.place.stage) == (model, stage)
-                and cell.mean is not None
-                and cell.place.variant in figure.x
-            )
-            is_before = stage == "before_sft" and len(target.stages) > 1
-            name = label if len(target.stages) == 1 else f"{label}, {'before' if is_before else 'after'} SFT"
-            panel.errorbar(
-                [x for x, _, _ in points],
-                [mean for _, mean, _ in points],
-                yerr=[error for _, _, error in points],
-                color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number % len(MARKERS)],
-                markersize=3.5,
-                markerfacecolor="white" if is_before else None,
-                linewidth=1.1,
-                elinewidth=0.8,
-                capsize=1.5,
-                linestyle="--" if is_before else "-",
-                label=name,
-            )
+    labels = find_legible([one or "all" for one in models])
+    lines = [(number, stage) for number in range(len(models)) for stage in target.stages]
+    for shift, (number, stage) in zip(find_shifts(list(figure.x.values()), len(lines)), lines, strict=True):
+        points = _find_points(figure, cells, models[number], stage)
+        is_before = stage == "before_sft" and len(target.stages) > 1
+        name = labels[number]
+        panel.errorbar(
+            [x + shift for x, _, _ in points],
+            [mean for _, mean, _ in points],
+            yerr=[error for _, _, error in points],
+            color=COLOURS[number % len(COLOURS)],
+            marker=(marker := MARKERS[number % len(MARKERS)]),
+            # a star's points reach as far as a square's corners
+            markersize=6 if marker == "*" else 3.5,
+            markerfacecolor="white" if is_before else None,
+            linewidth=1.1,
+            elinewidth=0.8,
+            capsize=1.5,
+            linestyle="--" if is_before else "-",
+            label=name if len(target.stages) == 1 else f"{name}, {'before' if is_before else 'after'} SFT",
+        )
+    panel.set_xticks(sorted(set(figure.x.values())), minor=True)
+
+
+def _find_points(
+    figure: FigureConfig, cells: Sequence[TargetCell], model: str, stage: str
+) -> list[tuple[float, float, float]]:
+    """Place, mean and error of a line's points from left to right, NaN for what is not known.
+
+    A point that was to be run and has no mean is among them; one that the study does not have for this model is not.
+    """
+    return sorted(
+        (
+            figure.x[cell.place.variant],
+            math.nan if cell.mean is None else cell.mean,
+            math.nan if cell.error is None else cell.error,
+        )
+        for cell in cells
+        if (cell.place.base_model, cell.place.stage) == (model, stage)
+        and cell.place.variant in figure.x
+        and cell.state != NO_POINT
+    )
+
+
+def find_shifts(places: Sequence[float], lines: int) -> list[float]:
+    """How far each of several lines with points at these places is shifted, symmetric around none."""
+    at = sorted(set(places))
+    gaps = [right - left for left, right in pairwise(at)]
+    if lines < 2 or not gaps:
+        return [0.0] * lines
+    step = min(LINES_APART * (at[-1] - at[0]), OF_GAP * min(gaps) / (lines - 1))
+    return [step * (line - (lines - 1) / 2) for line in range(lines)]
 
 
 def _save(canvas: Canvas, name: str) -> tuple[bytes, bytes]:

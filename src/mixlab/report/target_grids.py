@@ -1,8 +1,13 @@
-"""A target as a grid of texts, and its three files: Markdown, LaTeX with booktabs, CSV with every number unrounded."""
+"""A target as a grid of texts, and its three files: Markdown, LaTeX with booktabs, CSV with every number unrounded.
 
+The LaTeX says in its first lines what it needs: pdfLaTeX of 2018 or later reads Latin letters as UTF-8 and what is
+mapped here; a table with other letters, such as Japanese, needs LuaLaTeX.
+"""
+
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,14 @@ Labels = tuple[str, ...]
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "×": r"$\times$",
-    "ᵘ": r"\textsuperscript{u}", "§": r"\S{}",
+    "ᵘ": r"\textsuperscript{u}", "§": r"\S{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "`": r"\`{}", "—": "---", "→": r"$\to$", "←": r"$\gets$", "↔": r"$\leftrightarrow$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "≠": r"$\neq$", "≈": r"$\approx$", "∞": r"$\infty$", "°": r"$^\circ$", "²": "$^2$", "³": "$^3$",
+    "µ": r"$\mu$",
 }  # fmt: skip
+_LAST_LATIN = "\u017f"
+_PUNCTUATION = "‘’“”…•†‡‰€™"
+"""Beyond Latin letters, and read by pdfLaTeX as they are."""
 _MARKS = {"best": ("**", "**", r"\textbf{"), "second": ("<u>", "</u>", r"\underline{"), "": ("", "", "")}
 
 
@@ -69,7 +80,7 @@ def render_markdown(grid: Grid) -> str:
 
 
 def render_latex(grid: Grid) -> str:
-    """Render a table environment that needs the package booktabs."""
+    """Render a table environment that needs the package booktabs, and what else its first lines say."""
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{_latex(grid.title)}}}", rf"\label{{tab:{grid.name}}}"]
     lines += [rf"\begin{{tabular}}{{{'l' * len(grid.heads)}{'r' * len(grid.columns)}}}", r"\toprule"]
     lines += _render_heads(grid)
@@ -85,7 +96,20 @@ def render_latex(grid: Grid) -> str:
         before = row
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\\[2pt] {{\footnotesize {_latex(note)}}}" for note in grid.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    return "\n".join([*_list_needs("".join(lines)), *lines, r"\end{table}"]) + "\n"
+
+
+def _list_needs(latex: str) -> list[str]:
+    """Comments that say which packages, and which program, a table needs."""
+    needs = [r"% needs \usepackage{booktabs}"]
+    letters = sorted({letter for letter in latex if letter > _LAST_LATIN and letter not in _PUNCTUATION})
+    wide = [letter for letter in letters if unicodedata.east_asian_width(letter) in "WF"]
+    others = [letter for letter in letters if letter not in wide]
+    if wide:
+        needs.append(rf"% needs LuaLaTeX with \usepackage{{luatexja}}, for {' '.join(wide)}")
+    if others:
+        needs.append(rf"% needs LuaLaTeX with \usepackage{{fontspec}} and a font that has {' '.join(others)}")
+    return needs
 
 
 def _render_heads(grid: Grid) -> list[str]:
@@ -112,7 +136,8 @@ def _mark(cell: GridCell) -> str:
 
 
 def _ampersands(fields: Sequence[str]) -> str:
-    return " & ".join(fields) + r" \\"
+    # without the braces, a first field such as [50, 50] or *one would be read as an argument of what ends the row above
+    return "{}" + " & ".join(fields) + r" \\"
 
 
 def _join(fields: Any) -> str:
@@ -120,7 +145,9 @@ def _join(fields: Any) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    """Escape a text; two hyphens stay two, and an end of line is a space."""
+    letters = pairwise(["", *" ".join(text.split())])
+    return "".join("{}-" if before == letter == "-" else _LATEX.get(letter, letter) for before, letter in letters)
 
 
 def _escape(text: str) -> str:

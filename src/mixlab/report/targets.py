@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
+from mixlab.analysis.targets import COLUMNS, TargetCell, build_target, list_counters
 from mixlab.config.report_data import DataShown
 from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
 from mixlab.report.target_data import build_data_grid
@@ -17,9 +17,18 @@ from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
 FOLDER = "targets"
 HEADER = (
     *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed"),
-    *("items", "items_wanted", "state", "difference", "difference_n", "against_n", "against_unparsed"),
-    *("gain_percent", "gain_low", "gain_high", "gain_n", "before_n", "before_wanted", "before_unparsed"),
-    *("mark", "mark_level"),
+    *("items", "items_wanted", "items_asked", "state", "difference", "difference_n", "difference_left_out"),
+    *(
+        "against_n",
+        "against_unparsed",
+        "gain_percent",
+        "gain_low",
+        "gain_high",
+        "gain_n",
+        "gain_obstacle",
+        "gain_left_out",
+    ),
+    *("before_n", "before_wanted", "before_unparsed", "mark", "mark_level", "mark_left_out"),
 )
 _FIELDS = {"gain_percent": "gain"}
 _STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "served"}
@@ -30,6 +39,8 @@ MARKED = (
     "that varies in the whole column, adjusted by Holm within the column, tells them apart from everything below "
     "(p < 0.05)."
 )
+SHIFTED = "In the figure, lines are shifted sideways a little from the ticks, so that no bar covers another."
+BROKEN = "In the figure, a line breaks where a point is missing."
 
 
 def write_targets(
@@ -117,11 +128,13 @@ def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
         return cell.state
     text = f"{cell.mean:.2f}"
     if target.against is not None:
-        text += f" ({_signed(cell.difference, 2)}{_render_count(cell.difference_n, cell.n_wanted)})"
+        text += f" ({_signed(cell.difference, 2)}{_render_count(cell.difference_n, cell.n_wanted)}"
+        text += f"{_render_left_out(cell.difference_left_out, cell.items_asked)})"
     elif target.gain is not None:
         text += f" ({_render_gain(cell)})"
     elif cell.error is not None:
         text += f" ± {cell.error:.2f}"
+        text += f" ({cell.n} {_name_values(cell, target)} agree)" if cell.error == 0 else ""
     if cell.n < cell.n_wanted:
         text += f" (n {cell.n} of {cell.n_wanted})"
     if cell.items < cell.items_wanted:
@@ -129,18 +142,30 @@ def render_cell(cell: TargetCell, target: ScoreTarget) -> str:
     return text + ("ᵘ" if cell.unparsed else "")
 
 
+def _name_values(cell: TargetCell, target: ScoreTarget) -> str:
+    """What an error bar's values are draws of: seeds, judge runs, or runs of both."""
+    measure = next(one for one in target.measures if one.label == cell.place.measure)
+    over = list_counters(target.error.over, cell.place.stage, measure)
+    return "seeds" if "judge_run" not in over else "judge runs" if over == ["judge_run"] else "runs"
+
+
 def _render_count(n: int, wanted: int) -> str:
     return f", n {n} of {wanted}" if n < wanted else ""
 
 
+def _render_left_out(n: int, asked: int) -> str:
+    return f", {n} of {asked} items left out" if n else ""
+
+
 def _render_gain(cell: TargetCell) -> str:
+    left_out = _render_left_out(cell.gain_left_out, cell.items_asked)
     if cell.gain is None:
-        return "no gain"
-    interval = "not estimable"
+        return f"no gain{left_out}"
+    interval = cell.gain_obstacle
     if cell.gain_low is not None and cell.gain_high is not None:
         interval = f"{_signed(cell.gain_low, 1)} to {_signed(cell.gain_high, 1)}"
     before = f"; before SFT n {cell.before_n} of {cell.before_wanted}" if cell.before_n < cell.before_wanted else ""
-    return f"{_signed(cell.gain, 1)} %, {interval}{before}"
+    return f"{_signed(cell.gain, 1)} %, {interval}{left_out}{before}"
 
 
 def _signed(value: float | None, digits: int) -> str:
@@ -161,18 +186,44 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
         notes.append(
             f"In brackets: relative gain from before to after SFT{of}, with its 95 % interval (Student's t over SFT "
             f"seeds; the score before SFT{start}, is taken as known); not estimable: fewer than two SFT seeds, or some "
-            "are missing."
+            "are missing; seeds agree: all have this gain, but for rounding."
         )
     is_shown = target.against is None and target.gain is None
     notes.append(describe_error(target.error) if is_shown else f"In the CSV file: {describe_error(target.error)}")
+    if target.figure is not None and len({(cell.place.base_model, cell.place.stage) for cell in cells}) > 1:
+        notes.append(SHIFTED)
+    if target.figure is not None and any(cell.mean is None and cell.state != NO_POINT for cell in cells):
+        notes.append(BROKEN)
     if any(cell.mark for cell in cells):
         levels = dict.fromkeys(cell.mark_level for cell in cells if cell.mark)
         notes.append(MARKED.format(levels=" or ".join(levels)))
+    notes += _describe_marked_items(cells)
+    compared = "difference" if target.against is not None else "gain" if target.gain is not None else ""
+    if compared and any(getattr(cell, f"{compared}_left_out") for cell in cells):
+        notes.append(
+            f"items left out: a run that is compared has no score for them; the {compared} is over the others."
+        )
     if any(cell.items < cell.items_wanted for cell in cells):
         notes.append("items k of m: of all items of these runs, so many have a score; the mean is over them.")
     if unparsed := sum(cell.unparsed for cell in cells):
         notes.append(f"ᵘ: {unparsed} in all cells could not be read; such an answer is wrong, such a verdict left out.")
     return notes
+
+
+def _describe_marked_items(cells: Sequence[TargetCell]) -> list[str]:
+    """Say of which columns, marked or not, the test for marks leaves out items, and how many."""
+    told = {
+        " · ".join(filter(None, (place.base_model, _STAGES[place.stage], place.measure))): (cell.mark_left_out, asked)
+        for cell in cells
+        for place, asked in [(cell.place, cell.items_asked)]
+        if cell.mark_left_out
+    }
+    columns = ", ".join(f"{column}: {n} of {asked} left out" for column, (n, asked) in told.items())
+    return (
+        [f"Best and second are told by the items that every run of a column has a score for ({columns})."]
+        if told
+        else []
+    )
 
 
 def describe_error(error: ErrorBar) -> str:

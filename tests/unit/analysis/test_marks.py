@@ -18,6 +18,10 @@ def test_a_best_that_is_not_told_apart_from_the_second_marks_nothing() -> None:
 def test_one_seed_or_no_variation_tells_nothing_apart() -> None:
     assert compare_with_best({"a": [9.0], "b": [1.0, 1.1]}).empty
     assert choose_marks(compare_with_best({"a": [9.0, 9.0], "b": [1.0, 1.0]})) == {}
+    # the mean of three times 0.1 is not 0.1, which is no variation
+    rounded = compare_with_best({"a": [0.1] * 3, "b": [0.2] * 3, "c": [0.3] * 3})
+    assert rounded["p"].isna().all()
+    assert choose_marks(rounded) == {}
 
 
 def test_p_values_are_adjusted_over_all_comparisons_of_the_column() -> None:

@@ -1,5 +1,6 @@
 """Cells of targets: what is averaged before what, what an error bar is over, and what is missing says so."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -215,3 +216,95 @@ def test_a_gain_has_an_interval_over_sft_seeds_or_says_that_it_has_none() -> Non
     single = build_one(to_frame(before, build_rows(sft_seeds=(1,))), gain="of_averages")
     assert single.gain == pytest.approx(100 * (6.615 / 6.515 - 1))
     assert (single.gain_low, single.gain_high, single.gain_n) == (None, None, 1)
+
+
+def build_judged(
+    variant: str, stage: str = "after_sft", unread: tuple[int, ...] = (), sft_seeds: tuple[int | None, ...] = (1, 2)
+) -> list[dict[str, Any]]:
+    """Four items of one turn, the fourth hard: 2, not 8, and a tenth for each seed; `unread` have no score."""
+    return [
+        {
+            "variant_key": variant, "stage": stage, "benchmark": "mt_bench_en", "measure": "judge_score",
+            "language": "en", "category": "general", "item": str(item), "parsed": item not in unread,
+            "score": math.nan if item in unread else (2.0 if item == 4 else 8.0) + (seed or 0) / 10,
+            "mixture_seed": 1, "ipt_seed": 1, "sft_seed": seed, "generation_seed": 1, "judge_run": 1,
+        }
+        for item in (1, 2, 3, 4)
+        for seed in sft_seeds
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_read_makes_no_difference_and_no_best() -> None:
+    points = (("a", "m", "k1"), ("b", "m", "k2"))
+    frame = to_frame(build_judged("k1", unread=(4,)), build_judged("k2"))
+    cells = build_target(build_settings(points, against="b"), frame)
+    # the means are over what there is, what is compared is not
+    assert [cell.mean for cell in cells] == [pytest.approx(8.15), pytest.approx(6.65)]
+    assert [cell.mark for cell in cells] == ["", ""]
+    assert [cell.difference for cell in cells] == [pytest.approx(0), pytest.approx(0)]
+    assert [(cell.difference_left_out, cell.mark_left_out, cell.items_asked) for cell in cells] == [
+        (1, 1, 4), (0, 1, 4)
+    ]  # fmt: skip
+
+
+def test_a_gain_is_over_the_items_that_have_a_score_before_and_after() -> None:
+    frame = to_frame(build_judged("k1", "before_sft", unread=(4,), sft_seeds=(None,)), build_judged("k1"))
+    cell = build_one(frame, gain="of_averages")
+    assert cell.gain == pytest.approx(100 * 0.15 / 8)
+    assert cell.gain_left_out == 1
+    # nothing in common: no gain, and no difference
+    apart = to_frame(
+        build_judged("k1", "before_sft", unread=(4,), sft_seeds=(None,)), build_judged("k1", unread=(1, 2, 3))
+    )
+    nothing = build_one(apart, gain="of_averages")
+    assert (nothing.gain, nothing.gain_n, nothing.gain_left_out) == (None, 0, 4)
+
+
+def test_items_are_common_within_a_base_model_and_only_to_runs_that_are_compared() -> None:
+    points = tuple((variant, model, variant + model) for variant in "ab" for model in "mn")
+    settings = build_settings(points, against="b", variants=["a"], columns=["measure"])
+    parts = [build_judged("am", unread=(4,)), build_judged("an"), build_judged("bm"), build_judged("bn")]
+    (cell,) = build_target(settings, to_frame(*parts))
+    assert cell.difference == pytest.approx(0)
+    assert (cell.difference_left_out, cell.items_asked) == (1, 8)
+    # a seed that only one side has takes no item from the difference
+    third = build_judged("am", unread=(1,), sft_seeds=(3,))
+    (cell,) = build_target(
+        build_settings((("a", "m", "am"), ("b", "m", "bm")), against="b", variants=["a"]),
+        to_frame(build_judged("am"), third, build_judged("bm")),
+    )
+    assert (cell.difference, cell.difference_n, cell.difference_left_out) == (pytest.approx(0), 2, 0)
+
+
+def test_seeds_that_agree_have_no_error_no_mark_and_no_interval_of_a_gain() -> None:
+    rows = [
+        {**row, "variant_key": variant, "stage": stage, "sft_seed": seed, "score": float(item < right)}
+        for variant, right in (("k1", 7), ("k2", 4))
+        for stage, seeds, right in (("before_sft", (None,), 5), ("after_sft", (1, 2, 3), right))
+        for seed in seeds
+        for item in range(10)
+        for row in [{**build_judged("k")[0], "item": str(item), "measure": "accuracy", "judge_run": None}]
+    ]
+    settings = build_settings((("a", "m", "k1"), ("b", "m", "k2")), gain="of_averages",
+                              measures=[{"label": "right", "measure": "accuracy"}])  # fmt: skip
+    cells = build_target(settings, to_frame(rows))
+    assert [(cell.mean, cell.error, cell.mark) for cell in cells] == [
+        (pytest.approx(0.7), 0, ""), (pytest.approx(0.4), 0, "")
+    ]  # fmt: skip
+    assert [(cell.gain, cell.gain_low, cell.gain_high, cell.gain_n) for cell in cells] == [
+        (pytest.approx(40), None, None, 3), (pytest.approx(-20), None, None, 3)
+    ]  # fmt: skip
+    assert {cell.gain_obstacle for cell in cells} == {"3 seeds agree"}
+
+
+def test_a_side_that_was_not_run_takes_no_items_and_has_no_difference() -> None:
+    settings = build_settings((("a", "m", "k1"), ("b", "m", "k2")), against="b")
+    cells = build_target(settings, to_frame(build_judged("k1", unread=(4,))))
+    assert [(cell.difference, cell.difference_left_out, cell.state) for cell in cells] == [
+        (None, 0, ""), (None, 0, "not run")
+    ]  # fmt: skip
+    # nor do runs that have no partner
+    apart = to_frame(build_judged("k1", unread=(4,), sft_seeds=(1,)), build_judged("k2", sft_seeds=(2,)))
+    assert [(cell.difference, cell.difference_left_out) for cell in build_target(settings, apart)] == [
+        (None, 0), (pytest.approx(0), 0)
+    ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mixlab.config.problems import DataError
 from mixlab.config.targets import CountsTarget, DrawnTarget, RawTarget, ScoreTarget, TargetPoint, TargetSettings
 from mixlab.report.target_data import build_drawn_grid, build_raw_grid
 from mixlab.report.target_figures import draw_target
+from mixlab.report.target_grids import Grid, GridCell, render_latex
 from mixlab.report.targets import write_targets
 
 SEEDS = {"sft_seed": 2, "judge_run": 1, "mixture_seed": 1, "ipt_seed": 1, "generation_seed": 1}
@@ -86,6 +89,42 @@ def test_a_table_is_written_for_markdown_latex_and_programs(aggregate: Path, tmp
     assert [cell["mean"] for cell in card["cells"]] == [5.0, 6.0, 4.0, 3.0, 5.5, 6.25, None, None]
 
 
+def render_labels(*labels: str) -> list[str]:
+    """Lines of the LaTeX of a table whose rows have these labels."""
+    rows = tuple((label,) for label in labels)
+    cells = {(row, ("m",)): GridCell("1 ± 0") for row in rows}
+    return render_latex(
+        Grid("t", "T", "p < 0.05\n\nor |p|", ("a -- b",), ("Mixture",), rows, (("m",),), cells)
+    ).splitlines()
+
+
+def test_latex_prints_every_letter_of_a_label_and_takes_none_for_a_command() -> None:
+    lines = render_labels("[50, 50]", "*star", "x<y|z> 50→60 ≤ ²", "a--b---c", "µ `q` ~^ é “q”")
+    assert lines[0] == r"% needs \usepackage{booktabs}"
+    assert not lines[1].startswith("%")
+    assert r"\caption{p \textless{} 0.05 or \textbar{}p\textbar{}}" in lines
+    head = lines.index(r"\toprule") + 1
+    assert lines[head : head + 7] == [
+        r"{}Mixture & m \\",
+        r"\midrule",
+        r"{}[50, 50] & 1 $\pm$ 0 \\",
+        r"{}*star & 1 $\pm$ 0 \\",
+        r"{}x\textless{}y\textbar{}z\textgreater{} 50$\to$60 $\leq$ $^2$ & 1 $\pm$ 0 \\",
+        r"{}a-{}-b-{}-{}-c & 1 $\pm$ 0 \\",
+        r"{}$\mu$ \`{}q\`{} \textasciitilde{}\textasciicircum{} é “q” & 1 $\pm$ 0 \\",
+    ]
+    assert r"\\[2pt] {\footnotesize a -{}- b}" in lines
+
+
+def test_a_table_with_letters_that_pdflatex_cannot_read_says_what_it_needs() -> None:
+    lines = render_labels("日本 60", "αβ")
+    assert lines[1:3] == [
+        r"% needs LuaLaTeX with \usepackage{luatexja}, for 日 本",
+        r"% needs LuaLaTeX with \usepackage{fontspec} and a font that has α β",
+    ]
+    assert r"{}日本 60 & 1 $\pm$ 0 \\" in lines
+
+
 def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) -> None:
     folder = write_one(build_settings(against="even", variants=["odd_one"]), aggregate, tmp_path / "a")
     text = (folder / "table_03.md").read_text(encoding="utf-8")
@@ -106,9 +145,17 @@ def test_differences_gains_and_stages_are_told(aggregate: Path, tmp_path: Path) 
 def test_a_figure_is_drawn_as_svg_and_png_with_equal_bytes_for_equal_numbers(aggregate: Path, tmp_path: Path) -> None:
     figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "ratio, %", "y_label": "MT-Bench"}
     settings = build_settings(figure=figure)
+    assert (
+        "shifted sideways" not in (write_one(build_settings(), aggregate, tmp_path / "c") / "table_03.md").read_text()
+    )
     first, second = (write_one(settings, aggregate, tmp_path / name) for name in ("a", "b"))
     for name in ("table_03.svg", "table_03.png"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+    text = (first / "table_03.md").read_text(encoding="utf-8")
+    assert "lines are shifted sideways" in text
+    assert "a line breaks" not in text
+    missing = write_scores(tmp_path / "less", {"even-m1": (5.0, 6.0), "even-m2": (4.0, 3.0)})
+    assert "a line breaks where" in (write_one(settings, missing, tmp_path / "d") / "table_03.md").read_text()
     svg = (first / "table_03.svg").read_text(encoding="utf-8")
     assert all(f">{text}<" in svg for text in ("m1", "m2", "EN", "JA", "ratio, %", "MT-Bench"))
     assert (first / "table_03.png").read_bytes().startswith(b"\x89PNG")
@@ -125,7 +172,14 @@ def test_missing_seeds_and_items_stand_in_the_cell(tmp_path: Path) -> None:
     shown = {"base_models": ["m1"], "rows": ["variant"], "columns": ["base_model", "measure"]}
     asked = build_settings(**shown, against="even", variants=["odd_one"])
     text = (write_one(asked, folder, tmp_path / "out") / "table_03.md").read_text(encoding="utf-8")
-    assert "| odd\\_one | 5.50 (+0.50) (items 3 of 4)ᵘ | 6.50 (+0.25, n 1 of 2) (n 1 of 2) |" in text
+    assert (
+        "| odd\\_one | 5.50 (+0.50, 1 of 2 items left out) (items 3 of 4)ᵘ | 6.50 (+0.25, n 1 of 2) (n 1 of 2) |"
+        in text
+    )
+    assert "items left out: a run that is compared has no score for them; the difference is over the others." in text
+    marks = build_settings(**shown)
+    text = (write_one(marks, folder, tmp_path / "marks") / "table_03.md").read_text(encoding="utf-8")
+    assert "every run of a column has a score for (m1 · after SFT · EN: 1 of 2 left out)." in text
     gain = build_settings(**shown, gain="of_averages", variants=["odd_one"])
     folder = write_one(gain, folder, tmp_path / "gain")
     text = (folder / "table_03.md").read_text(encoding="utf-8")
@@ -137,23 +191,67 @@ def test_missing_seeds_and_items_stand_in_the_cell(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_point_without_an_error_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is drawn: line, caps and bars of each call."""
     drawn: list[Any] = []
     real = Axes.errorbar
     monkeypatch.setattr(Axes, "errorbar", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
-    figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "x", "y_label": "y"}
-    settings = build_settings(figure=figure, base_models=["m1"], measures=[{"label": "EN", "measure": "judge_score"}])
+    return drawn
+
+
+def draw(places: dict[str, float], models: Sequence[str], cells: Sequence[TargetCell]) -> None:
+    """Draw one panel of these cells."""
+    measures = [{"label": "EN", "measure": "judge_score"}]
+    settings = build_settings(
+        figure={"x": places, "x_label": "x", "y_label": "y"}, base_models=models, measures=measures
+    )
+    assert isinstance(settings.target, ScoreTarget)
+    draw_target(settings, settings.target, cells)
+
+
+def test_a_point_without_an_error_has_no_bar(drawn: list[Any]) -> None:
     cells = [
         TargetCell(Place(name, "m1", "after_sft", "EN"), mean, error, 1, 2, 0)
         for name, mean, error in (("even", 5.0, None), ("odd_one", 6.0, 0.5))
     ]
-    assert isinstance(settings.target, ScoreTarget)
-    draw_target(settings, settings.target, cells)
+    draw({"even": 0, "odd_one": 50}, ["m1"], cells)
     (one,) = drawn
     line, _, (bars,) = one
     assert list(line.get_ydata()) == [5.0, 6.0]
     lengths = [path[1][1] - path[0][1] for path in bars.get_segments() if len(path)]
     assert [length for length in lengths if length == length] == [1.0]
+
+
+def test_a_line_breaks_where_a_point_is_missing_and_goes_on_where_the_study_has_none(drawn: list[Any]) -> None:
+    means = {"m1": (5.0, None, 6.0, "not run"), "m2": (4.0, None, 3.0, "no such point")}
+    cells = [
+        TargetCell(Place(name, model, "after_sft", "EN"), mean, None, 1, 1, 0, state="" if mean else state)
+        for model, (*found, state) in means.items()
+        for name, mean in zip("abc", found, strict=True)
+    ]
+    draw({"a": 0, "b": 10, "c": 100}, list(means), cells)
+    broken, whole = (line.get_ydata() for line, _, _ in drawn)
+    assert (broken[0], math.isnan(broken[1]), broken[2]) == (5.0, True, 6.0)
+    assert list(whole) == [4.0, 3.0]
+
+
+def test_lines_of_one_panel_differ_in_colour_or_marker_and_their_bars_stand_apart(drawn: list[Any]) -> None:
+    models = [f"m{number}" for number in range(15)]
+    cells = [TargetCell(Place(name, model, "after_sft", "EN"), 5.0, 0.1, 2, 2, 0) for model in models for name in "abc"]
+    draw({"a": 0, "b": 10, "c": 100}, models, cells)
+    lines = [line for line, _, _ in drawn]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(models)
+    places = [list(line.get_xdata()) for line in lines]
+    for at, true in enumerate((0, 10, 100)):
+        own = [one[at] for one in places]
+        assert len(set(own)) == len(models)
+        assert max(abs(one - true) for one in own) < 2
+        assert sum(own) / len(own) == pytest.approx(true)
+    # one line alone stands where its points are
+    drawn.clear()
+    draw({"a": 0, "b": 10, "c": 100}, models[:1], cells[:3])
+    assert list(drawn[0][0].get_xdata()) == [0, 10, 100]
 
 
 def test_what_sft_draws_is_summed_by_language_and_category() -> None:
@@ -191,3 +289,19 @@ def test_a_target_whose_artifact_is_missing_is_an_error(
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=told):
         write_one(TargetSettings(name="t", target=target), aggregate, tmp_path / "out")
+
+
+def test_values_that_agree_are_called_so_and_are_no_error(tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "aggregate", {"even-m1": (5.0, 6.0)})
+    frame = pq.read_table(folder / "scores.parquet").to_pandas()
+    frame["score"] = frame["score"].where(frame["stage"] == "before_sft", 4.4)
+    pq.write_table(pa.Table.from_pandas(frame), folder / "scores.parquet")
+    shown = {"base_models": ["m1"], "variants": ["even"], "columns": ["measure"]}
+    text = (write_one(build_settings(**shown), folder, tmp_path / "a") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 ± 0.00 (2 runs agree) | 4.40 ± 0.00 (2 runs agree) |" in text
+    over = build_settings(**shown, error={"over": ["sft_seed"]})
+    text = (write_one(over, folder, tmp_path / "b") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 ± 0.00 (2 seeds agree) |" in text
+    gain = build_settings(**shown, gain="of_averages")
+    text = (write_one(gain, folder, tmp_path / "c") / "table_03.md").read_text(encoding="utf-8")
+    assert "| even | 4.40 (+10.0 %, 2 seeds agree) | 4.40 (−12.0 %, 2 seeds agree) |" in text

@@ -30,7 +30,8 @@ class Beside:
 
     `n` of `n_wanted` values, and `items` of `items_wanted` of their items, stand behind `ours`; `unparsed` could not be
     read. `other_n` of `other_wanted` values, `other_unparsed`: the same of what it is a difference to or a gain from.
-    `low` to `high`: the 95 % interval of a gain.
+    `left_out` of `items_asked` items, for which a run compared has no score, are in no difference or gain. `low` to
+    `high`: the 95 % interval of a gain; `obstacle`: why it has none.
     """
 
     labels: Mapping[str, str]
@@ -47,8 +48,11 @@ class Beside:
     other_n: int | None = None
     other_wanted: int | None = None
     other_unparsed: int | None = None
+    left_out: int | None = None
+    items_asked: int | None = None
     low: float | None = None
     high: float | None = None
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,10 +148,13 @@ def _compare_row(row: Row, cell: Mapping[str, Any] | None) -> list[Beside]:
 def _find_counts(cell: Mapping[str, Any], value: str) -> dict[str, Any]:
     """What stands behind a value of a cell."""
     counts = {name: cell[name] for name in ("n", "n_wanted", "unparsed", "items", "items_wanted")}
+    if value in ("difference", "gain"):
+        counts |= {"left_out": cell[f"{value}_left_out"], "items_asked": cell["items_asked"]}
     if value == "difference":
         counts |= {"n": cell["difference_n"], "other_n": cell["against_n"], "other_wanted": cell["n_wanted"]}
         counts |= {"other_unparsed": cell["against_unparsed"]}
     if value == "gain":
         counts |= {"other_n": cell["before_n"], "other_wanted": cell["before_wanted"]}
         counts |= {"other_unparsed": cell["before_unparsed"], "low": cell["gain_low"], "high": cell["gain_high"]}
+        counts |= {"obstacle": cell["gain_obstacle"]}
     return counts

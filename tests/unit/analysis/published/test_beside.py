@@ -73,7 +73,8 @@ def test_n_and_unparsed_of_both_sides_stand_beside_the_number(
     labels = ["llmjp3", "en_only", "MT-Bench", "EN", "coding"]
     write_rows(tmp_path / "table04.csv", header, [[*labels, "4.58", "-0.35"]])
     counts = {"n": 3, "unparsed": 2, "items": 29, "items_wanted": 30}
-    behind = {"difference": -0.5, "difference_n": 2, "against_n": 2, "against_unparsed": 1}
+    behind = {"difference": -0.5, "difference_n": 2, "against_n": 2, "against_unparsed": 1, "difference_left_out": 3,
+              "items_asked": 10}  # fmt: skip
     target = build_target(build_cell("en", "coding", 4.5, **counts, **behind), table="04")
     target["published"] |= {
         "variants": {"en": {"setting": "en_only"}},
@@ -87,21 +88,27 @@ def test_n_and_unparsed_of_both_sides_stand_beside_the_number(
     print_study({"s": [found]})
     text = capsys.readouterr().out
     assert "n 3 of 4, items 29 of 30, 2 unparsed" in text
-    assert "n 2 of 4, items 29 of 30, 2 unparsed; other side n 2 of 4, 1 unparsed" in text
+    assert "n 2 of 4, items 29 of 30, 2 unparsed; other side n 2 of 4, 1 unparsed; 3 of 10 items left out" in text
     told = describe_study({"s": [found]})["s"][0]["rows"][1]
     assert (told["n"], told["n_wanted"], told["other_wanted"]) == (2, 4, 4)
 
 
 @pytest.mark.parametrize(
-    ("low", "told"), [(12.0, "other side n 1 of 2; 95 %: +12.0 to +22.0"), (None, "interval not estimable")]
+    ("low", "obstacle", "told"),
+    [
+        (12.0, "", "other side n 1 of 2; 95 %: +12.0 to +22.0"),
+        (None, "not estimable", "interval not estimable"),
+        (None, "3 seeds agree", "of 2; 3 seeds agree"),
+    ],
 )
 def test_a_gain_is_told_with_its_interval(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], low: float | None, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], low: float | None, obstacle: str, told: str
 ) -> None:
     write_tables(tmp_path)
     header = [*FORMS["05"].keys, *FORMS["05"].numbers]
     write_rows(tmp_path / "table05.csv", header, [["25/25/25/25", "MT-Bench", "EN", "AVG", "4.58", "17.0"]])
     behind = {"gain": 17.0, "gain_low": low, "gain_high": low and low + 10, "before_n": 1, "before_wanted": 2}
+    behind |= {"gain_obstacle": obstacle}
     target = build_target(build_cell("25-25-25-25", "EN AVG", 4.5, **behind), table="05")
     found = compare_target("table_05", target, load_tables(tmp_path))
     assert found is not None
