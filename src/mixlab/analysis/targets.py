@@ -9,7 +9,7 @@ both variants have.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import product
 from operator import mul
@@ -20,10 +20,15 @@ import pandas as pd
 from mixlab.analysis.marks import choose_marks, compare_with_best
 from mixlab.analysis.statistics import SEED_LEVELS
 from mixlab.analysis.target_gains import Gain, estimate_gain
+from mixlab.analysis.target_lineage import KEYS, MadeOf, find_made_of, join_made_of
 from mixlab.config.targets import NO_POINT, Counter, ScoreTarget, TargetMeasure, TargetSettings
 
 COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
-COLUMNS = ("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed", *COUNTERS)
+COLUMNS = (
+    *("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed"),
+    *COUNTERS,
+    *KEYS,
+)
 """What is read of the tidy scores."""
 
 
@@ -50,6 +55,8 @@ class TargetCell:
     `against_unparsed` are that variant's. `gain` in percent, from `gain_low` to `gain_high` with 95 % confidence over
     `gain_n` SFT seeds (None: not estimable); `before_n` of `before_wanted` values stand behind what it starts from.
     `mark_level`: the seed whose means the marks of this column test, empty where no seed varies in all.
+    `made_of`: what `mean` was computed from, without a mean what there is; `compared`: what the difference is to, or
+    the gain starts from.
     """
 
     place: Place
@@ -74,6 +81,8 @@ class TargetCell:
     before_unparsed: int = 0
     mark: str = ""
     mark_level: str = ""
+    made_of: MadeOf = field(default_factory=MadeOf)
+    compared: MadeOf = field(default_factory=MadeOf)
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,8 @@ class _Builder:
             items=found.items,
             items_wanted=found.items_wanted,
             state=found.state,
+            # a gain takes each base model by itself, with all runs that it has
+            made_of=self._trace(place, None if self.target.gain else found.runs.index),
         )
         if self.target.against is not None:
             cell = self._compare(cell, self.target.against)
@@ -178,6 +189,7 @@ class _Builder:
             difference_n=len(values),
             against_n=len(base.values),
             against_unparsed=base.unparsed,
+            compared=self._trace(replace(place, variant=against), common),
         )
 
     def mark(self, cells: Sequence[TargetCell]) -> list[TargetCell]:
@@ -229,7 +241,26 @@ class _Builder:
             before_n=min(len(one.values) for one in before),
             before_wanted=before[0].wanted,
             before_unparsed=sum(one.unparsed for one in before),
+            compared=self._trace(replace(place, stage="before_sft"), None),
         )
+
+    def _trace(self, place: Place, runs: pd.Index | None) -> MadeOf:
+        """Find what the values of a place were computed from: all its whole runs, or those of `runs` where it has any.
+
+        Without a whole run it is what there is of the place.
+        """
+        models = [place.base_model] if place.base_model else self.settings.base_models()
+        return join_made_of(self._trace_model(replace(place, base_model=model), runs) for model in models)
+
+    def _trace_model(self, place: Place, runs: pd.Index | None) -> MadeOf:
+        point, own = self.settings.find(place.variant, place.base_model), self._find(place).runs.index
+        if point is None or (point.variant_key, place.stage) not in self.groups:
+            return MadeOf()
+        rows = select_rows(self.groups[point.variant_key, place.stage], self.measures[place.measure])
+        entered = own if runs is None or runs.empty else runs
+        if not entered.empty:
+            rows = rows[pd.MultiIndex.from_frame(rows[list(COUNTERS)]).isin(entered)]
+        return find_made_of(rows)
 
     def _find(self, place: Place) -> _Values:
         if place not in self.known:

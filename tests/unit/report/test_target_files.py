@@ -30,7 +30,7 @@ def write_scores(folder: Path, scores: dict[str, tuple[float, float]]) -> Path:
                 for seed in seeds:
                     score = mean - 1 if seed is None else mean + 0.5 * seed - 0.75
                     rows.append((key, stage, f"mt_{language}", "judge_score", language, "general", "1", score, True,
-                                 1, 1, seed, 1, 1))  # fmt: skip
+                                 1, 1, seed, 1, 1, key[-2:], "mix", f"sft-{key}:{seed}", f"{key}-{language}-{seed}"))  # fmt: skip
     columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     folder.mkdir()
     pq.write_table(pa.table(columns), folder / "scores.parquet")
