@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[−±+<> ]*\d")
 
 @dataclass
 class Cell:
-    """A field of a table, or a part of a sentence: its text, what it leads to (`of`), or the part of the page (`to`)."""
+    """A field of a table, or a part of a sentence: its text, and what it leads to; `to`: a part of the page."""
 
     table: str
     column: str
@@ -88,9 +88,7 @@ class PageReader(HTMLParser):
             self._place += 1
         elif tag == "ul" and given.get("class") == "findings":
             self._is_finding = True
-        elif (tag == "p" and "class" not in given and self.sections[-1:] == ["statistics"]) or (
-            tag == "li" and self._is_finding
-        ):
+        elif self._is_finding if tag == "li" else (tag, *given, *self.sections[-1:]) == ("p", "statistics"):
             self._is_told = True
             self.findings.append([])
         elif tag == "button" and "data-of" in given:
@@ -99,6 +97,9 @@ class PageReader(HTMLParser):
                 self._open.of = of
             elif self._is_told:
                 self.findings[-1].append(Cell("findings", "", of=of))
+        elif tag == "small" and self._is_told:
+            # what is missing behind the number before it, and leads where that does
+            self.findings[-1].append(Cell("findings", "", of=self.findings[-1][-2].of))
         elif tag == "a" and self._is_told:
             self.findings[-1].append(Cell("findings", "", to=given["href"].removeprefix("#")))
 
@@ -124,7 +125,7 @@ class PageReader(HTMLParser):
             self._is_finding = False
         elif tag in ("li", "p"):
             self._is_told = False
-        elif tag in ("button", "a") and self._is_told:
+        elif tag in ("button", "a", "small") and self._is_told:
             # what follows is another part
             self.findings[-1].append(Cell("findings", ""))
 

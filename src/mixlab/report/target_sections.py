@@ -1,6 +1,7 @@
 """The targets of a study as sections of its report and its page, each number with the way to what made it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mixlab.config.report_data import DataShown
@@ -41,16 +42,18 @@ def _tell_missing(settings: TargetSettings, origin: str) -> Section:
 
 
 def _build_section(built: BuiltTarget) -> Section:
+    """Show a table with its notes; of a figure the notes, its numbers behind a disclosure, and the drawing."""
     grid, name = built.grid, f"target_{built.settings.name}"
-    figures = []
-    if built.svg:
-        inline = render_inline(built.svg, name, OF_PAGE)
-        figures = [Figure(name, f"{grid.of}. {grid.title}", built.svg, inline, f"{FOLDER}/{grid.name}.svg")]
-    return Section(to_anchor("target", grid.name), grid.of, figures=figures, tables=[_build_table(grid, name)])
+    anchor, table = to_anchor("target", grid.name), _build_table(grid, name)
+    if not built.svg:
+        return Section(anchor, grid.of, tables=[table])
+    inline = render_inline(built.svg, name, OF_PAGE)
+    figure = Figure(name, f"{grid.of}. {grid.title}", built.svg, inline, f"{FOLDER}/{grid.name}.svg")
+    return Section(anchor, grid.of, [table.note], [figure], [replace(table, note="", folded=True)])
 
 
 def _build_table(grid: Grid, name: str) -> Table:
-    columns = [Column(head) for head in grid.heads]
+    columns = [Column(head, "short" if at else "text") for at, head in enumerate(grid.heads)]
     columns += [Column(" · ".join(filter(None, labels)), "number") for labels in grid.columns]
     rows = []
     before: Labels = ()
