@@ -25,6 +25,7 @@ from mixlab.config.analysis import (
     VariantLabel,
     build_comparisons,
 )
+from mixlab.config.targets import TargetSettings
 from mixlab.report.site.answers import Answerer, AnswerSet, Asked, Compared, Judged, Place
 from mixlab.report.site.lineage import Held
 from mixlab.report.site.site import SiteInputs
@@ -78,7 +79,7 @@ def make_compared_study(root: Path) -> SiteInputs:
     mixture, aggregate = root / "mixture", root / "aggregate"
     mixture.mkdir()
     aggregate.mkdir()
-    (mixture / "certificate.json").write_text(json.dumps(CERTIFICATE))
+    (mixture / "certificate.json").write_text(json.dumps(_add_raw_part(CERTIFICATE)))
     settings = _build_settings()
     gathered = AggregateSettings(
         models=tuple(made.entries),
@@ -97,7 +98,7 @@ def make_compared_study(root: Path) -> SiteInputs:
         study="compared",
         settings=settings,
         aggregate=aggregate,
-        folders={},
+        folders={MIXTURE: mixture},
         held={key: Held(f"made up/{one.stage}", "complete", "cd" * 32) for key, one in made.ancestry.items()},
         beside={},
         answerers=made.answerers,
@@ -105,7 +106,44 @@ def make_compared_study(root: Path) -> SiteInputs:
         sets=[*made.scored, *made.judged],
         runs=[TrainedRun("k1", "sft", "told", log), *_list_silent(silent)],
         price=Section("price", "Price", ["Nothing was run."], stays=True),
+        targets=_list_targets(),
     )
+
+
+def _add_raw_part(certificate: dict[str, Any]) -> dict[str, Any]:
+    """Let half of a mixture of one source come from a raw one."""
+    sources = {name: values * 2 for name, values in certificate["sources"].items()}
+    halves = {"label": ["en/math", "en"], "requested_ratio": ["1/2", "1/2"]}
+    return {**certificate, "sources": {**sources, **halves}}
+
+
+def _list_targets() -> list[TargetSettings]:
+    """A figure of both stages, a table of differences, one of gains, raw corpora, and counts that are not here."""
+    math = {"label": "GSM8K", "measure": "accuracy", "benchmarks": ["gsm8k"]}
+    liked = {"label": "MT-Bench", "measure": "judge_score"}
+    table = {"rows": ["variant"], "columns": ["base_model", "measure"], "measures": [math, liked]}
+    figure = {"x": {"raw only": 0, "half code": 50}, "x_label": "code, %", "y_label": "score"}
+    both = {"columns": ["stage", "measure"], "stages": ["before_sft", "after_sft"]}
+    asked: dict[str, dict[str, Any]] = {
+        "figure_one": {"of": "Figure 1", "title": "Before and after SFT", **table, **both, "figure": figure},
+        "table_one": {"of": "Table 1", "title": "Differences", **table, "against": "raw only"},
+        "table_two": {"of": "Table 2", "title": "Gains", **table, "gain": "of_averages"},
+        "table_three": {
+            "type": "raw", "of": "Table 3", "title": "Raw corpora", "variant": "half code", "base_model": "tiny",
+        },
+        "table_four": {"type": "counts", "of": "Table 4", "title": "Samples and tokens", "table": "table1"},
+    }  # fmt: skip
+    points = [
+        {"variant": LABELS[key], "base_model": "tiny", "variant_key": key, "mixture_key": MIXTURE}
+        for key in (MIXED, RAW)
+    ]
+    seeds = {"mixture_seed": 1, "ipt_seed": 2, "sft_seed": len(SFT_SEEDS), "generation_seed": 1, "judge_run": 2}
+    return [
+        TargetSettings.model_validate(
+            {"name": name, "target": {"type": "scores", **target}, "points": points, "seeds": seeds}
+        )
+        for name, target in asked.items()
+    ]
 
 
 def _list_silent(log: Path) -> Iterator[TrainedRun]:

@@ -30,17 +30,22 @@ NOT_SCORES = {
 """Tables of data, of prices and of what is missing; what they hold is no score."""
 STATED = {("effects", "Claimed ≥")}
 """Columns of numbers that a study states: nothing made them."""
+_STATED = re.compile(
+    r"claimed were at least \S+:|rule of 3 standard errors|Of \d+ effects|“[^”]*”|On [^,]*|from 0|gsm8k"
+)
+"""What a sentence says that no score made: names, the claims of a study, its rule, the 0 that a test tells from."""
 _NUMBER = re.compile(r"[−±+<> ]*\d")
 
 
 @dataclass
 class Cell:
-    """A field of a table, or a part of a finding: its text, and what it leads to."""
+    """A field of a table, or a part of a sentence: its text, and what it leads to; `to`: a part of the page."""
 
     table: str
     column: str
     text: str = ""
     is_number: bool = False
+    to: str = ""
     of: list[str] = field(default_factory=list)
 
     @property
@@ -50,7 +55,7 @@ class Cell:
 
 
 class PageReader(HTMLParser):
-    """Gathers the fields of all tables with a name, and the parts of the findings."""
+    """Gathers the fields of all tables with a name, the parts of the findings and of the sentences on statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,10 +65,15 @@ class PageReader(HTMLParser):
         self._columns: list[str] = []
         self._place = 0
         self._open: Cell | None = None
-        self._is_head = self._is_finding = False
+        self._is_head = self._is_finding = self._is_told = False
+        self.anchors: set[str] = set()
+        self.sections: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given["id"]} if "id" in given else set()
+        if tag == "section":
+            self.sections.append(given["id"])
         if tag == "table" and "data-name" in given:
             self._table, self._columns = given["data-name"], []
             self.tables.setdefault(self._table, [])
@@ -78,21 +88,27 @@ class PageReader(HTMLParser):
             self._place += 1
         elif tag == "ul" and given.get("class") == "findings":
             self._is_finding = True
-        elif tag == "li" and self._is_finding:
+        elif self._is_finding if tag == "li" else (tag, *given, *self.sections[-1:]) == ("p", "statistics"):
+            self._is_told = True
             self.findings.append([])
         elif tag == "button" and "data-of" in given:
             of = given["data-of"].split(";")
             if self._open is not None:
                 self._open.of = of
-            elif self._is_finding:
+            elif self._is_told:
                 self.findings[-1].append(Cell("findings", "", of=of))
+        elif tag == "small" and self._is_told:
+            # what is missing behind the number before it, and leads where that does
+            self.findings[-1].append(Cell("findings", "", of=self.findings[-1][-2].of))
+        elif tag == "a" and self._is_told:
+            self.findings[-1].append(Cell("findings", "", to=given["href"].removeprefix("#")))
 
     def handle_data(self, data: str) -> None:
         if self._is_head:
             self._columns[-1] += data
         elif self._open is not None:
             self._open.text += data
-        elif self._is_finding and self.findings:
+        elif self._is_told:
             if not self.findings[-1] or self.findings[-1][-1].text:
                 self.findings[-1].append(Cell("findings", ""))
             self.findings[-1][-1].text += data
@@ -107,6 +123,11 @@ class PageReader(HTMLParser):
             self._table = ""
         elif tag == "ul":
             self._is_finding = False
+        elif tag in ("li", "p"):
+            self._is_told = False
+        elif tag in ("button", "a", "small") and self._is_told:
+            # what follows is another part
+            self.findings[-1].append(Cell("findings", ""))
 
 
 def read_page(folder: Path) -> PageReader:
@@ -124,12 +145,19 @@ def read_lineage(folder: Path) -> dict[str, Any]:
 
 
 def list_unlinked(page: PageReader) -> list[tuple[str, str, str]]:
-    """List the fields that state a number of a score and lead nowhere: table, column, text."""
+    """List what states a number of a score, in a table or a sentence, and leads nowhere: table, column, text."""
     cells = (cell for name, cells in page.tables.items() if name not in NOT_SCORES for cell in cells)
-    return [
+    fields = [
         (cell.table, cell.column, cell.text)
         for cell in cells
         if cell.states_a_number and not cell.of and (cell.table, cell.column) not in STATED
+    ]
+    plain = ("".join(part.text for part in parts if not part.of and not part.to) for parts in page.findings)
+    lost = [(cell.table, cell.to, cell.text) for parts in page.findings for cell in parts if cell.to]
+    return [
+        *fields,
+        *(("findings", "", text) for text in plain if re.search(r"\d", _STATED.sub("", text))),
+        *(one for one in lost if one[1] not in page.anchors),
     ]
 
 

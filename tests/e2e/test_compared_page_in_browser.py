@@ -127,6 +127,34 @@ def test_a_win_rate_leads_to_its_comparisons_and_their_sources(page: Page) -> No
     page.press("Escape")
 
 
+def test_a_cell_of_a_target_leads_to_both_sides_of_a_difference_and_their_sources(page: Page) -> None:
+    page.click("table[data-name=target_table_one] tbody tr:first-child button[data-of*=gsm8k]")
+    said = page.wait_for("document.querySelector('#origin').open && document.querySelector('#origin').textContent")
+    assert "half code, after SFT: gsm8k, accuracy" in said and "raw only, after SFT: gsm8k, accuracy" in said
+    assert "scored as: " in said and "ab" * 32 in said
+    page.press("Escape")
+    page.click("table[data-name=target_table_three] button[data-of]")
+    said = page.wait_for("document.querySelector('#origin').open && document.querySelector('#origin').textContent")
+    assert "Artifact 3000000000000000" in said and "ab" * 32 in said
+    page.press("Escape")
+
+
+def test_the_lines_of_a_targets_figure_stay_and_its_paper_follows_the_page(page: Page) -> None:
+    (paper, ink), (dark_paper, dark_ink) = (read_figure(page, theme) for theme in ("light", "dark"))
+    page.prefer("light")
+    assert (paper, dark_paper) == ("rgb(255, 255, 255)", "rgb(22, 24, 27)")
+    assert ink != dark_ink
+
+
+def read_figure(page: Page, theme: str) -> tuple[str, str]:
+    """The colours of a figure's paper and of its letters."""
+    page.prefer(theme)
+    figure = "document.querySelector('#target-figure-one svg %s')"
+    return tuple(
+        page.evaluate(f"getComputedStyle({figure % what}).fill") for what in ("#target_figure_one-patch_1 path", "text")
+    )
+
+
 def test_a_number_of_a_finding_is_a_button_that_leads_to_its_lineage(page: Page) -> None:
     page.click("ul.findings button[data-of]")
     said = page.wait_for("document.querySelector('#origin').open && document.querySelector('#origin').textContent")

@@ -1,6 +1,5 @@
 """A page of everything a study can hold: each number of a score leads down to the digests of sources."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -37,15 +36,17 @@ def page(folder: Path) -> PageReader:
 def test_the_page_holds_every_table_of_scores(page: PageReader) -> None:
     of_effects = {"main", "effects", "tests", "ranking", "relative", "intervals", "variance"}
     of_judges = {"judge", "judge_runs", "judge_lengths", "judge_scale", "judge_spread", "judge_own"}
+    of_targets = {f"target_{name}" for name in ("figure_one", "table_one", "table_two", "table_three")}
     assert {name for name in page.tables if name not in NOT_SCORES} == {
         *of_effects,
         *of_judges,
+        *of_targets,
         *("pairwise", "pairwise_flips", "cells"),
     }
     assert all(any(cell.states_a_number for cell in page.tables[name]) for name in page.tables if name != "variance")
 
 
-def test_every_number_of_every_table_of_scores_leads_somewhere(page: PageReader) -> None:
+def test_every_number_of_a_table_or_a_sentence_leads_somewhere(page: PageReader) -> None:
     assert list_unlinked(page) == []
 
 
@@ -80,15 +81,37 @@ def test_a_win_rate_leads_to_its_comparisons_and_to_the_ratings_of_both_sides(pa
     assert served[3:] == [f"{HOSTED}|served|mt_bench_ja|judge_score", f"{MIXED}|after_sft|mt_bench_ja|judge_score"]
 
 
-def test_every_measured_number_of_a_finding_leads_to_its_cells(page: PageReader) -> None:
+def test_the_numbers_of_a_finding_lead_to_the_cells_of_both_sides(page: PageReader) -> None:
     assert len(page.findings) > 6
-    for parts in page.findings:
-        plain = "".join(part.text for part in parts if not part.of)
-        # what a study stated, the rule and the number of claims are no measurements
-        stated = r"claimed were at least \S+:|rule of 3 standard errors|Of \d effects|“[^”]*”|gsm8k|from 0"
-        assert not re.search(r"\d", re.sub(stated, "", plain)), plain
     effect = next(parts for parts in page.findings if parts[0].text.startswith("“code helps”"))
     assert {name for part in effect for name in part.of} == {
         f"{MIXED}|after_sft|gsm8k|accuracy",
         f"{RAW}|after_sft|gsm8k|accuracy",
     }
+
+
+def test_the_numbers_of_a_target_lead_to_both_sides_of_what_is_compared(page: PageReader) -> None:
+    sides = {
+        "target_figure_one": [(MIXED, "before_sft"), (MIXED, "after_sft")],
+        "target_table_one": [(MIXED, "after_sft"), (RAW, "after_sft")],
+        "target_table_two": [(MIXED, "after_sft"), (MIXED, "before_sft")],
+    }
+    found = {
+        name: {cell for one in page.tables[name] for cell in one.of if MIXED in "".join(one.of) and "gsm8k" in cell}
+        for name in sides
+    }
+    assert found == {
+        name: {f"{key}|{stage}|gsm8k|accuracy" for key, stage in members} for name, members in sides.items()
+    }
+    assert {tuple(cell.of) for cell in page.tables["target_table_three"] if cell.is_number} == {(MIXTURE,)}
+
+
+def test_a_target_is_a_section_and_one_that_is_not_here_says_so(page: PageReader, folder: Path) -> None:
+    targets = [name for name in page.sections if name.startswith("target-")]
+    assert targets == [
+        f"target-{name}" for name in ("figure-one", "table-one", "table-two", "table-three", "table-four")
+    ]
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    drawn = text.partition('<section id="target-figure-one">')[2].partition("</section>")[0]
+    assert "<svg" in drawn and "GSM8K" in drawn and "var(--paper)" in drawn and "#ffffff" not in drawn
+    assert "Samples and tokens: cannot be shown, since the artifact it is read from is not here." in text

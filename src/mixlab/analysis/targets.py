@@ -10,7 +10,7 @@ whose best is marked) is compared, base model by base model, on the items that e
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import product
 from operator import mul
@@ -23,10 +23,15 @@ from mixlab.analysis.seed_tests import measure_moments
 from mixlab.analysis.statistics import SEED_LEVELS
 from mixlab.analysis.target_gains import Gain, estimate_gain
 from mixlab.analysis.target_items import average_runs, average_same_items, select_runs
+from mixlab.analysis.target_lineage import KEYS, MadeOf, find_made_of, join_made_of
 from mixlab.config.targets import NO_POINT, Counter, ScoreTarget, TargetMeasure, TargetSettings
 
 COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
-COLUMNS = ("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed", *COUNTERS)
+COLUMNS = (
+    *("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed"),
+    *COUNTERS,
+    *KEYS,
+)
 """What is read of the tidy scores."""
 _GAIN_STAGES = ("before_sft", "after_sft")
 
@@ -56,6 +61,8 @@ class TargetCell:
     of `before_wanted` values stand behind what it starts from. `mark_level`: the seed whose means the marks of this
     column test, empty where no seed varies in all. Of the `items_asked` items that a run has (of each base model), the
     difference, the gain and the marks each leave out those that some run compared has no score for.
+    `made_of`: what `mean` was computed from, without a mean what there is; `compared`: what the difference is to, or
+    the gain starts from.
     """
 
     place: Place
@@ -85,6 +92,8 @@ class TargetCell:
     mark: str = ""
     mark_level: str = ""
     mark_left_out: int = 0
+    made_of: MadeOf = field(default_factory=MadeOf)
+    compared: MadeOf = field(default_factory=MadeOf)
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,8 @@ class _Builder:
             items_wanted=found.items_wanted,
             items_asked=self.whole[place.measure].pairs * (1 if place.base_model else len(self.settings.base_models())),
             state=found.state,
+            # a gain takes each base model by itself, with all runs that it has
+            made_of=self._trace(place, None if self.target.gain else found.runs.index),
         )
         if self.target.against is not None:
             cell = self._compare(cell, self.target.against)
@@ -198,6 +209,7 @@ class _Builder:
             difference_left_out=left_out,
             against_n=len(base.values),
             against_unparsed=base.unparsed,
+            compared=self._trace(replace(place, variant=against), common),
         )
 
     def mark(self, cells: Sequence[TargetCell]) -> list[TargetCell]:
@@ -280,11 +292,30 @@ class _Builder:
             before_n=min(len(one.values) for one in before),
             before_wanted=before[0].wanted,
             before_unparsed=sum(one.unparsed for one in before),
+            compared=self._trace(replace(place, stage="before_sft"), None),
         )
 
     def _average(self, runs: "pd.Series[float]") -> float:
         """The mean over what the error bar is over; NaN without runs."""
         return float(runs.groupby(level=list(self.target.error.over)).mean().mean()) if len(runs) else math.nan
+
+    def _trace(self, place: Place, runs: pd.Index | None) -> MadeOf:
+        """Find what the values of a place were computed from: all its whole runs, or those of `runs` where it has any.
+
+        Without a whole run it is what there is of the place.
+        """
+        models = [place.base_model] if place.base_model else self.settings.base_models()
+        return join_made_of(self._trace_model(replace(place, base_model=model), runs) for model in models)
+
+    def _trace_model(self, place: Place, runs: pd.Index | None) -> MadeOf:
+        point, own = self.settings.find(place.variant, place.base_model), self._find(place).runs.index
+        if point is None or (point.variant_key, place.stage) not in self.groups:
+            return MadeOf()
+        rows = select_rows(self.groups[point.variant_key, place.stage], self.measures[place.measure])
+        entered = own if runs is None or runs.empty else runs
+        if not entered.empty:
+            rows = rows[pd.MultiIndex.from_frame(rows[list(COUNTERS)]).isin(entered)]
+        return find_made_of(rows)
 
     def _find(self, place: Place) -> _Values:
         if place not in self.known:

@@ -184,6 +184,6 @@ class AggregateSpec(Spec):
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
-    version: int = 6
+    version: int = 7
     report: ReportSettings
     targets: tuple[TargetSettings, ...] = added(())

@@ -9,9 +9,11 @@ from mixlab.config.analysis import EffectSettings, ReportSettings
 from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
-from mixlab.report.tables import Column, Sentence, Shown, Table, say
+from mixlab.report.tables import Column, Sentence, Shown, Table, say, sum_up
 from mixlab.report.text import STAGES, UNKNOWN, render_ratio, render_score, to_anchor
 
+ANCHOR = "effects"
+"""The section of the page that holds the table of effects."""
 RULE = f"rule of {STANDARD_ERRORS_WANTED:g} standard errors"
 """What a study's claims are held against: stated with them, before any number was seen."""
 TONES = {"met": "good", "met on items only": "", "not met": "bad", "not estimable": "bad", "missing": "bad"}
@@ -66,7 +68,7 @@ def summarise_effects(settings: ReportSettings, numbers: Numbers) -> list[Senten
     for verdict in (one for one in TONES if one in verdicts):
         found = [effect for effect, one in zip(settings.effects, verdicts, strict=True) if one == verdict]
         behind = list_behind(found, keys, numbers)
-        counted += [", " if counted else "", Shown(f"{len(found)} {verdict}", of=behind)]
+        counted += [", " if counted else "", sum_up(f"{len(found)} {verdict}", behind, ANCHOR)]
     begins = f"Of {len(names)} effects stated before they were measured, by the {RULE} stated with them: "
     tests = [(effect, find_primary(numbers, name)) for effect, name in zip(settings.effects, names, strict=True)]
     return [say(begins, *counted, "."), *_summarise_tests(tests, keys, numbers)]
@@ -83,7 +85,7 @@ def _summarise_tests(
         parts.append("; " if parts else "The primary test (Holm over all that it could test) tells from 0: ")
         if tested:
             behind = list_behind([effect for effect, _ in tested], keys, numbers)
-            parts += [Shown(f"{told} of {len(tested)}", of=behind), f" about {level}"]
+            parts += [sum_up(f"{told} of {len(tested)}", behind, ANCHOR), f" about {level}"]
         else:
             parts.append(f"nothing about {level}, not estimable")
     return [say(*parts, ".")] if parts else []

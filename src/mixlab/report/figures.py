@@ -6,7 +6,7 @@ not reach the bytes; a label it has no letters for (Japanese) is shown by its nu
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -144,12 +144,17 @@ def render_figure(canvas: Canvas, name: str, title: str) -> Figure:
         empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         canvas.savefig(buffer, format="svg", transparent=True, metadata=empty)
     svg = buffer.getvalue()
+    of_page = {INK: "currentColor", BLUE: "var(--accent)", VERMILION: "var(--claim)"}
+    return Figure(name, title, svg, render_inline(svg, name, of_page))
+
+
+def render_inline(svg: bytes, name: str, of_page: Mapping[str, str]) -> str:
+    """Render the bytes of a figure as a part of a page; `of_page`: colour in the file -> colour of the page."""
     inline = svg.decode("utf-8")
     inline = inline[inline.index("<svg") :]
-    for colour, of_page in ((INK, "currentColor"), (BLUE, "var(--accent)"), (VERMILION, "var(--claim)")):
-        inline = inline.replace(colour, of_page)
+    for colour, own in of_page.items():
+        inline = inline.replace(colour, own)
     inline = re.sub(r"<metadata>.*?</metadata>", "", inline, flags=re.DOTALL)
     inline = re.sub(r' xmlns(:xlink)?="[^"]*"', "", inline)
     # ids are unique on the page: each figure's carry its name
-    inline = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", inline)
-    return Figure(name, title, svg, inline)
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", inline)

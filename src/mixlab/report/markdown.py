@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from mixlab.config.analysis import ReportSettings
 from mixlab.report.tables import Section, Shown, Table
 
+_MARKS = {"best": ("**", "**"), "second": ("<u>", "</u>"), "": ("", "")}
+
 
 def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> str:
     """Render title, notes and sections, figures linked as files beside the page."""
@@ -22,9 +24,9 @@ def render_markdown(settings: ReportSettings, sections: Sequence[Section]) -> st
             if not table.folded:
                 lines += _render_table(table)
         for figure in section.figures:
-            lines += [f"![{escape(figure.title)}](figures/{figure.name}.svg)", ""]
-        files = sorted({table.name for table in section.tables})
-        links = ", ".join(f"[tables/{name}.csv](tables/{name}.csv)" for name in files)
+            lines += [f"![{escape(figure.title)}]({figure.path})", ""]
+        files = sorted({table.path for table in section.tables})
+        links = ", ".join(f"[{path}]({path})" for path in files)
         lines += [f"Unrounded, with keys: {links}" if files else "", ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -38,7 +40,8 @@ def _render_table(table: Table) -> list[str]:
 
 
 def _render_field(shown: Shown) -> str:
-    text = escape(shown.whole)
+    opening, closing = _MARKS[shown.mark]
+    text = f"{opening}{escape(shown.whole)}{closing}"
     return f"[{text}]({shown.file})" if shown.file else text
 
 

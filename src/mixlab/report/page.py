@@ -44,6 +44,7 @@ def write_report(
     *,
     cautions: Sequence[str] = (),
     folders: Mapping[str, Path] | None = None,
+    targets: Sequence[Section] = (),
 ) -> None:
     """Write a study's report from the folder that `write_aggregate` wrote.
 
@@ -51,7 +52,8 @@ def write_report(
     with labels), `certificates/*.json` and `.html` (one of each mixture), `scores.parquet` and `scores.csv` (every
     score with names, ratios, seeds and keys) and `metrics.json` (the aggregate's, under labels). `cautions` are
     sentences above the scores: what provenance says of the runs behind them. `folders`: the artifacts that
-    `settings.data` names, by key; one that is missing is shown as not here. Equal input gives equal bytes.
+    `settings.data` names, by key; one that is missing is shown as not here. `targets`: sections of the tables and
+    figures that the study names, whose files lie beside. Equal input gives equal bytes.
     """
     numbers = load_numbers(settings, aggregate)
     data = []
@@ -59,12 +61,12 @@ def write_report(
         figures = load_data_figures(settings.data, folders or {})
         pages = write_certificates(settings.data, figures, out)
         data = build_data_sections(settings.data, figures, pages)
-    sections = build_sections(settings, numbers, cautions, data)
+    sections = build_sections(settings, numbers, cautions, data, targets)
     (out / "figures").mkdir()
     for section in sections:
-        for figure in section.figures:
-            (out / "figures" / f"{figure.name}.svg").write_bytes(figure.svg)
-    _write_tables([table for section in sections for table in section.tables], out / "tables")
+        for figure in (one for one in section.figures if not one.file):
+            (out / figure.path).write_bytes(figure.svg)
+    _write_tables([table for section in sections for table in section.tables if not table.file], out / "tables")
     (out / "report.html").write_text(_render_html(settings, sections), encoding="utf-8")
     (out / "report.md").write_text(render_markdown(settings, sections), encoding="utf-8")
     write_tidy_scores(settings, numbers, aggregate, out)
@@ -75,7 +77,11 @@ def write_report(
 
 
 def build_sections(
-    settings: ReportSettings, numbers: Numbers, cautions: Sequence[str] = (), data: Sequence[Section] = ()
+    settings: ReportSettings,
+    numbers: Numbers,
+    cautions: Sequence[str] = (),
+    data: Sequence[Section] = (),
+    targets: Sequence[Section] = (),
 ) -> list[Section]:
     """The parts of the page in reading order; a part with nothing to say is left out."""
     main = [build_main_table(numbers)] if numbers.groups else []
@@ -86,6 +92,7 @@ def build_sections(
     leads = ["From every number to the seeds and keys that made it."]
     sections = [
         Section("scores", "Scores", cautions, _keep([draw_scores(numbers)]), main),
+        *targets,
         Section(
             "effects",
             "Effects",

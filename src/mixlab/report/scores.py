@@ -33,6 +33,8 @@ LONG_HEADER = (
     "n_items",
     "variant_key",
 )
+CELLS_ANCHOR = "every-cell"
+"""The table of every cell on the page."""
 ERRORS = (
     f"± is the standard error over seeds; {ITEMS_ONLY} marks the standard error over items, printed where one seed "
     "leaves no error over seeds to estimate."
@@ -68,7 +70,7 @@ def build_cells_table(numbers: Numbers) -> Table:
     header = [*LONG_HEADER[:-1], "n_answers", "n_unparsed", LONG_HEADER[-1]]
     header[2] = "benchmark"
     note = "An unparsed answer counts as wrong; an unparsed verdict is left out of the mean."
-    return Table("cells", "Every cell", tuple(columns), rows, header, records, note, folded=True)
+    return Table("cells", "Every cell", tuple(columns), rows, header, records, note, CELLS_ANCHOR, folded=True)
 
 
 def _list_cells(numbers: Numbers, variant_key: str) -> Iterator[tuple[Cell, Cell | None]]:

@@ -7,11 +7,11 @@ from mixlab.analysis.effects import comparison_id
 from mixlab.analysis.ranking import HEADER as RANKING_HEADER
 from mixlab.analysis.relative import HEADER as RELATIVE_HEADER
 from mixlab.analysis.study_tests import HEADER as TESTS_HEADER
-from mixlab.config.analysis import ReportSettings
+from mixlab.config.analysis import EffectSettings, ReportSettings
 from mixlab.report.claims import list_behind
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import ALPHA
-from mixlab.report.tables import Column, Section, Shown, Table
+from mixlab.report.tables import Column, Section, Sentence, Shown, Table, say, sum_up
 from mixlab.report.text import STAGES, UNKNOWN, render_p, render_score
 
 TESTS = {
@@ -24,6 +24,8 @@ TESTS = {
     "item_bootstrap": "bootstrap over items",
     "kodama_oda_t": "t test of all judgings (Kodama-Oda)",
 }
+TESTS_ANCHOR = "every-test"
+"""The table of tests on the page."""
 TESTS_NOTE = (
     "“These models”: seeds of SFT vary, the IPT runs are what they are. “This recipe”: IPT runs vary; it needs two. "
     "p is two-sided; Holm and Benjamini-Hochberg correct it over all effects of the study that could be tested at that "
@@ -63,28 +65,39 @@ def build_statistics_section(settings: ReportSettings, numbers: Numbers) -> Sect
         tables.append(_build_intervals(numbers, found["intervals"]))
     if found.get("variance"):
         tables.append(_build_variance(numbers, found["variance"]))
-    sentences = _summarise(settings, found.get("tests", []))
+    sentences: list[str | Sentence] = [*_summarise(settings, numbers, found.get("tests", []))]
     if tables and numbers.judges():
         sentences.append(f"Judge scores are by {', '.join(numbers.judges())}.")
     return Section("statistics", "Statistics", sentences, tables=tables)
 
 
-def _summarise(settings: ReportSettings, tests: Sequence[Mapping[str, str]]) -> list[str]:
+def _summarise(settings: ReportSettings, numbers: Numbers, tests: Sequence[Mapping[str, str]]) -> list[Sentence]:
     """Say at each level how many effects were told from nothing."""
+    keys = settings.variant_keys()
+    named: dict[str, list[EffectSettings]] = {}
+    for effect in settings.effects:
+        named.setdefault(comparison_id(effect.to_comparison(keys)), []).append(effect)
+
+    def count(text: str, rows: Sequence[Mapping[str, str]]) -> Shown:
+        effects = [effect for row in rows for effect in named.get(row["effect"], ())]
+        return sum_up(text, list_behind(effects, keys, numbers), TESTS_ANCHOR)
+
     sentences = []
     for level in ("these models", "this recipe"):
         primary = [row for row in tests if row["level"] == level and row["role"] == "primary"]
-        tested = [row for row in primary if row["p_holm"]]
+        tested, others = ([row for row in primary if bool(row["p_holm"]) is one] for one in (True, False))
         if not primary or not settings.effects:
             continue
         told = sum(float(row["p_holm"]) < ALPHA for row in tested)
+        begins = f"Claims about {level}: "
         if tested:
-            sentences.append(
-                f"Claims about {level}: {told} of {len(tested)} tested differences are told from 0 (primary test, "
-                f"Holm over {len(tested)}); {len(primary) - len(tested)} not estimable."
-            )
+            of = count(f"{told} of {len(tested)}", tested)
+            holm, rest = count(str(len(tested)), tested), count(str(len(others)), others)
+            told_from = " tested differences are told from 0 (primary test, Holm over "
+            sentences.append(say(begins, of, told_from, holm, "); ", rest, " not estimable."))
         else:
-            sentences.append(f"Claims about {level}: not estimable, for all {len(primary)} differences.")
+            every = count(str(len(primary)), primary)
+            sentences.append(say(f"{begins}not estimable, for all ", every, " differences."))
     return sentences
 
 
@@ -123,7 +136,7 @@ def _build_tests(settings: ReportSettings, numbers: Numbers, tests: Sequence[Map
             origins.append(behind)
     header = ["name", "variant", "against", *TESTS_HEADER]
     title = "Tests of the stated effects"
-    return Table("tests", title, tuple(columns), rows, header, records, TESTS_NOTE, origins=origins)
+    return Table("tests", title, tuple(columns), rows, header, records, TESTS_NOTE, TESTS_ANCHOR, origins=origins)
 
 
 def _build_ranking(numbers: Numbers, ranking: Sequence[Mapping[str, str]]) -> Table:

@@ -33,7 +33,7 @@ class Shown:
     `tone`: "" | "muted" | "good" | "bad". `file`: leads to a file beside the page instead. `bar`: two shares in
     [0, 1] drawn beside the text, the first as a mark (asked), the second as a bar (achieved). `of`: the cells of
     scores (`name_cell`) that a number was computed from; `mixlab page` leads from it to what made them. `gaps`: what is
-    missing behind it, told in brackets.
+    missing behind it, told in brackets. `mark`: best or second of its column.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Shown:
     bar: tuple[float, float] | None = None
     of: tuple[str, ...] = ()
     gaps: str = ""
+    mark: str = ""
 
     @property
     def whole(self) -> str:
@@ -67,6 +68,16 @@ class Sentence:
         return "".join(part.whole for part in self.parts)
 
 
+MOST_BEHIND = 60
+"""Cells at most that a number in a sentence leads to; where more are behind it, it leads to the table it sums up."""
+
+
+def sum_up(text: str, of: Sequence[str], table: str) -> Shown:
+    """Show a number of a sentence that sums up many; `table`: anchor of the table that holds what it is of."""
+    behind = tuple(dict.fromkeys(of))
+    return Shown(text, of=behind) if 0 < len(behind) <= MOST_BEHIND else Shown(text, anchor=table)
+
+
 def say(*parts: str | Shown) -> Sentence:
     """Build a sentence from texts and numbers."""
     return Sentence(tuple(Shown(part) if isinstance(part, str) else part for part in parts))
@@ -77,7 +88,8 @@ class Table:
     """Rows for the page, and the same numbers unrounded in `records` for `tables/NAME.csv`.
 
     `folded`: shown behind a disclosure on the page and left to the CSV file in Markdown. `origins`: for each row what
-    its numbers were computed from where `Shown.of` does not say it: cells of scores, or keys of artifacts.
+    its numbers were computed from where `Shown.of` does not say it: cells of scores, or keys of artifacts. `file`: of
+    its numbers, where something else writes it.
     """
 
     name: str
@@ -90,16 +102,31 @@ class Table:
     anchor: str = ""
     folded: bool = False
     origins: Sequence[Sequence[str]] = ()
+    file: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where its numbers are, relative to the report."""
+        return self.file or f"tables/{self.name}.csv"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing: `svg` is the file's bytes, `inline` the same made to take the page's colours."""
+    """A drawing: `svg` is the file's bytes, `inline` the same made to take the page's colours.
+
+    `file`: where something else writes it.
+    """
 
     name: str
     title: str
     svg: bytes
     inline: str
+    file: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where its bytes are, relative to the report."""
+        return self.file or f"figures/{self.name}.svg"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Targets that show data: tables of counts, raw corpora and their shares, what SFT draws."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +16,47 @@ from mixlab.report.target_grids import Grid, GridCell, Labels
 _TOTAL = ("all", "total")
 
 
-def build_data_grid(settings: TargetSettings, folders: Mapping[str, Path], shown: DataShown | None) -> Grid:
-    """Build a target of data; `folders`: artifacts by key, as `shown` names them.
+def find_origin(settings: TargetSettings, shown: DataShown | None) -> str:
+    """Find the key of the artifact that a target of data is read from: counts or a mixture; empty where none is known.
 
-    Raises DataError where the artifact that it needs is not handed over.
+    Of several mixtures it is the first.
     """
     target = settings.target
     if isinstance(target, CountsTarget):
-        counts = folders.get(shown.counts) if shown is not None and shown.counts is not None else None
-        return _build_counts_grid(settings.name, target, counts)
-    mixtures = shown.mixtures if shown is not None else ()
+        return (shown.counts if shown is not None else None) or ""
     if isinstance(target, DrawnTarget):
-        keys = [mixture.key for mixture in mixtures if "sft" in mixture.purposes]
-        return build_drawn_grid(settings.name, target, _read(settings.name, keys, folders))
-    if not isinstance(target, RawTarget):
+        mixtures = shown.mixtures if shown is not None else ()
+        return next((mixture.key for mixture in mixtures if "sft" in mixture.purposes), "")
+    return next((point.mixture_key for point in settings.points), "")
+
+
+def build_data_grid(settings: TargetSettings, folders: Mapping[str, Path], shown: DataShown | None) -> Grid:
+    """Build a target of data; `folders`: artifacts by key, as `shown` names them.
+
+    The key of the artifact stands in each record. Raises DataError where that artifact is not handed over.
+    """
+    target, key = settings.target, find_origin(settings, shown)
+    if isinstance(target, CountsTarget):
+        grid, column = _build_counts_grid(settings.name, target, folders.get(key)), "counts_key"
+    elif isinstance(target, DrawnTarget | RawTarget):
+        certificate, column = _read(settings.name, key, folders), "mixture_key"
+        if isinstance(target, DrawnTarget):
+            grid = build_drawn_grid(settings.name, target, certificate)
+        else:
+            mixtures = shown.mixtures if shown is not None else ()
+            names = next((mixture.sources for mixture in mixtures if mixture.key == key), ())
+            grid = build_raw_grid(settings.name, target, certificate, names)
+    else:
         raise TypeError(f"target '{settings.name}' shows no data")
-    keys = [point.mixture_key for point in settings.points]
-    names = next((mixture.sources for mixture in mixtures if mixture.key in keys[:1]), ())
-    return build_raw_grid(settings.name, target, _read(settings.name, keys, folders), names)
+    records = [(*record, key) for record in grid.records]
+    return replace(grid, header=(*grid.header, column), records=records, origin=key)
 
 
-def _read(name: str, keys: Sequence[str], folders: Mapping[str, Path]) -> Mapping[str, Any]:
-    """Read the certificate of the first mixture."""
-    if not keys or keys[0] not in folders:
+def _read(name: str, key: str, folders: Mapping[str, Path]) -> Mapping[str, Any]:
+    """Read the certificate of a mixture."""
+    if key not in folders:
         raise DataError(f"target '{name}': the mixture that it shows is not here; `mixlab plan` lists what would run")
-    return read_certificate(folders[keys[0]] / "certificate.json")
+    return read_certificate(folders[key] / "certificate.json")
 
 
 def _build_counts_grid(name: str, target: CountsTarget, counts: Path | None) -> Grid:

@@ -31,10 +31,11 @@ _MARKS = {"best": ("**", "**", r"\textbf{"), "second": ("<u>", "</u>", r"\underl
 
 @dataclass(frozen=True)
 class GridCell:
-    """What stands in one field; `mark`: best, second, or nothing."""
+    """What stands in one field; `mark`: best, second, or nothing; `of`: the cells of scores it was computed from."""
 
     text: str
     mark: str = ""
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Grid:
     """A target for print: nested labels of rows and columns, and the cells between them.
 
     `heads`: names over the columns of row labels. `header` and `records`: the same numbers for the CSV file.
+    `origin`: key of the artifact of data that all cells were read from, empty where each cell names its own.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Grid:
     cells: Mapping[tuple[Labels, Labels], GridCell]
     header: Sequence[str] = ()
     records: Sequence[Sequence[Any]] = field(default=(), repr=False)
+    origin: str = ""
 
     def cell(self, row: Labels, column: Labels) -> GridCell:
         """The cell of a row and a column; one that there is not is a dash."""

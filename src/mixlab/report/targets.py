@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
+from mixlab.analysis.target_lineage import KEYS
 from mixlab.analysis.targets import COLUMNS, TargetCell, build_target, list_counters
 from mixlab.config.report_data import DataShown
 from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
+from mixlab.report.tables import name_cell
 from mixlab.report.target_data import build_data_grid
 from mixlab.report.target_figures import draw_target
 from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
 
 FOLDER = "targets"
+_KEYS = ("variant_keys", "base_model_keys", "mixture_keys", "model_keys", "score_keys", "compared_score_keys")
 HEADER = (
     *("variant", "base_model", "stage", "measure", "mean", "error", "n", "n_wanted", "unparsed"),
     *("items", "items_wanted", "items_asked", "state", "difference", "difference_n", "difference_left_out"),
@@ -29,6 +33,7 @@ HEADER = (
         "gain_left_out",
     ),
     *("before_n", "before_wanted", "before_unparsed", "mark", "mark_level", "mark_left_out"),
+    *_KEYS,
 )
 _FIELDS = {"gain_percent": "gain"}
 _STAGES = {"before_sft": "before SFT", "after_sft": "after SFT", "served": "served"}
@@ -43,6 +48,43 @@ SHIFTED = "In the figure, lines are shifted sideways a little from the ticks, so
 BROKEN = "In the figure, a line breaks where a point is missing."
 
 
+@dataclass(frozen=True)
+class BuiltTarget:
+    """A target with its numbers; one of data has no `cells`. `svg` and `png` are empty where it is a table alone."""
+
+    settings: TargetSettings
+    grid: Grid
+    cells: Sequence[TargetCell] = ()
+    svg: bytes = b""
+    png: bytes = b""
+
+
+def build_targets(
+    targets: Sequence[TargetSettings], aggregate: Path, *, folders: Mapping[str, Path], shown: DataShown | None
+) -> list[BuiltTarget]:
+    """Compute every target of a study; `folders`: mixtures and counts by key, as `shown` names them.
+
+    Raises DataError for a target whose artifact is not handed over.
+    """
+    if not targets:
+        return []
+    # a key stands in many rows, and once in memory
+    table = pq.read_table(aggregate / "scores.parquet", columns=list(COLUMNS), read_dictionary=list(KEYS))
+    scores = table.to_pandas()
+    return [_build(settings, scores, folders, shown) for settings in targets]
+
+
+def _build(
+    settings: TargetSettings, scores: pd.DataFrame, folders: Mapping[str, Path], shown: DataShown | None
+) -> BuiltTarget:
+    target = settings.target
+    if not isinstance(target, ScoreTarget):
+        return BuiltTarget(settings, build_data_grid(settings, folders, shown))
+    cells = build_target(settings, scores)
+    drawn = draw_target(settings, target, cells) if target.figure is not None else ()
+    return BuiltTarget(settings, _build_score_grid(settings, target, cells), cells, *drawn)
+
+
 def write_targets(
     targets: Sequence[TargetSettings],
     aggregate: Path,
@@ -50,30 +92,20 @@ def write_targets(
     *,
     folders: Mapping[str, Path],
     shown: DataShown | None,
-) -> None:
-    """Write every target of a study; `folders`: mixtures and counts by key, as `shown` names them.
-
-    Raises DataError for a target whose artifact is not handed over.
-    """
-    if not targets:
-        return
+) -> list[BuiltTarget]:
+    """Write the files of every target of a study, and return the targets, as `build_targets`."""
+    built = build_targets(targets, aggregate, folders=folders, shown=shown)
     folder = out / FOLDER
-    folder.mkdir()
-    scores = pq.read_table(aggregate / "scores.parquet", columns=list(COLUMNS)).to_pandas()
-    for settings in targets:
-        target = settings.target
-        cells: list[TargetCell] = []
-        if isinstance(target, ScoreTarget):
-            cells = build_target(settings, scores)
-            grid = _build_score_grid(settings, target, cells)
-            if target.figure is not None:
-                svg, png = draw_target(settings, target, cells)
-                (folder / f"{settings.name}.svg").write_bytes(svg)
-                (folder / f"{settings.name}.png").write_bytes(png)
-        else:
-            grid = build_data_grid(settings, folders, shown)
-        write_grid(grid, folder)
-        _write_json(folder / f"{settings.name}.json", settings, grid, cells)
+    if built:
+        folder.mkdir()
+    for one in built:
+        name = one.settings.name
+        if one.svg:
+            (folder / f"{name}.svg").write_bytes(one.svg)
+            (folder / f"{name}.png").write_bytes(one.png)
+        write_grid(one.grid, folder)
+        _write_json(folder / f"{name}.json", one.settings, one.grid, one.cells)
+    return built
 
 
 def _write_json(path: Path, settings: TargetSettings, grid: Grid, cells: Sequence[TargetCell]) -> None:
@@ -99,8 +131,8 @@ def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequ
     for cell in cells:
         place = cell.place
         head = (place.variant, place.base_model or "all", place.stage, place.measure)
-        numbers = (getattr(cell, _FIELDS.get(name, name)) for name in HEADER[len(head) :])
-        records.append((*head, *numbers))
+        numbers = (getattr(cell, _FIELDS.get(name, name)) for name in HEADER[len(head) : -len(_KEYS)])
+        records.append((*head, *numbers, *_list_keys(cell)))
     return Grid(
         settings.name,
         target.of,
@@ -109,10 +141,21 @@ def _build_score_grid(settings: TargetSettings, target: ScoreTarget, cells: Sequ
         tuple(_HEADS[axis] for axis in target.rows),
         tuple(dict.fromkeys(row for row, _ in placed)),
         tuple(dict.fromkeys(column for _, column in placed)),
-        {place: GridCell(render_cell(cell, target), cell.mark) for place, cell in placed.items()},
+        {place: GridCell(render_cell(cell, target), cell.mark, _list_of(cell)) for place, cell in placed.items()},
         HEADER,
         records,
     )
+
+
+def _list_keys(cell: TargetCell) -> list[str]:
+    """What each of _KEYS says of a cell, keys apart by spaces."""
+    made_of = (*(getattr(cell.made_of, name) for name in _KEYS[:-1]), cell.compared.score_keys)
+    return [" ".join(keys) for keys in made_of]
+
+
+def _list_of(cell: TargetCell) -> tuple[str, ...]:
+    """Name the cells of scores behind a cell, those that it is compared with last."""
+    return tuple(dict.fromkeys(name_cell(*names) for names in (*cell.made_of.cells, *cell.compared.cells)))
 
 
 def _labels(cell: TargetCell, axes: Sequence[str]) -> Labels:

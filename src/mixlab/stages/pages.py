@@ -110,6 +110,7 @@ def gather_site(
         price=price(),
         cautions=find_cautions(_as_inputs(shelf, report, machine)),
         notes=answers.notes,
+        targets=spec.targets,
     )
 
 

@@ -11,17 +11,20 @@ from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec
 from mixlab.plan.trainers import trainer_of
 from mixlab.report.page import write_report
+from mixlab.report.target_sections import build_target_sections
 from mixlab.report.targets import write_targets
 from mixlab.stages.job import Inputs
 
 
 def run(spec: ReportSpec, inputs: Inputs, out: Path) -> None:
-    """Write tables, figures and the page of a study."""
+    """Write tables, figures and the page of a study, and the files of its targets."""
     parents = inputs.node.parents
     # every parent beside the aggregate belongs to the data that the settings name by key
     folders = {key: folder for role in parents for key, folder in zip(parents[role], inputs.all(role), strict=True)}
-    write_report(spec.report, inputs.one("aggregate"), out, cautions=find_cautions(inputs), folders=folders)
-    write_targets(spec.targets, inputs.one("aggregate"), out, folders=folders, shown=spec.report.data)
+    aggregate, cautions = inputs.one("aggregate"), find_cautions(inputs)
+    built = write_targets(spec.targets, aggregate, out, folders=folders, shown=spec.report.data)
+    sections = build_target_sections(built)
+    write_report(spec.report, aggregate, out, cautions=cautions, folders=folders, targets=sections)
 
 
 def find_cautions(inputs: Inputs) -> list[str]:

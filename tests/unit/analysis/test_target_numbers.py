@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mixlab.analysis.target_lineage import MadeOf
 from mixlab.analysis.targets import COLUMNS, TargetCell, build_target
 from mixlab.config.targets import ScoreTarget, TargetPoint, TargetSettings
 
@@ -308,3 +309,56 @@ def test_a_side_that_was_not_run_takes_no_items_and_has_no_difference() -> None:
     assert [(cell.difference, cell.difference_left_out) for cell in build_target(settings, apart)] == [
         (None, 0), (pytest.approx(0), 0)
     ]  # fmt: skip
+
+
+def build_keyed(variant: str, sft_seeds: tuple[int, ...], stage: str = "after_sft") -> list[dict[str, Any]]:
+    """Rows with the keys that made them."""
+    rows = build_rows(variant, stage, sft_seeds if stage == "after_sft" else (None,))
+    return [
+        {
+            **row,
+            "base_model_key": f"base-{variant[-1]}",
+            "mixture_key": f"mix-{variant}",
+            "model_key": f"{variant}-{stage}:{row['sft_seed']}",
+            "score_key": f"{variant}-{stage}-{row['sft_seed']}-{row['judge_run']}",
+        }
+        for row in rows
+    ]
+
+
+def name_scores(variant: str, seeds: tuple[int | None, ...], stage: str = "after_sft") -> list[str]:
+    return sorted(f"{variant}-{stage}-{seed}-{run}" for seed in seeds for run in (1, 2))
+
+
+def test_a_mean_names_the_keys_that_it_was_computed_from_and_no_others() -> None:
+    rows = build_keyed("k1", (1, 2))
+    # the second seed lacks an item, and enters no mean
+    cell = build_one(to_frame([row for row in rows if (row["sft_seed"], row["item"]) != (2, "2")]))
+    made_of = cell.made_of
+    assert cell.n == 2
+    assert made_of.cells == (("k1", "after_sft", "mt_bench_en", "judge_score"),)
+    assert (made_of.variant_keys, made_of.base_model_keys, made_of.mixture_keys) == (("k1",), ("base-1",), ("mix-k1",))
+    assert made_of.model_keys == ("k1-after_sft:1",)
+    assert list(made_of.score_keys) == name_scores("k1", (1,))
+    assert cell.compared == MadeOf()
+
+
+def test_an_average_over_base_models_names_what_is_behind_all_of_them() -> None:
+    points, rows = (("a", "m", "k1"), ("a", "n", "k2")), to_frame(build_keyed("k1", (1, 2)), build_keyed("k2", (2,)))
+    (cell,) = build_target(build_settings(points, columns=["measure"], variants=["a"]), rows)
+    # the runs that both have
+    assert list(cell.made_of.score_keys) == [*name_scores("k1", (2,)), *name_scores("k2", (2,))]
+    assert cell.made_of.base_model_keys == ("base-1", "base-2")
+    (cell,) = build_target(build_settings(points, columns=["measure"], variants=["a"]), rows[rows.variant_key == "k1"])
+    assert (cell.mean, cell.state) == (None, "1 of 2 base models")
+    assert list(cell.made_of.score_keys) == name_scores("k1", (1, 2))
+
+
+def test_differences_and_gains_name_what_they_are_to_or_start_from() -> None:
+    points = (("a", "m", "k1"), ("b", "m", "k2"))
+    rows = to_frame(build_keyed("k1", (1, 2)), build_keyed("k2", (2, 3)), build_keyed("k1", (), "before_sft"))
+    (cell,) = build_target(build_settings(points, against="b", variants=["a"]), rows)
+    assert list(cell.made_of.score_keys) == name_scores("k1", (1, 2))
+    assert list(cell.compared.score_keys) == name_scores("k2", (2,))
+    (cell,) = build_target(build_settings(points, gain="average_of", variants=["a"]), rows)
+    assert list(cell.compared.score_keys) == name_scores("k1", (None,), "before_sft")

@@ -6,10 +6,10 @@ import pytest
 
 from mixlab.analysis.effects import comparison_id
 from mixlab.config.analysis import ReportSettings
+from mixlab.report import tables
 from mixlab.report.claims import build_effects_table, summarise_effects
 from mixlab.report.numbers import Numbers, load_numbers
 from mixlab.report.primary import find_primary
-from mixlab.report.site import findings
 from mixlab.report.site.findings import list_findings
 
 MODELS, RECIPE = "these models", "this recipe"
@@ -97,15 +97,15 @@ def test_without_tests_nothing_is_told(settings: ReportSettings, numbers: Number
     assert "primary test: not known" in str(list_findings(settings, silent)[1])
 
 
-def test_a_number_of_the_whole_study_leads_to_its_cells_where_they_can_be_looked_through(
+def test_a_number_of_the_whole_study_leads_to_its_cells_or_to_the_table_of_them_where_they_are_many(
     settings: ReportSettings, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def list_unread() -> list[int]:
+    def list_unread() -> list[tuple[int, str]]:
         (said,) = (one for one in list_findings(settings, numbers) if "answers held nothing" in str(one))
-        return [len(part.of) for part in said.parts if part.text[0].isdigit()]
+        return [(len(part.of), part.anchor) for part in said.parts if part.text[0].isdigit()]
 
     count = sum(cell.measure == "accuracy" for cell in numbers.cells)
-    monkeypatch.setattr(findings, "MOST_BEHIND", count)
-    assert list_unread() == [count, count]
-    monkeypatch.setattr(findings, "MOST_BEHIND", count - 1)
-    assert list_unread() == [0, 0]
+    monkeypatch.setattr(tables, "MOST_BEHIND", count)
+    assert list_unread() == [(count, ""), (count, "")]
+    monkeypatch.setattr(tables, "MOST_BEHIND", count - 1)
+    assert list_unread() == [(0, "every-cell"), (0, "every-cell")]

@@ -24,9 +24,10 @@ def section(settings, aggregate):
 
 def test_the_section_says_at_each_level_how_much_could_be_tested(section):
     # three effects after SFT, which seeds of both variants move alike; one before it, where no seed varies
-    assert section.sentences[0] == "Claims about these models: not estimable, for all 4 differences."
-    assert section.sentences[1] == "Claims about this recipe: not estimable, for all 4 differences."
-    assert section.sentences[-1] == "Judge scores are by rule judge (not a language model)."
+    said = list(map(str, section.sentences))
+    assert said[0] == "Claims about these models: not estimable, for all 4 differences."
+    assert said[1] == "Claims about this recipe: not estimable, for all 4 differences."
+    assert said[-1] == "Judge scores are by rule judge (not a language model)."
 
 
 def test_every_test_of_every_effect_is_a_row_with_its_name(report, settings):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.axes import Axes
+from report_fakes import CERTIFICATE
 
 from mixlab.analysis.targets import COLUMNS, Place, TargetCell
 from mixlab.config.problems import DataError
@@ -33,7 +34,8 @@ def write_scores(folder: Path, scores: dict[str, tuple[float, float]]) -> Path:
                 for seed in seeds:
                     score = mean - 1 if seed is None else mean + 0.5 * seed - 0.75
                     rows.append((key, stage, f"mt_{language}", "judge_score", language, "general", "1", score, True,
-                                 1, 1, seed, 1, 1))  # fmt: skip
+                                 1, 1, seed, 1, 1, key[-2:], "mix", f"sft-{key}:{seed}",
+                                 f"{key}-{language}-{seed}"))  # fmt: skip
     columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     folder.mkdir()
     pq.write_table(pa.table(columns), folder / "scores.parquet")
@@ -87,6 +89,16 @@ def test_a_table_is_written_for_markdown_latex_and_programs(aggregate: Path, tmp
     assert rows[-1]["state"] == "no such point"
     card = json.loads((folder / "table_03.json").read_text(encoding="utf-8"))
     assert [cell["mean"] for cell in card["cells"]] == [5.0, 6.0, 4.0, 3.0, 5.5, 6.25, None, None]
+    keys = {
+        "variant_keys": ["even-m1"], "base_model_keys": ["m1"], "mixture_keys": ["mix"],
+        "model_keys": ["sft-even-m1:1", "sft-even-m1:2"], "score_keys": ["even-m1-en-1", "even-m1-en-2"],
+    }  # fmt: skip
+    assert {name: rows[0][name].split() for name in keys} == keys
+    assert card["cells"][0]["made_of"] == {
+        **{name: found for name, found in keys.items() if name != "variant_keys"},
+        "cells": [["even-m1", "after_sft", "mt_en", "judge_score"]],
+    }
+    assert rows[-1]["score_keys"] == rows[0]["compared_score_keys"] == ""
 
 
 def render_labels(*labels: str) -> list[str]:
@@ -305,3 +317,18 @@ def test_values_that_agree_are_called_so_and_are_no_error(tmp_path: Path) -> Non
     gain = build_settings(**shown, gain="of_averages")
     text = (write_one(gain, folder, tmp_path / "c") / "table_03.md").read_text(encoding="utf-8")
     assert "| even | 4.40 (+10.0 %, 2 seeds agree) | 4.40 (−12.0 %, 2 seeds agree) |" in text
+
+
+def test_a_target_of_data_names_the_artifact_that_it_was_read_from(aggregate: Path, tmp_path: Path) -> None:
+    (tmp_path / "mixture").mkdir()
+    (tmp_path / "mixture/certificate.json").write_text(json.dumps(CERTIFICATE), encoding="utf-8")
+    target = RawTarget(type="raw", of="Table 9", title="t", variant="a", base_model="m")
+    point = TargetPoint(variant="a", base_model="m", variant_key="k", mixture_key="mix")
+    settings = TargetSettings(name="t", target=target, points=(point,))
+    (tmp_path / "out").mkdir()
+    write_targets([settings], aggregate, tmp_path / "out", folders={"mix": tmp_path / "mixture"}, shown=None)
+    with (tmp_path / "out/targets/t.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows and {row["mixture_key"] for row in rows} == {"mix"}
+    card = json.loads((tmp_path / "out/targets/t.json").read_text(encoding="utf-8"))
+    assert {row["mixture_key"] for row in card["rows"]} == {"mix"}

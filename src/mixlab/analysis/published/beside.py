@@ -18,7 +18,7 @@ VALUES = {
     GAIN: "gain",
 }
 """Column of a published table -> what it is of a target's cell."""
-_CELL = tuple(one.name for one in fields(TargetCell))
+_CELL = tuple(one.name for one in fields(TargetCell) if one.name not in ("made_of", "compared"))
 _PLACE = tuple(one.name for one in fields(Place))
 _LABELLED = ("table", "variants", "base_models", "stages", "measures")
 _OWN = {"variant": "config", "base_model": "model"}

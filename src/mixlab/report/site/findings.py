@@ -9,18 +9,18 @@ from mixlab.report.claims import RULE, list_behind, list_gaps, summarise_effects
 from mixlab.report.gaps import describe_gaps
 from mixlab.report.numbers import Numbers
 from mixlab.report.primary import Primary, find_primary
-from mixlab.report.tables import Sentence, Shown, name_cell, say
+from mixlab.report.scores import CELLS_ANCHOR
+from mixlab.report.tables import Sentence, Shown, name_cell, say, sum_up
 from mixlab.report.text import STAGES, render_error, render_plain, render_score
 
 UNITS = {"judge_score": "points"}
-MOST_BEHIND = 60
-"""Cells at most that a number of the whole study leads to."""
 
 
 def list_findings(settings: ReportSettings, numbers: Numbers) -> list[Sentence]:
     """Say what came of each claim, which variant leads each group of benchmarks, and how much could not be read.
 
-    Every number that was computed from scores leads to them (`Shown.of`), where they are not more than MOST_BEHIND.
+    Every number that was computed from scores leads to them (`Shown.of`), one that sums up too many of them to be
+    looked through to the table that holds them.
     """
     return [
         *summarise_effects(settings, numbers),
@@ -110,7 +110,8 @@ def _say_leaders(numbers: Numbers, group: BenchmarkGroup, stage: str, found: Map
     tied = [key for key, one in whole.items() if one.mean == best.mean]
     if len(tied) > 1:
         labels = ", ".join(map(numbers.label, tied))
-        return say(f"{where}, {len(tied)} variants share the highest mean, ", said[0], f": {labels}.", *beside)
+        count = sum_up(str(len(tied)), [cell for key in tied for cell in behind[key]], CELLS_ANCHOR)
+        return say(f"{where}, ", count, " variants share the highest mean, ", said[0], f": {labels}.", *beside)
     gap = render_score(group.measure, (best.mean or 0.0) - (after.mean or 0.0))
     return say(
         *(f"{where}, the highest mean is that of {numbers.label(first)}, ", said[0]),
@@ -137,8 +138,7 @@ def _list_unread(numbers: Numbers) -> Iterator[Sentence]:
         cells = [cell for cell in numbers.cells if (cell.measure == "judge_score") == is_judged]
         total, unread = sum(cell.n_answers for cell in cells), sum(cell.n_unparsed for cell in cells)
         if total:
-            # where too many cells are behind these to be looked through, each has its count in the table of cells
-            of = tuple(name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells)
-            behind = of if len(of) <= MOST_BEHIND else ()
+            of = [name_cell(one.variant_key, one.stage, one.benchmark, one.measure) for one in cells]
             counts = f"{render_plain(unread)} of {render_plain(total)}"
-            yield say(Shown(counts, of=behind), f" {what} (", Shown(f"{unread / total:.1%}", of=behind), ").")
+            share = sum_up(f"{unread / total:.1%}", of, CELLS_ANCHOR)
+            yield say(sum_up(counts, of, CELLS_ANCHOR), f" {what} (", share, ").")

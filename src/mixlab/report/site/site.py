@@ -14,6 +14,7 @@ from markupsafe import Markup
 from mixlab.analysis.lineage import Ancestor
 from mixlab.config.analysis import ReportSettings
 from mixlab.config.report_data import DataShown
+from mixlab.config.targets import TargetSettings
 from mixlab.report.certificates import write_certificates
 from mixlab.report.data import load_data_figures
 from mixlab.report.data_sections import build_data_sections
@@ -26,6 +27,7 @@ from mixlab.report.site.findings import list_findings
 from mixlab.report.site.lineage import Held, build_lineage_data, list_not_here
 from mixlab.report.site.training import TrainedRun, build_curves
 from mixlab.report.tables import Column, Section, Shown, Table
+from mixlab.report.target_sections import load_target_sections
 from mixlab.report.text import render_plain
 
 PAGE = "index.html"
@@ -53,7 +55,7 @@ class SiteInputs:
 
     `folders`: artifacts that `settings.data` names, by key, as far as they are here. `held`: what the working folder
     knows of each artifact behind a number; `beside`: those that only figures of data go back to. `price`: the section
-    on cost. `notes`: what could not be read, in sentences.
+    on cost. `notes`: what could not be read, in sentences. `targets`: the tables and figures that the study names.
     """
 
     study: str
@@ -69,6 +71,7 @@ class SiteInputs:
     price: Section
     cautions: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    targets: Sequence[TargetSettings] = ()
 
 
 def write_site(inputs: SiteInputs, out: Path, progress: Callable[[], object] = lambda: None) -> int:
@@ -84,13 +87,18 @@ def write_site(inputs: SiteInputs, out: Path, progress: Callable[[], object] = l
         figures = load_data_figures(settings.data, inputs.folders)
         pages = write_certificates(settings.data, figures, out)
         data = [_lead_counts(one, settings.data) for one in build_data_sections(settings.data, figures, pages)]
+    targets = load_target_sections(inputs.targets, inputs.aggregate, folders=inputs.folders, shown=settings.data)
     count = write_answers(inputs.answerers, inputs.benchmarks, inputs.sets, out, progress)
     lineage = build_lineage_data(numbers.lineage, inputs.held, inputs.beside)
     write_data(out, "lineage", render_json(lineage))
     write_data(out, "training", render_json(build_curves(inputs.runs)))
     sections = [
         Section("findings", "Findings", list_findings(settings, numbers), stays=True),
-        *(one for one in build_sections(settings, numbers, inputs.cautions, data) if one.anchor not in REPLACED),
+        *(
+            one
+            for one in build_sections(settings, numbers, inputs.cautions, data, targets)
+            if one.anchor not in REPLACED
+        ),
         inputs.price,
     ]
     missing = build_missing_section(list_not_here(lineage["nodes"]), inputs)

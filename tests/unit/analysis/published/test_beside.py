@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from paper_tables import write_rows, write_tables
 
-from mixlab.analysis.published.beside import compare_target
+from mixlab.analysis.published.beside import compare_target, list_lacking
 from mixlab.analysis.published.tables import FORMS, load_tables
 from mixlab.analysis.targets import Place, TargetCell
 from mixlab.cli._compare_text import describe_study, print_study
@@ -114,3 +114,11 @@ def test_a_gain_is_told_with_its_interval(
     assert found is not None
     print_study({"s": [found]})
     assert told in capsys.readouterr().out
+
+
+def test_what_a_cell_was_computed_from_is_not_asked_for_beside_a_published_table() -> None:
+    cell = build_cell("25-25-25-25", "EN AVG", 5.57)
+    untraced = {name: value for name, value in cell.items() if name not in ("made_of", "compared")}
+    assert len(untraced) == len(cell) - 2 and list_lacking(build_target(untraced)) == []
+    del untraced["mean"]
+    assert list_lacking(build_target(untraced)) == ["cells.mean"]
