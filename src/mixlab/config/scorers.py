@@ -9,6 +9,7 @@ from mixlab.config.generation import FieldName, OptionsSettings
 from mixlab.config.lm_eval_task import TaskSettings
 
 _VERSION = Field(default=1, ge=1, description="raised by hand when this scorer's code changes a result")
+_VERSION_2 = Field(default=2, ge=1, description="raised by hand when this scorer's code changes a result")
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -52,7 +53,7 @@ class FinalNumberSettings(_Voting):
     """Right when the number the response ends in equals the reference's."""
 
     scorer: Literal["final_number"] = "final_number"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="answer", description="field of the item with the reference answer")
     markers: tuple[Text, ...] = Field(
         default=("####",), description="the first number after the last of these is the answer"

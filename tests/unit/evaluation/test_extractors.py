@@ -157,6 +157,9 @@ LONG = {
     "fences": "```python\n" * 10_000,
     "spaces": " " * 100_000,
     "lines": "\n" * 100_000,
+    "bars": "1/1 " * 25_000,
+    "kanji before a minus": "3あ-" * 33_000,
+    "superscripts": "²½" * 50_000,
     "yes and no": "yes no " * 14_000,
 }
 
