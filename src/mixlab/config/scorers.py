@@ -67,7 +67,7 @@ class LetterChoiceSettings(_Voting):
     """Right when the letter that the response gives as its answer is that of a right option."""
 
     scorer: Literal["letter_choice"] = "letter_choice"
-    version: int = _VERSION
+    version: int = _VERSION_2
     options: OptionsSettings = Field(description="the options and which are right; the same as in `prompt`")
     markers: tuple[Text, ...] = Field(
         default=(
@@ -79,6 +79,9 @@ class LetterChoiceSettings(_Voting):
             "答えは",
             "答え:",
             "正解は",
+            "正解:",
+            "正答は",
+            "正答:",
             "答案是",
             "答案:",
             "选择",
@@ -91,7 +94,7 @@ class WordChoiceSettings(_Voting):
     """Right when the one word of several that the response gives is the reference."""
 
     scorer: Literal["word_choice"] = "word_choice"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="answer", description="field with the reference, a key of `words`")
     words: dict[Text, tuple[Text, ...]] = Field(
         min_length=2, description="the answers there are, each with the words that mean it"
@@ -112,7 +115,7 @@ class MathAnswerSettings(_Voting):
     r"""Right when the last \boxed answer is mathematically equal to the reference's."""
 
     scorer: Literal["math_answer"] = "math_answer"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="solution", description="field with the worked solution, its answer boxed")
     markers: tuple[Text, ...] = Field(
         default=("answer is", "answer:"),
@@ -146,7 +149,7 @@ class PythonTestsSettings(_Scorer):
     """Right when the program made from the response passes the item's tests in the sandbox."""
 
     scorer: Literal["python_tests"] = "python_tests"
-    version: int = _VERSION
+    version: int = _VERSION_2
     form: Literal["completion", "program"] = Field(
         default="completion", description="completion: continues prompt_field; program: stands alone"
     )

@@ -182,6 +182,34 @@ def test_a_program_stands_alone_without_fence_and_indentation():
     assert cut_code(PythonTestsSettings(), "    return 1") == "    return 1"
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        "```python3\nCODE```",
+        "```python \nCODE```",
+        "```python\r\nCODE```\r\n",
+        "``` {.python}\nCODE```",
+        "~~~python\nCODE~~~",
+        "````python\nCODE````",
+        "\ufeffCODE",
+        "\ufeff```\n\ufeffCODE```",
+        "Use ```f``` so: ```py\nCODE```\nor\n```\nno\n```",
+        "1. So:\n   ```python\n   CODE   ```",
+        "```python\nCODE",
+    ],
+)
+def test_a_program_is_found_in_every_fence(response):
+    settings = PythonTestsSettings(form="program")
+    code = "def f():\n    return '``` ~~~ is no end'\n"
+    assert cut_code(settings, response.replace("CODE", code.replace("\n    ", "\n       "))).split() == code.split()
+
+
+def test_a_program_ends_where_its_fence_closes_behind_code_and_a_completion_has_no_byte_order_mark():
+    settings = PythonTestsSettings(form="program")
+    assert cut_code(settings, "```python\ndef f(): pass```\nDone.\n```\nx\n```") == "def f(): pass"
+    assert cut_code(PythonTestsSettings(), "\ufeff    return 1") == "    return 1"
+
+
 def test_a_response_that_redefines_check_does_not_pass(tmp_path):
     cheat = "    return 0\n\ndef check(candidate):\n    pass\n"
     scores, _ = score(tmp_path, PythonTestsSettings(), [ADD], {"add": cheat})
