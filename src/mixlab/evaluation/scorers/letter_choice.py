@@ -5,7 +5,8 @@ A record of MMLU: {"question": "Find the degree of the extension Q(sqrt(2), sqrt
 
 In this order: the letter right behind the last marker that one follows; a letter that stands alone at the start of the
 first line (`B.`, `B is right`, `選択肢B`); the one letter that is said to be right in Japanese (`Bが正しい`), else the
-one in parentheses, if all those in the response are the same. The letter of no option is no answer. The article A and the pronoun I are no letters of options: `the answer is A dog`.
+one in parentheses, if all those in the response are the same. The letter of no option is no answer. The article A
+and the pronoun I are no letters of options: `the answer is A dog`.
 """
 
 import re
