@@ -70,7 +70,7 @@ class _Judge(Settings):
 class RuleJudgeSettings(_Judge):
     """The rule judge for benchmarks of one language, as it enters a spec."""
 
-    version: int = Field(default=2, ge=1, description="raised by hand when the judge's code changes a verdict")
+    version: int = Field(default=3, ge=1, description="raised by hand when the judge's code changes a verdict")
     engine: Literal["rule"] = Field(default="rule", description="rule: a stated rule, not a language model")
     language: Language = Field(description="language of the benchmark")
     prompts: JudgePrompts = Field(description="the texts the judge reads")

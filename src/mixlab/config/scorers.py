@@ -9,6 +9,7 @@ from mixlab.config.generation import FieldName, OptionsSettings
 from mixlab.config.lm_eval_task import TaskSettings
 
 _VERSION = Field(default=1, ge=1, description="raised by hand when this scorer's code changes a result")
+_VERSION_2 = Field(default=2, ge=1, description="raised by hand when this scorer's code changes a result")
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -52,7 +53,7 @@ class FinalNumberSettings(_Voting):
     """Right when the number the response ends in equals the reference's."""
 
     scorer: Literal["final_number"] = "final_number"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="answer", description="field of the item with the reference answer")
     markers: tuple[Text, ...] = Field(
         default=("####",), description="the first number after the last of these is the answer"
@@ -66,7 +67,7 @@ class LetterChoiceSettings(_Voting):
     """Right when the letter that the response gives as its answer is that of a right option."""
 
     scorer: Literal["letter_choice"] = "letter_choice"
-    version: int = _VERSION
+    version: int = _VERSION_2
     options: OptionsSettings = Field(description="the options and which are right; the same as in `prompt`")
     markers: tuple[Text, ...] = Field(
         default=(
@@ -78,6 +79,9 @@ class LetterChoiceSettings(_Voting):
             "答えは",
             "答え:",
             "正解は",
+            "正解:",
+            "正答は",
+            "正答:",
             "答案是",
             "答案:",
             "选择",
@@ -90,7 +94,7 @@ class WordChoiceSettings(_Voting):
     """Right when the one word of several that the response gives is the reference."""
 
     scorer: Literal["word_choice"] = "word_choice"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="answer", description="field with the reference, a key of `words`")
     words: dict[Text, tuple[Text, ...]] = Field(
         min_length=2, description="the answers there are, each with the words that mean it"
@@ -111,7 +115,7 @@ class MathAnswerSettings(_Voting):
     r"""Right when the last \boxed answer is mathematically equal to the reference's."""
 
     scorer: Literal["math_answer"] = "math_answer"
-    version: int = _VERSION
+    version: int = _VERSION_2
     answer_field: FieldName = Field(default="solution", description="field with the worked solution, its answer boxed")
     markers: tuple[Text, ...] = Field(
         default=("answer is", "answer:"),
@@ -145,7 +149,7 @@ class PythonTestsSettings(_Scorer):
     """Right when the program made from the response passes the item's tests in the sandbox."""
 
     scorer: Literal["python_tests"] = "python_tests"
-    version: int = _VERSION
+    version: int = _VERSION_2
     form: Literal["completion", "program"] = Field(
         default="completion", description="completion: continues prompt_field; program: stands alone"
     )

@@ -4,12 +4,15 @@ It never runs a line of a model's code. It shares no memory, no user and no proc
 program it sees data, and numbers that stand for the program's own objects. Standard library only.
 """
 
+import ast
 import builtins
+import importlib
+from collections import Counter
 from collections.abc import Mapping
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
-from mixlab.evaluation.exchange import Channel, Gone, Unreadable, pack, unpack
+from mixlab.evaluation.exchange import OWN_MODULES, Channel, Gone, Unreadable, pack, unpack
 
 PASSED, GONE, NO_ANSWER = "passed", "gone", "sandbox did not answer"
 READY = "ready"
@@ -99,14 +102,17 @@ class Names(dict[str, Any]):
         super().__init__(__name__="__main__")
         self._asker = asker
         self.tested: frozenset[str] = frozenset()
+        self.modules: Mapping[str, ModuleType] = {}
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name) and name not in self.tested:
             raise KeyError(name)
         try:
-            return self._asker.ask("name", name)
+            found = self._asker.ask("name", name)
         except NameError:
             raise KeyError(name) from None
+        # as published, the program must have imported it: what it has imported is another matter
+        return self.modules.get(name, found)
 
 
 def _replace(old: Any, new: Any) -> None:
@@ -167,6 +173,25 @@ def find_tested(entry_point: str, code: CodeType) -> frozenset[str]:
     return frozenset(code.co_names) if all(hasattr(builtins, name) for name in code.co_names) else frozenset()
 
 
+def find_modules(tests: str) -> dict[str, ModuleType]:
+    """Return the standard modules that the tests use: names of which they take nothing but attributes that those have.
+
+    MBPP/596 compares with `sys.getsizeof(...)` and leaves the import to the program, which could define another `sys`.
+    """
+    attributes: dict[str, set[str]] = {}
+    bare: Counter[str] = Counter()
+    for node in ast.walk(ast.parse(tests)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            attributes.setdefault(node.value.id, set()).add(node.attr)
+            bare[node.value.id] -= 1
+        elif isinstance(node, ast.Name):
+            bare[node.id] += 1
+    modules = {
+        name: importlib.import_module(name) for name in sorted(attributes) if name in OWN_MODULES and not bare[name]
+    }
+    return {name: module for name, module in modules.items() if all(hasattr(module, one) for one in attributes[name])}
+
+
 def check(order: Mapping[str, str], channel: Channel) -> str:
     """Return the verdict on a program: `passed`, `raised ...`, or that it is gone."""
     try:
@@ -179,6 +204,7 @@ def check(order: Mapping[str, str], channel: Channel) -> str:
             names = Names(asker)
             run_given(order["given"], names)
             code = compile(order["tests"], "tests.py", "exec")
+            names.modules = find_modules(order["tests"])
             names.tested = find_tested(order["entry_point"], code)
             names.pop(order["entry_point"], None)
             exec(code, names)

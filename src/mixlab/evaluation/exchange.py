@@ -17,12 +17,24 @@ from typing import Any
 LONGEST_BYTES = 32 * 2**20
 _SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
 _BYTES: tuple[Any, ...] = (bytes, bytearray)
+_EMPTY: dict[Any, Any] = {}
+_KEYS: Any = type(_EMPTY.keys())
+_ITEMS: Any = type(_EMPTY.items())
+_DATES = {
+    "date": ("year", "month", "day"),
+    "datetime": ("year", "month", "day", "hour", "minute", "second", "microsecond"),
+    "time": ("hour", "minute", "second", "microsecond"),
+    "timedelta": ("days", "seconds", "microseconds"),
+}
+"""Classes of `datetime` that travel by value, each with what makes it; with a time zone or a fold they do not."""
 _EXACT_IN_JSON = 2**53
 _MODULES = """
 bisect cmath collections copy datetime decimal fractions functools heapq itertools json math operator random re
 statistics string typing
 """
 """Modules that a program may hand to the tests by name; each is imported anew where it is handed to."""
+OWN_MODULES = frozenset({*_MODULES.split(), "sys"})
+"""Modules that the tests have of their own, once the program has anything of that name."""
 
 Refer = Callable[[Any], int]
 """Returns the number that stands for an object; raises TypeError for one that cannot be sent."""
@@ -97,6 +109,9 @@ def pack(value: Any, refer: Refer) -> Any:
             return [kind.__name__, [pack(one, refer) for one in kind.__iter__(value)]]
     if isinstance(value, dict):
         return ["dict", [[pack(key, refer), pack(one, refer)] for key, one in dict.items(value)]]
+    for view in (_KEYS, _ITEMS):
+        if isinstance(value, view):
+            return [view.__name__, [pack(one, refer) for one in view.__iter__(value)]]
     for kind in _BYTES:
         if isinstance(value, kind):
             return [kind.__name__, kind.hex(value)]
@@ -116,7 +131,19 @@ def _pack_rare(value: Any, refer: Refer) -> Any:
     for module, name in (("fractions", "Fraction"), ("decimal", "Decimal")):
         if module in sys.modules and type(value) is getattr(sys.modules[module], name):
             return [name, str(value)]
+    if "datetime" in sys.modules and (parts := _read_date(value)) is not None:
+        return [type(value).__name__, parts]
     return ["object", refer(value)]
+
+
+def _read_date(value: Any) -> list[int] | None:
+    """Return the numbers that make a date or a time; None for what is neither or has a time zone or a fold."""
+    name = type(value).__name__
+    if name not in _DATES or type(value) is not getattr(sys.modules["datetime"], name, None):
+        return None
+    if getattr(value, "tzinfo", None) is not None or getattr(value, "fold", False):
+        return None
+    return [getattr(value, part) for part in _DATES[name]]
 
 
 def unpack(data: Any, resolve: Resolve) -> Any:
@@ -131,6 +158,10 @@ def unpack(data: Any, resolve: Resolve) -> Any:
             return sequence(unpack(one, resolve) for one in inner)
     if kind == "dict":
         return {unpack(key, resolve): unpack(one, resolve) for key, one in inner}
+    if kind == _KEYS.__name__:
+        return dict.fromkeys(unpack(one, resolve) for one in inner).keys()
+    if kind == _ITEMS.__name__:
+        return dict(unpack(one, resolve) for one in inner).items()
     for text in _BYTES:
         if kind == text.__name__:
             return text.fromhex(inner)
@@ -152,4 +183,6 @@ def _unpack_rare(kind: str, inner: Any, resolve: Resolve) -> Any:
         return importlib.import_module(inner)
     if kind in ("Fraction", "Decimal"):
         return getattr(importlib.import_module("fractions" if kind == "Fraction" else "decimal"), kind)(inner)
+    if kind in _DATES and len(inner) == len(_DATES[kind]):
+        return getattr(importlib.import_module("datetime"), kind)(*map(int, inner))
     raise ValueError("no packed value")

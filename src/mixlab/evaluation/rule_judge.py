@@ -10,7 +10,7 @@ from collections import Counter
 
 from mixlab.config.judging import RuleSettings
 from mixlab.config.sources import Language
-from mixlab.evaluation.scorers.final_number import find_numbers
+from mixlab.evaluation.scorers.numbers import find_numbers
 
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _LETTER = re.compile(r"[^\W\d_]")

@@ -104,7 +104,7 @@ def write_scores(
     with (out / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for score in scored.scores:
             write_line(stream, score.to_json())
-    combined = combine_samples(settings, scored.scores)
+    combined = combine_samples(settings, scored.scores, workers)
     if combined:
         with (out / "samples.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
             for row in combined:

@@ -1,6 +1,7 @@
 """What travels between the program and its tests arrives as it was; honest programs notice nothing."""
 
 import collections
+import datetime
 import json
 from decimal import Decimal
 from fractions import Fraction
@@ -30,6 +31,12 @@ VALUES = [
     Decimal("1.10"),
     int,
     dict,
+    {2: 1, (1,): 2}.keys(),
+    {2: [1]}.items(),
+    datetime.date(2024, 2, 29),
+    datetime.datetime(2024, 2, 29, 23, 59, 59, 7),
+    datetime.time(1, 2),
+    datetime.timedelta(-1, 5),
 ]
 
 
@@ -46,6 +53,10 @@ def test_data_arrives_as_it_was(value):
 
 def test_what_is_not_a_number_arrives():
     assert str(unpack(json.loads(json.dumps(pack(float("nan"), refuse))), refuse)) == "nan"
+
+
+def test_a_time_with_a_zone_goes_by_number():
+    assert pack(datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), lambda value: 7) == ["object", 7]
 
 
 def test_subclasses_arrive_as_what_they_hold():
@@ -105,6 +116,23 @@ HONEST = {
     "tests that print and import": (
         "def f(x): return x",
         "import random\nprint(f(random.Random(1).random()))\nassert f('小屋') == '小屋'",
+    ),
+    "keys and items of a dict": (
+        "def f(table): return table.keys() if len(table) == 1 else table.items()",
+        "assert f({2: 3}) == {2}\nassert f({1: [2], 3: 4}) == {1: [2], 3: 4}.items()\nassert f({}) != []",
+    ),
+    "dates": (
+        "import datetime\ndef f(day, days=1): return day + datetime.timedelta(days)",
+        "assert f(datetime.date(2024, 2, 28)) == datetime.date(2024, 2, 29)\n"
+        "assert f(datetime.datetime(2024, 2, 28, 1), days=2).isoformat() == '2024-03-01T01:00:00'",
+    ),
+    "a standard module that the program imports": (
+        "import sys\ndef f(x): return sys.getsizeof(x)",
+        "assert f((1, 2)) == sys.getsizeof((1, 2))",
+    ),
+    "an object named as a standard module is": (
+        "class random:\n    size = 3\nclass copy:\n    def __init__(self, x): self.x = x\n    copy = 4",
+        "assert random.size == 3\nassert copy(2).x == 2\nassert copy.copy == 4",
     ),
     "nothing but a program": ("assert __name__ == '__main__'", ""),
 }

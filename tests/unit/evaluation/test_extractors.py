@@ -43,6 +43,16 @@ FACTS = scorer("naturalquestions", ExactMatchSettings)
         ("正解は「A」です", "A"),
         ("答案是B选项", "B"),
         (r"so it is $\boxed{\text{D}}$", "D"),
+        ("正解: B", "B"),
+        ("正解：Ｂ", "B"),
+        ("選択肢B", "B"),
+        ("Bが正しい", "B"),
+        ("よって「C」が正解です。", "C"),
+        ("正答はBです", "B"),
+        ("答えはA。選択肢Bは違う", "A"),
+        ("選択肢Bは誤り", None),
+        ("Bが正しいとは限らない", None),
+        ("Bが正しいと思います。Cが正しいと考えます。", None),
         ("The answer is A. No: the answer is C.", "C"),
         ("I think (C) is right", "C"),
         ("A man walks into a bar", None),
@@ -76,6 +86,14 @@ def test_a_letter_counts_where_it_is_given_as_the_answer_and_not_within_a_word(t
         ("The passage says no such thing; the answer is: true", "yes"),
         ("The passage says yes", "yes"),
         ("It is neither yes nor no", None),
+        ("That is not true.", "no"),
+        ("It's not true.", "no"),
+        ("It isn’t **true**", "no"),
+        ("The answer is: not true", "no"),
+        ("The answer isn't yes", "no"),
+        ("That is not necessarily false", "yes"),
+        ("That is true, not false", "yes"),
+        ("I do not know, but the passage says yes", "yes"),
         ("Norway knows", None),
         ("I cannot tell", None),
         ("", None),
@@ -84,6 +102,12 @@ def test_a_letter_counts_where_it_is_given_as_the_answer_and_not_within_a_word(t
 )
 def test_a_word_counts_where_it_is_marked_or_first_or_the_only_one(text, word):
     assert extract_word(WORDS, text) == word
+
+
+def test_a_negated_word_of_three_is_no_answer():
+    words = WordChoiceSettings(words={"yes": ("yes",), "no": ("no",), "maybe": ("maybe",)})
+    assert extract_word(words, "the answer is not yes") is None
+    assert extract_word(words, "the answer is not yes but maybe") == "maybe"
 
 
 @pytest.mark.parametrize(
@@ -154,9 +178,15 @@ LONG = {
     "boxes": r"\boxed{1}" * 11_000,
     "a box of boxes": r"\boxed{" + r"\boxed{1}" * 11_000 + "}",
     "braces": "{" * 100_000,
+    "ticks": "`" * 100_000,
+    "tildes": "~" * 100_000,
+    "nots": "not " * 25_000 + "true",
     "fences": "```python\n" * 10_000,
     "spaces": " " * 100_000,
     "lines": "\n" * 100_000,
+    "bars": "1/1 " * 25_000,
+    "kanji before a minus": "3あ-" * 33_000,
+    "superscripts": "²½" * 50_000,
     "yes and no": "yes no " * 14_000,
 }
 

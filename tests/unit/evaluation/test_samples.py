@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.config.problems import DataError
-from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings
+from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, MathAnswerSettings
 from mixlab.evaluation.samples import combine_samples, estimate_pass, vote
 from mixlab.evaluation.scorers.score import Score
 from mixlab.evaluation.scoring import write_scores
@@ -46,6 +46,27 @@ def scores(*answers, item="a", right="7"):
 )
 def test_the_most_frequent_answer_wins_and_of_a_tie_the_first(answers, winner):
     assert vote(scores(*answers)).extracted == winner
+
+
+HALVES = (r"\frac{1}{2}", "0.5", "1/2")
+
+
+@pytest.mark.parametrize(
+    ("answers", "score"),
+    [
+        ((*HALVES, "3", "3"), 1),
+        (("3", "3", *HALVES), 1),
+        (("3", r"\frac{6}{2}", "3.0", *HALVES[:2]), 0),
+        (("3", *HALVES[:2], r"\frac{6}{2}"), 0),
+        ((HALVES[0], "3", HALVES[1], r"\frac{6}{2}"), 1),
+        (("3", *HALVES[:2], "4"), 1),
+        ((None, "3", None), 0),
+    ],
+)
+def test_mathematical_answers_that_are_equal_vote_together_and_of_a_tie_the_first_wins(answers, score):
+    said = [Score("a", float(one in HALVES), one is not None, one, None, sample=at) for at, one in enumerate(answers)]
+    (row,) = combine_samples(MathAnswerSettings(majority=True), said)
+    assert row.score == score
 
 
 def test_no_answer_at_all_is_wrong_and_unparsed():

@@ -12,7 +12,8 @@ from mixlab.config.generation import OptionsSettings
 from mixlab.config.problems import DataError, UserError
 from mixlab.config.scorers import ExactMatchSettings, FinalNumberSettings, LetterChoiceSettings, PythonTestsSettings
 from mixlab.evaluation.sandbox import LABEL_BUBBLEWRAP, LABEL_FALLBACK
-from mixlab.evaluation.scorers.final_number import extract_number, find_numbers
+from mixlab.evaluation.scorers.final_number import extract_number
+from mixlab.evaluation.scorers.numbers import find_numbers
 from mixlab.evaluation.scorers.python_tests import cut_code
 from mixlab.evaluation.scoring import write_scores
 from mixlab.generation.responses import Response, write_response_files
@@ -82,6 +83,18 @@ def test_thoughts_are_no_answer_to_any_scorer(tmp_path):
         ("50%.", ["50"]),
         ("-$5", ["-5"]),
         ("none", []),
+        ("面積は25㎡です。合計25cm³になります", ["25", "25"]),
+        ("25 m² (see note ¹), ① 3 x₂", ["25", "3"]),
+        ("25½, ½, -2½, 12 1/2, 3 5/2", ["25.5", "0.5", "-2.5", "12.5", "3", "2.5"]),
+        (r"#### 25/2, 1⁄4 or \frac{1}{8}, -\dfrac{3}{4}", ["12.5", "0.25", "0.125", "-0.75"]),
+        ("5/12/2023, 10 / 4 = 2.5", ["5", "12", "2023", "2.5", "2.5"]),
+        ("1/0 and \\frac{1}{0}", []),
+        ("気温は-3度です。合計は−3です", ["-3", "-3"]),
+        ("10−3, 10個-3個, 25㎡-3, 10キログラム-3キログラム", ["10", "3", "10", "3", "25", "3", "10", "3"]),
+        ("5度は-3, データ-3", ["5", "-3", "-3"]),
+        ("3千5百万円, 3兆円, 2百5十, 2千万5百", ["35000000", "3000000000000", "250", "20000500"]),
+        ("1万2千 12万3,456 千円 5千円 1億2000万", ["12000", "123456", "5000", "120000000"]),
+        ("9" * 4280 + "千兆", ["9" * 4280 + "0" * 15]),
     ],
 )
 def test_numbers_are_read_as_people_write_them(text, numbers):
@@ -98,6 +111,10 @@ def test_numbers_are_read_as_people_write_them(text, numbers):
         ("first 3, then 12 in all", "none", None),
         ("答えは、42 です。前は41でした", "last_number", 42),
         ("", "last_number", None),
+        ("The floor has 25 m2 or 250000 cm^2", "last_number", 250000),
+        ("x1 = 3 and x2 = 5, so USD25 for x2", "last_number", 25),
+        ("x2", "last_number", 2),
+        ("#### x2", "none", 2),
     ],
 )
 def test_the_answer_is_the_number_after_the_last_marker_else_the_last_where_allowed(text, fallback, number):
@@ -163,6 +180,34 @@ def test_a_program_stands_alone_without_fence_and_indentation():
     assert cut_code(settings, "Sure:\n```python\ndef f(): pass\n```\nDone.") == "def f(): pass\n"
     assert cut_code(settings, " def f(x): return x") == "def f(x): return x"
     assert cut_code(PythonTestsSettings(), "    return 1") == "    return 1"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "```python3\nCODE```",
+        "```python \nCODE```",
+        "```python\r\nCODE```\r\n",
+        "``` {.python}\nCODE```",
+        "~~~python\nCODE~~~",
+        "````python\nCODE````",
+        "\ufeffCODE",
+        "\ufeff```\n\ufeffCODE```",
+        "Use ```f``` so: ```py\nCODE```\nor\n```\nno\n```",
+        "1. So:\n   ```python\n   CODE   ```",
+        "```python\nCODE",
+    ],
+)
+def test_a_program_is_found_in_every_fence(response):
+    settings = PythonTestsSettings(form="program")
+    code = "def f():\n    return '``` ~~~ is no end'\n"
+    assert cut_code(settings, response.replace("CODE", code.replace("\n    ", "\n       "))).split() == code.split()
+
+
+def test_a_program_ends_where_its_fence_closes_behind_code_and_a_completion_has_no_byte_order_mark():
+    settings = PythonTestsSettings(form="program")
+    assert cut_code(settings, "```python\ndef f(): pass```\nDone.\n```\nx\n```") == "def f(): pass"
+    assert cut_code(PythonTestsSettings(), "\ufeff    return 1") == "    return 1"
 
 
 def test_a_response_that_redefines_check_does_not_pass(tmp_path):

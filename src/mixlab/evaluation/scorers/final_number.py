@@ -5,43 +5,18 @@ total does it take?", "answer": "It takes 2/2=<<2/2=1>>1 bolt of white fiber\\nS
 2+1=<<2+1=3>>3 bolts of fabric\\n#### 3"}. One of MGSM: {"question": "ローブを作成するには、…", "answer": "3"}.
 
 The answer is the first number after the last marker that a number follows; without one, the last number of the text,
-where settings allow it. Numbers are compared by value: $1,234.50 = 1234.5, １８ = 18, 3万5千 = 35000; 50 % is 50.
+where settings allow it. Numbers are compared by value, however they are written (`numbers`).
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
 from mixlab.config.problems import DataError
 from mixlab.config.scorers import FinalNumberSettings
+from mixlab.evaluation.scorers.numbers import find_last_number, find_numbers
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
-
-_UNITS = {"億": 10**8, "千万": 10**7, "百万": 10**6, "万": 10**4, "千": 10**3, "百": 10**2}
-LONGEST = 4290
-"""Digits of the longest number that is read: Python reads and writes integers of up to 4300."""
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-_UNIT = "|".join(_UNITS)
-_PART = re.compile(rf"({_DIGITS})({_UNIT})?")
-# a minus is a sign only where nothing is subtracted from: not in 10-3 nor in x-3
-_NUMBER = re.compile(rf"(?:(?<![\w).])-)?\$?(?:(?:{_DIGITS})(?:{_UNIT}))*(?:{_DIGITS})(?:{_UNIT})?")
-
-
-def _read_number(text: str) -> Fraction:
-    value = sum(
-        (Fraction(digits.replace(",", "")) * _UNITS.get(unit, 1) for digits, unit in _PART.findall(text)), Fraction(0)
-    )
-    return -value if text.startswith("-") else value
-
-
-def find_numbers(text: str) -> list[Fraction]:
-    """Return the numbers in `text` in order, full-width digits, thousands commas and 万, 億 understood.
-
-    What has more digits than `LONGEST` is no number.
-    """
-    plain = unicodedata.normalize("NFKC", text).replace("−", "-")
-    return [_read_number(found) for found in _NUMBER.findall(plain) if sum(map(str.isdigit, found)) <= LONGEST]
 
 
 def extract_number(text: str, markers: Sequence[str], fallback: Literal["last_number", "none"]) -> Fraction | None:
@@ -53,8 +28,7 @@ def extract_number(text: str, markers: Sequence[str], fallback: Literal["last_nu
         if numbers := find_numbers(text[at + len(marker) : end]):
             return numbers[0]
         end = at
-    numbers = find_numbers(text) if fallback == "last_number" else []
-    return numbers[-1] if numbers else None
+    return find_last_number(text) if fallback == "last_number" else None
 
 
 def _places(text: str, marker: str) -> list[int]:

@@ -4,8 +4,9 @@ A record of MMLU: {"question": "Find the degree of the extension Q(sqrt(2), sqrt
 "2", "6"], "answer": "1"}; the responses "B", "(B)", "The answer is (B)." and "答えはＢです" are right.
 
 In this order: the letter right behind the last marker that one follows; a letter that stands alone at the start of the
-first line (`B.`, `B is right`); the one letter in parentheses, if all those in the response are the same. The letter of
-no option is no answer. The article A and the pronoun I are no letters of options: `the answer is A dog`.
+first line (`B.`, `B is right`, `選択肢B`); the one letter that is said to be right in Japanese (`Bが正しい`), else the
+one in parentheses, if all those in the response are the same. The letter of no option is no answer. The article A
+and the pronoun I are no letters of options: `the answer is A dog`.
 """
 
 import re
@@ -25,11 +26,15 @@ _WORD = r"(?![A-Za-z0-9'’\-])"
 _MARKED = re.compile(rf"{_WRAPPED}(?:([A-Z]){_WORD}|([a-z]){_ENDED})")
 _GOING_ON = r" {1,4}(?:is|because|since|as|and|but|so)\b"
 _ALONE = re.compile(
-    rf"[\s\"'*_(\[{{「『【$]{{0,8}}(?:(?i:option|choice) {{0,4}}[(]?)?(?:\\text\{{)?"
+    rf"[\s\"'*_(\[{{「『【$]{{0,8}}(?:(?i:option|choice|選択肢|选项) {{0,4}}[(]?)?(?:\\text\{{)?"
     rf"(?:([A-Z])(?={_GOING_ON})|([A-Za-z]){_ENDED})"
 )
 _GOES_ON = re.compile(_GOING_ON)
 _NEXT_WORD = re.compile(r" {1,4}[A-Za-z]")
+# but not Bが正しいとは限らない nor Bが正しいわけではない
+_SAID_RIGHT = re.compile(
+    r"(?<![A-Za-z0-9])([A-Z])[)」』]?が(?:正しい|正解|正答|適切)(?=です(?!か)|である|だ|と(?:思|考)|[\s.,。、!)」』]|$)"
+)
 _PARENTHESES = re.compile(r"\(([A-Z])\)")
 
 
@@ -41,8 +46,10 @@ def extract_letter(text: str, markers: Sequence[str]) -> str | None:
             return str(found[1] or found[2]).upper()
     if found := _ALONE.match(first_line(plain)):
         return str(found[1] or found[2]).upper()
-    bracketed = set(_PARENTHESES.findall(plain))
-    return bracketed.pop() if len(bracketed) == 1 else None
+    for pattern in (_SAID_RIGHT, _PARENTHESES):
+        if found_ones := set(pattern.findall(plain)):
+            return found_ones.pop() if len(found_ones) == 1 else None
+    return None
 
 
 def _is_word(text: str, found: re.Match[str]) -> bool:

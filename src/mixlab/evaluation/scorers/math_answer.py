@@ -4,9 +4,8 @@ A record of MATH, shortened: {"problem": "What is the sum of the roots of $x^2 -
 "type": "Algebra", "solution": "By Vieta's formulas the sum is $\\boxed{3}$."}; "\\boxed{\\frac{6}{2}}" and "The answer
 is $3$." are right.
 
-The answer is what the last \boxed or \fbox holds; without one, what stands behind the last marker: a formula
-between $, else the rest of the sentence. Answers are
-equal as texts, or as mathematics (`math_equality`). What the majority counts are the texts.
+The answer is what the last \boxed or \fbox holds; without one, what stands behind the last marker: a formula between $,
+else the rest of the sentence. Answers are equal as texts, or as mathematics (`math_equality`), to the majority too.
 """
 
 import re

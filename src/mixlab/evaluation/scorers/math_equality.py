@@ -22,7 +22,12 @@ EQUAL, DIFFERENT = "equal", "different"
 TOO_LONG = f"longer than {LONGEST} characters"
 _PROBE = ("1", "\\frac{2}{2}")
 
-_SPACING = re.compile(r"(?<!\\)\\[,;:! ]|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|[~\s]")
+_THIN = r"(?<!\\)\\[,;:! ]|~"
+_SPACING = re.compile(rf"(?:{_THIN}|\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\s)+")
+_THIN_THOUSANDS = re.compile(rf"(?<=\d)(?:{_THIN})+(?=\d{{3}}(?!\d))")
+_SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+_DIGIT_ARGUMENTS = re.compile(r"(\\(?:frac|binom))\s*(\d)\s+(?=\d)")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 _FRACTIONS = re.compile(r"\\[dt]frac(?![A-Za-z])")
 _UNITS = re.compile(r"\\(?:text|mbox|mathrm)\{([^{}]{0,80})\}$")
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
@@ -31,9 +36,14 @@ _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 def normalise_latex(text: str) -> str:
     r"""Return LaTeX without what changes no value: spacing, \left, \dfrac, $, degrees, %, a unit behind a number.
 
-    Thousands commas go where the whole text is one number: 1,234 is 1234, while (1,234) stays a pair.
+    Thousands commas go where the whole text is one number: 1,234 is 1234, while (1,234) stays a pair. A space between
+    digits stays, `1 1` is not 11, but in thousands: `1\,000`, `1 000`. Full-width signs are the plain ones.
     """
-    plain = _SPACING.sub("", _FRACTIONS.sub(r"\\frac", text.strip().strip("$").rstrip(".")))
+    plain = _FRACTIONS.sub(r"\\frac", text.translate(_FULL_WIDTH).strip().strip("$").rstrip("."))
+    plain = _THIN_THOUSANDS.sub("", _DIGIT_ARGUMENTS.sub(r"\1\2", plain)).strip()
+    if _SPACED_THOUSANDS.fullmatch(plain):
+        plain = plain.replace(" ", "")
+    plain = _SPACING.sub(_keep_between_digits, plain)
     plain = plain.replace("\\$", "").replace("$", "").removesuffix("\\%").removesuffix("%")
     plain = re.sub(r"\^(?:\{\\circ\}|\\circ)$", "", plain)
     if (unit := _UNITS.search(plain)) and unit.start():
@@ -43,6 +53,12 @@ def normalise_latex(text: str) -> str:
     if re.fullmatch(r"-?\d{1,3}(?:(?:,|\{,\})\d{3})+(?:\.\d+)?", plain):
         plain = _THOUSANDS.sub("", plain)
     return plain
+
+
+def _keep_between_digits(spacing: re.Match[str]) -> str:
+    text, (start, end) = spacing.string, spacing.span()
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    return " " if before.isdecimal() and after.isdecimal() else ""
 
 
 def name_other_bases(reference: str, answer: str) -> bool:

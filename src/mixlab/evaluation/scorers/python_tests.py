@@ -26,18 +26,35 @@ from mixlab.evaluation.sandbox import Program, Sandbox
 from mixlab.evaluation.scorers.score import Pair, Score, Scored, describe_silence, read_text
 from mixlab.generation.prompts import is_python, repair_python_prompt
 
-_FENCED = re.compile(r"```[A-Za-z]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_OPENED = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}+|~{3,}+)[^\n`]*\n|(?<!`)(?P<inline>`{3,}+)[A-Za-z0-9]*[ \t]*\r?\n", re.MULTILINE
+)
+
+_BYTE_ORDER_MARK = "\ufeff"
 
 NOT_PYTHON = "prompt and reference solution together are not valid Python, so no response can pass"
 
 
 def cut_code(settings: PythonTestsSettings, response: str) -> str:
-    """Return the code of a response: its first fenced block where it stands alone, cut at the first stop string."""
-    fenced = _FENCED.search(response) if settings.form == "program" else None
-    code = fenced[1] if fenced else response
-    code = textwrap.dedent(code) if settings.form == "program" else code
+    """Return the code of a response: its first fenced block where it stands alone, cut at the first stop string.
+
+    A byte order mark before it is left out.
+    """
+    code = response.removeprefix(_BYTE_ORDER_MARK)
+    if settings.form == "program":
+        code = textwrap.dedent(_take_block(code).removeprefix(_BYTE_ORDER_MARK))
     ends = [at for stop in settings.stop if (at := code.find(stop)) >= 0]
     return code[: min(ends)] if ends else code
+
+
+def _take_block(text: str) -> str:
+    """Return what the first block between ``` or ~~~ holds, up to the end where it is never closed; else all of it."""
+    opened = _OPENED.search(text)
+    if opened is None:
+        return text
+    fence = opened["fence"] or opened["inline"]
+    closed = re.compile(rf"^[ \t]*{fence}|{fence}[ \t]*\r?$", re.MULTILINE).search(text, opened.end())
+    return text[opened.end() : closed.start() if closed else len(text)]
 
 
 def build_start(settings: PythonTestsSettings, pair: Pair) -> str:

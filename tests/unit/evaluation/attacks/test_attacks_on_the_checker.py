@@ -249,3 +249,12 @@ def test_a_program_cannot_change_what_python_gives_the_tests(box):
     # MBPP/126 asks for a function that has the name of one of Python's
     asked = Program("def sum(a, b): return 6\n", "assert sum(10, 15) == 6\nassert sum(100, 150) == 6\n")
     assert box.run(asked, limits).passed
+
+
+def test_a_program_cannot_change_the_modules_that_the_tests_use(box):
+    tests = "assert f((1, 2)) == sys.getsizeof((1, 2))\n"
+    for forged in ("class sys: getsizeof = staticmethod(lambda x: 0)", "import sys\nsys.getsizeof = lambda x: 0"):
+        program = Program(f"{forged}\ndef f(x): return 0\n", tests)
+        assert box.run(program, SandboxLimits(wall_seconds=20)).reason == "raised AssertionError"
+    # as published, the import is the program's to make
+    assert box.run(Program("def f(x): return 56\n", tests), SandboxLimits(wall_seconds=20)).reason == "raised NameError"
