@@ -22,11 +22,16 @@ from mixlab.analysis.marks import choose_marks, compare_with_best
 from mixlab.analysis.seed_tests import measure_moments
 from mixlab.analysis.statistics import SEED_LEVELS
 from mixlab.analysis.target_gains import Gain, estimate_gain
-from mixlab.analysis.target_items import average_runs, average_same_items, select_runs
+from mixlab.analysis.target_items import (
+    COUNTERS,
+    average_same_items,
+    average_whole_runs,
+    find_whole,
+    select_rows,
+)
 from mixlab.analysis.target_lineage import KEYS, MadeOf, find_made_of, join_made_of
 from mixlab.config.targets import NO_POINT, Counter, ScoreTarget, TargetMeasure, TargetSettings
 
-COUNTERS: tuple[Counter, ...] = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
 COLUMNS = (
     *("variant_key", "stage", "benchmark", "measure", "language", "category", "item", "score", "parsed"),
     *COUNTERS,
@@ -117,16 +122,6 @@ class _Values:
         return float(self.values.mean()) if len(self.values) else None
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """What a whole run of a measure holds: `pairs` of benchmark and item, and what is named and in no run at all."""
-
-    pairs: int
-    benchmarks: int
-    absent_benchmarks: int
-    absent_items: int
-
-
 def build_target(settings: TargetSettings, scores: pd.DataFrame) -> list[TargetCell]:
     """Compute every cell of a target, rows first, in the order of its axes; `scores`: the study's tidy rows."""
     if not isinstance(settings.target, ScoreTarget):
@@ -163,7 +158,7 @@ class _Builder:
         self.scores = chosen.assign(**{name: chosen[name].fillna(-1).astype(int) for name in COUNTERS})
         self.groups: Mapping[Any, pd.DataFrame] = dict(iter(self.scores.groupby(["variant_key", "stage"])))
         self.whole = {
-            label: _find_whole(scores, one, settings.benchmarks.get(label, ())) for label, one in self.measures.items()
+            label: find_whole(scores, one, settings.benchmarks.get(label, ())) for label, one in self.measures.items()
         }
         self.known: dict[Place, _Values] = {}
 
@@ -333,7 +328,7 @@ class _Builder:
         if rows.empty:
             return _Values(_EMPTY, _EMPTY, wanted, 0, 0, 0, "not run", _NO_SCORES)
         whole = self.whole[place.measure]
-        runs, scores = _average_runs(rows, whole)
+        runs, scores = average_whole_runs(rows, whole)
         values = runs.groupby(level=over).mean() if len(runs) else _EMPTY
         state = "" if len(runs) else "no whole run" if rows["score"].notna().any() else "none parsed"
         items, items_wanted = int(scores.notna().sum()), len(runs) * (whole.pairs + whole.absent_items)
@@ -368,50 +363,8 @@ def _build_empty(*names: str) -> "pd.Series[float]":
 _EMPTY, _NO_SCORES = _build_empty(*COUNTERS), _build_empty(*COUNTERS, "benchmark", "item")
 
 
-def _find_whole(scores: pd.DataFrame, measure: TargetMeasure, declared: Sequence[str]) -> _Whole:
-    """Find what a measure averages in any run of the study, and what it names, or the study declares, beside that."""
-    rows = select_rows(scores, measure)
-    # a named benchmark that a filter leaves out is there
-    run = set(scores.loc[scores["measure"] == measure.measure, "benchmark"])
-    named = measure.item_ids() or frozenset()
-    return _Whole(
-        pairs=len(rows[["benchmark", "item"]].drop_duplicates()),
-        benchmarks=int(rows["benchmark"].nunique()),
-        absent_benchmarks=len({*measure.benchmarks, *declared} - run),
-        absent_items=len(named - set(rows["item"])),
-    )
-
-
-def _average_runs(rows: pd.DataFrame, whole: _Whole) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    """Average each whole run; the second is their scores by item."""
-    counters = list(COUNTERS)
-    scores: pd.Series[float] = rows.groupby([*counters, "benchmark", "item"])["score"].mean()
-    present = scores.groupby(level=counters).size()
-    means = average_runs(scores)
-    scored = scores.dropna().reset_index().groupby(counters)["benchmark"].nunique()
-    is_whole = (scored == whole.benchmarks) & (present.loc[means.index] == whole.pairs)
-    chosen: pd.Series[float] = means[is_whole & (whole.absent_benchmarks == 0)]
-    return chosen, select_runs(scores, chosen)
-
-
 def list_counters(over: Sequence[Counter], stage: str, measure: TargetMeasure) -> list[Counter]:
     """Those of these counters that a stage and a measure have."""
     absent = {"sft_seed"} if stage == "before_sft" else set()
     absent |= {"judge_run"} if measure.measure != "judge_score" else set()
     return [name for name in over if name not in absent]
-
-
-def select_rows(frame: pd.DataFrame, measure: TargetMeasure) -> pd.DataFrame:
-    """The rows that a measure averages."""
-    chosen = frame["measure"] == measure.measure
-    for column, allowed in (
-        ("benchmark", measure.benchmarks),
-        ("category", measure.categories),
-        ("language", measure.languages),
-    ):
-        if allowed:
-            chosen &= frame[column].isin(allowed)
-    ids = measure.item_ids()
-    if ids is not None:
-        chosen &= frame["item"].isin(ids)
-    return frame[chosen]
