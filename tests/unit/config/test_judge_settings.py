@@ -34,8 +34,8 @@ def test_without_an_engine_the_judge_is_the_rule() -> None:
 
 def test_the_spec_of_a_rule_has_nothing_of_a_model() -> None:
     text = key_text({})
-    # version 2: answers are rated without the thoughts before them
-    assert '"engine":"rule"' in text and read({}).to_settings("en").version == 2
+    # version 2: answers are rated without the thoughts before them; 3: numbers are read as written
+    assert '"engine":"rule"' in text and read({}).to_settings("en").version == 3
     for name in ("reference_categories", "temperature", "attempts", "reminder"):
         assert f'"{name}"' not in text
 
