@@ -169,8 +169,8 @@ def compare_times(folder: Path) -> None:
     second = run(folder, *snakemake)[0]
     predicted = priced["edited"]
     print(f"micro from nothing {first:.0f} s; after the edit {EDIT} {second:.0f} s")
-    print(f"predicted: {predicted['jobs']} jobs, {predicted['seconds']:.1f} s of jobs, of which not known")
-    print(f"  {predicted['seconds_unknown']}; wall time of jobs on one core {predicted['wall_seconds']:.1f} s")
+    print(f"predicted: {predicted['jobs']} jobs, {predicted['seconds']:.1f} s of jobs", end="; ")
+    print(f"wall time of jobs on one core {priced['wall']['seconds']} s; not known: {predicted['unknown'] or 'nothing'}")
     print(run(folder, "mixlab.cli", "price", "--actual", "--since", since)[3])
 
 
