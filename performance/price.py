@@ -170,7 +170,9 @@ def compare_times(folder: Path) -> None:
     predicted = priced["edited"]
     print(f"micro from nothing {first:.0f} s; after the edit {EDIT} {second:.0f} s")
     print(f"predicted: {predicted['jobs']} jobs, {predicted['seconds']:.1f} s of jobs", end="; ")
-    print(f"wall time of jobs on one core {priced['wall']['seconds']} s; not known: {predicted['unknown'] or 'nothing'}")
+    print(
+        f"wall time of jobs on one core {priced['wall']['seconds']} s; not known: {predicted['unknown'] or 'nothing'}"
+    )
     print(run(folder, "mixlab.cli", "price", "--actual", "--since", since)[3])
 
 
