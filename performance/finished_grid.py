@@ -20,9 +20,11 @@ from planning import ROOT
 
 from mixlab.artifacts.manifest import write_manifest
 from mixlab.artifacts.store import Store, write_json
+from mixlab.data.sources.source import build_source
 from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.specs import SourceSpec
 
 WORKFLOW = ("Snakefile", "rules", "workflow", "envs", "profiles", "local", "dvc.yaml", ".dvcignore", ".gitignore")
 CODE = ("src/mixlab/artifacts/keys.py", "src/mixlab/config", "src/mixlab/plan")
@@ -47,6 +49,9 @@ FILES: dict[str, dict[str, Any]] = {
     "mixture": {"certificate.json": CERTIFICATE},
     "pretrain": {"config.json": MODEL},
     "pack": {"index.json": {"tokens": 10**9}},
+    "tokenizer": {"index.json": {"vocab_size": 1000}},
+    "generate": {"index.json": {"items": 40, "prompt_tokens": 4000, "response_tokens": 2000}},
+    "judge": {"index.json": {"verdicts": 80}},
     "aggregate": {"scores.csv": {}},
     "report": {"metrics.json": {"scores": {}, "effects": {}}, "tables/cells.csv": {}},
 }
@@ -131,6 +136,8 @@ def make_artifacts(store: Store, nodes: Iterable[Node]) -> None:
         for name, value in FILES.get(node.stage, {}).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(json.dumps(value))
+        if isinstance(node.spec, SourceSpec):
+            build_source(node.spec.source, [], folder)
         parents = {role: list(references) for role, references in node.parents.items()}
         manifest = write_manifest(folder, node.stage, node.key, to_plain(node.spec), parents)
         record = {

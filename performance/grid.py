@@ -22,7 +22,9 @@ def _source(kind: str, language: str, category: str | None = None, part: str = "
             source["category"] = category
     if part != "tasks":
         options["part"] = part
-    origin = {"type": "generator", "name": "invented_world", "size": 100, "options": options}
+    # there are no more distinct items of a benchmark
+    size = 40 if kind == "benchmark" else 100
+    origin = {"type": "generator", "name": "invented_world", "size": size, "options": options}
     return {**source, "origin": origin}
 
 
@@ -111,11 +113,6 @@ _OURS = {
 """Declarations that generated items fit, so that what is asked can be counted."""
 
 
-def _shrink(source: dict[str, Any]) -> dict[str, Any]:
-    """Take fewer items of a benchmark: there are no more distinct ones."""
-    return {**source, "origin": {**source["origin"], "size": 40}} if source["kind"] == "benchmark" else source
-
-
 def build_paper_study() -> dict[str, Any]:
     """Return the mock with the paper's own recipes, architectures, window lengths and steps (studies/kodama_oda/).
 
@@ -128,7 +125,7 @@ def build_paper_study() -> dict[str, Any]:
     return {
         "extends": ["kodama_oda/architectures.yaml", "kodama_oda/recipes.yaml"],
         **{name: study[name] for name in ("title", "variants", "seeds")},
-        "sources": {name: _shrink(source) for name, source in study["sources"].items()},
+        "sources": study["sources"],
         "benchmarks": {name: {"data": f"test_{name}", "uses": uses} for name, uses in _OURS.items()},
         "tokenizers": {
             f"tokenizer of {name}": {"vocab_size": vocabulary, "sources": ["raw_en"]}
