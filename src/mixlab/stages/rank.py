@@ -13,7 +13,7 @@ from mixlab.training.engines.engine import Place
 from mixlab.training.launching.failures import write_failure
 from mixlab.training.launching.job import CODE_FILE, read_job
 from mixlab.training.launching.parents import PARENT_VARIABLE, die_with_parent
-from mixlab.training.process import ignore_endings
+from mixlab.training.process import ignore_endings, leave
 
 log = logging.getLogger(__name__)
 
@@ -44,3 +44,4 @@ def main(path: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave()

@@ -14,6 +14,7 @@ from mixlab.config.held_out import ValidationSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.training.engines.engine import Place
 from mixlab.training.launching.processes import Children, build_environments, find_port
+from mixlab.training.process import leave
 from mixlab.training.run import train
 from mixlab.training.watching.validation import HeldOut
 
@@ -79,3 +80,4 @@ def read_reports(folder, rank=0):
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    leave()
