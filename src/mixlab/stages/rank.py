@@ -43,5 +43,8 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except SystemExit as ended:
+        leave(int(ended.code or 0))
     leave()

@@ -62,16 +62,16 @@ def ignore_endings() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def leave() -> NoReturn:
-    """End a process whose work is done, with exit code 0, before Python takes torch apart.
+def leave(code: int = 0) -> NoReturn:
+    """End a process whose work is done, or that was asked to end, before Python takes torch apart.
 
-    Threads of gloo and DeepSpeed may outlive the group that they served; a finished rank was then ended by SIGABRT
-    ("terminate called without an active exception"), and its training told as one that failed.
+    Threads of gloo and DeepSpeed may outlive the group that they served; a rank was then ended by SIGABRT ("terminate
+    called without an active exception"), and its training told as one that failed.
     """
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 @contextmanager

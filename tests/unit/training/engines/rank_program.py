@@ -79,5 +79,9 @@ def read_reports(folder, rank=0):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    # as stages/rank.py ends
+    try:
+        main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    except SystemExit as ended:
+        leave(int(ended.code or 0))
     leave()
