@@ -17,8 +17,10 @@ HOOKS = Path(__file__).parent / "hooks_slow"
 BELOW_IPT = ("average", "sft", "generate", "score", "judge", "scores", "aggregate", "report")
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
-ASK_SQUEUE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3")
-"""The Slurm of the tests keeps no history, and a test waits for no minute."""
+SOON = ("--slurm-init-seconds-before-status-checks", "3")
+"""A test waits for no minute."""
+ASK_SQUEUE = ("--slurm-status-command", "squeue")
+"""For a Slurm that keeps no history."""
 
 SETTINGS = """\
   checkpoint_seconds: 0.01
@@ -48,7 +50,8 @@ class Cluster:
 
     def snakemake(self, root: Path, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `snakemake --profile slurm` in `root`, its output in `root`/snakemake.log, in a session of its own."""
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *ASK_SQUEUE, *arguments]
+        asked = () if self.slurm.has_accounts else ASK_SQUEUE
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *SOON, *asked, *arguments]
         with (root / "snakemake.log").open("w") as output:
             return subprocess.Popen(
                 command,
@@ -99,12 +102,13 @@ def list_submitted(root: Path) -> list[str]:
     return list(dict.fromkeys(re.findall(r"has been submitted with SLURM jobid (\d+)", said)))
 
 
-def find_unsaid(heading: str, said: str) -> list[str]:
-    """Lines that docs/cluster.md shows under a heading and that were not said; numbers, keys and days apart."""
+def find_unsaid(heading: str, said: str, block: int = 0) -> list[str]:
+    """Lines of a block of docs/cluster.md under a heading that were not said; numbers, keys and days apart."""
     text = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2]
-    shown = text.partition("```text\n")[2].partition("```")[0].splitlines()
-    assert shown, f"nothing is shown under {heading!r}"
+    blocks = text.partition("\n### ")[0].split("```text\n")[1:]
+    assert len(blocks) > block, f"too little is shown under {heading!r}"
     lines = {_forget_numbers(line) for line in said.splitlines()}
+    shown = blocks[block].partition("```")[0].splitlines()
     return [line for line in shown if _forget_numbers(line) not in lines]
 
 

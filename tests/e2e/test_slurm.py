@@ -45,6 +45,14 @@ def test_what_the_cluster_would_refuse_is_told_at_once_and_nothing_is_submitted(
     assert "Traceback" not in said
     assert list_submitted(root) == []
     assert cluster.call("squeue", "--noheader") == ""
+    # less time than what is submitted together asks for
+    cluster.call("scontrol", "update", "PartitionName=cpu", "MaxTime=30")
+    try:
+        assert cluster.snakemake(root, "all").wait(PATIENCE) == 2, (root / "snakemake.log").read_text()
+    finally:
+        cluster.call("scontrol", "update", "PartitionName=cpu", "MaxTime=60")
+    said = (root / "snakemake.log").read_text()
+    assert find_unsaid("A partition or an account that the cluster does not have", said, block=1) == []
     # a cluster without a default partition; the locks of the run that was refused are gone
     cluster.call("scontrol", "update", "PartitionName=gpu", "Default=NO")
     try:

@@ -15,7 +15,16 @@ from mixlab.config.kernels import KernelSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.pricing import PricingSettings
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
-from mixlab.config.resources import BUNDLED, ON_GPUS, SIZED, TRAINED, ClusterSettings, ModelSize, StageResources
+from mixlab.config.resources import (
+    BUNDLED,
+    ON_GPUS,
+    SIZED,
+    TOGETHER,
+    TRAINED,
+    ClusterSettings,
+    ModelSize,
+    StageResources,
+)
 from mixlab.config.tracking import TrackingSettings
 from mixlab.config.trainers import TrainerCommands
 from mixlab.config.vllm import VllmSettings
@@ -129,7 +138,7 @@ class MachineSettings(Settings):
 
         Raises ConfigError when the model is larger than every row of `sizes`.
         """
-        asked = self.stages.get(stage, StageResources())
+        asked = self.stages.get(stage, StageResources()).over(TOGETHER.get(stage, StageResources()))
         if parameters is None or not self.sizes:
             return asked
         for row in self.sizes:

@@ -25,7 +25,12 @@ class StageResources(Settings):
 
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one job")
     memory_mib: int = Field(default=2000, ge=1, description="main memory of one job, in MiB, on each node")
-    runtime_minutes: int = Field(default=60, ge=1, description="wall time a cluster grants one job, in minutes")
+    runtime_minutes: int = Field(
+        default=60,
+        ge=1,
+        description="wall time a cluster grants one job, in minutes; where nothing is said score and judge have 40, "
+        "scores, counts, aggregate and report 20: they are submitted together, and what follows one another adds up",
+    )
     gpus: int = Field(default=0, ge=0, le=64, description=f"GPUs of one job ({', '.join(ON_GPUS)}), on each node")
     retries: int = Field(
         default=0, ge=0, le=1000, description="how often a job that ended early is started again (pretrain, ipt, sft)"
@@ -53,6 +58,13 @@ class StageResources(Settings):
         return StageResources.model_validate(
             _lay_over(below.model_dump(exclude_unset=True), self.model_dump(exclude_unset=True))
         )
+
+
+TOGETHER: Mapping[str, StageResources] = {
+    **dict.fromkeys(("score", "judge"), StageResources(runtime_minutes=40)),
+    **dict.fromkeys(("scores", "counts", "aggregate", "report"), StageResources(runtime_minutes=20)),
+}
+"""What stages ask for that a cluster gets as one job, unless config.yaml says it: an hour together."""
 
 
 def _lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """What Slurm says of itself and of jobs: its own commands, asked with a limit of time."""
 
 import getpass
+import math
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixlab.config.problems import ConfigError
 
 _PATIENCE_SECONDS = 60
+_SHORTER = (
+    "lower stages.STAGE.runtime_minutes in config.yaml (of a group they add up; --groups STAGE=NAME parts one), "
+    "or name another partition"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,31 @@ def cancel_jobs(numbers: Sequence[str]) -> None:
         _ask("scancel", *numbers)
 
 
-def list_partitions() -> tuple[list[str], str | None]:
-    """List the partitions of this cluster, hidden ones too, and the default one, None where there is none."""
-    names = _ask("sinfo", "--all", "--noheader", "--format", "%P").split()
-    default = next((name.rstrip("*") for name in names if name.endswith("*")), None)
-    return sorted({name.rstrip("*") for name in names}), default
+@dataclass(frozen=True)
+class Partitions:
+    """Partitions of a cluster: minutes that each gives a job, infinity where it sets no limit; the default one."""
+
+    minutes: dict[str, float]
+    default: str | None
+
+
+def list_partitions() -> Partitions:
+    """List the partitions of this cluster, hidden ones too; its default is None where there is none."""
+    minutes, default = {}, None
+    for line in _ask("sinfo", "--all", "--noheader", "--format", "%P|%l").splitlines():
+        name, _, limit = line.strip().partition("|")
+        default = name.rstrip("*") if name.endswith("*") else default
+        minutes[name.rstrip("*")] = _read_minutes(limit)
+    return Partitions(minutes, default)
+
+
+def _read_minutes(limit: str) -> float:
+    """Read [days-]hours:minutes:seconds or minutes:seconds; what is no time is no limit."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
+    if found is None:
+        return math.inf
+    days, hours, minutes, seconds = (int(one or 0) for one in found.groups())
+    return 1440 * days + 60 * hours + minutes + seconds / 60
 
 
 @dataclass(frozen=True)
@@ -96,28 +121,49 @@ def _ask(*command: str) -> str:
     return done.stdout
 
 
-def check_partitions(wanted: Iterable[str], needs_default: bool) -> list[str]:
-    """Say what is wrong with the partitions that jobs name; `needs_default`: some name none."""
-    names, default = list_partitions()
-    known = f"this cluster has {', '.join(names)}"
+def check_partitions(wanted: Mapping[str, Mapping[str, float]], partitions: Partitions) -> list[str]:
+    """Say what is wrong with the partitions that jobs name; `wanted`: name -> what is submitted -> minutes it asks for.
+
+    The name may list several, of which Slurm takes one; it is empty where a job names none. A job that asks for more
+    time than its partitions give would wait for ever, or be refused.
+    """
+    known = f"this cluster has {', '.join(sorted(partitions.minutes))}"
     cure = "--default-resources slurm_partition=NAME, or `default-resources:` in profiles/slurm/config.yaml"
-    problems = [f"no partition '{one}'; {known} ({cure})" for one in sorted(set(wanted)) if one not in names]
-    if needs_default and default is None:
+    named = {name: _split(name) for name in wanted}
+    absent = sorted({one for names in named.values() for one in names} - partitions.minutes.keys())
+    problems = [f"no partition '{one}'; {known} ({cure})" for one in absent]
+    if "" in wanted and partitions.default is None:
         problems.append(f"no partition is given and the cluster has no default one; {known}: {cure}")
+    for name, minutes in sorted(wanted.items()):
+        limit = max(partitions.minutes.get(one, math.inf) for one in named[name] or [partitions.default or ""])
+        over = [f"{what} asks for {asked:g}" for what, asked in sorted(minutes.items()) if asked > limit]
+        if over:
+            where = f"partition '{name or partitions.default}' gives a job {limit:g} minutes"
+            problems.append(f"{where}, and {', '.join(over)}: {_SHORTER}")
     return problems
 
 
-def check_accounts(wanted: Iterable[str], needs_default: bool, accounting: Accounting) -> list[str]:
-    """Say what is wrong with the accounts that jobs name; `needs_default`: some name none."""
-    given = sorted(set(wanted))
+def _split(names: str) -> list[str]:
+    return [one for one in re.split(r"[,\s]+", names) if one]
+
+
+def check_accounts(wanted: Iterable[str], accounting: Accounting) -> list[str]:
+    """Say what is wrong with the accounts that jobs name; a name may list several, and is empty where there is none.
+
+    Where accounts are kept without being enforced Slurm would take any; Snakemake's executor refuses, job by job, those
+    that are not among this user's, unless there are none at all.
+    """
+    given = sorted({one for names in wanted for one in _split(names)})
     if not accounting.is_kept:
         return [f"this cluster keeps no accounts, and '{one}' is given: leave slurm_account out" for one in given]
-    if not accounting.is_enforced:
+    if not given and not accounting.is_enforced:
         return []
     names, default = list_accounts()
+    if not names and not accounting.is_enforced:
+        return []
     known = f"yours: {', '.join(names)}" if names else "you have none: ask the cluster's administrators"
     cure = "--default-resources slurm_account=NAME, or `default-resources:` in profiles/slurm/config.yaml"
     problems = [f"no account '{one}' of yours; {known} ({cure})" for one in given if one.lower() not in names]
-    if needs_default and default is None:
+    if "" in wanted and accounting.is_enforced and default is None:
         problems.append(f"no account is given, and this cluster takes no job without; {known}: {cure}")
     return problems

@@ -1,16 +1,14 @@
 """The moment before a run's first job: what a cluster would refuse is said, and the run is noted for others."""
 
 import os
-import re
-from collections.abc import Mapping, MutableMapping
-from functools import partial
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import IO, Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, begin_run
 from mixlab.config.problems import ConfigError, Problem, UserError
-from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
+from mixlab.plan.slurm import check_accounts, check_partitions, list_partitions, read_accounting
 
 _held: list[IO[str]] = []
 """The file whose lock says that this process lives: it stays open to the end."""
@@ -27,7 +25,8 @@ def start_run(
     try:
         if is_slurm:
             jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-            require_slurm(jobs, workflow.executor_settings.status_command)
+            groups = {group for job in jobs if (group := workflow.dag.get_job_group(job)) is not None}
+            require_slurm(jobs, groups, workflow.executor_settings.status_command)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
         run, file = begin_run(work, str(plan_file), told, name)
     except (UserError, ArtifactError) as error:
@@ -37,22 +36,26 @@ def start_run(
     environment[RUN_VARIABLE] = run
 
 
-def require_slurm(jobs: list[Any], status_command: str | None) -> None:
-    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
+def require_slurm(jobs: Iterable[Any], groups: Iterable[Any], status_command: str | None) -> None:
+    """Raise ConfigError with all that this cluster would refuse of the partitions, times and accounts of jobs.
 
-    What jobs name of `clusters` of their own is not looked at. `status_command` is what Snakemake would ask for the
-    state of jobs: it would wait for ever for one that only fails.
+    `groups` are those of jobs that are submitted as one. What names `clusters` of its own is not looked at.
+    `status_command` is what Snakemake would ask for the state of jobs: it would wait for ever for one that only fails.
     """
-    jobs = [job for job in jobs if not job.resources.get("clusters")]
+    jobs, groups = ([one for one in every if not one.resources.get("clusters")] for every in (jobs, groups))
     if not jobs:
         return
     accounting = read_accounting()
-    checks = (("slurm_partition", check_partitions), ("slurm_account", partial(check_accounts, accounting=accounting)))
-    problems = []
-    for name, check in checks:
-        given = [str(job.resources.get(name) or "") for job in jobs]
-        named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
-        problems += [Problem(one, key=name) for one in check(named, "" in given)]
+    grouped = {job for group in groups for job in group.jobs}
+    submitted = [(f"group {group.groupid}", group) for group in groups]
+    submitted += [(job.rule.name, job) for job in jobs if job not in grouped]
+    wanted: dict[str, dict[str, float]] = {str(job.resources.get("slurm_partition") or ""): {} for job in jobs}
+    for what, one in submitted:
+        minutes = wanted.setdefault(str(one.resources.get("slurm_partition") or ""), {})
+        minutes[what] = max(minutes.get(what, 0), float(one.resources.get("runtime") or 0))
+    accounts = {str(job.resources.get("slurm_account") or "") for job in jobs}
+    problems = [Problem(one, key="slurm_partition") for one in check_partitions(wanted, list_partitions())]
+    problems += [Problem(one, key="slurm_account") for one in check_accounts(accounts, accounting)]
     if status_command == "sacct" and not accounting.is_kept:
         problems.append(
             Problem("sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue")

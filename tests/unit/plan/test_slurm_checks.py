@@ -1,6 +1,7 @@
 """What a cluster would refuse is told before a job is submitted; the programs answer as on real clusters."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,30 +35,71 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
     return install
 
 
-def job(**resources: str) -> SimpleNamespace:
-    return SimpleNamespace(resources=resources)
+@dataclass(eq=False)
+class Submitted:
+    """A job of Snakemake's, or a group of them."""
+
+    resources: dict[str, str | int]
+    groupid: str
+    jobs: tuple["Submitted", ...]
+
+    @property
+    def rule(self) -> SimpleNamespace:
+        return SimpleNamespace(name=self.groupid)
+
+
+def job(rule: str = "ipt", **resources: str | int) -> Submitted:
+    return Submitted(resources, rule, ())
+
+
+def group(name: str, *jobs: Submitted, **resources: str | int) -> Submitted:
+    return Submitted(resources, name, jobs)
 
 
 def test_a_cluster_that_takes_no_job_without_an_account_is_asked_whose_there_are(answer: Answer) -> None:
     answer(sinfo="batch*\ngpu", scontrol=ENFORCED, sacctmgr="physics|\nchemistry|")
     with pytest.raises(ConfigError) as caught:
-        require_slurm([job(), job(slurm_account="biology")], "sacct")
+        require_slurm([job(), job(slurm_account="biology")], [], "sacct")
     missing, wrong = sorted(str(one) for one in caught.value.problems)[::-1]
     assert wrong.startswith("slurm_account: no account 'biology' of yours; yours: chemistry, physics (")
     assert missing.startswith("slurm_account: no account is given, and this cluster takes no job without; yours: chem")
     assert "--default-resources slurm_account=NAME" in missing
-    require_slurm([job(slurm_account="physics"), job(slurm_account="Physics, chemistry")], "sacct")
+    require_slurm([job(slurm_account="physics"), job(slurm_account="Physics, chemistry")], [], "sacct")
 
 
 def test_a_default_account_and_a_default_partition_are_enough(answer: Answer) -> None:
     answer(sinfo="batch*\ngpu", scontrol=ENFORCED, sacctmgr="physics|physics\nchemistry|physics")
-    require_slurm([job(), job(slurm_partition="gpu,batch")], "sacct")
-    answer(scontrol=KEPT, sacctmgr="")
-    require_slurm([job(slurm_account="whatever")], "sacct")
+    require_slurm([job(), job(slurm_partition="gpu,batch")], [], "sacct")
+
+
+def test_accounts_that_are_kept_without_being_enforced_are_those_that_the_executor_takes(answer: Answer) -> None:
+    answer(sinfo="batch*\ngpu", scontrol=KEPT, sacctmgr="")
+    require_slurm([job(slurm_account="whatever")], [], "sacct")
+    answer(sacctmgr="physics|")
+    require_slurm([job(), job(slurm_account="physics")], [], "sacct")
+    with pytest.raises(ConfigError, match="no account 'whatever' of yours; yours: physics"):
+        require_slurm([job(slurm_account="whatever")], [], "sacct")
+
+
+def test_a_time_that_no_partition_gives_is_told_before_the_job_waits_for_ever(answer: Answer) -> None:
+    answer(sinfo="short*|30:00\nshort*|30:00\nday|1-00:00:00\nlong|infinite\nodd|n/a", scontrol=NONE)
+    long, odd = (job(runtime=9999, slurm_partition=name) for name in ("long", "odd"))
+    require_slurm([job(runtime=30), job(runtime=1440, slurm_partition="short,day"), long, odd, job()], [], "squeue")
+    wrong = [job(runtime=31), job(runtime=20), job("sft", runtime=40), job(runtime=1441, slurm_partition="short,day")]
+    parts = [job("counts", runtime=31), job("report", runtime=29)]
+    groups = [group("report", *parts, runtime=60), group("packs", runtime=30)]
+    with pytest.raises(ConfigError) as caught:
+        require_slurm([*wrong, *parts], groups, "squeue")
+    told = [str(one).partition(": lower stages.")[0] for one in caught.value.problems]
+    assert told == [
+        "slurm_partition: partition 'short' gives a job 30 minutes, and group report asks for 60, ipt asks for 31, sft "
+        "asks for 40",
+        "slurm_partition: partition 'short,day' gives a job 1440 minutes, and ipt asks for 1441",
+    ]
 
 
 def test_nothing_is_asked_when_nothing_is_submitted(answer: Answer) -> None:
-    require_slurm([], "sacct")
+    require_slurm([], [], "sacct")
 
 
 def test_hidden_partitions_are_there_and_what_goes_to_another_cluster_is_not_looked_at(
@@ -66,16 +108,16 @@ def test_hidden_partitions_are_there_and_what_goes_to_another_cluster_is_not_loo
     answer(sinfo="batch*", scontrol=NONE)
     sinfo = tmp_path / "programs/sinfo"
     sinfo.write_text('#!/bin/sh\necho "batch*"\ncase " $* " in *" --all "*) echo secret;; esac\n')
-    require_slurm([job(slurm_partition="secret")], "squeue")
-    require_slurm([job(slurm_partition="absent", slurm_account="ours", clusters="next_door")], "squeue")
+    require_slurm([job(slurm_partition="secret")], [], "squeue")
+    require_slurm([job(slurm_partition="absent", slurm_account="ours", clusters="next_door")], [], "squeue")
     with pytest.raises(ConfigError, match="no partition 'absent'; this cluster has batch, secret"):
-        require_slurm([job(slurm_partition="absent")], "squeue")
+        require_slurm([job(slurm_partition="absent")], [], "squeue")
 
 
 def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answer: Answer) -> None:
     answer(sinfo="gpu\nbatch", scontrol=NONE)
     with pytest.raises(ConfigError) as caught:
-        require_slurm([job(slurm_account="ours"), job(slurm_partition="bacth")], "sacct")
+        require_slurm([job(slurm_account="ours"), job(slurm_partition="bacth")], [], "sacct")
     told = str(caught.value).splitlines()
     assert len(told) == 4
     assert told[0].startswith("slurm_partition: no partition 'bacth'; this cluster has batch, gpu (")
@@ -86,7 +128,7 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
 
 def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -> None:
     with pytest.raises(ConfigError, match=r"no (sinfo|scontrol) on this machine: .* from its login node"):
-        require_slurm([job()], "sacct")
+        require_slurm([job()], [], "sacct")
 
 
 def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
