@@ -211,7 +211,11 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
     for stage, expected in (("ipt", asked), ("sft", StageResources())):
         asks = {"mem_mb": expected.memory_mib, "runtime": expected.runtime_minutes, "gpu": expected.gpus}
         assert (flow.threads(stage), flow.asked(stage)) == (expected.threads, asks)
-    assert flow.asked("score") == {"mem_mb": StageResources().memory_mib, "runtime": StageResources().runtime_minutes}
+    assert flow.asked("pack") == {"mem_mb": StageResources().memory_mib, "runtime": StageResources().runtime_minutes}
+    # what a cluster gets as one job has an hour together, unless config.yaml says it
+    assert [flow.asked(stage)["runtime"] for stage in ("score", "judge", "scores", "report")] == [40, 40, 20, 20]
+    machine = MachineSettings(stages={"score": StageResources(runtime_minutes=90), "judge": StageResources(threads=2)})
+    assert [machine.resources(stage).runtime_minutes for stage in ("score", "judge")] == [90, 40]
 
 
 def test_a_model_that_is_served_needs_no_gpu_here(root: Path) -> None:
