@@ -20,13 +20,12 @@ PATIENCE = 400
 @pytest.fixture(scope="module")
 def accounted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Slurm with accounts, in the place of the session's own."""
-    if obstacle := find_obstacle(has_accounts=True):
-        if os.environ.get("MIXLAB_REQUIRE_SLURM"):
-            pytest.fail(obstacle)
-        pytest.skip(obstacle)
     cluster.slurm.down()
     slurm = PrivateSlurm(tmp_path_factory.mktemp("accounted"), has_accounts=True)
     try:
+        if obstacle := find_obstacle(has_accounts=True):
+            give_up = pytest.fail if os.environ.get("MIXLAB_REQUIRE_SLURM") else pytest.skip
+            give_up(obstacle)
         slurm.up()
         yield Cluster(slurm)
     finally:
