@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from grid import build_study, write_study
+from grid import write_study
 from planning import ROOT
 
 from mixlab.artifacts.manifest import write_manifest
@@ -56,22 +56,6 @@ FILES: dict[str, dict[str, Any]] = {
     "report": {"metrics.json": {"scores": {}, "effects": {}}, "tables/cells.csv": {}},
 }
 """What commands read of some artifacts."""
-
-
-def build_many() -> dict[str, Any]:
-    """A study of the size of Harada & Yamauchi's: over 1,000 fine-tuned models, 26,000 artifacts."""
-    study = build_study()
-    for number in range(4, 12):
-        study["tokenizers"][f"tokenizer{number}"] = {"vocab_size": 1000 + number, "sources": ["raw_en"]}
-        base = study["base_models"]["base0"]
-        model = {**base["model"], "layers": 24 + number}
-        study["base_models"][f"base{number}"] = {**base, "tokenizer": f"tokenizer{number}", "model": model}
-    for percent in (5, 15, 25, 35):
-        study["variants"][f"instruction {percent}"] = {"instruction": f"{percent}/100"}
-    return study
-
-
-STUDIES = {"paper": build_study, "many": build_many}
 
 
 def run(folder: Path, *command: str) -> str:

@@ -93,6 +93,22 @@ def build_study() -> dict[str, Any]:
     }
 
 
+def build_many() -> dict[str, Any]:
+    """A study of the size of Harada & Yamauchi's: over 1,000 fine-tuned models, 26,000 artifacts."""
+    study = build_study()
+    for number in range(4, 12):
+        study["tokenizers"][f"tokenizer{number}"] = {"vocab_size": 1000 + number, "sources": ["raw_en"]}
+        base = study["base_models"]["base0"]
+        model = {**base["model"], "layers": 24 + number}
+        study["base_models"][f"base{number}"] = {**base, "tokenizer": f"tokenizer{number}", "model": model}
+    for percent in (5, 15, 25, 35):
+        study["variants"][f"instruction {percent}"] = {"instruction": f"{percent}/100"}
+    return study
+
+
+STUDIES = {"paper": build_study, "many": build_many}
+
+
 PAPER = {
     "llmjp3": ("llmjp3-1.8b", 99_574),
     "qwen2.5": ("qwen2.5-1.5b", 151_936),

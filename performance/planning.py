@@ -1,7 +1,8 @@
-"""Planning at the paper's scale: our plan alone, and `snakemake -n` against a bare workflow of as many jobs and edges.
+"""Planning at scale: our plan alone, and `snakemake -n` against a bare workflow of as many jobs and edges.
 
-    python performance/planning.py [--repeats 3]
+    python performance/planning.py [--grid paper|many] [--repeats 3]
 
+`paper` is the size of the first paper's grid, `many` that of Harada & Yamauchi's.
 Prints medians and ratios measured side by side in one run.
 """
 
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from grid import build_study, write_study
+from grid import STUDIES, write_study
 
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
@@ -82,12 +83,12 @@ def write_bare(folder: Path, plan: Plan, built: bool) -> int:
     return len(jobs) - 1
 
 
-def write_ours(folder: Path) -> None:
+def write_ours(folder: Path, grid: str) -> None:
     """Lay the workflow and the mock study into an empty folder."""
     for name in ("Snakefile", "rules", "workflow", "envs", "profiles"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    write_study(folder, build_study())
+    write_study(folder, STUDIES[grid]())
 
 
 def touch_all(folder: Path, plan: Plan) -> None:
@@ -98,9 +99,9 @@ def touch_all(folder: Path, plan: Plan) -> None:
         path.touch()
 
 
-def change_one_ratio(folder: Path) -> None:
+def change_one_ratio(folder: Path, grid: str) -> None:
     """Edit one mixture of the mock."""
-    study = build_study()
+    study = STUDIES[grid]()
     study["variants"]["instruction 30"]["instruction"] = "31/100"
     write_study(folder, study)
 
@@ -157,12 +158,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--grid", choices=sorted(STUDIES), default="paper")
+    chosen = parser.parse_args()
+    repeats, grid = chosen.repeats, chosen.grid
     with tempfile.TemporaryDirectory() as name:
         ours, bare_new, bare_built = (Path(name) / folder for folder in ("ours", "bare_new", "bare_built"))
         for folder in (ours, bare_new, bare_built):
             folder.mkdir()
-        write_ours(ours)
+        write_ours(ours, grid)
         plan = build_plan(ours).plan
         seconds = time_median(lambda: build_plan(ours), 7)
         states = read_states(Store(ours), STAGES)
@@ -174,7 +177,7 @@ def main() -> None:
         compare("nothing built", ours, bare_new, repeats)
         touch_all(ours, plan)
         compare("all built", ours, bare_built, repeats)
-        change_one_ratio(ours)
+        change_one_ratio(ours, grid)
         changed = build_plan(ours).plan
         bare_changed = Path(name) / "bare_changed"
         bare_changed.mkdir()

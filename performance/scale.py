@@ -21,6 +21,7 @@ from pathlib import Path
 
 import finished_grid as mock
 import yaml
+from grid import STUDIES
 
 from mixlab.artifacts.states import read_states
 from mixlab.artifacts.store import Store
@@ -81,7 +82,7 @@ def build_lab(folder: Path, grid: str, parts: Sequence[str], repeats: int) -> La
     """Lay out mock and twin."""
     started = time.perf_counter()
     ours, twin = folder / "ours", folder / "twin"
-    plan = mock.build_repository(ours, mock.STUDIES[grid]())
+    plan = mock.build_repository(ours, STUDIES[grid]())
     nodes = list(plan.nodes.values())
     new = plan.by_stage("score")[-NEW:]
     fresh = {node.key for node in new}
@@ -206,7 +207,7 @@ PARTS: dict[str, Callable[[Lab], None]] = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--grid", choices=mock.STUDIES, default="paper")
+    parser.add_argument("--grid", choices=STUDIES, default="paper")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[name for name in PARTS if name != "dvc"])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
