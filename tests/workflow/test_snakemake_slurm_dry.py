@@ -75,7 +75,7 @@ SIZED = """\
   - up_to_parameters: 1e12
     stages:
       ipt: {memory_mib: 7000, runtime_minutes: 33, gpus: 8, launch: {nodes: 2, processes_per_node: 8}}
-      generate: {gpus: 1}
+      generate: {gpus: 2}
 """
 
 
@@ -97,7 +97,7 @@ def test_jobs_ask_for_what_the_table_of_sizes_says_and_a_clusters_own_settings_w
     asked = read_resources(dry_run(root, "slurm", "--default-resources", "slurm_partition=main"))
     spread = {"mem_mb": "7000", "runtime": "33", "nodes": "2", "tasks": "2", "mpi": "srun", "gres": "gpu:8"}
     assert {name: asked["ipt"].get(name) for name in spread} == spread
-    assert asked["generate"]["gpu"] == "1"
+    assert (asked["generate"]["gpu"], asked["generate"]["nodes"]) == ("2", "1")
     partitions = {rule: words["slurm_partition"] for rule, words in asked.items()}
     assert {rule for rule, name in partitions.items() if name == "main"} == {"ipt", "generate"}
     assert {name for rule, name in partitions.items() if rule not in ("ipt", "generate")} == {"cpu"}

@@ -202,13 +202,18 @@ class Flow:
                 "runtime": self._each(stage, lambda one: one.runtime_minutes),
             }
         if stage == "generate":
-            asked["gpu"] = self.engine_gpus(stage)
+            asked |= self._keep_together(stage, self.engine_gpus(stage))
         elif stage == "base_model":
-            asked["gpu"] = self._each(stage, lambda one: one.gpus)
+            asked |= self._keep_together(stage, lambda job: self._resources.find(self._node(stage, job.key)).gpus)
         partition = self.machine.cluster.cpu_partition
         if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
+
+    def _keep_together(self, stage: str, count: Callable[[Any], int]) -> dict[str, Any]:
+        """What says of a job on one machine how many GPUs it asks for, and that they are to be those of one machine."""
+        may_spread = any(one.gpus > 1 for one in self._resources.list_possible(stage))
+        return {"gpu": count, **({"nodes": lambda job: _hold_together(count(job)).get("nodes")} if may_spread else {})}
 
     def _may_have_gpus(self, stage: str) -> bool:
         is_used = stage != "generate" or not self._are_all_served
@@ -257,12 +262,17 @@ def _tell(name: str, asked: StageResources) -> int | str | None:
     return _spread(asked).get(name)
 
 
+def _hold_together(gpus: int) -> dict[str, int]:
+    """What keeps a job's GPUs on one machine: `gpu` alone is a sum that Slurm takes from several where one has few."""
+    return {"nodes": 1} if gpus > 1 else {}
+
+
 def _spread(asked: StageResources) -> dict[str, int | str]:
     """What one training job asks for; for several machines its own process calls srun (`mpi`), one task each."""
     nodes = asked.launch.nodes
     found: dict[str, int | str] = {"mem_mb": asked.memory_mib, "runtime": asked.runtime_minutes}
     if nodes == 1:
-        return {**found, "gpu": asked.gpus}
+        return {**found, "gpu": asked.gpus, **_hold_together(asked.gpus)}
     spread = {**found, "mpi": "srun", "nodes": nodes, "tasks": nodes}
     # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
     return {**spread, "gres": f"gpu:{asked.gpus}", "tasks_per_gpu": 0} if asked.gpus else spread

@@ -210,6 +210,7 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
     flow = Flow(Store(Path()), plan, build_flow(plan).states, MachineSettings(stages={"ipt": asked}), PLAN_FILE)
     for stage, expected in (("ipt", asked), ("sft", StageResources())):
         asks = {"mem_mb": expected.memory_mib, "runtime": expected.runtime_minutes, "gpu": expected.gpus}
+        asks |= {"nodes": 1} if expected.gpus else {}
         assert (flow.threads(stage), flow.asked(stage)) == (expected.threads, asks)
     assert flow.asked("score") == {"mem_mb": StageResources().memory_mib, "runtime": StageResources().runtime_minutes}
 
@@ -222,6 +223,25 @@ def test_a_model_that_is_served_needs_no_gpu_here(root: Path) -> None:
     count = Flow(Store(Path()), plan, build_flow(plan).states, machine, PLAN_FILE).engine_gpus("generate")
     asked = {("/big/" in node.label, count(SimpleNamespace(key=node.key))) for node in plan.by_stage("generate")}
     assert asked == {(True, 0), (False, 2)}
+
+
+def test_the_gpus_of_a_job_on_one_machine_are_those_of_one(root: Path, plan: Plan) -> None:
+    """Of --gpus=6 alone Slurm makes a job of two nodes where no node has six free."""
+    sizes = [{"up_to_parameters": 1e9, "stages": {"sft": {"gpus": 8}}}]
+    machine = MachineSettings.model_validate({"stages": {"generate": {"gpus": 4}, "ipt": {"gpus": 1}}, "sizes": sizes})
+    (base,) = plan.by_stage("pretrain")
+    flow = Flow(Store(Path()), plan, build_flow(plan).states, machine, PLAN_FILE, parameters={base.key: 1000})
+    asked = {
+        stage: {name: value(node) if callable(value) else value for name, value in flow.asked(stage).items()}
+        for stage in ("generate", "ipt", "sft", "pretrain")
+        for node in plan.by_stage(stage)[:1]
+    }
+    assert {stage: (one["gpu"], one.get("nodes")) for stage, one in asked.items()} == {
+        "generate": (4, 1),
+        "ipt": (1, None),
+        "sft": (8, 1),
+        "pretrain": (0, None),
+    }
 
 
 def test_a_training_is_started_again_by_the_process_that_submits_alone(plan: Plan) -> None:
