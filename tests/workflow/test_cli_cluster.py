@@ -19,7 +19,7 @@ from checkouts import environment
 from click.testing import Result
 
 from mixlab.artifacts import runs as noted
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.locks import Writer, list_writers
 from mixlab.artifacts.runs import JobCard, begin_run, list_runs, name_host, read_jobs
 from mixlab.artifacts.store import Store
@@ -89,6 +89,22 @@ def test_writers_of_a_dead_run_are_listed_and_ended_and_no_others(lab: Lab, invo
     assert (done.exit_code, len(card["orphans"]), card["left"]) == (0, 1, 0)
     assert writers[0].wait(10) == -signal.SIGTERM
     assert [writer.poll() for writer in writers[1:]] == [None, None]
+
+
+def test_a_run_that_lives_is_not_unlocked_though_all_its_jobs_wait_in_the_queue(lab: Lab, invoke: Invoke) -> None:
+    process, _ = lab.start(RUN, lab.plan)
+    lock = Path(".snakemake/locks/0.input.lock")
+    lock.parent.mkdir(parents=True)
+    lock.write_text("config.yaml\n")
+    who = f"process {process.pid} on {socket.gethostname()} since "
+    refused = invoke("unlock")
+    assert refused.exit_code == 2
+    assert f"a run of Snakemake lives: {who}" in refused.stderr
+    assert lock.exists()
+    assert f"No job is at work, but a run of Snakemake lives: {who}" in invoke("status").stdout
+    process.kill()
+    process.wait()
+    assert "or was killed (`mixlab unlock` tells)" in invoke("status").stdout
 
 
 def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke: Invoke) -> None:
@@ -214,6 +230,20 @@ def test_what_another_user_hides_counts_as_alive_and_what_is_gone_meanwhile_does
         error = FileNotFoundError
         assert (list_runs(tmp_path), list_writers(tmp_path)) == ([], [])
     assert (tmp_path / f"runs/{name}.json").exists()
+
+
+def test_what_jobs_of_other_machines_read_is_on_disk_before_the_first_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps what is written to an open file on the machine that wrote it, for half a minute."""
+    synced: dict[int, int] = {}
+    monkeypatch.setattr(os, "fsync", lambda number: synced.update({number: os.fstat(number).st_size}))
+    name, file = begin_run(tmp_path, "work/plans/plan.jsonl", {"a": JobCard(["a"], [], 1, {})})
+    with file:
+        assert synced == {file.fileno(): (tmp_path / f"runs/{name}.json").stat().st_size}
+    (tmp_path / f"runs/{name}.json").write_text("")
+    with pytest.raises(ArtifactError, match=rf"{name}\.json: what this run told its jobs is not whole"):
+        read_jobs(tmp_path, name)
 
 
 def test_a_run_whose_lock_is_not_had_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

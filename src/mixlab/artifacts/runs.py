@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.locks import is_held, try_patiently
 from mixlab.artifacts.processes import sign
 
@@ -39,6 +39,10 @@ class WorkflowRun:
     since: str
     slurm_name: str
     is_alive: bool
+
+    def __str__(self) -> str:
+        began = f" since {self.since}" if self.since else ""
+        return f"process {self.process or '?'} on {self.host}{began}"
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
     file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()
+    # the file stays open, and until it is closed NFS may keep to this machine what jobs read on others at once
+    os.fsync(file.fileno())
     return name, file
 
 
@@ -95,12 +101,18 @@ def name_host(run: str) -> str:
 
 
 def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
-    """Read the plan file and the jobs of a run; None where the run is not noted."""
+    """Read the plan file and the jobs of a run; None where the run is not noted.
+
+    Raises ArtifactError where its file is not whole, as after a crash of the machine that wrote it.
+    """
+    path = work / RUNS / f"{run}.json"
     try:
-        head, jobs = (work / RUNS / f"{run}.json").read_text(encoding="utf-8").split("\n")
+        head, jobs = path.read_text(encoding="utf-8").split("\n")
+        return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
     except FileNotFoundError:
         return None
-    return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
+    except ValueError as error:
+        raise ArtifactError(f"{path}: what this run told its jobs is not whole; start Snakemake again") from error
 
 
 def _forget_old(folder: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mixlab.artifacts.attempts import Attempt, is_under_way, list_attempts
+from mixlab.artifacts.runs import WorkflowRun, list_runs
 from mixlab.artifacts.spending import Ledger, Spent
 from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
@@ -42,6 +43,8 @@ class View:
     seen_at: float
     newest: float | None
     is_locked: bool
+    runs: tuple[WorkflowRun, ...]
+    """Runs of Snakemake that live."""
     status: Status
     spent: dict[str, Spent]
     jobs: tuple[Job, ...]
@@ -92,6 +95,7 @@ class Looker:
             now,
             self._find_newest(),
             locks.is_dir() and any(locks.iterdir()),
+            tuple(run for run in list_runs(self.store.work) if run.is_alive),
             status,
             spent,
             tuple(jobs),

@@ -102,10 +102,13 @@ def _render_end(view: View) -> Iterator[str]:
     yield f"seen at {moment:%Y-%m-%d %H:%M:%S} UTC; {age}"
     if view.status.is_done:
         yield "Nothing to be done."
+    elif not view.jobs and view.runs:
+        alive = ", ".join(map(str, view.runs))
+        yield f"No job is at work, but a run of Snakemake lives: {alive}; its jobs begin, or wait for a cluster."
     elif not view.jobs:
         yield (
-            "No job is at work, but Snakemake's lock is there: a run begins or ends, waits for a cluster, or was "
-            "killed (`mixlab unlock` tells)."
+            "No job is at work, but Snakemake's lock is there: a run begins or ends, or was killed (`mixlab unlock` "
+            "tells)."
             if view.is_locked
             else "No run is at work; `snakemake --profile local all` goes on."
         )
