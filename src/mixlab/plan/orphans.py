@@ -60,7 +60,7 @@ def find_orphans(store: Store) -> list[Orphan]:
     runs = {run.id: run for run in list_runs(store.work)}
     dead = {run.slurm_name: run for run in runs.values() if run.slurm_name and not run.is_alive}
     writers = [one for one in list_writers(store.work) if one.run and not _lives(runs.get(one.run))]
-    jobs = list_jobs() if dead and has_slurm() else []
+    jobs = list_jobs(dead) if dead and has_slurm() else []
     found = [_describe_job(job, dead[job.name], writers) for job in jobs if job.name in dead]
     held = {writer for orphan in found for writer in orphan.writers}
     found += [_describe_writer(one, runs) for one in writers if one not in held]

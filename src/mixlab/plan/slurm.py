@@ -1,6 +1,7 @@
 """What Slurm says of itself and of jobs: its own commands, asked with a limit of time."""
 
 import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from mixlab.config.problems import ConfigError
 
 _PATIENCE_SECONDS = 60
+_HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
+"""Variables by which people let Slurm's commands show them less, or otherwise: what is asked here is all of it."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,21 @@ def has_slurm() -> bool:
     return shutil.which("squeue") is not None and shutil.which("sbatch") is not None
 
 
-def list_jobs() -> list[SlurmJob]:
-    """List the jobs of this user that have not ended; raises ConfigError when Slurm does not answer."""
+def list_jobs(names: Iterable[str]) -> list[SlurmJob]:
+    """List the jobs of this user with one of these names that have not ended.
+
+    Raises ConfigError when Slurm does not answer.
+    """
     fields = "%i|%j|%T|%M|%N|%r|%k"
-    said = _ask("squeue", "--all", "--noheader", "--user", getpass.getuser(), "--format", fields)
+    # a user by number: what the shell says of the name may be another's, as after su
+    chosen = ("--user", str(os.getuid()), "--name", ",".join(sorted(names)))
+    said = _ask("squeue", "--all", "--noheader", *chosen, "--format", fields)
     jobs = []
-    for line in said.splitlines():
-        number, name, state, elapsed, nodes, reason, comment = line.split("|", 6)
+    for line in said.split("\n"):
+        words = line.split("|", 6)
+        if len(words) < 7:  # no job: the rest of a comment of several lines, or the name of a cluster
+            continue
+        number, name, state, elapsed, nodes, reason, comment = words
         jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes))
     return jobs
 
@@ -84,7 +95,15 @@ def list_accounts() -> tuple[list[str], str | None]:
 
 def _ask(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_PATIENCE_SECONDS,
+            env={name: value for name, value in os.environ.items() if not name.startswith(_HABITS)},
+        )
     except FileNotFoundError as error:
         raise ConfigError(
             f"no {command[0]} on this machine: a cluster's jobs are submitted from its login node"

@@ -1,5 +1,6 @@
 """What a cluster would refuse is told before a job is submitted; the programs answer as on real clusters."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,29 @@ def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -
 
 def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
     answer(squeue="7|a-b|PENDING|0:00||Priority|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|rule_sft")
-    waiting, running = list_jobs()
+    waiting, running = list_jobs(["a-b"])
     assert (waiting.id, waiting.comment, waiting.reason, waiting.nodes) == ("7", "rule_ipt|x", "Priority", "")
     assert (running.elapsed, running.nodes, running.name) == ("1-00:00:01", "n[1-2]", "a-b")
+
+
+def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = tmp_path / "squeue"
+    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|caf\\351\\n"
+    squeue.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" > \"$0.asked\"\nenv > \"$0.env\"\nprintf '{text}'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hidden = {"SQUEUE_STATES": "RUNNING", "SQUEUE_PARTITION": "gpu", "SQUEUE_FORMAT2": "jobid", "SLURM_CLUSTERS": "one"}
+    for name, value in {**hidden, "LOGNAME": "somebody", "USER": "somebody"}.items():
+        monkeypatch.setenv(name, value)
+    assert [(one.id, one.name, one.comment) for one in list_jobs({"c-d", "a-b"})] == [
+        ("7", "a-b", "rule_ipt"),
+        ("8", "c-d", "caf\N{REPLACEMENT CHARACTER}"),
+    ]
+    asked = Path(f"{squeue}.asked").read_text().split()
+    assert asked[asked.index("--user") + 1] == str(os.getuid())
+    assert asked[asked.index("--name") + 1] == "a-b,c-d"
+    seen = Path(f"{squeue}.env").read_text()
+    assert "SLURM_CLUSTERS=one\n" in seen
+    assert "SQUEUE_" not in seen
