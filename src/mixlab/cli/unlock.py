@@ -18,8 +18,8 @@ from mixlab.cli._common import example, json_option, open_store, print_json, ren
 def command(as_json: bool) -> None:
     """Free the working folder after a killed run.
 
-    After SIGKILL, Snakemake's lock remains and its jobs may live on. While a writer lives, or a run of Snakemake, whose
-    jobs may all wait in a cluster's queue, this refuses, naming its host and process; else it runs `snakemake --unlock`.
+    After SIGKILL, Snakemake's lock remains and its jobs may live on. While a writer lives, or a run of Snakemake (all
+    its jobs may wait in a queue), this refuses, naming host and process; else it runs `snakemake --unlock`.
     """
     store = open_store()
     if writers := list_writers(store.work):

@@ -12,6 +12,10 @@ from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, begin_run
 from mixlab.config.problems import ConfigError, Problem, UserError
 from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
 
+_CLUSTERS = ("cluster", "clusters", "slurm_cluster")
+"""Names by which Snakemake's executor for Slurm knows the cluster that a job is sent to."""
+_PARTITIONS_VARIABLE = "SNAKEMAKE_SLURM_PARTITIONS"
+"""As its option --slurm-partition-config: a file by which it picks a partition for a job that names none."""
 _held: list[IO[str]] = []
 """The file whose lock says that this process lives: it stays open to the end."""
 
@@ -27,7 +31,9 @@ def start_run(
     try:
         if is_slurm:
             jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-            require_slurm(jobs, workflow.executor_settings.status_command)
+            settings = workflow.executor_settings
+            is_picked = bool(settings.partition_config or environment.get(_PARTITIONS_VARIABLE))
+            require_slurm(jobs, settings.status_command, is_picked=is_picked)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
         run, file = begin_run(work, str(plan_file), told, name)
     except (UserError, ArtifactError) as error:
@@ -37,13 +43,14 @@ def start_run(
     environment[RUN_VARIABLE] = run
 
 
-def require_slurm(jobs: list[Any], status_command: str | None) -> None:
+def require_slurm(jobs: list[Any], status_command: str | None, *, is_picked: bool = False) -> None:
     """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
 
-    What jobs name of `clusters` of their own is not looked at. `status_command` is what Snakemake would ask for the
-    state of jobs: it would wait for ever for one that only fails.
+    What jobs name of a cluster of their own is not looked at. `status_command` is what Snakemake would ask for the
+    state of jobs: it would wait for ever for one that only fails. `is_picked`: Snakemake's executor picks a partition
+    for a job that names none.
     """
-    jobs = [job for job in jobs if not job.resources.get("clusters")]
+    jobs = [job for job in jobs if not any(job.resources.get(name) for name in _CLUSTERS)]
     if not jobs:
         return
     accounting = read_accounting()
@@ -52,7 +59,8 @@ def require_slurm(jobs: list[Any], status_command: str | None) -> None:
     for name, check in checks:
         given = [str(job.resources.get(name) or "") for job in jobs]
         named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
-        problems += [Problem(one, key=name) for one in check(named, "" in given)]
+        needs_default = "" in given and not (is_picked and name == "slurm_partition")
+        problems += [Problem(one, key=name) for one in check(named, needs_default)]
     if status_command == "sacct" and not accounting.is_kept:
         problems.append(
             Problem("sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue")

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from mixlab.artifacts.runs import RUN_VARIABLE
 from mixlab.config.problems import ConfigError
+from mixlab.plan import starting
 from mixlab.plan.slurm import list_jobs
-from mixlab.plan.starting import require_slurm
+from mixlab.plan.starting import require_slurm, start_run
 
 ENFORCED = (
     "AccountingStorageEnforce = associations,limits,qos,safe\nAccountingStorageType   = accounting_storage/slurmdbd"
@@ -68,7 +70,8 @@ def test_hidden_partitions_are_there_and_what_goes_to_another_cluster_is_not_loo
     sinfo = tmp_path / "programs/sinfo"
     sinfo.write_text('#!/bin/sh\necho "batch*"\ncase " $* " in *" --all "*) echo secret;; esac\n')
     require_slurm([job(slurm_partition="secret")], "squeue")
-    require_slurm([job(slurm_partition="absent", slurm_account="ours", clusters="next_door")], "squeue")
+    for name in ("cluster", "clusters", "slurm_cluster"):
+        require_slurm([job(slurm_partition="absent", slurm_account="ours", **{name: "next_door"})], "squeue")
     with pytest.raises(ConfigError, match="no partition 'absent'; this cluster has batch, secret"):
         require_slurm([job(slurm_partition="absent")], "squeue")
 
@@ -83,6 +86,34 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
     assert told[1].startswith("slurm_partition: no partition is given and the cluster has no default one")
     assert told[2] == "slurm_account: this cluster keeps no accounts, and 'ours' is given: leave slurm_account out"
     assert told[3].startswith("sacct tells nothing")
+
+
+@pytest.mark.parametrize("said_by", ["option", "environment"])
+def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
+    answer: Answer, tmp_path: Path, said_by: str
+) -> None:
+    answer(sinfo="gpu\nbatch", scontrol=NONE)
+    jobs = [SimpleNamespace(is_local=False, resources={})]
+    workflow = SimpleNamespace(
+        executor_plugin=SimpleNamespace(name="slurm"),
+        executor_settings=SimpleNamespace(status_command="squeue", partition_config=None),
+        scheduler=SimpleNamespace(_executor=SimpleNamespace(run_uuid="a-b")),
+        dag=SimpleNamespace(needrun_jobs=lambda: iter(jobs)),
+    )
+    environment: dict[str, str] = {}
+    with pytest.raises(SystemExit):
+        start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    assert (environment, list(tmp_path.glob("runs"))) == ({}, [])
+    if said_by == "option":
+        workflow.executor_settings.partition_config = Path("partitions.yaml")
+    else:
+        environment["SNAKEMAKE_SLURM_PARTITIONS"] = "partitions.yaml"
+    start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    starting._held.pop().close()
+    assert environment[RUN_VARIABLE]
+    jobs[0].resources["slurm_partition"] = "absent"
+    with pytest.raises(SystemExit):
+        start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
 
 
 def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -> None:
@@ -102,7 +133,7 @@ def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into
 ) -> None:
     squeue = tmp_path / "squeue"
     text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|caf\\351\\n"
-    squeue.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" > \"$0.asked\"\nenv > \"$0.env\"\nprintf '{text}'\n")
+    squeue.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" > "$0.asked"\nenv > "$0.env"\nprintf \'{text}\'\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     hidden = {"SQUEUE_STATES": "RUNNING", "SQUEUE_PARTITION": "gpu", "SQUEUE_FORMAT2": "jobid", "SLURM_CLUSTERS": "one"}
