@@ -13,9 +13,10 @@ from mixlab.artifacts.store import Store, write_json
 from mixlab.config.engines import OpenaiEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
+from mixlab.config.trainers import ExternalTrainer
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
-from mixlab.plan.model_resources import find_model, measure_models
+from mixlab.plan.model_resources import ModelResources, find_model, measure_models, require_processes
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.workflow import Flow, open_workflow
 from mixlab.plan.workload import Workloads
@@ -207,3 +208,32 @@ def test_a_table_that_cannot_be_meant_is_refused(sizes: list[dict[str, Any]], to
 def test_gpus_are_refused_where_they_would_stay_idle() -> None:
     with pytest.raises(ValueError, match="stage 'score': gpus are for base_model, pretrain, ipt, sft, generate"):
         MachineSettings.model_validate({"stages": {"score": {"gpus": 1}}})
+
+
+def test_gpus_that_no_process_of_a_training_uses_are_told_before_any_job(root: Path, plan: Plan) -> None:
+    write_config(root, "  - {up_to_parameters: 1e9, stages: {ipt: {gpus: 8}, sft: {gpus: 1, launch: {nodes: 2}}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        open_workflow(root, {}, True, {})
+    (told,) = caught.value.problems
+    assert str(told).startswith("config.yaml: machine: ipt: gpus: 8, and launch.processes_per_node: 1; each process")
+    (base,) = plan.by_stage("pretrain")
+    keys = [node.key for stage in ("ipt", "sft") for node in plan.by_stage(stage)]
+
+    def check(**ipt: Any) -> None:
+        machine = MachineSettings.model_validate({"stages": {"ipt": ipt}})
+        require_processes(ModelResources(machine, plan, {base.key: 1000}), keys)
+
+    for device in ("auto", "cuda"):
+        with pytest.raises(ConfigError, match=r"gpus: 2, and launch\.processes_per_node: 4"):
+            check(gpus=2, launch={"processes_per_node": 4, "device": device})
+    check(gpus=4, launch={"processes_per_node": 4, "nodes": 2})
+    check(gpus=2, launch={"device": "cpu"})
+    check(launch={"processes_per_node": 4})
+    outside = ExternalTrainer(type="external", name="second", version="1", export="windows")
+    for key in keys:
+        node = plan.nodes[key]
+        training = node.spec.training.model_copy(update={"trainer": outside})
+        plan = replace(
+            plan, nodes={**plan.nodes, key: replace(node, spec=node.spec.model_copy(update={"training": training}))}
+        )
+    check(gpus=8)  # its own commands say how many it starts
