@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from mixlab.cli._common import render_count, render_table
+from mixlab.cli._common import render_count, render_plain, render_table
 from mixlab.cli._needs import render_seconds
 from mixlab.cli._status import Job, View
 from mixlab.plan.status import Failure
@@ -85,7 +85,7 @@ def _render_failure(failure: Failure, label: str, tail: list[str]) -> Iterator[s
     slurm = f", Slurm job {attempt.job}" if attempt.job else ""
     yield f"    {label}; process {attempt.process} on {attempt.host}{slurm}"
     why = attempt.error.splitlines() or ["killed, or its machine stopped: it left no word"]
-    yield f"    {why[0]}"
+    yield f"    {render_plain(why[0])}"
     if tail:
         yield f"    {attempt.log}:"
         yield from (f"    | {line}" for line in tail)
