@@ -21,7 +21,7 @@ from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.bundles import Bundles, find_failed
 from mixlab.plan.demand import Demand, build_demand
-from mixlab.plan.engines import is_served
+from mixlab.plan.engines import count_gpus, is_served
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
 from mixlab.plan.model_resources import ModelResources, measure_plan
@@ -224,13 +224,13 @@ class Flow:
         return all(is_served(node.spec) for node in self.plan.by_stage("generate"))
 
     def engine_gpus(self, stage: str) -> Callable[[Any], int]:
-        """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
+        """Return the function that says how many GPUs a job of a stage asks for, as its engine can use them."""
 
-        def count_gpus(wildcards: Any) -> int:
-            node = self._node(stage, wildcards.key)
-            return 0 if is_served(node.spec) else self._resources.find(node).gpus
+        def tell_gpus(wildcards: Any) -> int:
+            members = self._bundles.of(self._node(stage, wildcards.key))
+            return max(count_gpus(node.spec, self._resources.find(node)) for node in members)
 
-        return count_gpus
+        return tell_gpus
 
     def training_resources(self, stage: str) -> dict[str, Any]:
         """What one training job asks for, on one machine or several; what is None it does not ask for."""

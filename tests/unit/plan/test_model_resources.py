@@ -10,7 +10,7 @@ from golden import REPOSITORY, plan_every_stage, plan_micro
 
 from mixlab.artifacts.states import NO_STATES
 from mixlab.artifacts.store import Store, write_json
-from mixlab.config.engines import OpenaiEngineSettings
+from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
 from mixlab.config.trainers import ExternalTrainer
@@ -47,6 +47,15 @@ def build_flow(machine: MachineSettings, plan: Plan, count: int) -> Flow:
     return Flow(Store(Path()), plan, NO_STATES, machine, Path("plan"), parameters=dict.fromkeys(bases, count))
 
 
+def set_engine(plan: Plan, engine: OpenaiEngineSettings | VllmEngineSettings) -> Plan:
+    """The plan with all responses by another engine, under the same keys."""
+    nodes = {
+        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if node.stage == "generate" else node
+        for key, node in plan.nodes.items()
+    }
+    return replace(plan, nodes=nodes)
+
+
 def ask(flow: Flow, stage: str) -> dict[str, Any]:
     """What Snakemake would make of a stage's resources for its first job."""
     job = SimpleNamespace(key=flow.plan.by_stage(stage)[0].key)
@@ -76,7 +85,11 @@ def test_the_first_row_a_model_fits_in_holds_for_its_jobs(plan: Plan) -> None:
     assert ask(small, "ipt") == {"mem_mb": 111, "runtime": 60, "gpu": 0, "threads": 2}
     spread = {"mpi": "srun", "nodes": 4, "tasks": 4, "gres": "gpu:8", "tasks_per_gpu": 0}
     assert ask(big, "ipt") == {"mem_mb": 222, "runtime": 60, "threads": 1, **spread}
-    assert [ask(flow, "generate")["gpu"] for flow in (small, big)] == [1, 4]
+    assert [ask(flow, "generate")["gpu"] for flow in (small, big)] == [1, 1]  # engine hf computes on one
+    plan = set_engine(plan, VllmEngineSettings())
+    small, big = (build_flow(read_machine(), plan, count) for count in (100_000, 100_001))
+    asked = [ask(flow, "generate") for flow in (small, big)]
+    assert [(one["gpu"], one.get("nodes")) for one in asked] == [(1, None), (4, 1)]
     assert [ask(flow, "average")["mem_mb"] for flow in (small, big)] == [2000, 9000]
     assert ask(small, "score") == ask(big, "score") == {"mem_mb": 2000, "runtime": 60, "threads": 1}
 
@@ -113,12 +126,7 @@ def test_stages_without_gpus_go_to_the_partition_of_cpus(plan: Plan) -> None:
 
 def test_answers_of_served_models_alone_go_to_the_partition_of_cpus(plan: Plan) -> None:
     machine = read_machine(cluster={"cpu_partition": "cpu"}, stages={"generate": {"gpus": 1}})
-    engine = OpenaiEngineSettings(model="m")
-    nodes = {
-        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if node.stage == "generate" else node
-        for key, node in plan.nodes.items()
-    }
-    for one in (replace(plan, nodes=nodes), plan):
+    for one in (set_engine(plan, OpenaiEngineSettings(model="m")), plan):
         asked = build_flow(machine, one, 1).asked("generate")
         assert asked.get("slurm_partition") == ("cpu" if one is not plan else None)
 
