@@ -107,6 +107,39 @@ def test_a_run_that_lives_is_not_unlocked_though_all_its_jobs_wait_in_the_queue(
     assert "or was killed (`mixlab unlock` tells)" in invoke("status").stdout
 
 
+SLURM = """#!/bin/sh
+cd "$(dirname "$0")"
+case "$(basename "$0") $*" in
+scancel*) echo "$*" >> cancelled ;;
+squeue*--clusters=far*) [ -e cancelled ] || echo "7|NAME|PENDING|0:00||Priority|rule_ipt" ;;
+squeue*) [ -e cancelled ] || echo "7|NAME|RUNNING|1:00|n1|None|rule_sft" ;;
+esac
+"""
+
+
+def test_jobs_are_found_and_cancelled_on_whatever_cluster_they_were_sent_to(
+    lab: Lab, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("squeue", "scancel", "sbatch"):
+        (folder / name).write_text(SLURM.replace("NAME", "a-b"))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    _, file = begin_run(Path("work"), lab.plan, {}, "a-b", {"far"})
+    assert json.loads(invoke("cluster", "orphans", "--json").stdout)["orphans"] == []
+    file.close()
+    lines = invoke("cluster", "orphans").stdout.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "7 sft - RUNNING 1:00 n1",
+        "7 on far ipt - PENDING (Priority) 0:00 -",
+    ]
+    done = invoke("cluster", "orphans", "--cancel", "--yes")
+    assert done.exit_code == 0
+    assert "2 of 2 orphans ended." in done.stdout
+    assert (folder / "cancelled").read_text() == "7\n--clusters=far 7\n"
+
+
 def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke: Invoke) -> None:
     process, name = lab.start(RUN, lab.plan)
     code = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{WRITE}"

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,10 @@ _KEPT_DAYS = 30
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any."""
+    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any.
+
+    `clusters`: where jobs are beside the cluster of this machine.
+    """
 
     id: str
     plan: str
@@ -39,6 +42,7 @@ class WorkflowRun:
     since: str
     slurm_name: str
     is_alive: bool
+    clusters: Sequence[str] = ()
 
     def __str__(self) -> str:
         began = f" since {self.since}" if self.since else ""
@@ -55,7 +59,9 @@ class JobCard:
     asked: Mapping[str, int | str]
 
 
-def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "") -> tuple[str, IO[str]]:
+def begin_run(
+    work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "", clusters: Iterable[str] = ()
+) -> tuple[str, IO[str]]:
     """Note a run of this process that begins, and return its id and the file that holds its lock while it is open.
 
     `jobs` are by the artifact by which Snakemake knows each. Raises BusyError where the lock is not had: whatever
@@ -70,7 +76,7 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     if not try_patiently(file):  # who lists the runs holds each lock for an instant
         file.close()
         raise BusyError(f"{folder / name}.json: the lock of this run is held by another process; run again")
-    card = {"plan": plan, **sign(), "slurm_name": slurm_name}
+    card = {"plan": plan, **sign(), "slurm_name": slurm_name, "clusters": sorted(clusters)}
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
     file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()

@@ -17,7 +17,10 @@ _HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes."""
+    """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes.
+
+    `cluster` is empty for that of this machine.
+    """
 
     id: str
     name: str
@@ -26,6 +29,7 @@ class SlurmJob:
     reason: str
     elapsed: str
     nodes: str
+    cluster: str = ""
 
 
 def has_slurm() -> bool:
@@ -33,29 +37,33 @@ def has_slurm() -> bool:
     return shutil.which("squeue") is not None and shutil.which("sbatch") is not None
 
 
-def list_jobs(names: Iterable[str]) -> list[SlurmJob]:
-    """List the jobs of this user with one of these names that have not ended.
+def list_jobs(names: Iterable[str], cluster: str = "") -> list[SlurmJob]:
+    """List the jobs of this user with one of these names that have not ended, on this machine's cluster or another.
 
     Raises ConfigError when Slurm does not answer.
     """
     fields = "%i|%j|%T|%M|%N|%r|%k"
     # a user by number: what the shell says of the name may be another's, as after su
     chosen = ("--user", str(os.getuid()), "--name", ",".join(sorted(names)))
-    said = _ask("squeue", "--all", "--noheader", *chosen, "--format", fields)
+    said = _ask("squeue", *_go_to(cluster), "--all", "--noheader", *chosen, "--format", fields)
     jobs = []
     for line in said.split("\n"):
         words = line.split("|", 6)
         if len(words) < 7:  # no job: the rest of a comment of several lines, or the name of a cluster
             continue
         number, name, state, elapsed, nodes, reason, comment = words
-        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes))
+        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, cluster))
     return jobs
 
 
-def cancel_jobs(numbers: Sequence[str]) -> None:
-    """Cancel jobs; those that have ended meanwhile are passed over."""
+def cancel_jobs(numbers: Sequence[str], cluster: str = "") -> None:
+    """Cancel jobs of one cluster; those that have ended meanwhile are passed over."""
     if numbers:
-        _ask("scancel", *numbers)
+        _ask("scancel", *_go_to(cluster), *numbers)
+
+
+def _go_to(cluster: str) -> tuple[str, ...]:
+    return (f"--clusters={cluster}",) if cluster else ()
 
 
 def list_partitions() -> tuple[list[str], str | None]:

@@ -28,19 +28,27 @@ def start_run(
     Leaves with 2 for a user's mistake, before anything is submitted.
     """
     is_slurm = workflow.executor_plugin.name == "slurm"
+    clusters: set[str] = set()
     try:
         if is_slurm:
             jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+            clusters = {one for job in jobs for one in _list_clusters(job)}
             settings = workflow.executor_settings
             is_picked = bool(settings.partition_config or environment.get(_PARTITIONS_VARIABLE))
             require_slurm(jobs, settings.status_command, is_picked=is_picked)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
-        run, file = begin_run(work, str(plan_file), told, name)
+        run, file = begin_run(work, str(plan_file), told, name, clusters)
     except (UserError, ArtifactError) as error:
         os.write(2, f"mixlab: {error}\n".encode())
         raise SystemExit(2) from None
     _held.append(file)
     environment[RUN_VARIABLE] = run
+
+
+def _list_clusters(job: Any) -> list[str]:
+    """List the clusters that a job names."""
+    given = [str(job.resources.get(name) or "") for name in _CLUSTERS]
+    return [one for text in given for one in re.split(r"[,\s]+", text) if one]
 
 
 def require_slurm(jobs: list[Any], status_command: str | None, *, is_picked: bool = False) -> None:
@@ -50,7 +58,7 @@ def require_slurm(jobs: list[Any], status_command: str | None, *, is_picked: boo
     state of jobs: it would wait for ever for one that only fails. `is_picked`: Snakemake's executor picks a partition
     for a job that names none.
     """
-    jobs = [job for job in jobs if not any(job.resources.get(name) for name in _CLUSTERS)]
+    jobs = [job for job in jobs if not _list_clusters(job)]
     if not jobs:
         return
     accounting = read_accounting()

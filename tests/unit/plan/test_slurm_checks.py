@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mixlab.artifacts.runs import RUN_VARIABLE
+from mixlab.artifacts.runs import RUN_VARIABLE, list_runs
 from mixlab.config.problems import ConfigError
 from mixlab.plan import starting
 from mixlab.plan.slurm import list_jobs
@@ -110,7 +110,11 @@ def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
         environment["SNAKEMAKE_SLURM_PARTITIONS"] = "partitions.yaml"
     start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
     starting._held.pop().close()
-    assert environment[RUN_VARIABLE]
+    (tmp_path / f"runs/{environment[RUN_VARIABLE]}.json").unlink()
+    jobs.append(SimpleNamespace(is_local=False, resources={"slurm_cluster": "far,near"}))
+    start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    starting._held.pop().close()
+    assert [one.clusters for one in list_runs(tmp_path)] == [["far", "near"]]
     jobs[0].resources["slurm_partition"] = "absent"
     with pytest.raises(SystemExit):
         start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
