@@ -1,11 +1,12 @@
 """What Slurm says of itself and of jobs: its own commands, asked with a limit of time."""
 
 import getpass
+import math
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixlab.config.problems import ConfigError
@@ -66,11 +67,28 @@ def _go_to(cluster: str) -> tuple[str, ...]:
     return (f"--clusters={cluster}",) if cluster else ()
 
 
-def list_partitions() -> tuple[list[str], str | None]:
-    """List the partitions of this cluster, hidden ones too, and the default one, None where there is none."""
-    names = _ask("sinfo", "--all", "--noheader", "--format", "%P").split()
-    default = next((name.rstrip("*") for name in names if name.endswith("*")), None)
-    return sorted({name.rstrip("*") for name in names}), default
+@dataclass(frozen=True)
+class Partitions:
+    """The partitions of a cluster, hidden ones too: the most minutes of a job in each, and the default one, if any."""
+
+    minutes: Mapping[str, float]
+    default: str | None
+
+
+def read_partitions() -> Partitions:
+    """Ask Slurm which partitions it has."""
+    rows = [line.split() for line in _ask("sinfo", "--all", "--noheader", "--format", "%P %l").splitlines()]
+    minutes = {row[0].rstrip("*"): _read_minutes(row[-1]) for row in rows if row}
+    return Partitions(minutes, next((row[0].rstrip("*") for row in rows if row and row[0].endswith("*")), None))
+
+
+def _read_minutes(limit: str) -> float:
+    """Read a limit of time as Slurm writes it, `[days-]hh:mm:ss` or `mm:ss`; what is none (`infinite`) never ends."""
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
+    if match is None:
+        return math.inf
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return days * 1440 + hours * 60 + minutes + seconds / 60
 
 
 @dataclass(frozen=True)
@@ -123,15 +141,30 @@ def _ask(*command: str) -> str:
     return done.stdout
 
 
-def check_partitions(wanted: Iterable[str], needs_default: bool) -> list[str]:
+def check_partitions(wanted: Iterable[str], needs_default: bool, partitions: Partitions) -> list[str]:
     """Say what is wrong with the partitions that jobs name; `needs_default`: some name none."""
-    names, default = list_partitions()
+    names = sorted(partitions.minutes)
     known = f"this cluster has {', '.join(names)}"
     cure = "--default-resources slurm_partition=NAME, or `default-resources:` in profiles/slurm/config.yaml"
     problems = [f"no partition '{one}'; {known} ({cure})" for one in sorted(set(wanted)) if one not in names]
-    if needs_default and default is None:
+    if needs_default and partitions.default is None:
         problems.append(f"no partition is given and the cluster has no default one; {known}: {cure}")
     return problems
+
+
+def check_minutes(named: Sequence[str], minutes: int, partitions: Partitions) -> str | None:
+    """Say that a job of so many minutes would wait for ever in all partitions that it names, none: in the default one.
+
+    Partitions that are not known are passed over.
+    """
+    chosen = [one for one in named or [partitions.default or ""] if one in partitions.minutes]
+    most = max((partitions.minutes[one] for one in chosen), default=math.inf)
+    if minutes <= most:
+        return None
+    where = f"partition {', '.join(chosen)} grants {most:g}"
+    return (
+        f"asks for {minutes} minutes, and {where}, so that it would wait for ever; lower stages.STAGE.runtime_minutes"
+    )
 
 
 def check_accounts(wanted: Iterable[str], needs_default: bool, accounting: Accounting) -> list[str]:

@@ -10,7 +10,14 @@ from typing import IO, Any
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.runs import RUN_VARIABLE, JobCard, begin_run
 from mixlab.config.problems import ConfigError, Problem, UserError
-from mixlab.plan.slurm import check_accounts, check_partitions, read_accounting
+from mixlab.plan.slurm import (
+    Partitions,
+    check_accounts,
+    check_minutes,
+    check_partitions,
+    read_accounting,
+    read_partitions,
+)
 
 _CLUSTERS = ("cluster", "clusters", "slurm_cluster")
 """Names by which Snakemake's executor for Slurm knows the cluster that a job is sent to."""
@@ -35,7 +42,7 @@ def start_run(
             clusters = {one for job in jobs for one in _list_clusters(job)}
             settings = workflow.executor_settings
             is_picked = bool(settings.partition_config or environment.get(_PARTITIONS_VARIABLE))
-            require_slurm(jobs, settings.status_command, is_picked=is_picked)
+            require_slurm(jobs, settings.status_command, is_picked=is_picked, qos=settings.qos)
         name = workflow.scheduler._executor.run_uuid if is_slurm else ""
         run, file = begin_run(work, str(plan_file), told, name, clusters)
     except (UserError, ArtifactError) as error:
@@ -47,28 +54,51 @@ def start_run(
 
 def _list_clusters(job: Any) -> list[str]:
     """List the clusters that a job names."""
-    given = [str(job.resources.get(name) or "") for name in _CLUSTERS]
-    return [one for text in given for one in re.split(r"[,\s]+", text) if one]
+    return [one for name in _CLUSTERS for one in _split(job.resources.get(name))]
 
 
-def require_slurm(jobs: list[Any], status_command: str | None, *, is_picked: bool = False) -> None:
-    """Raise ConfigError with all that this cluster would refuse of the partitions and accounts that jobs name.
+def _split(given: Any) -> list[str]:
+    return [one for one in re.split(r"[,\s]+", str(given or "")) if one]
+
+
+def _find_too_long(jobs: list[Any], partitions: Partitions) -> list[str]:
+    """Say once of each rule, by the first of its jobs, that it would wait for ever; who names a QOS may be let in."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        minutes = job.resources.get("runtime")
+        if isinstance(minutes, int) and not job.resources.get("qos"):
+            told = check_minutes(_split(job.resources.get("slurm_partition")), minutes, partitions)
+            if told is not None:
+                found.setdefault(job.rule.name, f"a job of {job.rule.name} {told}")
+    return list(found.values())
+
+
+def require_slurm(
+    jobs: list[Any], status_command: str | None, *, is_picked: bool = False, qos: str | None = None
+) -> None:
+    """Raise ConfigError with all that this cluster would refuse, or let wait for ever, of what jobs ask for.
 
     What jobs name of a cluster of their own is not looked at. `status_command` is what Snakemake would ask for the
     state of jobs: it would wait for ever for one that only fails. `is_picked`: Snakemake's executor picks a partition
-    for a job that names none.
+    for a job that names none. `qos`: that of all jobs, whose limits of time may be other than a partition's.
     """
     jobs = [job for job in jobs if not _list_clusters(job)]
     if not jobs:
         return
     accounting = read_accounting()
-    checks = (("slurm_partition", check_partitions), ("slurm_account", partial(check_accounts, accounting=accounting)))
+    partitions = read_partitions()
+    checks = (
+        ("slurm_partition", partial(check_partitions, partitions=partitions)),
+        ("slurm_account", partial(check_accounts, accounting=accounting)),
+    )
     problems = []
     for name, check in checks:
-        given = [str(job.resources.get(name) or "") for job in jobs]
-        named = {one for text in given for one in re.split(r"[,\s]+", text) if one}
-        needs_default = "" in given and not (is_picked and name == "slurm_partition")
+        given = [_split(job.resources.get(name)) for job in jobs]
+        named = {one for names in given for one in names}
+        needs_default = [] in given and not (is_picked and name == "slurm_partition")
         problems += [Problem(one, key=name) for one in check(named, needs_default)]
+    if not is_picked and not qos:
+        problems += [Problem(one, key="runtime") for one in _find_too_long(jobs, partitions)]
     if status_command == "sacct" and not accounting.is_kept:
         problems.append(
             Problem("sacct tells nothing on a cluster without accounting; add --slurm-status-command squeue")

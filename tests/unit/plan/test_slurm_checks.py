@@ -59,6 +59,29 @@ def test_a_default_account_and_a_default_partition_are_enough(answer: Answer) ->
     require_slurm([job(slurm_account="whatever")], "sacct")
 
 
+def test_a_job_longer_than_its_partition_allows_is_told_instead_of_waiting_for_ever(answer: Answer) -> None:
+    answer(sinfo="batch* 1-00:00:00\ngpu 2:30:00\nshort 30:00\nlong infinite", scontrol=NONE)
+
+    def check(minutes: int, partition: str = "", **more: str) -> str:
+        rule = SimpleNamespace(name="ipt")
+        resources = {"runtime": minutes, "slurm_partition": partition, **more}
+        try:
+            require_slurm([SimpleNamespace(resources=resources, rule=rule)] * 2, "squeue")
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    allowed = ((1440, ""), (150, "gpu"), (30, "short"), (10**6, "long"), (151, "short,batch"))
+    assert [check(*one) for one in allowed] == [""] * 5
+    told = "runtime: a job of ipt asks for {} minutes, and partition {}, so that it would wait for ever; lower stages."
+    assert check(1441).startswith(told.format(1441, "batch grants 1440"))
+    assert check(31, "short").startswith(told.format(31, "short grants 30"))
+    assert check(151, "short, gpu").startswith(told.format(151, "short, gpu grants 150"))
+    assert check(151, "gpu", qos="long") == ""
+    assert check(151, "gpu", clusters="far") == ""
+    require_slurm([SimpleNamespace(resources={"runtime": 9999}, rule=None)], "squeue", qos="long")
+
+
 def test_nothing_is_asked_when_nothing_is_submitted(answer: Answer) -> None:
     require_slurm([], "sacct")
 
@@ -96,7 +119,7 @@ def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
     jobs = [SimpleNamespace(is_local=False, resources={})]
     workflow = SimpleNamespace(
         executor_plugin=SimpleNamespace(name="slurm"),
-        executor_settings=SimpleNamespace(status_command="squeue", partition_config=None),
+        executor_settings=SimpleNamespace(status_command="squeue", partition_config=None, qos=None),
         scheduler=SimpleNamespace(_executor=SimpleNamespace(run_uuid="a-b")),
         dag=SimpleNamespace(needrun_jobs=lambda: iter(jobs)),
     )
