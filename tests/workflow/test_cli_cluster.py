@@ -19,7 +19,7 @@ from checkouts import environment
 from click.testing import Result
 
 from mixlab.artifacts import runs as noted
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.locks import Writer, list_writers
 from mixlab.artifacts.runs import JobCard, begin_run, list_runs, name_host, read_jobs
 from mixlab.artifacts.store import Store
@@ -89,6 +89,55 @@ def test_writers_of_a_dead_run_are_listed_and_ended_and_no_others(lab: Lab, invo
     assert (done.exit_code, len(card["orphans"]), card["left"]) == (0, 1, 0)
     assert writers[0].wait(10) == -signal.SIGTERM
     assert [writer.poll() for writer in writers[1:]] == [None, None]
+
+
+def test_a_run_that_lives_is_not_unlocked_though_all_its_jobs_wait_in_the_queue(lab: Lab, invoke: Invoke) -> None:
+    process, _ = lab.start(RUN, lab.plan)
+    lock = Path(".snakemake/locks/0.input.lock")
+    lock.parent.mkdir(parents=True)
+    lock.write_text("config.yaml\n")
+    who = f"process {process.pid} on {socket.gethostname()} since "
+    refused = invoke("unlock")
+    assert refused.exit_code == 2
+    assert f"a run of Snakemake lives: {who}" in refused.stderr
+    assert lock.exists()
+    assert f"No job is at work, but a run of Snakemake lives: {who}" in invoke("status").stdout
+    process.kill()
+    process.wait()
+    assert "or was killed (`mixlab unlock` tells)" in invoke("status").stdout
+
+
+SLURM = """#!/bin/sh
+cd "$(dirname "$0")"
+case "$(basename "$0") $*" in
+scancel*) echo "$*" >> cancelled ;;
+squeue*--clusters=far*) [ -e cancelled ] || echo "7|NAME|PENDING|0:00||Priority|rule_ipt" ;;
+squeue*) [ -e cancelled ] || echo "7|NAME|RUNNING|1:00|n1|None|rule_sft" ;;
+esac
+"""
+
+
+def test_jobs_are_found_and_cancelled_on_whatever_cluster_they_were_sent_to(
+    lab: Lab, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("squeue", "scancel", "sbatch"):
+        (folder / name).write_text(SLURM.replace("NAME", "a-b"))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    _, file = begin_run(Path("work"), lab.plan, {}, "a-b", {"far"})
+    assert json.loads(invoke("cluster", "orphans", "--json").stdout)["orphans"] == []
+    file.close()
+    lines = invoke("cluster", "orphans").stdout.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "7 sft - RUNNING 1:00 n1",
+        "7 on far ipt - PENDING (Priority) 0:00 -",
+    ]
+    done = invoke("cluster", "orphans", "--cancel", "--yes")
+    assert done.exit_code == 0
+    assert "2 of 2 orphans ended." in done.stdout
+    assert (folder / "cancelled").read_text() == "7\n--clusters=far 7\n"
 
 
 def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke: Invoke) -> None:
@@ -214,6 +263,20 @@ def test_what_another_user_hides_counts_as_alive_and_what_is_gone_meanwhile_does
         error = FileNotFoundError
         assert (list_runs(tmp_path), list_writers(tmp_path)) == ([], [])
     assert (tmp_path / f"runs/{name}.json").exists()
+
+
+def test_what_jobs_of_other_machines_read_is_on_disk_before_the_first_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps what is written to an open file on the machine that wrote it, for half a minute."""
+    synced: dict[int, int] = {}
+    monkeypatch.setattr(os, "fsync", lambda number: synced.update({number: os.fstat(number).st_size}))
+    name, file = begin_run(tmp_path, "work/plans/plan.jsonl", {"a": JobCard(["a"], [], 1, {})})
+    with file:
+        assert synced == {file.fileno(): (tmp_path / f"runs/{name}.json").stat().st_size}
+    (tmp_path / f"runs/{name}.json").write_text("")
+    with pytest.raises(ArtifactError, match=rf"{name}\.json: what this run told its jobs is not whole"):
+        read_jobs(tmp_path, name)
 
 
 def test_a_run_whose_lock_is_not_had_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

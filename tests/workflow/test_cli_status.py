@@ -15,10 +15,12 @@ import pytest
 from checkouts import REPOSITORY, environment
 from click.testing import Result
 from dvc_checkouts import plan_micro
-from status_lab import keep_busy, make
+from status_lab import change, keep_busy, make
 
+from mixlab.artifacts.attempts import attempt_path
 from mixlab.artifacts.elapsed import elapsed_path
 from mixlab.artifacts.store import Store, write_json
+from mixlab.cli import _live
 
 Invoke = Callable[..., Result]
 
@@ -88,6 +90,55 @@ def test_jobs_at_work_are_told_with_process_and_progress_and_failures_with_their
     assert "step 12 of 36" in text
     shown = f"    ValueError: the loss is not finite\n    logs/ipt/{failure['key']}.log:\n    | step 1 of 36\n"
     assert shown in text
+
+
+def test_a_job_whose_own_note_is_torn_or_hidden_is_told_all_the_same(
+    busy: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that died left an empty file, and the job that Slurm starts again has the lock, and not yet a note."""
+    working = plan_micro(busy).by_stage("ipt")[0]
+    path = attempt_path(Store(busy), working.name)
+    whole = path.read_text()
+    path.write_text("")
+    (job,) = look(invoke)["running"]
+    assert (job["key"], job["host"], job["process"]) == (working.key, "?", 0)
+    assert job["elapsed_seconds"] < 60
+    path.write_text(whole)
+    read = Path.read_text
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> str:
+        if self.name == path.name:
+            raise PermissionError(13, "no", str(self))
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    (job,) = look(invoke)["running"]
+    assert (job["key"], job["host"]) == (working.key, "?")
+
+
+def test_a_log_that_would_clear_the_terminal_is_shown_as_plain_text(busy: Path, invoke: Invoke) -> None:
+    """Two writers of one log leave a stretch of zeros; bars and colours are drawn for a terminal of their own."""
+    failing = plan_micro(busy).by_stage("ipt")[1]
+    log = busy / "logs/ipt" / f"{failing.key}.log"
+    bar = b"".join(b"\rstep %d of 36" % number for number in range(30))
+    log.write_bytes(
+        b"\x00" * 9000 + b"\x1b[2J\x1b[31mred\x07 \x9b2J\x1b[0m\n" + bar + b"\r\n\n\xff \xe6\x95\xb0\tend\r\n"
+    )
+    change(Store(busy), failing, error="\x1b[2Jcleared\x1b]0;title\x07\nmore")
+    (failure,) = look(invoke)["failed"]
+    assert failure["log_tail"] == [
+        "red \N{REPLACEMENT CHARACTER}2J",
+        "step 29 of 36",
+        "\N{REPLACEMENT CHARACTER} 数     end",
+    ]
+    text = invoke("status").stdout
+    assert "    cleared\n" in text
+    assert "\x1b" not in text
+
+
+def test_a_wide_letter_takes_two_columns_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((7, 20)))
+    assert _live._fit("数学数学数学\nabcdefghi\nか\u3099").splitlines() == ["数学数", "abcdefg", "か\u3099", "q leaves"]
 
 
 def test_what_can_be_fetched_is_done_and_what_nothing_needs_is_not_counted(micro: Path, invoke: Invoke) -> None:

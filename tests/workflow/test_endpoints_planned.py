@@ -109,7 +109,7 @@ def test_what_a_machine_lacks_is_told_at_once_engine_and_endpoint(micro: Path) -
     write(micro, JUDGE + "\nengine: {engine: vllm}\n", "  vllm: {python: elsewhere/python}\n")
     planned = build_plan(micro)
     with pytest.raises(ConfigError) as caught:
-        require_machine(planned, list(planned.plan.nodes), micro, {})
+        require_machine(planned, list(planned.plan.nodes), micro, {}, {})
     assert [problem.key for problem in caught.value.problems] == ["machine.vllm.python", "judge.endpoint"]
 
 

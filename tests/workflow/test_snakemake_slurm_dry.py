@@ -75,6 +75,7 @@ SIZED = """\
   - up_to_parameters: 1e12
     stages:
       ipt: {memory_mib: 7000, runtime_minutes: 33, gpus: 8, launch: {nodes: 2, processes_per_node: 8}}
+      sft: {gpus: 2, launch: {processes_per_node: 2}}
       generate: {gpus: 1}
 """
 
@@ -97,10 +98,10 @@ def test_jobs_ask_for_what_the_table_of_sizes_says_and_a_clusters_own_settings_w
     asked = read_resources(dry_run(root, "slurm", "--default-resources", "slurm_partition=main"))
     spread = {"mem_mb": "7000", "runtime": "33", "nodes": "2", "tasks": "2", "mpi": "srun", "gres": "gpu:8"}
     assert {name: asked["ipt"].get(name) for name in spread} == spread
-    assert asked["generate"]["gpu"] == "1"
+    assert (asked["sft"]["gpu"], asked["sft"]["nodes"], asked["generate"]["gpu"]) == ("2", "1", "1")
     partitions = {rule: words["slurm_partition"] for rule, words in asked.items()}
-    assert {rule for rule, name in partitions.items() if name == "main"} == {"ipt", "generate"}
-    assert {name for rule, name in partitions.items() if rule not in ("ipt", "generate")} == {"cpu"}
+    assert {rule for rule, name in partitions.items() if name == "main"} == {"ipt", "sft", "generate"}
+    assert {name for rule, name in partitions.items() if rule not in ("ipt", "sft", "generate")} == {"cpu"}
     profile = root / "profiles/slurm/config.yaml"
     own = "default-resources: [slurm_account=ours]\nset-resources: {ipt: {mem_mb: 9000, slurm_partition: big}}\n"
     profile.write_text(profile.read_text() + own + "set-threads: {ipt: 5}\n")

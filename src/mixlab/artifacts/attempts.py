@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mixlab.artifacts.keys import KEY_LENGTH
@@ -127,13 +128,22 @@ def list_attempts(store: Store, stages: Iterable[str]) -> list[Attempt]:
 
 
 def _read(store: Store, name: Name) -> Attempt | None:
+    path = attempt_path(store, name)
     try:
-        return Attempt(**json.loads(attempt_path(store, name).read_text(encoding="utf-8")))
+        attempt = Attempt(**json.loads(path.read_text(encoding="utf-8")))
+        datetime.fromisoformat(attempt.since)
+        return attempt
     except FileNotFoundError:
         return None  # it succeeded since the folder was listed
+    except PermissionError:
+        why = "may not be read by this user"
     except (ValueError, TypeError) as error:
-        place = attempt_path(store, name).relative_to(store.root)
-        return Attempt(*name, "?", 0, "", error=f"{place}: damaged ({error}); remove it")
+        why = f"damaged ({error}); remove it"
+    try:
+        since = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except FileNotFoundError:
+        return None
+    return Attempt(*name, "?", 0, since, error=f"{path.relative_to(store.root)}: {why}")
 
 
 def is_under_way(store: Store, attempt: Attempt) -> bool:

@@ -86,10 +86,13 @@ def timing(store: Store, name: Name, gpus: int, processes: int) -> Iterator[Cloc
 
 
 def read_elapsed(path: Path) -> tuple[Elapsed, ...]:
-    """Read what attempts took; nothing of a file that is damaged, with a warning that names it."""
+    """Read what attempts took; nothing of a file that is damaged or may not be read, with a warning that names it."""
     try:
         return tuple(Elapsed(**one) for one in json.loads(path.read_bytes()))
     except FileNotFoundError:
+        return ()
+    except PermissionError:
+        log.warning("mixlab: %s may not be read by this user: what earlier attempts took is not counted", path)
         return ()
     except (ValueError, TypeError) as error:
         log.warning("mixlab: %s is damaged (%s): what earlier attempts took is not counted", path, error)

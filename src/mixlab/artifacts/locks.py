@@ -1,5 +1,6 @@
 """One writer per artifact: a lock that the kernel drops when its holder dies, with the holder's name in it."""
 
+import errno
 import fcntl
 import json
 import time
@@ -9,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.processes import sign
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that keeps no locks: NFS without its lock service, Lustre mounted without `flock`."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,25 @@ class Writer:
 
 
 def try_lock(file: IO[str]) -> bool:
-    """Lock an open file for this process until it is closed; False where another holds it."""
+    """Lock an open file for this process until it is closed; False where another holds it.
+
+    Raises ArtifactError where the file system keeps no locks.
+    """
+    return _try(file, fcntl.LOCK_EX)
+
+
+def _try(file: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        raise ArtifactError(
+            f"{file.name}: its file system keeps no locks ({error.strerror}), so that two could write one artifact; "
+            "have it mounted with them (NFS: its lock service, Lustre: -o flock), or work in a folder of another one"
+        ) from error
     return True
 
 
@@ -96,13 +113,12 @@ def list_writers(work: Path) -> list[Writer]:
 def is_held(path: Path) -> bool:
     """Whether a process holds this lock. Asked with a shared lock, so that two who ask never take each other for one.
 
-    A lock that may not be read counts as held.
+    A lock that may not be read counts as held. Raises ArtifactError where the file system keeps no locks.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not _try(file, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    except (BlockingIOError, PermissionError):
+    except PermissionError:
         return True
-    return False

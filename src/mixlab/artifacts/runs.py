@@ -9,14 +9,14 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.locks import is_held, try_patiently
 from mixlab.artifacts.processes import sign
 
@@ -30,7 +30,10 @@ _KEPT_DAYS = 30
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any."""
+    """A run of Snakemake: plan file, host, process and start; `slurm_name` is the name of its jobs on Slurm, if any.
+
+    `clusters`: where jobs are beside the cluster of this machine.
+    """
 
     id: str
     plan: str
@@ -39,6 +42,11 @@ class WorkflowRun:
     since: str
     slurm_name: str
     is_alive: bool
+    clusters: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        began = f" since {self.since}" if self.since else ""
+        return f"process {self.process or '?'} on {self.host}{began}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,9 @@ class JobCard:
     asked: Mapping[str, int | str]
 
 
-def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "") -> tuple[str, IO[str]]:
+def begin_run(
+    work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: str = "", clusters: Iterable[str] = ()
+) -> tuple[str, IO[str]]:
     """Note a run of this process that begins, and return its id and the file that holds its lock while it is open.
 
     `jobs` are by the artifact by which Snakemake knows each. Raises BusyError where the lock is not had: whatever
@@ -66,10 +76,12 @@ def begin_run(work: Path, plan: str, jobs: Mapping[str, JobCard], slurm_name: st
     if not try_patiently(file):  # who lists the runs holds each lock for an instant
         file.close()
         raise BusyError(f"{folder / name}.json: the lock of this run is held by another process; run again")
-    card = {"plan": plan, **sign(), "slurm_name": slurm_name}
+    card = {"plan": plan, **sign(), "slurm_name": slurm_name, "clusters": sorted(clusters)}
     cards = {key: [job.keys, job.inputs, job.threads, job.asked] for key, job in jobs.items()}
     file.write("\n".join(json.dumps(part, ensure_ascii=False) for part in (card, cards)))
     file.flush()
+    # the file stays open, and until it is closed NFS may keep to this machine what jobs read on others at once
+    os.fsync(file.fileno())
     return name, file
 
 
@@ -95,12 +107,18 @@ def name_host(run: str) -> str:
 
 
 def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
-    """Read the plan file and the jobs of a run; None where the run is not noted."""
+    """Read the plan file and the jobs of a run; None where the run is not noted.
+
+    Raises ArtifactError where its file is not whole, as after a crash of the machine that wrote it.
+    """
+    path = work / RUNS / f"{run}.json"
     try:
-        head, jobs = (work / RUNS / f"{run}.json").read_text(encoding="utf-8").split("\n")
+        head, jobs = path.read_text(encoding="utf-8").split("\n")
+        return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
     except FileNotFoundError:
         return None
-    return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}
+    except ValueError as error:
+        raise ArtifactError(f"{path}: what this run told its jobs is not whole; start Snakemake again") from error
 
 
 def _forget_old(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 study_option = click.option(
     "--study", "studies", multiple=True, metavar="NAME", help="Study to look at; may be repeated."
 )
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]?)")
+"""Sequences by which a program colours a terminal, moves in it or clears it (ECMA-48)."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 class NumberRange(click.FloatRange):
@@ -65,6 +71,15 @@ def render_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def render_plain(line: str) -> str:
+    """Render a line that another program wrote without what would move, colour or clear a terminal.
+
+    Of a bar that was drawn over itself the last that it showed is left.
+    """
+    drawn = [part for part in _ESCAPES.sub("", line).split("\r") if part.strip()]
+    return _CONTROLS.sub("", drawn[-1]).expandtabs().rstrip() if drawn else ""
 
 
 def render_count(number: int, noun: str) -> str:

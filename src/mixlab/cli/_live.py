@@ -5,6 +5,7 @@ import select
 import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,18 @@ def _fit(text: str) -> str:
     room = max(1, rows - 2)
     if len(lines) > room:
         lines = [*lines[: room - 1], f"... {len(lines) - room + 1} more lines: `mixlab status`"]
-    return "\n".join([*(line[:columns] for line in lines), f"{QUIT} leaves"])
+    return "\n".join([*(_cut(line, columns) for line in lines), f"{QUIT} leaves"])
+
+
+def _cut(line: str, columns: int) -> str:
+    """Cut a line to so many columns of a terminal: a wide letter, as 数, takes two, and what joins another none."""
+    width = 0
+    for at, letter in enumerate(line):
+        if not unicodedata.combining(letter):
+            width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if width > columns:
+            return line[:at]
+    return line
 
 
 @contextmanager

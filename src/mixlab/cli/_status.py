@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mixlab.artifacts.attempts import Attempt, is_under_way, list_attempts
+from mixlab.artifacts.runs import WorkflowRun, list_runs
 from mixlab.artifacts.spending import Ledger, Spent
 from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
+from mixlab.cli._common import render_plain
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Plan
 from mixlab.plan.stages import STAGES
@@ -42,6 +44,8 @@ class View:
     seen_at: float
     newest: float | None
     is_locked: bool
+    runs: tuple[WorkflowRun, ...]
+    """Runs of Snakemake that live."""
     status: Status
     spent: dict[str, Spent]
     jobs: tuple[Job, ...]
@@ -92,6 +96,7 @@ class Looker:
             now,
             self._find_newest(),
             locks.is_dir() and any(locks.iterdir()),
+            tuple(run for run in list_runs(self.store.work) if run.is_alive),
             status,
             spent,
             tuple(jobs),
@@ -136,7 +141,7 @@ class Looker:
 
 
 def read_tail(store: Store, attempt: Attempt) -> list[str]:
-    """Read the last lines of an attempt's log; none where it is unknown or gone."""
+    """Read the last lines of an attempt's log, as plain text; none where it is unknown or gone."""
     if not attempt.log:
         return []
     try:
@@ -145,7 +150,7 @@ def read_tail(store: Store, attempt: Attempt) -> list[str]:
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-LOG_LINES:]
+    return [line for line in map(render_plain, text.split("\n")) if line][-LOG_LINES:]
 
 
 def describe_view(view: View) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from mixlab.cli._common import render_count, render_table
+from mixlab.cli._common import render_count, render_plain, render_table
 from mixlab.cli._needs import render_seconds
 from mixlab.cli._status import Job, View
 from mixlab.plan.status import Failure
@@ -85,7 +85,7 @@ def _render_failure(failure: Failure, label: str, tail: list[str]) -> Iterator[s
     slurm = f", Slurm job {attempt.job}" if attempt.job else ""
     yield f"    {label}; process {attempt.process} on {attempt.host}{slurm}"
     why = attempt.error.splitlines() or ["killed, or its machine stopped: it left no word"]
-    yield f"    {why[0]}"
+    yield f"    {render_plain(why[0])}"
     if tail:
         yield f"    {attempt.log}:"
         yield from (f"    | {line}" for line in tail)
@@ -102,10 +102,13 @@ def _render_end(view: View) -> Iterator[str]:
     yield f"seen at {moment:%Y-%m-%d %H:%M:%S} UTC; {age}"
     if view.status.is_done:
         yield "Nothing to be done."
+    elif not view.jobs and view.runs:
+        alive = ", ".join(map(str, view.runs))
+        yield f"No job is at work, but a run of Snakemake lives: {alive}; its jobs begin, or wait for a cluster."
     elif not view.jobs:
         yield (
-            "No job is at work, but Snakemake's lock is there: a run begins or ends, waits for a cluster, or was "
-            "killed (`mixlab unlock` tells)."
+            "No job is at work, but Snakemake's lock is there: a run begins or ends, or was killed (`mixlab unlock` "
+            "tells)."
             if view.is_locked
             else "No run is at work; `snakemake --profile local all` goes on."
         )

@@ -85,7 +85,7 @@ def _print(found: Sequence[Orphan]) -> None:
         return
     rows = [
         (
-            one.job or "-",
+            one.title or "-",
             one.stage,
             one.key or "-",
             one.state or "writing",
@@ -102,11 +102,11 @@ def _print(found: Sequence[Orphan]) -> None:
 
 def _tell_left(orphan: Orphan) -> str:
     if orphan.job:
-        return f"job {orphan.job} ({orphan.stage} {orphan.key}) is {orphan.state}"
+        return f"job {orphan.title} ({orphan.stage} {orphan.key}) is {orphan.state}"
     (writer,) = orphan.writers
     return f"{writer}; end it there: kill {writer.process}"
 
 
 def _tell_passed(orphan: Orphan) -> str:
-    what = f"job {orphan.job} ({orphan.stage} {orphan.key})" if orphan.job else str(orphan.writers[0])
+    what = f"job {orphan.title} ({orphan.stage} {orphan.key})" if orphan.job else str(orphan.writers[0])
     return f"{what}: its run is of {orphan.host}; end it there, or add --other-hosts"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from mixlab.artifacts.spending import Ledger
-from mixlab.cli._common import example, json_option, open_store, print_json
+from mixlab.cli._common import example, json_option, open_store, print_json, render_plain
 from mixlab.cli._live import Frame, show_again, show_lines
 from mixlab.cli._status import Looker, View, describe_view
 from mixlab.cli._status_text import render_summary, render_view
@@ -60,5 +60,6 @@ def _render_frame(view: View) -> Frame:
 def _summarise(view: View) -> str:
     """A line with what changed since the last that counts: numbers, and the newest failure."""
     newest = [failure.attempt for failure, _, _ in view.failures[:1]]
-    told = [f"; newest failure: {one.stage} {one.key} ({(one.error.splitlines() or ['killed'])[0]})" for one in newest]
+    whys = [render_plain((one.error.splitlines() or ["killed"])[0]) for one in newest]
+    told = [f"; newest failure: {one.stage} {one.key} ({why})" for one, why in zip(newest, whys, strict=True)]
     return render_summary(view) + "".join(told) + ("; finished" if view.status.is_done else "")

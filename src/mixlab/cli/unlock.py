@@ -9,6 +9,7 @@ import click
 
 from mixlab.artifacts.errors import BusyError
 from mixlab.artifacts.locks import list_writers
+from mixlab.artifacts.runs import list_runs
 from mixlab.cli._common import example, json_option, open_store, print_json, render_count
 
 
@@ -17,21 +18,25 @@ from mixlab.cli._common import example, json_option, open_store, print_json, ren
 def command(as_json: bool) -> None:
     """Free the working folder after a killed run.
 
-    After SIGKILL, Snakemake's lock remains and its jobs may live on. While a writer lives this refuses, naming its host
-    and process; else it runs `snakemake --unlock`.
+    After SIGKILL, Snakemake's lock remains and its jobs may live on. While a writer lives, or a run of Snakemake (all
+    its jobs may wait in a queue), this refuses, naming host and process; else it runs `snakemake --unlock`.
     """
     store = open_store()
     if writers := list_writers(store.work):
         cure = "wait, or stop it (`mixlab cluster orphans`), then unlock"
         first = f"{render_count(len(writers), 'writer')} still at work; {cure}"
         raise BusyError("\n".join([first, *map(str, writers)]))
+    if runs := [run for run in list_runs(store.work) if run.is_alive]:
+        cure = "wait for its end, or end it there, then unlock"
+        told = [f"a run of Snakemake lives: {run}; {cure}" for run in runs]
+        raise BusyError("\n".join(told))
     code = unlock(store.root)
     if code:
         sys.exit(code)
     if as_json:
         print_json({"unlocked": True})
     else:
-        click.echo("No writer lives; the working folder is unlocked.")
+        click.echo("No run and no writer lives; the working folder is unlocked.")
 
 
 def unlock(root: Path) -> int:

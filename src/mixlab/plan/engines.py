@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
+from mixlab.config.engines import HfEngineSettings, OpenaiEngineSettings, VllmEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.resources import StageResources
@@ -25,8 +25,11 @@ def require_engines(plan: Plan, machine: MachineSettings, keys: Iterable[str], r
 
 
 def count_gpus(spec: Spec, resources: StageResources) -> int:
-    """GPUs that one job holds on all its machines: none where a model is served elsewhere."""
-    return 0 if is_served(spec) else resources.gpus * resources.launch.nodes
+    """GPUs that one job holds on all its machines: none where a model is served elsewhere, one of engine hf at most."""
+    if is_served(spec):
+        return 0
+    is_one = isinstance(spec, GenerateSpec) and isinstance(spec.engine, HfEngineSettings)
+    return min(resources.gpus, 1) if is_one else resources.gpus * resources.launch.nodes
 
 
 def is_served(spec: Spec) -> bool:

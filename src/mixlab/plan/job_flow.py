@@ -32,13 +32,13 @@ def open_flow(root: Path, config: Mapping[str, Any], is_main: bool, environment:
     A user's mistake is printed without a traceback and ends the process with exit code 2, whatever Snakemake would make
     of it.
     """
-    told = None if is_main else read_jobs(root / "work", environment.get(RUN_VARIABLE, ""))
-    if told is not None:
-        plan, jobs = told
-        return JobFlow(root, Path(plan), jobs)
-    from mixlab.plan.workflow import open_workflow
-
     try:
+        told = None if is_main else read_jobs(root / "work", environment.get(RUN_VARIABLE, ""))
+        if told is not None:
+            plan, jobs = told
+            return JobFlow(root, Path(plan), jobs)
+        from mixlab.plan.workflow import open_workflow
+
         return open_workflow(root, config, is_main, environment)
     except (UserError, ArtifactError) as error:
         os.write(2, f"mixlab: {error}\n".encode())

@@ -11,10 +11,11 @@ from mixlab.artifacts.store import Store
 from mixlab.config.machine import MachineSettings
 from mixlab.config.model_flops import count_parameters
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.resources import SIZED, StageResources
+from mixlab.config.resources import SIZED, TRAINED, StageResources
 from mixlab.config.studies import CONFIG
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
+from mixlab.plan.trainers import trainer_of
 from mixlab.plan.workload import UnknownError, Workloads
 
 if TYPE_CHECKING:
@@ -144,3 +145,22 @@ class ModelResources:
         rows = self.machine.sizes if self.are_sized(stage) else ()
         counts: list[int | None] = [int(row.up_to_parameters) for row in rows] or [None]
         return [self.machine.resources(stage, count) for count in counts]
+
+
+def require_processes(resources: ModelResources, keys: Iterable[str]) -> None:
+    """Raise ConfigError where trainings of `keys` ask for GPUs that none of their processes uses, or for too few.
+
+    Each process computes on one GPU. How another trainer than ours starts its own is its affair.
+    """
+    nodes = [resources.plan.nodes[key] for key in keys]
+    found: dict[str, None] = {}
+    for node in nodes:
+        if node.stage not in TRAINED or trainer_of(node.spec) is not None:
+            continue
+        asked = resources.find(node)
+        count = asked.launch.processes_per_node
+        if asked.gpus and asked.launch.device != "cpu" and asked.gpus != count:
+            found[f"{node.stage}: gpus: {asked.gpus}, and launch.processes_per_node: {count}"] = None
+    if found:
+        cure = "each process computes on one GPU of its node; let the two be the same"
+        raise ConfigError(Problem(f"{one}; {cure}", CONFIG, key="machine") for one in found)

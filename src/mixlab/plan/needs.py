@@ -7,16 +7,23 @@ from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.build import Planned
 from mixlab.plan.endpoints import require_endpoints
 from mixlab.plan.engines import require_engines
+from mixlab.plan.model_resources import ModelResources, require_processes
 from mixlab.plan.trainers import require_trainers
 
 
-def require_machine(planned: Planned, keys: Collection[str], root: Path, environment: Mapping[str, str]) -> list[str]:
-    """Return warnings; raise ConfigError with every trainer, engine, endpoint and price that `keys` need and lack."""
+def require_machine(
+    planned: Planned, keys: Collection[str], root: Path, environment: Mapping[str, str], parameters: Mapping[str, int]
+) -> list[str]:
+    """Return warnings; raise ConfigError with every trainer, engine, endpoint and price that `keys` need and lack.
+
+    So it is with GPUs and processes of trainings that do not fit together; `parameters` are of base models, by key.
+    """
     problems: list[Problem] = []
     warnings: list[str] = []
     machine = planned.config.machine
     checks: tuple[Callable[[], None], ...] = (
         lambda: require_trainers(planned.plan, machine, keys),
+        lambda: require_processes(ModelResources(machine, planned.plan, parameters), keys),
         lambda: require_engines(planned.plan, machine, keys, root),
         lambda: warnings.extend(require_endpoints(planned, keys, environment)),
     )

@@ -31,6 +31,7 @@ class Orphan:
 
     `stage`, `key` and `label` are of what it writes, or is to make; `key` is empty where several are made together and
     none is begun. `elapsed` is as Slurm writes it, and empty of a process alone; so is `job`. `host` is of the run.
+    `cluster` is empty for that of this machine.
     """
 
     run: str
@@ -43,6 +44,12 @@ class Orphan:
     nodes: str = ""
     writers: tuple[Writer, ...] = field(default=())
     host: str = ""
+    cluster: str = ""
+
+    @property
+    def title(self) -> str:
+        """The job's number, and its cluster where it is another one."""
+        return f"{self.job} on {self.cluster}" if self.cluster else self.job
 
     @property
     def is_sure(self) -> bool:
@@ -60,7 +67,8 @@ def find_orphans(store: Store) -> list[Orphan]:
     runs = {run.id: run for run in list_runs(store.work)}
     dead = {run.slurm_name: run for run in runs.values() if run.slurm_name and not run.is_alive}
     writers = [one for one in list_writers(store.work) if one.run and not _lives(runs.get(one.run))]
-    jobs = list_jobs() if dead and has_slurm() else []
+    clusters = ["", *sorted({one for run in dead.values() for one in run.clusters})] if dead and has_slurm() else []
+    jobs = [job for cluster in clusters for job in list_jobs(dead, cluster)]
     found = [_describe_job(job, dead[job.name], writers) for job in jobs if job.name in dead]
     held = {writer for orphan in found for writer in orphan.writers}
     found += [_describe_writer(one, runs) for one in writers if one not in held]
@@ -72,13 +80,13 @@ def _lives(run: WorkflowRun | None) -> bool:
 
 
 def _describe_job(job: SlurmJob, run: WorkflowRun, writers: Iterable[Writer]) -> Orphan:
-    own = tuple(one for one in writers if one.job == job.id)
+    own = tuple(one for one in writers if (one.job, one.run) == (job.id, run.id))
     match = _COMMENT.match(job.comment)
     stage, key = (match["rule"], match["key"] or "") if match else (job.comment, "")
     if own:
         stage, key = own[0].stage, own[0].key
     state = job.state if job.reason in ("None", "") or job.state == "RUNNING" else f"{job.state} ({job.reason})"
-    return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own, run.host)
+    return Orphan(run.id, stage, key, "", job.id, state, job.elapsed, job.nodes, own, run.host, job.cluster)
 
 
 def _describe_writer(writer: Writer, runs: Mapping[str, WorkflowRun]) -> Orphan:
@@ -103,8 +111,10 @@ def cancel_orphans(store: Store, orphans: Sequence[Orphan]) -> None:
 
     They are looked for again, for what was listed may have ended meanwhile, and its number be another's.
     """
-    still = {(one.run, one.job) for one in find_orphans(store)}
-    cancel_jobs([one.job for one in orphans if one.job and (one.run, one.job) in still])
+    still = {(one.run, one.cluster, one.job) for one in find_orphans(store)}
+    left = [one for one in orphans if one.job and (one.run, one.cluster, one.job) in still]
+    for cluster in sorted({one.cluster for one in left}):
+        cancel_jobs([one.job for one in left if one.cluster == cluster], cluster)
     for orphan in orphans:
         if orphan.is_here:
             for writer in orphan.writers:

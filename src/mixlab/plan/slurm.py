@@ -2,6 +2,7 @@
 
 import getpass
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -15,11 +16,16 @@ _SHORTER = (
     "lower stages.STAGE.runtime_minutes in config.yaml (of a group they add up; --groups STAGE=NAME parts one), "
     "or name another partition"
 )
+_HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
+"""Variables by which people let Slurm's commands show them less, or otherwise: what is asked here is all of it."""
 
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes."""
+    """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes.
+
+    `cluster` is empty for that of this machine.
+    """
 
     id: str
     name: str
@@ -28,6 +34,7 @@ class SlurmJob:
     reason: str
     elapsed: str
     nodes: str
+    cluster: str = ""
 
 
 def has_slurm() -> bool:
@@ -35,48 +42,57 @@ def has_slurm() -> bool:
     return shutil.which("squeue") is not None and shutil.which("sbatch") is not None
 
 
-def list_jobs() -> list[SlurmJob]:
-    """List the jobs of this user that have not ended; raises ConfigError when Slurm does not answer."""
+def list_jobs(names: Iterable[str], cluster: str = "") -> list[SlurmJob]:
+    """List the jobs of this user with one of these names that have not ended, on this machine's cluster or another.
+
+    Raises ConfigError when Slurm does not answer.
+    """
     fields = "%i|%j|%T|%M|%N|%r|%k"
-    said = _ask("squeue", "--all", "--noheader", "--user", getpass.getuser(), "--format", fields)
+    # a user by number: what the shell says of the name may be another's, as after su
+    chosen = ("--user", str(os.getuid()), "--name", ",".join(sorted(names)))
+    said = _ask("squeue", *_go_to(cluster), "--all", "--noheader", *chosen, "--format", fields)
     jobs = []
-    for line in said.splitlines():
-        number, name, state, elapsed, nodes, reason, comment = line.split("|", 6)
-        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes))
+    for line in said.split("\n"):
+        words = line.split("|", 6)
+        if len(words) < 7:  # no job: the rest of a comment of several lines, or the name of a cluster
+            continue
+        number, name, state, elapsed, nodes, reason, comment = words
+        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, cluster))
     return jobs
 
 
-def cancel_jobs(numbers: Sequence[str]) -> None:
-    """Cancel jobs; those that have ended meanwhile are passed over."""
+def cancel_jobs(numbers: Sequence[str], cluster: str = "") -> None:
+    """Cancel jobs of one cluster; those that have ended meanwhile are passed over."""
     if numbers:
-        _ask("scancel", *numbers)
+        _ask("scancel", *_go_to(cluster), *numbers)
+
+
+def _go_to(cluster: str) -> tuple[str, ...]:
+    return (f"--clusters={cluster}",) if cluster else ()
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """Partitions of a cluster: minutes that each gives a job, infinity where it sets no limit; the default one."""
+    """The partitions of a cluster, hidden ones too: the most minutes of a job in each, and the default one, if any."""
 
-    minutes: dict[str, float]
+    minutes: Mapping[str, float]
     default: str | None
 
 
-def list_partitions() -> Partitions:
-    """List the partitions of this cluster, hidden ones too; its default is None where there is none."""
-    minutes, default = {}, None
-    for line in _ask("sinfo", "--all", "--noheader", "--format", "%P|%l").splitlines():
-        name, _, limit = line.strip().partition("|")
-        default = name.rstrip("*") if name.endswith("*") else default
-        minutes[name.rstrip("*")] = _read_minutes(limit)
-    return Partitions(minutes, default)
+def read_partitions() -> Partitions:
+    """Ask Slurm which partitions it has."""
+    rows = [line.split() for line in _ask("sinfo", "--all", "--noheader", "--format", "%P %l").splitlines()]
+    minutes = {row[0].rstrip("*"): _read_minutes(row[-1]) for row in rows if row}
+    return Partitions(minutes, next((row[0].rstrip("*") for row in rows if row and row[0].endswith("*")), None))
 
 
 def _read_minutes(limit: str) -> float:
-    """Read [days-]hours:minutes:seconds or minutes:seconds; what is no time is no limit."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
-    if found is None:
+    """Read a limit of time as Slurm writes it, `[days-]hh:mm:ss` or `mm:ss`; what is none (`infinite`) never ends."""
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
+    if match is None:
         return math.inf
-    days, hours, minutes, seconds = (int(one or 0) for one in found.groups())
-    return 1440 * days + 60 * hours + minutes + seconds / 60
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return days * 1440 + hours * 60 + minutes + seconds / 60
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,15 @@ def list_accounts() -> tuple[list[str], str | None]:
 
 def _ask(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_PATIENCE_SECONDS,
+            env={name: value for name, value in os.environ.items() if not name.startswith(_HABITS)},
+        )
     except FileNotFoundError as error:
         raise ConfigError(
             f"no {command[0]} on this machine: a cluster's jobs are submitted from its login node"
@@ -121,39 +145,36 @@ def _ask(*command: str) -> str:
     return done.stdout
 
 
-def check_partitions(wanted: Mapping[str, Mapping[str, float]], partitions: Partitions) -> list[str]:
-    """Say what is wrong with the partitions that jobs name; `wanted`: name -> what is submitted -> minutes it asks for.
+def check_partitions(wanted: Mapping[tuple[str, ...], Mapping[str, float]], partitions: Partitions) -> list[str]:
+    """Say what is wrong with the partitions that jobs name; `wanted`: names -> what is submitted -> minutes it asks.
 
-    The name may list several, of which Slurm takes one; it is empty where a job names none. A job that asks for more
-    time than its partitions give would wait for ever, or be refused.
+    Of several names Slurm takes one; there is none where the default is meant. A job that asks for more time than its
+    partitions give would wait for ever, or be refused.
     """
     known = f"this cluster has {', '.join(sorted(partitions.minutes))}"
     cure = "--default-resources slurm_partition=NAME, or `default-resources:` in profiles/slurm/config.yaml"
-    named = {name: _split(name) for name in wanted}
-    absent = sorted({one for names in named.values() for one in names} - partitions.minutes.keys())
+    absent = sorted({one for names in wanted for one in names} - partitions.minutes.keys())
     problems = [f"no partition '{one}'; {known} ({cure})" for one in absent]
-    if "" in wanted and partitions.default is None:
+    if () in wanted and partitions.default is None:
         problems.append(f"no partition is given and the cluster has no default one; {known}: {cure}")
-    for name, minutes in sorted(wanted.items()):
-        limit = max(partitions.minutes.get(one, math.inf) for one in named[name] or [partitions.default or ""])
+    for names, minutes in sorted(wanted.items()):
+        chosen = names or (partitions.default or "",)
+        limit = max(partitions.minutes.get(one, math.inf) for one in chosen)
         over = [f"{what} asks for {asked:g}" for what, asked in sorted(minutes.items()) if asked > limit]
         if over:
-            where = f"partition '{name or partitions.default}' gives a job {limit:g} minutes"
+            where = f"partition '{','.join(chosen)}' gives a job {limit:g} minutes"
             problems.append(f"{where}, and {', '.join(over)}: {_SHORTER}")
     return problems
 
 
-def _split(names: str) -> list[str]:
-    return [one for one in re.split(r"[,\s]+", names) if one]
-
-
-def check_accounts(wanted: Iterable[str], accounting: Accounting) -> list[str]:
-    """Say what is wrong with the accounts that jobs name; a name may list several, and is empty where there is none.
+def check_accounts(wanted: Iterable[tuple[str, ...]], accounting: Accounting) -> list[str]:
+    """Say what is wrong with the accounts that jobs name, each several or none.
 
     Where accounts are kept without being enforced Slurm would take any; Snakemake's executor refuses, job by job, those
     that are not among this user's, unless there are none at all.
     """
-    given = sorted({one for names in wanted for one in _split(names)})
+    wanted = set(wanted)
+    given = sorted({one for names in wanted for one in names})
     if not accounting.is_kept:
         return [f"this cluster keeps no accounts, and '{one}' is given: leave slurm_account out" for one in given]
     if not given and not accounting.is_enforced:
@@ -164,6 +185,6 @@ def check_accounts(wanted: Iterable[str], accounting: Accounting) -> list[str]:
     known = f"yours: {', '.join(names)}" if names else "you have none: ask the cluster's administrators"
     cure = "--default-resources slurm_account=NAME, or `default-resources:` in profiles/slurm/config.yaml"
     problems = [f"no account '{one}' of yours; {known} ({cure})" for one in given if one.lower() not in names]
-    if "" in wanted and accounting.is_enforced and default is None:
+    if () in wanted and accounting.is_enforced and default is None:
         problems.append(f"no account is given, and this cluster takes no job without; {known}: {cure}")
     return problems

@@ -21,7 +21,7 @@ from mixlab.config.resources import TRAINED, StageResources
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.bundles import Bundles, find_failed
 from mixlab.plan.demand import Demand, build_demand
-from mixlab.plan.engines import is_served
+from mixlab.plan.engines import count_gpus, is_served
 from mixlab.plan.graph import Node, Plan
 from mixlab.plan.job_flow import NEVER, NOTHING, write_command
 from mixlab.plan.model_resources import ModelResources, measure_plan
@@ -202,13 +202,18 @@ class Flow:
                 "runtime": self._each(stage, lambda one: one.runtime_minutes),
             }
         if stage == "generate":
-            asked["gpu"] = self.engine_gpus(stage)
+            asked |= self._keep_together(stage, self.engine_gpus(stage))
         elif stage == "base_model":
-            asked["gpu"] = self._each(stage, lambda one: one.gpus)
+            asked |= self._keep_together(stage, lambda job: self._resources.find(self._node(stage, job.key)).gpus)
         partition = self.machine.cluster.cpu_partition
         if partition is not None and not self._may_have_gpus(stage):
             asked["slurm_partition"] = partition
         return asked
+
+    def _keep_together(self, stage: str, count: Callable[[Any], int]) -> dict[str, Any]:
+        """What says of a job on one machine how many GPUs it asks for, and that they are to be those of one machine."""
+        may_spread = any(one.gpus > 1 for one in self._resources.list_possible(stage))
+        return {"gpu": count, **({"nodes": lambda job: _hold_together(count(job)).get("nodes")} if may_spread else {})}
 
     def _may_have_gpus(self, stage: str) -> bool:
         is_used = stage != "generate" or not self._are_all_served
@@ -219,13 +224,13 @@ class Flow:
         return all(is_served(node.spec) for node in self.plan.by_stage("generate"))
 
     def engine_gpus(self, stage: str) -> Callable[[Any], int]:
-        """Return the function that says how many GPUs a job of a stage asks for: none where a model is served."""
+        """Return the function that says how many GPUs a job of a stage asks for, as its engine can use them."""
 
-        def count_gpus(wildcards: Any) -> int:
-            node = self._node(stage, wildcards.key)
-            return 0 if is_served(node.spec) else self._resources.find(node).gpus
+        def tell_gpus(wildcards: Any) -> int:
+            members = self._bundles.of(self._node(stage, wildcards.key))
+            return max(count_gpus(node.spec, self._resources.find(node)) for node in members)
 
-        return count_gpus
+        return tell_gpus
 
     def training_resources(self, stage: str) -> dict[str, Any]:
         """What one training job asks for, on one machine or several; what is None it does not ask for."""
@@ -257,12 +262,17 @@ def _tell(name: str, asked: StageResources) -> int | str | None:
     return _spread(asked).get(name)
 
 
+def _hold_together(gpus: int) -> dict[str, int]:
+    """What keeps a job's GPUs on one machine: `gpu` alone is a sum that Slurm takes from several where one has few."""
+    return {"nodes": 1} if gpus > 1 else {}
+
+
 def _spread(asked: StageResources) -> dict[str, int | str]:
     """What one training job asks for; for several machines its own process calls srun (`mpi`), one task each."""
     nodes = asked.launch.nodes
     found: dict[str, int | str] = {"mem_mb": asked.memory_mib, "runtime": asked.runtime_minutes}
     if nodes == 1:
-        return {**found, "gpu": asked.gpus}
+        return {**found, "gpu": asked.gpus, **_hold_together(asked.gpus)}
     spread = {**found, "mpi": "srun", "nodes": nodes, "tasks": nodes}
     # `gpu` would be their sum over the machines, and the executor would start `tasks` for each of them
     return {**spread, "gres": f"gpu:{asked.gpus}", "tasks_per_gpu": 0} if asked.gpus else spread
@@ -296,7 +306,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     flow = Flow(store, planned.plan, states, machine, path, is_main=is_main, parameters=parameters)
     clear_links(root)
     # before any job: what this machine lacks, and data that nobody has, would else end the run in its middle
-    for warning in require_machine(planned, flow.demand.run, root, environment):
+    for warning in require_machine(planned, flow.demand.run, root, environment, parameters):
         log.warning("mixlab: %s", warning)
     require_agreeing(store, flow.list_read())
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])

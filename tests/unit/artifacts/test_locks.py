@@ -1,6 +1,8 @@
 """One writer per artifact, in whatever process, and none once it is dead."""
 
+import errno
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.artifacts.errors import BusyError
+from mixlab.artifacts.errors import ArtifactError, BusyError
 from mixlab.artifacts.locks import hold_lock, list_writers
 from mixlab.artifacts.store import Store
 
@@ -90,3 +92,20 @@ def test_a_lock_is_free_after_a_failure(tmp_path: Path) -> None:
 
 def test_listing_writers_where_nothing_was_ever_written_finds_none(tmp_path: Path) -> None:
     assert list_writers(tmp_path / "work") == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_by_who_writes_and_who_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / STAGE / f"{KEY}.lock"
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("mixlab.artifacts.locks.fcntl.flock", refuse)
+    told = f"{path}: its file system keeps no locks ({os.strerror(number)})"
+    with pytest.raises(ArtifactError, match=re.escape(told)), hold_lock(path):
+        pytest.fail("nobody may write")
+    with pytest.raises(ArtifactError, match=re.escape(told)):
+        list_writers(tmp_path)

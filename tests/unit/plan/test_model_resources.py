@@ -10,12 +10,13 @@ from golden import REPOSITORY, plan_every_stage, plan_micro
 
 from mixlab.artifacts.states import NO_STATES
 from mixlab.artifacts.store import Store, write_json
-from mixlab.config.engines import OpenaiEngineSettings
+from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
+from mixlab.config.trainers import ExternalTrainer
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
-from mixlab.plan.model_resources import find_model, measure_models
+from mixlab.plan.model_resources import ModelResources, find_model, measure_models, require_processes
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.workflow import Flow, open_workflow
 from mixlab.plan.workload import Workloads
@@ -44,6 +45,15 @@ def build_flow(machine: MachineSettings, plan: Plan, count: int) -> Flow:
     """A flow in which every base model has `count` parameters."""
     bases = [node.key for stage in ("pretrain", "base_model") for node in plan.by_stage(stage)]
     return Flow(Store(Path()), plan, NO_STATES, machine, Path("plan"), parameters=dict.fromkeys(bases, count))
+
+
+def set_engine(plan: Plan, engine: OpenaiEngineSettings | VllmEngineSettings) -> Plan:
+    """The plan with all responses by another engine, under the same keys."""
+    nodes = {
+        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if node.stage == "generate" else node
+        for key, node in plan.nodes.items()
+    }
+    return replace(plan, nodes=nodes)
 
 
 def ask(flow: Flow, stage: str) -> dict[str, Any]:
@@ -75,7 +85,11 @@ def test_the_first_row_a_model_fits_in_holds_for_its_jobs(plan: Plan) -> None:
     assert ask(small, "ipt") == {"mem_mb": 111, "runtime": 60, "gpu": 0, "threads": 2}
     spread = {"mpi": "srun", "nodes": 4, "tasks": 4, "gres": "gpu:8", "tasks_per_gpu": 0}
     assert ask(big, "ipt") == {"mem_mb": 222, "runtime": 60, "threads": 1, **spread}
-    assert [ask(flow, "generate")["gpu"] for flow in (small, big)] == [1, 4]
+    assert [ask(flow, "generate")["gpu"] for flow in (small, big)] == [1, 1]  # engine hf computes on one
+    plan = set_engine(plan, VllmEngineSettings())
+    small, big = (build_flow(read_machine(), plan, count) for count in (100_000, 100_001))
+    asked = [ask(flow, "generate") for flow in (small, big)]
+    assert [(one["gpu"], one.get("nodes")) for one in asked] == [(1, None), (4, 1)]
     assert [ask(flow, "average")["mem_mb"] for flow in (small, big)] == [2000, 9000]
     assert ask(small, "score") == ask(big, "score") == {"mem_mb": 2000, "runtime": 60, "threads": 1}
 
@@ -112,12 +126,7 @@ def test_stages_without_gpus_go_to_the_partition_of_cpus(plan: Plan) -> None:
 
 def test_answers_of_served_models_alone_go_to_the_partition_of_cpus(plan: Plan) -> None:
     machine = read_machine(cluster={"cpu_partition": "cpu"}, stages={"generate": {"gpus": 1}})
-    engine = OpenaiEngineSettings(model="m")
-    nodes = {
-        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if node.stage == "generate" else node
-        for key, node in plan.nodes.items()
-    }
-    for one in (replace(plan, nodes=nodes), plan):
+    for one in (set_engine(plan, OpenaiEngineSettings(model="m")), plan):
         asked = build_flow(machine, one, 1).asked("generate")
         assert asked.get("slurm_partition") == ("cpu" if one is not plan else None)
 
@@ -207,3 +216,32 @@ def test_a_table_that_cannot_be_meant_is_refused(sizes: list[dict[str, Any]], to
 def test_gpus_are_refused_where_they_would_stay_idle() -> None:
     with pytest.raises(ValueError, match="stage 'score': gpus are for base_model, pretrain, ipt, sft, generate"):
         MachineSettings.model_validate({"stages": {"score": {"gpus": 1}}})
+
+
+def test_gpus_that_no_process_of_a_training_uses_are_told_before_any_job(root: Path, plan: Plan) -> None:
+    write_config(root, "  - {up_to_parameters: 1e9, stages: {ipt: {gpus: 8}, sft: {gpus: 1, launch: {nodes: 2}}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        open_workflow(root, {}, True, {})
+    (told,) = caught.value.problems
+    assert str(told).startswith("config.yaml: machine: ipt: gpus: 8, and launch.processes_per_node: 1; each process")
+    (base,) = plan.by_stage("pretrain")
+    keys = [node.key for stage in ("ipt", "sft") for node in plan.by_stage(stage)]
+
+    def check(**ipt: Any) -> None:
+        machine = MachineSettings.model_validate({"stages": {"ipt": ipt}})
+        require_processes(ModelResources(machine, plan, {base.key: 1000}), keys)
+
+    for device in ("auto", "cuda"):
+        with pytest.raises(ConfigError, match=r"gpus: 2, and launch\.processes_per_node: 4"):
+            check(gpus=2, launch={"processes_per_node": 4, "device": device})
+    check(gpus=4, launch={"processes_per_node": 4, "nodes": 2})
+    check(gpus=2, launch={"device": "cpu"})
+    check(launch={"processes_per_node": 4})
+    outside = ExternalTrainer(type="external", name="second", version="1", export="windows")
+    for key in keys:
+        node = plan.nodes[key]
+        training = node.spec.training.model_copy(update={"trainer": outside})
+        plan = replace(
+            plan, nodes={**plan.nodes, key: replace(node, spec=node.spec.model_copy(update={"training": training}))}
+        )
+    check(gpus=8)  # its own commands say how many it starts

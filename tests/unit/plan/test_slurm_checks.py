@@ -1,5 +1,6 @@
 """What a cluster would refuse is told before a job is submitted; the programs answer as on real clusters."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from mixlab.artifacts.runs import RUN_VARIABLE, list_runs
 from mixlab.config.problems import ConfigError
+from mixlab.plan import starting
 from mixlab.plan.slurm import list_jobs
-from mixlab.plan.starting import require_slurm
+from mixlab.plan.starting import require_slurm, start_run
 
 ENFORCED = (
     "AccountingStorageEnforce = associations,limits,qos,safe\nAccountingStorageType   = accounting_storage/slurmdbd"
@@ -42,6 +45,7 @@ class Submitted:
     resources: dict[str, str | int]
     groupid: str
     jobs: tuple["Submitted", ...]
+    is_local: bool = False
 
     @property
     def rule(self) -> SimpleNamespace:
@@ -82,7 +86,7 @@ def test_accounts_that_are_kept_without_being_enforced_are_those_that_the_execut
 
 
 def test_a_time_that_no_partition_gives_is_told_before_the_job_waits_for_ever(answer: Answer) -> None:
-    answer(sinfo="short*|30:00\nshort*|30:00\nday|1-00:00:00\nlong|infinite\nodd|n/a", scontrol=NONE)
+    answer(sinfo="short* 30:00\nshort* 30:00\nday 1-00:00:00\nlong infinite\nodd n/a", scontrol=NONE)
     long, odd = (job(runtime=9999, slurm_partition=name) for name in ("long", "odd"))
     require_slurm([job(runtime=30), job(runtime=1440, slurm_partition="short,day"), long, odd, job()], [], "squeue")
     wrong = [job(runtime=31), job(runtime=20), job("sft", runtime=40), job(runtime=1441, slurm_partition="short,day")]
@@ -96,6 +100,9 @@ def test_a_time_that_no_partition_gives_is_told_before_the_job_waits_for_ever(an
         "asks for 40",
         "slurm_partition: partition 'short,day' gives a job 1440 minutes, and ipt asks for 1441",
     ]
+    # a QOS may have limits of its own, and another cluster other partitions
+    require_slurm([job(runtime=31, qos="long"), job(runtime=31, clusters="far")], [], "squeue")
+    require_slurm([job(runtime=31)], [], "squeue", qos="long")
 
 
 def test_nothing_is_asked_when_nothing_is_submitted(answer: Answer) -> None:
@@ -109,7 +116,8 @@ def test_hidden_partitions_are_there_and_what_goes_to_another_cluster_is_not_loo
     sinfo = tmp_path / "programs/sinfo"
     sinfo.write_text('#!/bin/sh\necho "batch*"\ncase " $* " in *" --all "*) echo secret;; esac\n')
     require_slurm([job(slurm_partition="secret")], [], "squeue")
-    require_slurm([job(slurm_partition="absent", slurm_account="ours", clusters="next_door")], [], "squeue")
+    for name in ("cluster", "clusters", "slurm_cluster"):
+        require_slurm([job(slurm_partition="absent", slurm_account="ours", **{name: "next_door"})], [], "squeue")
     with pytest.raises(ConfigError, match="no partition 'absent'; this cluster has batch, secret"):
         require_slurm([job(slurm_partition="absent")], [], "squeue")
 
@@ -126,6 +134,38 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
     assert told[3].startswith("sacct tells nothing")
 
 
+@pytest.mark.parametrize("said_by", ["option", "environment"])
+def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
+    answer: Answer, tmp_path: Path, said_by: str
+) -> None:
+    answer(sinfo="gpu\nbatch", scontrol=NONE)
+    jobs = [job()]
+    workflow = SimpleNamespace(
+        executor_plugin=SimpleNamespace(name="slurm"),
+        executor_settings=SimpleNamespace(status_command="squeue", partition_config=None, qos=None),
+        scheduler=SimpleNamespace(_executor=SimpleNamespace(run_uuid="a-b")),
+        dag=SimpleNamespace(needrun_jobs=lambda: iter(jobs), get_job_group=lambda _: None),
+    )
+    environment: dict[str, str] = {}
+    with pytest.raises(SystemExit):
+        start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    assert (environment, list(tmp_path.glob("runs"))) == ({}, [])
+    if said_by == "option":
+        workflow.executor_settings.partition_config = Path("partitions.yaml")
+    else:
+        environment["SNAKEMAKE_SLURM_PARTITIONS"] = "partitions.yaml"
+    start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    starting._held.pop().close()
+    (tmp_path / f"runs/{environment[RUN_VARIABLE]}.json").unlink()
+    jobs.append(job(slurm_cluster="far,near"))
+    start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+    starting._held.pop().close()
+    assert [one.clusters for one in list_runs(tmp_path)] == [["far", "near"]]
+    jobs[0].resources["slurm_partition"] = "absent"
+    with pytest.raises(SystemExit):
+        start_run(tmp_path, Path("plan.jsonl"), {}, workflow, environment)
+
+
 def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -> None:
     with pytest.raises(ConfigError, match=r"no (sinfo|scontrol) on this machine: .* from its login node"):
         require_slurm([job()], [], "sacct")
@@ -133,6 +173,29 @@ def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -
 
 def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
     answer(squeue="7|a-b|PENDING|0:00||Priority|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|rule_sft")
-    waiting, running = list_jobs()
+    waiting, running = list_jobs(["a-b"])
     assert (waiting.id, waiting.comment, waiting.reason, waiting.nodes) == ("7", "rule_ipt|x", "Priority", "")
     assert (running.elapsed, running.nodes, running.name) == ("1-00:00:01", "n[1-2]", "a-b")
+
+
+def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = tmp_path / "squeue"
+    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|caf\\351\\n"
+    squeue.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" > "$0.asked"\nenv > "$0.env"\nprintf \'{text}\'\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hidden = {"SQUEUE_STATES": "RUNNING", "SQUEUE_PARTITION": "gpu", "SQUEUE_FORMAT2": "jobid", "SLURM_CLUSTERS": "one"}
+    for name, value in {**hidden, "LOGNAME": "somebody", "USER": "somebody"}.items():
+        monkeypatch.setenv(name, value)
+    assert [(one.id, one.name, one.comment) for one in list_jobs({"c-d", "a-b"})] == [
+        ("7", "a-b", "rule_ipt"),
+        ("8", "c-d", "caf\N{REPLACEMENT CHARACTER}"),
+    ]
+    asked = Path(f"{squeue}.asked").read_text().split()
+    assert asked[asked.index("--user") + 1] == str(os.getuid())
+    assert asked[asked.index("--name") + 1] == "a-b,c-d"
+    seen = Path(f"{squeue}.env").read_text()
+    assert "SLURM_CLUSTERS=one\n" in seen
+    assert "SQUEUE_" not in seen

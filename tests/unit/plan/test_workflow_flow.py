@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from golden import REPOSITORY
 
 from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
+from mixlab.config.engines import VllmEngineSettings
 from mixlab.config.machine import MachineSettings, StageResources
 from mixlab.config.problems import ConfigError
 from mixlab.plan.build import build_plan
@@ -210,6 +212,7 @@ def test_resources_are_those_of_the_machine_by_stage(plan: Plan) -> None:
     flow = Flow(Store(Path()), plan, build_flow(plan).states, MachineSettings(stages={"ipt": asked}), PLAN_FILE)
     for stage, expected in (("ipt", asked), ("sft", StageResources())):
         asks = {"mem_mb": expected.memory_mib, "runtime": expected.runtime_minutes, "gpu": expected.gpus}
+        asks |= {"nodes": 1} if expected.gpus else {}
         assert (flow.threads(stage), flow.asked(stage)) == (expected.threads, asks)
     assert flow.asked("pack") == {"mem_mb": StageResources().memory_mib, "runtime": StageResources().runtime_minutes}
     # what a cluster gets as one job has an hour together, unless config.yaml says it
@@ -225,7 +228,35 @@ def test_a_model_that_is_served_needs_no_gpu_here(root: Path) -> None:
     machine = MachineSettings(stages={"generate": StageResources(gpus=2)})
     count = Flow(Store(Path()), plan, build_flow(plan).states, machine, PLAN_FILE).engine_gpus("generate")
     asked = {("/big/" in node.label, count(SimpleNamespace(key=node.key))) for node in plan.by_stage("generate")}
-    assert asked == {(True, 0), (False, 2)}
+    # engine hf computes on one GPU; a second would stay idle
+    assert asked == {(True, 0), (False, 1)}
+    engine = VllmEngineSettings()
+    nodes = {
+        key: replace(node, spec=node.spec.model_copy(update={"engine": engine})) if "/tiny/" not in node.label else node
+        for key, node in plan.nodes.items()
+        if node.stage == "generate"
+    }
+    flow = build_flow(replace(plan, nodes={**plan.nodes, **nodes}))
+    count = replace(flow, machine=machine).engine_gpus("generate")
+    assert {count(SimpleNamespace(key=key)) for key, node in nodes.items() if node.spec.engine == engine} == {2}
+
+
+def test_the_gpus_of_a_job_on_one_machine_are_those_of_one(root: Path, plan: Plan) -> None:
+    """Of --gpus=6 alone Slurm makes a job of two nodes where no node has six free."""
+    sizes = [{"up_to_parameters": 1e9, "stages": {"sft": {"gpus": 8}}}]
+    machine = MachineSettings.model_validate({"stages": {"ipt": {"gpus": 1}}, "sizes": sizes})
+    (base,) = plan.by_stage("pretrain")
+    flow = Flow(Store(Path()), plan, build_flow(plan).states, machine, PLAN_FILE, parameters={base.key: 1000})
+    asked = {
+        stage: {name: value(node) if callable(value) else value for name, value in flow.asked(stage).items()}
+        for stage in ("ipt", "sft", "pretrain")
+        for node in plan.by_stage(stage)[:1]
+    }
+    assert {stage: (one["gpu"], one.get("nodes")) for stage, one in asked.items()} == {
+        "ipt": (1, None),
+        "sft": (8, 1),
+        "pretrain": (0, None),
+    }
 
 
 def test_a_training_is_started_again_by_the_process_that_submits_alone(plan: Plan) -> None:

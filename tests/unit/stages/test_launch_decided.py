@@ -48,7 +48,8 @@ def test_several_machines_get_one_task_each_and_their_own_gpus(tmp_path: Path) -
 
     one = {"mem_mb": 900, "runtime": 30}
     assert ask() == {**one, "gpu": 0}
-    assert ask(gpus=8) == {**one, "gpu": 8}
+    assert ask(gpus=1) == {**one, "gpu": 1}
+    assert ask(gpus=8) == {**one, "gpu": 8, "nodes": 1}
     many = {**one, "mpi": "srun", "nodes": 4, "tasks": 4}
     assert ask(launch={"nodes": 4}) == many
     assert ask(launch={"nodes": 4}, gpus=8) == {**many, "gres": "gpu:8", "tasks_per_gpu": 0}

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -91,7 +92,7 @@ def _run(
     except OSError as error:
         raise DataError(f"{title}: cannot be started: {command[0]}: {error.strerror}; see machine.trainers") from None
     os.truncate(lock, 0)
-    os.write(lock, str(process.pid).encode())
+    os.write(lock, f"{process.pid} on {socket.gethostname()}".encode())
     assert process.stdout is not None
     output = _Output(process.stdout)
     try:

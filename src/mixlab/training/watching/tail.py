@@ -32,7 +32,7 @@ def read_progress(path: Path) -> Progress | None:
             first = _parse(file.readline())
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             lines = file.read().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # nothing is told yet, or not to this user
         return None
     rows = [row for row in map(_parse, lines) if row is not None]
     if first is None or not isinstance(first.get("steps"), int) or not rows:

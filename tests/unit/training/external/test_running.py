@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,9 +153,9 @@ def test_a_command_that_outlives_a_killed_run_keeps_the_next_one_out(tmp_path: P
         time.sleep(0.02)
     run.kill()
     run.wait()
-    process = int(lock.read_text())
+    process = int(lock.read_text().split()[0])
     try:
-        assert f"process {process}, is still alive" in fail(tmp_path, ["true"])
+        assert f"process {process} on {socket.gethostname()}, is still alive" in fail(tmp_path, ["true"])
     finally:
         os.kill(process, signal.SIGKILL)
     wait_until_dead(process)
