@@ -1,13 +1,16 @@
 """How large the model is that a job works on, and so what the job asks of the machine or of Slurm."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
+from mixlab.config.deepspeed import find_conflicts, read_overlay
+from mixlab.config.launching import LaunchSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.model_flops import count_parameters
 from mixlab.config.problems import ConfigError, Problem
@@ -15,7 +18,7 @@ from mixlab.config.resources import SIZED, TRAINED, StageResources
 from mixlab.config.studies import CONFIG
 from mixlab.plan.demand import build_demand
 from mixlab.plan.graph import Node, Plan
-from mixlab.plan.trainers import trainer_of
+from mixlab.plan.trainers import training_of
 from mixlab.plan.workload import UnknownError, Workloads
 
 if TYPE_CHECKING:
@@ -147,20 +150,39 @@ class ModelResources:
         return [self.machine.resources(stage, count) for count in counts]
 
 
-def require_processes(resources: ModelResources, keys: Iterable[str]) -> None:
-    """Raise ConfigError where trainings of `keys` ask for GPUs that none of their processes uses, or for too few.
+def require_launches(resources: ModelResources, keys: Iterable[str], root: Path) -> None:
+    """Raise ConfigError for what keeps trainings of `keys` from beginning, which else a job tells that has its nodes.
 
-    Each process computes on one GPU. How another trainer than ours starts its own is its affair.
+    GPUs that none of a job's processes uses, or fewer than processes; settings that its kind of sharing cannot compute;
+    a file for DeepSpeed that is none. How another trainer than ours starts its own processes is its affair.
     """
-    nodes = [resources.plan.nodes[key] for key in keys]
-    found: dict[str, None] = {}
-    for node in nodes:
-        if node.stage not in TRAINED or trainer_of(node.spec) is not None:
-            continue
-        asked = resources.find(node)
-        count = asked.launch.processes_per_node
-        if asked.gpus and asked.launch.device != "cpu" and asked.gpus != count:
-            found[f"{node.stage}: gpus: {asked.gpus}, and launch.processes_per_node: {count}"] = None
+    found: dict[Problem, None] = {}
+    for node in (resources.plan.nodes[key] for key in keys):
+        training = training_of(node.spec)
+        if node.stage in TRAINED and training is not None and training.trainer is None:
+            asked = resources.find(node)
+            found |= dict.fromkeys(_check_processes(node.stage, asked))
+            conflicts = find_conflicts(training, asked.launch)
+            found |= {Problem(f"{node.stage}: {one}", CONFIG, key="machine"): None for one in conflicts}
+            found |= dict.fromkeys(_check_file(asked.launch, root))
     if found:
-        cure = "each process computes on one GPU of its node; let the two be the same"
-        raise ConfigError(Problem(f"{one}; {cure}", CONFIG, key="machine") for one in found)
+        raise ConfigError(found)
+
+
+def _check_processes(stage: str, asked: StageResources) -> list[Problem]:
+    """Each process computes on one GPU."""
+    count = asked.launch.processes_per_node
+    if not asked.gpus or asked.launch.device == "cpu" or asked.gpus == count:
+        return []
+    cure = "each process computes on one GPU of its node; let the two be the same"
+    message = f"{stage}: gpus: {asked.gpus}, and launch.processes_per_node: {count}; {cure}"
+    return [Problem(message, CONFIG, key="machine")]
+
+
+def _check_file(launch: LaunchSettings, root: Path) -> Sequence[Problem]:
+    try:
+        if launch.deepspeed_config is not None:
+            read_overlay(root / launch.deepspeed_config)
+    except ConfigError as error:
+        return error.problems
+    return []

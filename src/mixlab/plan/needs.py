@@ -7,7 +7,7 @@ from mixlab.config.problems import ConfigError, Problem
 from mixlab.plan.build import Planned
 from mixlab.plan.endpoints import require_endpoints
 from mixlab.plan.engines import require_engines
-from mixlab.plan.model_resources import ModelResources, require_processes
+from mixlab.plan.model_resources import ModelResources, require_launches
 from mixlab.plan.trainers import require_trainers
 
 
@@ -16,14 +16,14 @@ def require_machine(
 ) -> list[str]:
     """Return warnings; raise ConfigError with every trainer, engine, endpoint and price that `keys` need and lack.
 
-    So it is with GPUs and processes of trainings that do not fit together; `parameters` are of base models, by key.
+    So it is with what keeps trainings from beginning; `parameters` are of base models, by key.
     """
     problems: list[Problem] = []
     warnings: list[str] = []
     machine = planned.config.machine
     checks: tuple[Callable[[], None], ...] = (
         lambda: require_trainers(planned.plan, machine, keys),
-        lambda: require_processes(ModelResources(machine, planned.plan, parameters), keys),
+        lambda: require_launches(ModelResources(machine, planned.plan, parameters), keys, root),
         lambda: require_engines(planned.plan, machine, keys, root),
         lambda: warnings.extend(require_endpoints(planned, keys, environment)),
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mixlab.artifacts.code import take_over_code
+from mixlab.config.deepspeed import read_overlay
 from mixlab.config.held_out import ValidationSettings
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
@@ -18,7 +19,6 @@ from mixlab.stages.job import Inputs
 from mixlab.stages.node import run_node
 from mixlab.training.checkpoints.state import find_newest_step
 from mixlab.training.engines.choice import ALONE, choose_kind
-from mixlab.training.engines.zero_config import read_overlay
 from mixlab.training.launching.failures import explain_cut_off, find_first_failure, has_failed, raise_failure
 from mixlab.training.launching.job import CODE_FILE, RankJob
 from mixlab.training.launching.processes import GRACE_SECONDS, check_codes, check_killed, find_ending, find_port

@@ -14,9 +14,10 @@ from mixlab.config.engines import OpenaiEngineSettings, VllmEngineSettings
 from mixlab.config.machine import MachineSettings
 from mixlab.config.problems import ConfigError
 from mixlab.config.trainers import ExternalTrainer
+from mixlab.config.training import MuonSettings
 from mixlab.plan.build import build_plan
 from mixlab.plan.graph import Plan
-from mixlab.plan.model_resources import ModelResources, find_model, measure_models, require_processes
+from mixlab.plan.model_resources import ModelResources, find_model, measure_models, require_launches
 from mixlab.plan.planfile import read_plan, render_plan, write_plan
 from mixlab.plan.workflow import Flow, open_workflow
 from mixlab.plan.workload import Workloads
@@ -54,6 +55,16 @@ def set_engine(plan: Plan, engine: OpenaiEngineSettings | VllmEngineSettings) ->
         for key, node in plan.nodes.items()
     }
     return replace(plan, nodes=nodes)
+
+
+def change_training(plan: Plan, keys: list[str], **changes: Any) -> Plan:
+    """The plan with other settings of some trainings, under the same keys."""
+    nodes = {}
+    for key in keys:
+        spec: Any = plan.nodes[key].spec
+        training = spec.training.model_copy(update=changes)
+        nodes[key] = replace(plan.nodes[key], spec=spec.model_copy(update={"training": training}))
+    return replace(plan, nodes={**plan.nodes, **nodes})
 
 
 def ask(flow: Flow, stage: str) -> dict[str, Any]:
@@ -218,7 +229,7 @@ def test_gpus_are_refused_where_they_would_stay_idle() -> None:
         MachineSettings.model_validate({"stages": {"score": {"gpus": 1}}})
 
 
-def test_gpus_that_no_process_of_a_training_uses_are_told_before_any_job(root: Path, plan: Plan) -> None:
+def test_what_keeps_a_training_from_beginning_is_told_before_any_job(root: Path, plan: Plan) -> None:
     write_config(root, "  - {up_to_parameters: 1e9, stages: {ipt: {gpus: 8}, sft: {gpus: 1, launch: {nodes: 2}}}}\n")
     with pytest.raises(ConfigError) as caught:
         open_workflow(root, {}, True, {})
@@ -229,7 +240,7 @@ def test_gpus_that_no_process_of_a_training_uses_are_told_before_any_job(root: P
 
     def check(**ipt: Any) -> None:
         machine = MachineSettings.model_validate({"stages": {"ipt": ipt}})
-        require_processes(ModelResources(machine, plan, {base.key: 1000}), keys)
+        require_launches(ModelResources(machine, plan, {base.key: 1000}), keys, root)
 
     for device in ("auto", "cuda"):
         with pytest.raises(ConfigError, match=r"gpus: 2, and launch\.processes_per_node: 4"):
@@ -237,11 +248,20 @@ def test_gpus_that_no_process_of_a_training_uses_are_told_before_any_job(root: P
     check(gpus=4, launch={"processes_per_node": 4, "nodes": 2})
     check(gpus=2, launch={"device": "cpu"})
     check(launch={"processes_per_node": 4})
+    shared = {"parallelism": "zero2", "deepspeed_config": "zero2.json"}
+    with pytest.raises(ConfigError, match=r"zero2\.json: no readable JSON"):
+        check(launch=shared)
+    (root / "zero2.json").write_text('{"optimizer": {}}')
+    with pytest.raises(ConfigError, match=r"zero2\.json: optimizer: is not to be set here"):
+        check(launch=shared)
+    (root / "zero2.json").write_text("{}")
+    check(launch=shared)
+    muon = change_training(
+        plan, keys, optimizer=MuonSettings(name="muon", learning_rate=0.02, other_learning_rate=1e-3)
+    )
+    machine = MachineSettings.model_validate({"stages": {"ipt": {"launch": shared}}})
+    with pytest.raises(ConfigError, match="machine: ipt: optimizer: muon needs whole matrices, which zero2 spreads"):
+        require_launches(ModelResources(machine, muon, {base.key: 1000}), keys, root)
     outside = ExternalTrainer(type="external", name="second", version="1", export="windows")
-    for key in keys:
-        node = plan.nodes[key]
-        training = node.spec.training.model_copy(update={"trainer": outside})
-        plan = replace(
-            plan, nodes={**plan.nodes, key: replace(node, spec=node.spec.model_copy(update={"training": training}))}
-        )
+    plan = change_training(plan, keys, trainer=outside)
     check(gpus=8)  # its own commands say how many it starts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mixlab.config.deepspeed import find_conflicts
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError
 from mixlab.config.training import TrainSettings
@@ -60,11 +61,8 @@ def check_launch(settings: TrainSettings, launch: LaunchSettings) -> None:
             f"launch.parallelism: {launch.parallelism} needs DeepSpeed; install it by "
             "DS_BUILD_OPS=0 pip install 'mixlab[deepspeed]', or set parallelism: ddp"
         )
-    if settings.spikes is not None and settings.spikes.action == "rollback":
-        raise DataError(
-            f"spikes: action rollback cannot go back under {launch.parallelism}, whose state is the process's; "
-            "set launch.parallelism: ddp, or action: warn"
-        )
+    if conflicts := find_conflicts(settings, launch):
+        raise DataError("\n".join(conflicts))
 
 
 @contextmanager

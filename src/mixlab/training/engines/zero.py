@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mixlab.config.deepspeed import find_conflicts
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import DataError, Problem
 from mixlab.config.training import AdamWSettings, TrainSettings
@@ -45,10 +46,7 @@ class ZeroEngine:
         cut: Cut | None,
     ) -> None:
         if not isinstance(settings.optimizer, AdamWSettings):
-            raise DataError(
-                f"optimizer: {settings.optimizer.name} needs whole matrices, which {launch.parallelism} spreads over "
-                "the ranks; set launch.parallelism: ddp, or optimizer: {name: adamw, ...}"
-            )
+            raise DataError("\n".join(find_conflicts(settings, launch)))
         self.rank, self.ranks, self.device = place.rank, place.ranks, device
         self.sum, self.share = group.sum, group.share
         self.rate = settings.optimizer.learning_rate

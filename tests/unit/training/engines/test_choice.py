@@ -6,13 +6,14 @@ import pytest
 import torch
 from training_fakes import settings, small_model
 
+from mixlab.config.deepspeed import read_overlay
 from mixlab.config.launching import LaunchSettings
 from mixlab.config.problems import ConfigError, DataError
 from mixlab.training.engines.choice import check_launch, choose_device
 from mixlab.training.engines.engine import Place, assign_names
 from mixlab.training.engines.memory import explain_exhaustion
 from mixlab.training.engines.zero import ZeroEngine
-from mixlab.training.engines.zero_config import build_config, read_overlay
+from mixlab.training.engines.zero_config import build_config
 from mixlab.training.models.weights import build_model
 from mixlab.training.process import RESUBMIT, TERMINATED
 from mixlab.training.run import agree
