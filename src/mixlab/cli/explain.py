@@ -22,7 +22,7 @@ from mixlab.cli._common import (
     example,
     find_state,
     json_option,
-    list_studies,
+    list_every_study,
     open_store,
     print_json,
     render_bytes,
@@ -30,7 +30,7 @@ from mixlab.cli._common import (
 )
 from mixlab.cli._why import describe_reason, find_reason, print_reason
 from mixlab.config.problems import ConfigError, did_you_mean
-from mixlab.plan.build import build_plan
+from mixlab.plan.build import build_plan, list_startable
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.graph import Node, Plan, Roles
 from mixlab.plan.stages import STAGES
@@ -82,10 +82,16 @@ def read_path(root: Path, what: str) -> str:
 
 
 def plan_studies(root: Path, names: Sequence[str]) -> Plan:
-    """Plan the named studies; without names all of them, those with mistakes left out with a warning."""
+    """Plan the named studies; without names all of them, those with mistakes left out with a warning.
+
+    Those in folders count too, but for what was never locked and so never ran.
+    """
     if names:
         return build_plan(root, names, check_files=False).plan
-    present = list_studies(root)
+    try:
+        present = list_startable(root)
+    except ConfigError:
+        present = list_every_study(root)
     if present:
         with suppress(ConfigError):
             return build_plan(root, present, check_files=False).plan

@@ -100,9 +100,9 @@ def _require_distinct(scored: Sequence[Scored]) -> None:
         other = first.setdefault(one.model.identity(), one)
         if other.scores.key != one.scores.key:
             message = (
-                f"'{other.model.point}' and '{one.model.point}' begin with the same weights and mixture, but base models "
-                f"'{other.model.base_model}' and '{one.model.base_model}' train or ask them in two ways, and tables "
-                "would take them for two seeds of one point; make two studies of them, or let the weights differ"
+                f"'{other.model.point}' and '{one.model.point}' begin with the same weights and mixture, but base "
+                f"models '{other.model.base_model}' and '{one.model.base_model}' train or ask them in two ways, and "
+                "tables would take them for two seeds of one point; make two studies of them, or let the weights differ"
             )
             raise ConfigError(Problem(message, key=f"base_models.{one.model.base_model}"))
 
