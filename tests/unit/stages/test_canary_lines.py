@@ -9,7 +9,7 @@ ODD = "one\u2028two\u2029three\u0085four\r\x1c"
 
 
 def test_answers_are_not_cut_at_what_unicode_takes_for_an_end_of_line(tmp_path: Path) -> None:
-    rows = [{"responses": [ODD, "same"]}, {"responses": ["x"]}]
+    rows = [{"item": "a", "responses": [ODD, "same"]}, {"item": "b", "responses": ["x"]}]
     paths = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
     for path, last in zip(paths, ("x", "y"), strict=True):
         rows[1]["responses"] = [last]
