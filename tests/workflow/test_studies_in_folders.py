@@ -1,6 +1,7 @@
 """Studies in folders of `studies/` count wherever all studies do: what they need is kept, what they made is found."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,27 @@ def test_its_artifacts_are_explained_by_key_and_label(plan: Plan, invoke: Invoke
         assert said.startswith(f"average {average.key} '{average.label}'\nwould run: ")
         assert ", complete) for '" in said
         assert "but last 4 -> 3" in said
+
+
+def test_it_is_named_without_its_folder_where_its_study_goes_without_saying(
+    plan: Plan, micro: Path, invoke: Invoke
+) -> None:
+    (report,) = plan.by_stage("report")
+    assert [one.label for one in report.spec.report.data.mixtures] == [
+        "even, mixture_seed 1",
+        "math heavy 数学, mixture_seed 1",
+        "sft",
+        "tiny",
+    ]
+    shutil.rmtree(micro / "artifacts")
+    said = invoke("price", NAME, "--edit", "average.last=2").stdout
+    assert "\naverage 'even/mixture_seed 1/ipt_seed 1': last 3 -> 2" in said
+    (micro / "studies/papers/other.yaml").write_text(
+        "extends: ../micro.yaml\ntitle: Other\nbase_models: {tiny: {pretrain_seed: 2}}\n"
+    )
+    lines = json.loads(invoke("price", NAME, "papers/other", "--json").stdout)["lines"]
+    # one base model of each, which were added up under the name of their folder
+    assert {one["base_model"] for one in lines} == {"papers/deep/tiny", "papers/other/tiny"}
 
 
 def test_what_it_mixed_is_found_when_everything_is_looked_at(plan: Plan, micro: Path, invoke: Invoke) -> None:

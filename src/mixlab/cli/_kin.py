@@ -15,9 +15,9 @@ from mixlab.artifacts.store import Store
 from mixlab.cli._common import find_state
 from mixlab.cli.diff import is_changed, open_side
 from mixlab.config.problems import ConfigError
-from mixlab.config.studies import CONFIG, STUDIES, list_studies
+from mixlab.config.studies import CONFIG, STUDIES, list_every_study, list_studies
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import Node, Plan, find_study
+from mixlab.plan.graph import Node, Plan, drop_study, find_study
 from mixlab.plan.relatives import Card, Library
 from mixlab.plan.sources_lock import LOCK
 
@@ -99,13 +99,15 @@ def _list_planned(plan: Plan, states: States, elsewhere: Mapping[Name, str]) -> 
             specs[id(node.spec)] = to_plain(node.spec)
         state = find_state(states, node.name)
         state = elsewhere.get(node.name, state) if state == "absent" else state
-        yield Card(node.stage, node.key, node.label, state, specs[id(node.spec)], node.parents)
+        short = drop_study(node.label, plan.targets)
+        yield Card(node.stage, node.key, node.label, state, specs[id(node.spec)], node.parents, short)
 
 
 def _list_manifests(store: Store, states: States, stage: str, library: Library) -> Iterator[Card]:
     """What is here and no study asks for any more: artifacts of the stage, and what is above them."""
     waiting = [name for name in sorted(states.complete) if name[0] == stage and name[1] not in library.cards]
     stages = {key: one for one, key in states.complete}
+    studies = list_every_study(store.root) if waiting else []
     seen: set[Name] = set()
     while waiting:
         name = waiting.pop()
@@ -118,6 +120,7 @@ def _list_manifests(store: Store, states: States, stage: str, library: Library) 
             continue  # a damaged card says nothing of what it was; `mixlab verify` tells of it
         labels = [str(record.get("label", "")) for record in read_provenance(store, *name)]
         parents = {role: tuple(keys) for role, keys in manifest.parents.items()}
-        yield Card(*name, labels[-1] if labels else "", "complete", manifest.spec, parents)
+        label = labels[-1] if labels else ""
+        yield Card(*name, label, "complete", manifest.spec, parents, drop_study(label, studies))
         above = (key.partition(":")[0] for keys in parents.values() for key in keys)
         waiting += [(stages[key], key) for key in above if key in stages and key not in library.cards]

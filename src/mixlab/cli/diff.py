@@ -195,19 +195,19 @@ def _git(root: Path, *arguments: str) -> bytes | None:
 
 def render_cause(cause: Cause) -> str:
     """Render one cause: stage, label, how many share it, and what changed."""
-    label = _shorten(cause.label, cause.stage)
+    label = _shorten(cause.short, cause.stage)
     many = f" and {len(cause.keys) - 1} more" if len(cause.keys) > 1 else ""
     if not cause.relative:
         return f"{cause.stage} '{label}'{many}: nothing like it before"
     shown = "; ".join(str(change) for change in cause.changes[:_SHOWN])
     rest = f"; and {len(cause.changes) - _SHOWN} more changes" if len(cause.changes) > _SHOWN else ""
-    near = "" if cause.relative == cause.label else f" (nearest: '{_shorten(cause.relative, cause.stage)}')"
+    near = "" if cause.relative == cause.label else f" (nearest: '{_shorten(cause.short_relative, cause.stage)}')"
     return f"{cause.stage} '{label}'{many}: {shown}{rest}{near}"
 
 
 def _shorten(label: str, stage: str) -> str:
-    """Leave out what a line says anyway: the study and the stage."""
-    return label.partition("/")[2].removesuffix(f"/{stage}") or label
+    """Leave out what a line says anyway: the stage."""
+    return label.removesuffix(f"/{stage}")
 
 
 def _print(difference: Difference, old: str, new: str) -> None:

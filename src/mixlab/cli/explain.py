@@ -32,7 +32,7 @@ from mixlab.cli._why import describe_reason, find_reason, print_reason
 from mixlab.config.problems import ConfigError, did_you_mean
 from mixlab.plan.build import build_plan, list_startable
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import Node, Plan, Roles
+from mixlab.plan.graph import Node, Plan, Roles, drop_study
 from mixlab.plan.stages import STAGES
 
 SHORTEST_PREFIX = 4
@@ -124,10 +124,10 @@ def find_node(plan: Plan, what: str, stage: str | None, states: States) -> Node:
     found = next((matching for matching in by_label if matching), [])
     if found:
         return _only(found, what)
-    raise ConfigError(f"no artifact of a study has the key or label '{what}'{_find_hint(nodes, what, states)}")
+    raise ConfigError(f"no artifact of a study has the key or label '{what}'{_find_hint(plan, nodes, what, states)}")
 
 
-def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
+def _find_hint(plan: Plan, nodes: Sequence[Node], what: str, states: States) -> str:
     if len(what) < SHORTEST_PREFIX:
         return f"; a key needs at least {SHORTEST_PREFIX} digits"
     known = {**dict.fromkeys(states.discarded, "discarded"), **dict.fromkeys(states.tracked, "tracked")}
@@ -137,13 +137,13 @@ def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
         return f"; no study of this checkout asks for {', '.join(strays)}, whose manifest.json says what it is"
     if not nodes:
         return "; no study here asks for any artifact, or for any of the stage that --stage names"
-    return did_you_mean(what, _list_names(nodes))
+    return did_you_mean(what, _list_names(plan, nodes))
 
 
-def _list_names(nodes: Sequence[Node]) -> list[str]:
+def _list_names(plan: Plan, nodes: Sequence[Node]) -> list[str]:
     """Keys, labels, and labels without their study: all that a user may have meant."""
     labels = [label for node in nodes for label in node.labels]
-    return [*(node.key for node in nodes), *labels, *(label.partition("/")[2] for label in labels)]
+    return [*(node.key for node in nodes), *labels, *(drop_study(label, plan.targets) for label in labels)]
 
 
 def _only(found: Sequence[Node], what: str) -> Node:
