@@ -88,9 +88,9 @@ def list_causes(old: Plan, new: Plan) -> list[Cause]:
             found.setdefault((node.stage, changes), []).append(node)
     causes = []
     for (stage, changes), nodes in found.items():
-        label, relative = nodes[0].label, relatives[nodes[0].key]
-        shorts = drop_study(label, new.targets), drop_study(relative, old.targets)
-        causes.append(Cause(stage, tuple(node.key for node in nodes), label, relative, changes, *shorts))
+        label, like = nodes[0].label, relatives[nodes[0].key]
+        shorts = drop_study(label, new.targets), drop_study(like, old.targets)
+        causes.append(Cause(stage, tuple(node.key for node in nodes), label, like, changes, *shorts))
     return causes
 
 
