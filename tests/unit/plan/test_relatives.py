@@ -109,3 +109,19 @@ def test_parents_without_namesakes_are_paired_by_likeness() -> None:
     for pair in scores:
         one, two = (library.cards[key].label.split("/")[1] for key in (pair.key, pair.relative))
         assert names[one] == two
+
+
+def test_of_equals_the_namesake_in_another_study_is_the_nearest_in_folders_too() -> None:
+    studies = ["papers", "papers/one", "papers/two"]
+
+    def card(key: str, label: str, seed: int) -> Card:
+        return Card("ipt", key, label, "complete", {"ipt_seed": seed}, {}, drop_study(label, studies))
+
+    wanted = card("c", "papers/two/even/ipt", 2)
+    others = [card("a", "papers/one/odd/ipt", 1), card("b", "papers/one/even/ipt", 1), card("d", "papers/even/ipt", 1)]
+    assert [one.short for one in others] == ["odd/ipt", "even/ipt", "even/ipt"]
+    library = Library()
+    library.add([wanted, *others])
+    nearest = library.find_nearest(wanted, others)
+    assert nearest is not None
+    assert nearest.key == "b"
