@@ -179,3 +179,34 @@ def test_an_edit_of_a_study_with_published_judge_prompts_is_compared(
     stages = read_stages(invoke("diff", "--json"))
     assert stages["judge"]["kept"] == 0 < stages["judge"]["new"]
     assert stages["generate"]["new"] == 0
+
+
+TASK = """\
+task: sums
+dataset_path: json
+test_split: test
+output_type: generate_until
+doc_to_text: !function code.utils.to_text
+doc_to_target: "{{answer}}"
+generation_kwargs: {until: ["\\n"], max_gen_toks: 12, do_sample: false}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def test_functions_of_a_task_file_are_those_of_the_revision(committed: Path, invoke: Invoke) -> None:
+    (committed / "tasks/code").mkdir(parents=True)
+    (committed / "tasks/sums.yaml").write_text(TASK)
+    code = committed / "tasks/code/utils.py"
+    code.write_text('def to_text(doc):\n    return doc["question"]\n')
+    sums = "  sums: {data: test_math_en, lm_eval: {task: sums, include_path: tasks, language: en, category: math}}\n"
+    edit("\nbenchmarks:\n", f"\nbenchmarks:\n{sums}")
+    git("add", "tasks", "studies")
+    git("commit", "--message", "a task")
+    assert "HEAD and . ask for the same" in invoke("diff").stdout
+    code.write_text('def to_text(doc):\n    return doc["question"].strip()\n')
+    assert read_stages(invoke("diff", "--json"))["generate"] == {"kept": 12, "new": 6, "gone": 6, "run": 18}
+    git("rm", "--cached", "--quiet", "tasks/code/utils.py")
+    git("commit", "--message", "without its code")
+    told = invoke("diff").stderr
+    assert "HEAD:studies/micro.yaml" in told
+    assert "benchmarks.sums: HEAD:tasks/sums.yaml: !function code.utils.to_text: no file 'utils.py'" in told

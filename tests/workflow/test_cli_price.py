@@ -139,6 +139,9 @@ def test_what_is_not_known_is_told_and_not_summed(micro: Path, invoke: Invoke) -
     said = invoke("price").stdout
     (line,) = (one for one in said.splitlines() if one.startswith("tiny") and " pretrain " in one)
     assert line.split()[:8] == ["tiny", "pretrain", "0", "1", "?", "?", "?", "?"]
+    # a sum of some says so, as the table of stages does
+    (total,) = (one for one in said.splitlines() if one.startswith("total") and " all " in one)
+    assert len(re.findall(r"\S \+ \?", total)) == 4
     assert "7 runs and 1 run not known" in said
     assert "not known for 1 run, and in no sum: the budget of its mixture is in epochs" in said
 

@@ -1,6 +1,6 @@
 """What is left to ask of model judges, by study and judge: shared by `mixlab judge cost` and `mixlab price`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from mixlab.config.judge_budget import PICO, JudgingSettings
@@ -78,7 +78,7 @@ def render_line(line: JudgeLine, judging: JudgingSettings) -> list[str]:
     ]
 
 
-def list_notes(lines: Iterable[JudgeLine], judging: JudgingSettings) -> Iterable[str]:
+def list_notes(lines: Sequence[JudgeLine], judging: JudgingSettings) -> Iterable[str]:
     for model in dict.fromkeys(line.judge.model for line in lines):
         price = judging.price_of(model)
         if price is None:
@@ -88,6 +88,10 @@ def list_notes(lines: Iterable[JudgeLine], judging: JudgingSettings) -> Iterable
                 f"{model}: {price.prompt_per_million:g} and {price.response_per_million:g} {judging.currency} a "
                 f"million tokens of prompts and replies on {price.date} ({price.source})"
             )
+    attempts = max((line.judge.attempts for line in lines if line.work.to_ask), default=1)
+    if attempts > 1:
+        told = f"a reply without a verdict is asked for {attempts} times at most"
+        yield f"tokens and cost are those of first attempts; {told}"
     if unknown := sum(line.unknown for line in lines):
         yield f"in no sum: {unknown} judgings whose items are not here yet; their sources come first"
 

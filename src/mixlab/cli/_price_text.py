@@ -91,9 +91,10 @@ def _render_training(line: Line) -> list[str]:
     todo, done = line.to_do, line.done
     figures = (todo.steps, todo.flops, todo.gpu_hours)
     told = [render_tokens(todo.tokens), *(render_number(one) for one in figures)]
-    if todo.unknown and todo.unknown == todo.runs:
-        told = ["?"] * len(told)
-    past = "?" if done.unknown and done.unknown == done.runs else render_number(done.gpu_hours)
+    if todo.unknown:
+        told = [_render_known(one, todo.unknown, todo.runs) for one in told]
+    past = render_number(done.gpu_hours)
+    past = _render_known(past, done.unknown, done.runs) if done.unknown else past
     return [line.base_model, line.stage, str(done.runs), str(todo.runs), *told, past, mfu]
 
 
@@ -101,8 +102,8 @@ def _render_generation(line: Generation) -> list[str]:
     expected = "?" if line.expected_tokens is None else render_tokens(round(line.expected_tokens))
     counts = (line.artifacts, line.items, line.prompts)
     told = [*map(str, counts), render_tokens(line.most_tokens), expected, render_number(line.flops)]
-    if line.unknown == line.artifacts:
-        told = [str(line.artifacts), *["?"] * 5]
+    if line.unknown:
+        told[1:] = [one if one == "?" else _render_known(one, line.unknown, line.artifacts) for one in told[1:]]
     return [line.benchmark, *told]
 
 

@@ -40,7 +40,7 @@ def find_reason(store: Store, states: States, plan: Plan, node: Node) -> Reason:
     demand = build_demand(plan, states, [key for keys in plan.targets.values() for key in keys])
     if node.key not in demand.run:
         return Reason(*node.name, node.label, False, _say_why_not(states, demand, node), (), 0)
-    library, pointers = gather_cards(store, states, plan, node.stage)
+    library, pointers = gather_cards(store, states, plan, node)
     card = library.cards[node.key]
     cards = library.cards.values()
     among = [one for one in cards if one.stage == node.stage and one.key != node.key and one.state != "absent"]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
@@ -121,8 +121,13 @@ class Side:
         try:
             yield
         except ConfigError as error:
-            found = [replace(one, file=one.file.replace(f"{self.root}/", f"{self.name}:")) for one in error.problems]
+            found = [
+                replace(one, file=self._rename(one.file), message=self._rename(one.message)) for one in error.problems
+            ]
             raise ConfigError(found) from None
+
+    def _rename(self, text: str) -> str:
+        return text.replace(f"{self.root}/", f"{self.name}:")
 
 
 def choose_studies(side: Side, other: Side, named: Sequence[str]) -> list[str]:
@@ -151,10 +156,7 @@ def open_side(root: Path, name: str) -> Iterator[Side]:
     if _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
         raise ConfigError(Problem(f"'{name}' is neither a git revision nor a folder with {CONFIG}"))
     listed = (_git(root, "ls-tree", "-r", "-z", "--name-only", name) or b"").decode().split("\0")
-    # a study may extend a file that lies elsewhere, so every YAML file comes along
-    # and it may name a file of judge prompts beside it
-    is_prompts = re.compile(rf"{STUDIES}/.*\.jsonl")
-    wanted = [path for path in listed if path.endswith((".yaml", ".yml")) or path == LOCK or is_prompts.match(path)]
+    wanted = _choose_files(listed)
     if CONFIG not in wanted:
         raise ConfigError(Problem(f"'{name}' has no {CONFIG}"))
     archive = _git(root, "archive", "--format=tar", name, "--", *wanted) or b""
@@ -162,6 +164,23 @@ def open_side(root: Path, name: str) -> Iterator[Side]:
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             packed.extractall(temporary, filter="data")
         yield Side(name, Path(temporary).resolve(), root)
+
+
+def _choose_files(listed: Sequence[str]) -> list[str]:
+    """Choose of a revision's files what planning may read.
+
+    A study may extend a file that lies elsewhere, so every YAML file comes along; it may name a file of judge prompts
+    beside it, and a task file of lm-eval functions in Python files beside or below itself.
+    """
+    is_prompts = re.compile(rf"{STUDIES}/.*\.jsonl")
+    described = [path for path in listed if path.endswith((".yaml", ".yml"))]
+    folders = {PurePosixPath(path).parent for path in described}
+    chosen = {*described, *(path for path in listed if path == LOCK or is_prompts.match(path))}
+    for path in (PurePosixPath(one) for one in listed if one.endswith(".py")):
+        # config.yaml lies in the root, whose Python files alone are beside it
+        if path.parent in folders or not folders.isdisjoint(path.parents[:-1]):
+            chosen.add(str(path))
+    return [path for path in listed if path in chosen]
 
 
 def is_changed(root: Path, revision: str) -> bool:
@@ -176,19 +195,19 @@ def _git(root: Path, *arguments: str) -> bytes | None:
 
 def render_cause(cause: Cause) -> str:
     """Render one cause: stage, label, how many share it, and what changed."""
-    label = _shorten(cause.label, cause.stage)
+    label = _shorten(cause.short, cause.stage)
     many = f" and {len(cause.keys) - 1} more" if len(cause.keys) > 1 else ""
     if not cause.relative:
         return f"{cause.stage} '{label}'{many}: nothing like it before"
     shown = "; ".join(str(change) for change in cause.changes[:_SHOWN])
     rest = f"; and {len(cause.changes) - _SHOWN} more changes" if len(cause.changes) > _SHOWN else ""
-    near = "" if cause.relative == cause.label else f" (nearest: '{_shorten(cause.relative, cause.stage)}')"
+    near = "" if cause.relative == cause.label else f" (nearest: '{_shorten(cause.short_relative, cause.stage)}')"
     return f"{cause.stage} '{label}'{many}: {shown}{rest}{near}"
 
 
 def _shorten(label: str, stage: str) -> str:
-    """Leave out what a line says anyway: the study and the stage."""
-    return label.partition("/")[2].removesuffix(f"/{stage}") or label
+    """Leave out what a line says anyway: the stage."""
+    return label.removesuffix(f"/{stage}")
 
 
 def _print(difference: Difference, old: str, new: str) -> None:

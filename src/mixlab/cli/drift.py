@@ -10,14 +10,13 @@ from mixlab.artifacts.states import read_states
 from mixlab.cli._common import (
     example,
     json_option,
-    list_studies,
     open_store,
     print_json,
     render_count,
     render_table,
 )
 from mixlab.cli._selection import describe_names
-from mixlab.plan.build import build_plan
+from mixlab.plan.build import build_plan, list_startable
 from mixlab.plan.drift import Drift, Findings, Mixed, find_drift, has_old_version, list_members
 from mixlab.plan.stages import STAGES
 
@@ -41,7 +40,7 @@ def command(studies: Sequence[str], everything: bool, strict: bool, as_json: boo
     With --strict, files that every stage loads (settings, plan, doors) count as nothing found.
     """
     store = open_store()
-    names = tuple(list_studies(store.root)) if everything and not studies else studies
+    names = tuple(list_startable(store.root)) if everything and not studies else studies
     plan = build_plan(store.root, names, check_files=False).plan
     states, members = read_states(store, STAGES), list_members(plan)
     wanted = {name for some in members.values() for name in some}

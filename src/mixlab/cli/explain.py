@@ -22,7 +22,7 @@ from mixlab.cli._common import (
     example,
     find_state,
     json_option,
-    list_studies,
+    list_every_study,
     open_store,
     print_json,
     render_bytes,
@@ -30,9 +30,9 @@ from mixlab.cli._common import (
 )
 from mixlab.cli._why import describe_reason, find_reason, print_reason
 from mixlab.config.problems import ConfigError, did_you_mean
-from mixlab.plan.build import build_plan
+from mixlab.plan.build import build_plan, list_startable
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import Node, Plan, Roles
+from mixlab.plan.graph import Node, Plan, Roles, drop_study
 from mixlab.plan.stages import STAGES
 
 SHORTEST_PREFIX = 4
@@ -82,10 +82,16 @@ def read_path(root: Path, what: str) -> str:
 
 
 def plan_studies(root: Path, names: Sequence[str]) -> Plan:
-    """Plan the named studies; without names all of them, those with mistakes left out with a warning."""
+    """Plan the named studies; without names all of them, those with mistakes left out with a warning.
+
+    Those in folders count too, but for what was never locked and so never ran.
+    """
     if names:
         return build_plan(root, names, check_files=False).plan
-    present = list_studies(root)
+    try:
+        present = list_startable(root)
+    except ConfigError:
+        present = list_every_study(root)
     if present:
         with suppress(ConfigError):
             return build_plan(root, present, check_files=False).plan
@@ -118,10 +124,10 @@ def find_node(plan: Plan, what: str, stage: str | None, states: States) -> Node:
     found = next((matching for matching in by_label if matching), [])
     if found:
         return _only(found, what)
-    raise ConfigError(f"no artifact of a study has the key or label '{what}'{_find_hint(nodes, what, states)}")
+    raise ConfigError(f"no artifact of a study has the key or label '{what}'{_find_hint(plan, nodes, what, states)}")
 
 
-def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
+def _find_hint(plan: Plan, nodes: Sequence[Node], what: str, states: States) -> str:
     if len(what) < SHORTEST_PREFIX:
         return f"; a key needs at least {SHORTEST_PREFIX} digits"
     known = {**dict.fromkeys(states.discarded, "discarded"), **dict.fromkeys(states.tracked, "tracked")}
@@ -131,13 +137,13 @@ def _find_hint(nodes: Sequence[Node], what: str, states: States) -> str:
         return f"; no study of this checkout asks for {', '.join(strays)}, whose manifest.json says what it is"
     if not nodes:
         return "; no study here asks for any artifact, or for any of the stage that --stage names"
-    return did_you_mean(what, _list_names(nodes))
+    return did_you_mean(what, _list_names(plan, nodes))
 
 
-def _list_names(nodes: Sequence[Node]) -> list[str]:
+def _list_names(plan: Plan, nodes: Sequence[Node]) -> list[str]:
     """Keys, labels, and labels without their study: all that a user may have meant."""
     labels = [label for node in nodes for label in node.labels]
-    return [*(node.key for node in nodes), *labels, *(label.partition("/")[2] for label in labels)]
+    return [*(node.key for node in nodes), *labels, *(drop_study(label, plan.targets) for label in labels)]
 
 
 def _only(found: Sequence[Node], what: str) -> Node:

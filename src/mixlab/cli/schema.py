@@ -39,8 +39,9 @@ Any value of a study or registry may be written `{{value: 0.1, assumed: "why thi
 assumed. Two keys stand beside those of a model:
 
 * `extends: other.yaml`, at the top of any of these files: the keys of another file, relative to this one, that this one
-  changes. Mappings merge, lists and scalars replace, null removes. `extends: [one.yaml, two.yaml]` takes both; what
-  they say differently of one key is an error.
+  changes. Mappings merge, lists and scalars replace, null removes; where null is a value of its own, as of
+  `gradient_clip`, it stays. `extends: [one.yaml, two.yaml]` takes both; what they say differently of one key is an
+  error.
 * `{DEFAULTS}:`, at the top of a study: {_DEFAULTS_TEXT}.
 """
 

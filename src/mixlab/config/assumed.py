@@ -6,12 +6,11 @@ address of the value. What is assumed decides no key: the value does.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel
-
+from mixlab.config.kinds import expand_kind, is_mapping, step_down
 from mixlab.config.problems import Problem
-from mixlab.config.wording import HIDDEN, KeyPath, is_secret, render_key, render_value, union_members, unwrap
+from mixlab.config.wording import HIDDEN, KeyPath, is_secret, render_key, render_value
 from mixlab.config.yaml_nodes import Address, Tree
 
 VALUE, ASSUMED = "value", "assumed"
@@ -43,7 +42,7 @@ def take_assumptions(tree: Tree, types: Mapping[str, Any]) -> None:
     """
     if isinstance(tree.data, dict) and any(path[-1] == ASSUMED for path in tree.addresses if path):
         for key in list(tree.data):
-            tree.data[key] = _take(tree, (key,), tree.data[key], _expand(types.get(key, Any)))
+            tree.data[key] = _take(tree, (key,), tree.data[key], expand_kind(types.get(key, Any)))
 
 
 def _take(tree: Tree, path: KeyPath, value: Any, kinds: tuple[Any, ...]) -> Any:
@@ -54,15 +53,15 @@ def _take(tree: Tree, path: KeyPath, value: Any, kinds: tuple[Any, ...]) -> Any:
                 return _take(tree, path, _unwrap(tree, path, value), kinds)
             tree.problems.append(Problem(problem, *_address(tree, (*path, ASSUMED)), render_key((*path, ASSUMED))))
             return value
-        return {key: _take(tree, (*path, key), one, _step(kinds, key)) for key, one in value.items()}
+        return {key: _take(tree, (*path, key), one, step_down(kinds, key)) for key, one in value.items()}
     if isinstance(value, list):
-        return [_take(tree, (*path, at), one, _step(kinds, at)) for at, one in enumerate(value)]
+        return [_take(tree, (*path, at), one, step_down(kinds, at)) for at, one in enumerate(value)]
     return value
 
 
 def _is_assumption(value: dict[str, Any], kinds: tuple[Any, ...]) -> bool:
     """Where keys are free, only a collection with a reason can be assumed; elsewhere nothing is named `assumed`."""
-    if not any(_is_mapping(kind) for kind in kinds):
+    if not any(is_mapping(kind) for kind in kinds):
         return True
     is_collection = isinstance(value.get(VALUE), dict | list)
     return set(value) == {VALUE, ASSUMED} and isinstance(value[ASSUMED], str) and is_collection
@@ -118,32 +117,3 @@ def _render(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "null" if value is None else render_value(value)
-
-
-def _step(kinds: tuple[Any, ...], part: str | int) -> tuple[Any, ...]:
-    """List the types that may stand one step further down."""
-    return tuple(inner for kind in kinds for below in _below(kind, part) for inner in _expand(below))
-
-
-def _below(kind: Any, part: str | int) -> Iterator[Any]:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        for name, field in kind.model_fields.items():
-            if (field.alias or name) == part:
-                yield field.annotation
-    elif _is_mapping(kind) and len(arguments) == 2:
-        yield arguments[1]
-    elif origin in (list, tuple) and isinstance(part, int) and arguments:
-        is_fixed = origin is tuple and arguments[-1] is not ...
-        yield arguments[part] if is_fixed and part < len(arguments) else arguments[0]
-
-
-def _expand(annotation: Any) -> tuple[Any, ...]:
-    kind, _ = unwrap(annotation)
-    members = union_members(kind)
-    return (kind,) if members is None else tuple(one for member in members for one in _expand(member))
-
-
-def _is_mapping(kind: Any) -> bool:
-    origin = get_origin(kind) or kind
-    return isinstance(origin, type) and issubclass(origin, Mapping)

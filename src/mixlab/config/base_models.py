@@ -20,7 +20,8 @@ LAYOUT = "packed: whole documents share a window; concatenated: text is cut wher
 class Overrides(Settings):
     """What is different for one base model: keys of the study's sections, laid over them as an extending file would.
 
-    Mappings merge, lists and scalars replace, null removes; the whole is checked as if it had been written there.
+    Mappings merge, lists and scalars replace, null removes, or stays where it is a value of its own (`gradient_clip`);
+    the whole is checked as if it had been written there.
     """
 
     variant_defaults: dict[str, Any] | None = Field(default=None, description="keys of variants, for those without")

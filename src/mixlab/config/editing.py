@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_origin
 
 from mixlab.config.assumed import ASSUMED, VALUE, render_assumed, take_assumptions
+from mixlab.config.kinds import means_null
 from mixlab.config.loading import EXTENDS, Document
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.wording import KeyPath, render_key, render_value
@@ -27,7 +28,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True)
 class Edit:
-    """What is to stand at a path; None removes what stands there."""
+    """What is to stand at a path; None removes what stands there, unless null is a value of its own there."""
 
     path: KeyPath
     value: Any
@@ -66,8 +67,9 @@ def parse_edit(text: str) -> Edit:
 def edit_document(document: Document, edits: Sequence[Edit], types: Mapping[str, Any]) -> Document:
     """Return the document as it would be read if its file said what the edits say.
 
-    A value replaces what stands at its path, a list's next number adds to it, null removes. What was assumed there is
-    assumed no longer, but for an edit of `….value`. Raises ConfigError for a path that leads nowhere.
+    A value replaces what stands at its path, a list's next number adds to it, null removes where it is no value itself.
+    What was assumed there is assumed no longer, but for an edit of `….value`. Raises ConfigError for a path that leads
+    nowhere.
     """
     data = _copy(document.data)
     addresses = dict(document.addresses)
@@ -121,7 +123,7 @@ def _set(data: dict[str, Any], path: KeyPath, value: Any, types: Mapping[str, An
             here[number] = {}
         here, taken = here[number], (*taken, number)
     last = _find(here, path[-1], taken, types, is_last=True)
-    if value is None:
+    if value is None and not means_null(types, (*taken, last)):
         if (isinstance(here, dict) and last not in here) or (isinstance(here, list) and last == len(here)):
             hint = did_you_mean(str(last), map(str, here)) if isinstance(here, dict) else ""
             raise ValueError(f"nothing stands there that could be removed{hint}")

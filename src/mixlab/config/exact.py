@@ -20,6 +20,9 @@ class ExactFloat(float):
 
 
 _FRACTION = re.compile(r"^\s*([+-]?\d+)\s*/\s*(\d+)\s*$")
+_EXPONENT = re.compile(r"[eE]([+-]?\d+)")
+_LARGEST_EXPONENT = 400
+"""Of a power of ten; a number of YAML cannot be larger either, and one of text would take hours to write out."""
 _PERCENT = re.compile(r"^\s*([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*%\s*$")
 
 
@@ -34,6 +37,8 @@ def parse_exact(value: Any) -> Fraction:
         return Fraction(value)
     text = getattr(value, "text", repr(float(value))) if isinstance(value, float) else str(value)
     try:
+        if (match := _EXPONENT.search(text)) and abs(int(match[1])) > _LARGEST_EXPONENT:
+            raise ValueError
         if match := _FRACTION.match(text):
             return Fraction(int(match[1]), int(match[2]))
         if match := _PERCENT.match(text):

@@ -56,10 +56,11 @@ def list_overridden(document: Document) -> list[str]:
     return [name for name, one in written if isinstance(one, dict) and isinstance(one.get(OVERRIDES), dict)]
 
 
-def lay_overrides(document: Document, base_model: str) -> Document:
+def lay_overrides(document: Document, base_model: str, types: Mapping[str, Any]) -> Document:
     """Return the document as one base model sees it: its overrides laid over the sections, defaults not yet laid.
 
-    Mappings merge, lists and scalars replace, null removes. The result has no overrides any more.
+    Mappings merge, lists and scalars replace, null removes or, where it is a value of its own, stays. The result has no
+    overrides any more.
     """
     root: KeyPath = (BASE_MODELS, base_model, OVERRIDES)
     models = document.data[BASE_MODELS]
@@ -67,7 +68,7 @@ def lay_overrides(document: Document, base_model: str) -> Document:
     over = {key: value for key, value in said if key in OVERRIDABLE and (value is None or isinstance(value, dict))}
     plain = {name: _without_overrides(one) for name, one in models.items()}
     gone: set[KeyPath] = set()
-    data = merge_data({**document.data, BASE_MODELS: plain}, over, gone)
+    data = merge_data({**document.data, BASE_MODELS: plain}, over, gone, types)
     addresses = {path: one for path, one in document.addresses.items() if not is_under(path, gone)}
     written = {path[3:]: path for path in document.addresses if path[:3] == root and path[3:4] and path[3] in over}
     addresses |= {path: document.addresses[place] for path, place in written.items()}

@@ -56,7 +56,8 @@ def load_document(path: Path, types: Mapping[str, Any] | None = None) -> Documen
 
     Mappings merge; lists and scalars replace; null removes a key of the extended file. Addresses follow the file
     that a value came from. With `types`, the annotations of the top-level keys, any value may be written
-    `{value: …, assumed: reason}`. Raises ConfigError with every problem of every file.
+    `{value: …, assumed: reason}`, and null stays where it is a value of its own. Raises ConfigError with every
+    problem of every file.
     """
     files: list[Path] = []
     tree = _load_tree(path, None, (), files, types)
@@ -111,11 +112,11 @@ def _load_tree(
         take_assumptions(tree, types)
     if not bases:
         return tree
-    below = join_trees([_load_tree(base, at, (*chain, path), files, types) for base, at in bases])
+    below = join_trees([_load_tree(base, at, (*chain, path), files, types) for base, at in bases], types or {})
     problems = [*below.problems, *tree.problems]
     if problems or not isinstance(tree.data, dict):
         return Tree(tree.data, tree.addresses, problems)
-    return merge_trees(below, tree)
+    return merge_trees(below, tree, types or {})
 
 
 def _read_tree(path: Path, asked_at: Address | None) -> Tree:

@@ -1,34 +1,40 @@
 """Lay the trees of several files over each other; the address of every value follows the file that it came from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mixlab.config.kinds import means_null
 from mixlab.config.problems import Problem
 from mixlab.config.wording import KeyPath, render_key
 from mixlab.config.yaml_nodes import Address, Tree
 
 
-def merge_trees(base: Tree, over: Tree) -> Tree:
-    """Lay `over` on `base`: mappings merge, lists and scalars replace, null removes."""
+def merge_trees(base: Tree, over: Tree, types: Mapping[str, Any]) -> Tree:
+    """Lay `over` on `base`: mappings merge, lists and scalars replace, null removes where it is no value itself.
+
+    `types` are the annotations of the top-level keys, which say where null is one (`means_null`).
+    """
     gone: set[KeyPath] = set()
-    data = merge_data(base.data, over.data, gone)
+    data = merge_data(base.data, over.data, gone, types)
     addresses = {path: address for path, address in base.addresses.items() if not is_under(path, gone)}
     assumptions = {path: one for path, one in base.assumptions.items() if not is_under(path, gone)}
     return Tree(data, addresses | over.addresses, assumptions=assumptions | over.assumptions)
 
 
-def merge_data(base: dict[str, Any], over: dict[str, Any], gone: set[KeyPath], path: KeyPath = ()) -> dict[str, Any]:
-    """Lay `over` on `base`; the paths of base that are no more are added to `gone`."""
+def merge_data(
+    base: dict[str, Any], over: dict[str, Any], gone: set[KeyPath], types: Mapping[str, Any], path: KeyPath = ()
+) -> dict[str, Any]:
+    """Lay `over` on `base`, as `merge_trees` does; the paths of base that are no more are added to `gone`."""
     merged = dict(base)
     for key, value in over.items():
         here = (*path, key)
         if key not in base:
             merged[key] = value
         elif isinstance(value, dict) and isinstance(base[key], dict):
-            merged[key] = merge_data(base[key], value, gone, here)
+            merged[key] = merge_data(base[key], value, gone, types, here)
         else:
             gone.add(here)
-            if value is None:
+            if value is None and not means_null(types, here):
                 del merged[key]
             else:
                 merged[key] = value
@@ -40,7 +46,7 @@ def is_under(path: KeyPath, parents: set[KeyPath]) -> bool:
     return bool(parents) and any(path[:length] in parents for length in range(1, len(path) + 1))
 
 
-def join_trees(trees: Sequence[Tree]) -> Tree:
+def join_trees(trees: Sequence[Tree], types: Mapping[str, Any]) -> Tree:
     """Join files that one file extends side by side.
 
     What two of them say differently becomes a problem of the tree: neither is meant to change the other.
@@ -50,7 +56,7 @@ def join_trees(trees: Sequence[Tree]) -> Tree:
     joined = trees[0]
     for tree in trees[1:]:
         conflicts = [*joined.problems, *_find_conflicts(joined, tree)]
-        joined = merge_trees(joined, tree)
+        joined = merge_trees(joined, tree, types)
         joined.problems += conflicts
     return joined
 

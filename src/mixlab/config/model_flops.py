@@ -123,6 +123,8 @@ def build_decoder_shape(settings: ModelSettings, vocab_size: int) -> DecoderShap
 
 DENSE = ("llama", "mistral", "qwen2")
 """Values of model_type that the formulas hold for."""
+_KV_HEADS = {"mistral": 8, "qwen2": 32}
+"""What transformers 5.23 takes where a config.json does not name num_key_value_heads; of llama all heads."""
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 _DERIVED = ("num_key_value_heads", "head_dim")
@@ -145,7 +147,7 @@ def parse_decoder_shape(config: Mapping[str, Any]) -> DecoderShape:
         hidden_size=config["hidden_size"],
         layers=config["num_hidden_layers"],
         heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
+        kv_heads=config.get("num_key_value_heads", _KV_HEADS.get(kind)) or heads,
         head_size=config.get("head_dim") or config["hidden_size"] // heads,
         feed_forward=config["intermediate_size"],
         tie_embeddings=bool(config.get("tie_word_embeddings", False)),

@@ -18,7 +18,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXTENDS_SCHEMA = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
     "description": "another file, relative to this one, whose keys this one changes, or a list of them: "
-    "mappings merge, lists and scalars replace, null removes",
+    "mappings merge, lists and scalars replace, null removes, or stays where it is a value of its own",
 }
 _ASSUMED = "Assumed"
 _ASSUMED_SCHEMA = {

@@ -118,7 +118,7 @@ def read_study(root: Path, name: str, edits: Sequence[Edit] = ()) -> StudyFile:
         raise ConfigError(Problem(message, str(_relative(path)), 1))
     written = edit_document(written, edits, STUDY_TYPES) if edits else written
     read = _read(lay_defaults(written))
-    seen = {base: _read(lay_defaults(lay_overrides(written, base))) for base in list_overridden(written)}
+    seen = {base: _read(lay_defaults(lay_overrides(written, base, STUDY_TYPES))) for base in list_overridden(written)}
     found = [*read.problems, *find_override_problems(written), *_find_pool_problems(read)]
     # a mistake outside of the overrides is one problem, however many base models see it
     found += [problem for one in seen.values() for problem in one.problems]

@@ -64,7 +64,8 @@ def check_stages(config: MainConfig) -> list[Problem]:
 
 def check_budgets(config: MainConfig, root: Path) -> list[Problem]:
     """Return a problem for each study that `machine.judging.budgets` names and the working folder does not have."""
-    studies = list_studies(root)
+    budgets = config.machine.judging.budgets
+    studies = list_every_study(root) if budgets else []
     known = ", ".join(studies) or "none"
     address = "machine.judging.budgets"
     return [
@@ -73,7 +74,7 @@ def check_budgets(config: MainConfig, root: Path) -> list[Problem]:
             CONFIG,
             key=f"{address}.{name}",
         )
-        for name in config.machine.judging.budgets
+        for name in budgets
         if name not in studies
     ]
 

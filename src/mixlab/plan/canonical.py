@@ -43,7 +43,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, float):
-        return float(value)
+        return float(value) + 0.0  # -0.0 means 0.0
     raise TypeError(f"no canonical form for {kind.__name__}: {value!r}")
 
 

@@ -1,9 +1,10 @@
 """What a study expects of its noise must name what it has, and say how many items there are."""
 
 from mixlab.config.analysis import EffectSettings
-from mixlab.config.problems import did_you_mean
+from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.problems import ConfigError, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
-from mixlab.config.study import Study
+from mixlab.config.study import BenchmarkUse, Study
 from mixlab.plan.checks_data import Found
 
 
@@ -37,16 +38,28 @@ def count_items(study: Study) -> dict[str, int]:
     for name, use in study.benchmarks.items():
         source = study.sources.get(use.data)
         size = source.origin.size if source is not None and isinstance(source.origin, GeneratorOrigin) else None
-        if known := [number for number in (use.declaration(name).prompt.limit, size) if number is not None]:
+        declared = _declare(use, name)
+        limit = declared.prompt.limit if declared is not None else None
+        if known := [number for number in (limit, size) if number is not None]:
             counts[name] = min(known)
     return counts | (study.noise.items if study.noise is not None else {})
+
+
+def _declare(use: BenchmarkUse, name: str) -> BenchmarkDeclaration | None:
+    """Return the declaration of a benchmark; None where it has mistakes, which are told of the benchmark itself."""
+    try:
+        return use.declaration(name)
+    except (ConfigError, ValueError):
+        return None
 
 
 def list_benchmarks(study: Study, effect: EffectSettings) -> list[str]:
     """Name the benchmarks that an effect averages over, sorted."""
     found = []
     for name, use in sorted(study.benchmarks.items()):
-        declared = use.declaration(name)
+        declared = _declare(use, name)
+        if declared is None:
+            continue
         if any(effect.selects(one, name, declared.category, declared.language) for one in declared.measures()):
             found.append(name)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from mixlab.artifacts.keys import canonical_json, split_reference
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import Node, Plan, Roles, find_study
+from mixlab.plan.graph import Node, Plan, Roles, drop_study, find_study
 from mixlab.plan.specs import Spec
 
 _ABSENT = object()
@@ -48,7 +48,8 @@ class Change:
 class Cause:
     """New artifacts of one stage that share their changes, while nothing above them is new.
 
-    `label` is that of the first; `relative` that of the old artifact it differs least from, empty for none.
+    `label` is that of the first; `relative` that of the old artifact it differs least from, empty for none. `short` and
+    `short_relative` are both without their study.
     """
 
     stage: str
@@ -56,6 +57,8 @@ class Cause:
     label: str
     relative: str
     changes: tuple[Change, ...]
+    short: str
+    short_relative: str
 
 
 def compare_plans(old: Plan, new: Plan) -> Comparison:
@@ -83,10 +86,12 @@ def list_causes(old: Plan, new: Plan) -> list[Cause]:
         if changes or relative is None:
             relatives[node.key] = relative.label if relative else ""
             found.setdefault((node.stage, changes), []).append(node)
-    return [
-        Cause(stage, tuple(node.key for node in nodes), nodes[0].label, relatives[nodes[0].key], changes)
-        for (stage, changes), nodes in found.items()
-    ]
+    causes = []
+    for (stage, changes), nodes in found.items():
+        label, like = nodes[0].label, relatives[nodes[0].key]
+        shorts = drop_study(label, new.targets), drop_study(like, old.targets)
+        causes.append(Cause(stage, tuple(node.key for node in nodes), label, like, changes, *shorts))
+    return causes
 
 
 class _Finder:

@@ -142,13 +142,13 @@ def _find_changed_code(store: Store, records: Mapping[Name, Sequence[Record]], f
         used[digest] = find_used_formulas(history, code or {}, changed[digest] or {}, known)
     for name, several in records.items():
         made = [one for one in several if str(one.get("code_digest")) in changed]
-        told = [changed[str(one["code_digest"])] for one in made]
+        told = [changed[str(one.get("code_digest"))] for one in made]
         if not made or {} in told:
             continue  # what made it at least once means the same today
         if told[-1] is None:
             found.unknown.setdefault(NO_CODE, []).append(name)
         else:
-            groups.setdefault((name[0], str(made[-1]["code_digest"])), []).append((name, made[-1]))
+            groups.setdefault((name[0], str(made[-1].get("code_digest"))), []).append((name, made[-1]))
     for (stage, digest), makings in groups.items():
         files = changed[digest] or {}
         shared = {file: how for file, how in files.items() if file in list_shared() and file not in used[digest]}

@@ -180,7 +180,7 @@ class Expansion:
                 make = partial(
                     specs.SftSpec, training=training, sft_seed=self.study.shifted(seed), validation=validation
                 )
-                spec = self.data.once(f"sft {base_name} {seed} {name}", make)
+                spec = self.data.once(f"sft {(base_name, seed, name)}", make)
                 at = self.data.label(where, *filter(None, [name]), f"sft_seed {seed}")
                 node = self.plan.add(spec, parents, f"{at}/sft", {**self._reads(training, base_name, behind), **more})
                 tuned = replace(average, model=node, sft_seed=seed, where=at)

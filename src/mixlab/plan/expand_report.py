@@ -112,7 +112,9 @@ def _show_mixtures(data: DataExpansion) -> Iterator[ShownMixture]:
 
 def _shorten(data: DataExpansion, label: str) -> str:
     """`demo/even/mixture_seed 1/mixture` is `even, mixture_seed 1` within its study."""
-    return ", ".join(part for part in label.split("/") if part not in (data.name, "mixture")) or label
+    inner = label.removeprefix(f"{data.name}/")
+    name = inner.removesuffix("/mixture") if inner.endswith("/mixture") else inner.removeprefix("mixture/")
+    return name.replace("/", ", ")
 
 
 def _show_source(data: DataExpansion, name: str, permissions: Mapping[str, _Permission]) -> ShownSource:

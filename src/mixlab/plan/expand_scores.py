@@ -14,6 +14,7 @@ from mixlab.config.analysis import (
     build_comparisons,
 )
 from mixlab.config.benchmarks import BenchmarkDeclaration
+from mixlab.config.problems import ConfigError, Problem
 from mixlab.config.report_data import DataShown
 from mixlab.config.study import Study
 from mixlab.plan import specs
@@ -41,7 +42,10 @@ class _Asked:
 def expand_scores(
     plan: Plan, name: str, study: Study, tested: Sequence[Tested | Served], items: Mapping[str, Node], data: DataShown
 ) -> Node:
-    """Add evaluation, tables and report of a study's models; return the report, which shows `data` beside them."""
+    """Add evaluation, tables and report of a study's models; return the report, which shows `data` beside them.
+
+    Raises ConfigError for two models that no table could tell apart.
+    """
     manners = {repr(model.manner): model.manner for model in tested}
     asked = {name: _list_asked(study, items, manner) for name, manner in manners.items()}
     parts = _list_parts(next(iter(asked.values())))
@@ -49,6 +53,7 @@ def expand_scores(
     scored = [Scored(model, _expand_model(plan, asked[repr(model.manner)], parts, model)) for model in tested]
     for one in scored:
         tables.setdefault(one.scores.key, (one.model.identity(), one.scores))
+    _require_distinct(scored)
     pairs = expand_pairs(plan, study, scored, parts)
     keys = sorted(tables)
     points = {model.point: model.variant_key for model in tested}
@@ -88,7 +93,22 @@ def expand_scores(
     return plan.add(spec, {"aggregate": (gathered.key,), **shown}, f"{name}/report")
 
 
+def _require_distinct(scored: Sequence[Scored]) -> None:
+    """Raise ConfigError for models of one start and one mixture that base models train or ask in two ways."""
+    first: dict[ModelIdentity, Scored] = {}
+    for one in scored:
+        other = first.setdefault(one.model.identity(), one)
+        if other.scores.key != one.scores.key:
+            message = (
+                f"'{other.model.point}' and '{one.model.point}' begin with the same weights and mixture, but base "
+                f"models '{other.model.base_model}' and '{one.model.base_model}' train or ask them in two ways, and "
+                "tables would take them for two seeds of one point; make two studies of them, or let the weights differ"
+            )
+            raise ConfigError(Problem(message, key=f"base_models.{one.model.base_model}"))
+
+
 def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list[_Asked]:
+    """List what a model is asked, benchmarks and seeds in order, however the study lists them."""
     asked = []
     for name, use in sorted(study.benchmarks.items()):
         declaration = use.declaration(name)
@@ -97,8 +117,8 @@ def _list_asked(study: Study, items: Mapping[str, Node], manner: Manner) -> list
         judges: tuple[tuple[int, specs.JudgeSpec], ...] = ()
         if declaration.judged:
             judge = study.judge.to_settings(declaration.judge_language())
-            judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in study.seeds.judge_run)
-        for seed in study.seeds.generation_seed:
+            judges = tuple((run, specs.JudgeSpec(judge=judge, judge_run=run)) for run in sorted(study.seeds.judge_run))
+        for seed in sorted(study.seeds.generation_seed):
             generate = specs.GenerateSpec(
                 benchmark_version=declaration.version,
                 engine=manner.engine,

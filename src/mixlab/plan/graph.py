@@ -55,6 +55,11 @@ def find_study(labels: Iterable[str], studies: Iterable[str]) -> str:
     return max((name for name in studies if label.startswith(f"{name}/")), key=len, default=label.partition("/")[0])
 
 
+def drop_study(label: str, studies: Iterable[str]) -> str:
+    """Return a label without its study, which may lie in a folder and have a `/` in its name."""
+    return label.removeprefix(f"{find_study([label], studies)}/")
+
+
 @dataclass
 class Plan:
     """All nodes by key, parents before children, and the keys each study asks for in the end."""

@@ -91,12 +91,15 @@ def schedule(asked: Sequence[Task], gpus: int, cores: int) -> Schedule:
             heapq.heappush(running, (now + (tasks[first].seconds or 0.0), first))
         if not running:
             break
-        now, over = heapq.heappop(running)
-        gpus, cores = gpus + tasks[over].gpus, cores + tasks[over].cores
-        for one in below[over]:
-            waits[one] -= 1
-            if not waits[one]:
-                queues.push(one)
+        now = running[0][0]
+        # all that ends at one moment is over before anything starts: else a short chain takes the place of a long one
+        while running and running[0][0] == now:
+            _, over = heapq.heappop(running)
+            gpus, cores = gpus + tasks[over].gpus, cores + tasks[over].cores
+            for one in below[over]:
+                waits[one] -= 1
+                if not waits[one]:
+                    queues.push(one)
     return Schedule(
         now,
         max(chains, default=0.0),

@@ -16,7 +16,7 @@ from mixlab.config.model_flops import DecoderShape, count_training_flops
 from mixlab.config.pricing import Dtype, GpuSettings, is_gpu
 from mixlab.config.training import TrainSettings
 from mixlab.plan.demand import Demand
-from mixlab.plan.graph import Node
+from mixlab.plan.graph import Node, find_study
 from mixlab.plan.workload import UnknownError, Workload, Workloads, find_lora
 
 PRICED = ("pretrain", "ipt", "sft")
@@ -105,8 +105,8 @@ def list_runs(workloads: Workloads, states: States, demand: Demand) -> list[Trai
 def _describe(workloads: Workloads, node: Node, state: State) -> TrainingRun:
     training = find_training(node)
     base = workloads.plan.find_base(node)
-    parts = base.label.split("/", 2)  # study, stage, name
-    name = parts[-1] if len(workloads.plan.targets) == 1 else f"{parts[0]}/{parts[-1]}"
+    studies, name = workloads.plan.targets, base.label.rpartition("/")[2]
+    name = name if len(studies) == 1 else f"{find_study(base.labels, studies)}/{name}"
     try:
         work = workloads.measure(node, training)
         shape = workloads.shape(base)

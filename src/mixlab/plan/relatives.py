@@ -19,7 +19,10 @@ _SEED = re.compile(r"/(?:\w+_seed|judge_run) \d+(?=/|$)")
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of an artifact: its spec as plain data, its parents, what people call it, and where it is."""
+    """What is known of an artifact: its spec as plain data, its parents, what people call it, and where it is.
+
+    `short` is its label without the study.
+    """
 
     stage: str
     key: str
@@ -27,6 +30,7 @@ class Card:
     state: str
     spec: Mapping[str, Any]
     parents: Roles
+    short: str
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,12 @@ class Library:
         Of equals a namesake, else one of the same name in another study, else the first: in order of planning a
         variant's artifacts are told alike.
         """
-        short = _drop_study(card.label)
         return min(
             among,
             key=lambda other: (
                 self.measure(card.key, other.key),
                 other.label != card.label,
-                _drop_study(other.label) != short,
+                other.short != card.short,
             ),
             default=None,
         )
@@ -152,11 +155,11 @@ class Library:
             mine, theirs = (_list_keys(one.parents.get(role, ())) for one in (card, other))
             came = [key for key in mine if key not in theirs]
             lost = [key for key in theirs if key not in mine]
-            for name in (str, _drop_study):
-                named = [name(self._label(key)) for key in lost]
+            for name in (self._label, self._short):
+                named = [name(key) for key in lost]
                 left: list[str] = []
                 for key in came:
-                    label = name(self._label(key))
+                    label = name(key)
                     if label not in named:
                         left.append(key)
                         continue
@@ -183,11 +186,11 @@ class Library:
         """Pair those whose labels differ by seeds alone, and the study: with the one that shares most of them."""
         groups: dict[str, list[str]] = {}
         for key in lost:
-            groups.setdefault(_drop_seeds(self._label(key)), []).append(key)
+            groups.setdefault(_drop_seeds(self._short(key)), []).append(key)
         pairs: dict[str, str] = {}
         for key in came:
             parts = {*self._label(key).split("/")}
-            if group := groups.get(_drop_seeds(self._label(key))):
+            if group := groups.get(_drop_seeds(self._short(key))):
                 pairs[key] = max(group, key=lambda one: len(parts & {*self._label(one).split("/")}))
                 group.remove(pairs[key])
         return pairs
@@ -209,18 +212,18 @@ class Library:
         card = self.cards.get(key)
         return card.label if card is not None and card.label else key
 
+    def _short(self, key: str) -> str:
+        card = self.cards.get(key)
+        return card.short if card is not None and card.short else key
+
     def _name(self, reference: str) -> str:
         key, member = split_reference(reference)
         name = f"'{self._label(key)}'"
         return f"{name}:{member}" if member else name
 
 
-def _drop_study(label: str) -> str:
-    return label.partition("/")[2] or label
-
-
 def _drop_seeds(label: str) -> str:
-    return _SEED.sub("", _drop_study(label))
+    return _SEED.sub("", label)
 
 
 def _leave_out(pairs: Mapping[str, str], came: Sequence[str], lost: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -140,7 +140,7 @@ class Workloads:
     def _read_facts(self, base: Node, settings: BaseModelSettings, tokenizer: Node) -> DecoderShape:
         facts = self.facts.get(settings.origin)
         if facts is None:
-            name = base.label.split("/", 2)[-1]  # study, stage, name
+            name = base.label.rpartition("/")[2]
             cure = f"`mixlab lock {BASE_MODEL}{name}` notes it"
             raise UnknownError(f"{LOCK} does not say yet what shape base model '{name}' has; {cure}")
         try:

@@ -203,7 +203,9 @@ def _render(measures: Mapping[str, float], limits: Mapping[str, float]) -> str:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # a line ends with a line feed alone: an answer may hold U+2028, at which splitlines() would cut it
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def _share_equal(old: Path, new: Path, key: str | None) -> float:

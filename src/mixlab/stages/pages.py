@@ -13,7 +13,7 @@ from mixlab.artifacts.states import States
 from mixlab.artifacts.store import Store
 from mixlab.artifacts.tombstones import read_tombstone
 from mixlab.config.machine import MachineSettings
-from mixlab.plan.graph import Node, Plan
+from mixlab.plan.graph import Node, Plan, drop_study
 from mixlab.plan.lineage import find_ancestors
 from mixlab.plan.specs import ReportSpec
 from mixlab.report.site.answers import Place
@@ -156,7 +156,8 @@ def _order_runs(ancestors: Iterable[Node]) -> list[Node]:
 
 def _find_run(shelf: Shelf, node: Node) -> TrainedRun:
     """A run with its log, which is compared with the manifest; the weights beside it are not read."""
-    label = "/".join(node.label.split("/")[1:-1]) if node.stage != "pretrain" else node.label.rpartition("/")[2]
+    label = drop_study(node.label, shelf.plan.targets).rpartition("/")[0]
+    label = label if node.stage != "pretrain" else node.label.rpartition("/")[2]
     if node.name not in shelf.states.complete:
         return TrainedRun(node.key, node.stage, label, None, shelf.explain_absence(node))
     folder = shelf.store.folder(*node.name)

@@ -105,6 +105,14 @@ def test_a_published_config_has_its_published_size() -> None:
     assert counted.total - count_parameters(replace(shape, query_key_value_bias=False)).total == 28 * (12 + 4) * 128
 
 
+@pytest.mark.parametrize(("kind", "kv_heads"), [("llama", 32), ("mistral", 8), ("qwen2", 32)])
+def test_a_config_that_names_no_key_heads_has_those_of_transformers(kind: str, kv_heads: int) -> None:
+    named = {**QWEN, "model_type": kind, "num_attention_heads": 32}
+    assert parse_decoder_shape({**named, "num_key_value_heads": None}).kv_heads == 32
+    del named["num_key_value_heads"]
+    assert parse_decoder_shape(named).kv_heads == kv_heads
+
+
 def test_a_token_pays_for_the_experts_that_it_passes() -> None:
     dense = DecoderShape(100, 16, 3, 4, 4, 4, 24, tie_embeddings=True)
     sparse = replace(dense, experts=8, active_experts=2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mixlab.config.editing import parse_edit
 from mixlab.config.loading import problem_at
 from mixlab.config.problems import ConfigError
 from mixlab.config.studies import StudyFile, load_study, read_study
@@ -73,6 +74,25 @@ def test_mixtures_may_differ_by_default_and_by_variant(read: Read) -> None:
     assert not isinstance(shares, str)
     assert shares.normalised("language") == {"en": Fraction(1, 3), "ja": Fraction(2, 3)}
     assert file.study.variants["even"].budget.tokens == 16_000
+
+
+def test_null_stays_where_it_is_a_value_of_its_own_in_overrides_files_that_extend_and_edits(
+    tmp_path: Path, read: Read
+) -> None:
+    """`gradient_clip: null` clips nothing: it was taken for silence, which clips at 1, where something stood below."""
+    clip = "ipt: {training: {gradient_clip: 0.7}}\n"
+    file = read("      ipt: {training: {gradient_clip: null}}\n", clip)
+    assert file.problems == ()
+    assert (file.study.ipt.training.gradient_clip, file.study.seen_by("tiny").ipt.training.gradient_clip) == (0.7, None)
+    judge = "judge: {{engine: openai, model: m, endpoint: e, temperature: {}, top_p: {}}}\n"
+    (tmp_path / "studies/base.yaml").write_text("extends: micro.yaml\n" + clip + judge.format(0.5, 0.9))
+    above = "extends: base.yaml\nipt: {training: {gradient_clip: null}}\njudge: {temperature: null, top_p: null}\n"
+    (tmp_path / "studies/above.yaml").write_text(above)
+    study, _ = load_study(tmp_path, "above")
+    assert (study.ipt.training.gradient_clip, study.judge.temperature, study.judge.top_p) == (None, None, None)
+    for name in ("base", "micro"):
+        edited = read_study(tmp_path, name, [parse_edit("ipt.training.gradient_clip=null")])
+        assert edited.study.ipt.training.gradient_clip is None
 
 
 def test_null_takes_something_away_for_one_base_model(read: Read) -> None:

@@ -128,3 +128,10 @@ def test_a_study_is_planned_at_the_level_that_holm_leaves_its_effects(plan: Plan
         assert rows[0]["uncorrected"] == pytest.approx(alone["detectable"])
         assert rows[0]["detectable"] > 1.1 * alone["detectable"]
         assert rows[0]["power"] < alone["power"]
+
+
+def test_a_benchmark_with_a_mistake_is_told_beside_expected_noise(plan: Plan) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(KNOWN + "benchmarks: {demo_math_en: {repair_prompts: true}}\n")
+    (problem,) = caught.value.problems
+    assert problem.key == "benchmarks.demo_math_en"

@@ -60,6 +60,19 @@ def test_a_third_is_not_33_33_percent(edited: Edited) -> None:
     assert parse_exact("33.33 %") != parse_exact("1/3")
 
 
+@pytest.mark.parametrize("text", ["1e99999999", "1E-99999999 %", "1e6000", "0.1e+401"])
+def test_a_number_that_would_take_hours_to_write_out_is_told_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number like"):
+        parse_exact(text)
+    assert parse_exact("1e-400") * 10**400 == 1
+
+
+def test_the_sign_of_zero_means_nothing(edited: Edited) -> None:
+    rate = "learning_rate: 0.002}"
+    plus, minus = (edited((rate, f"learning_rate: 0.002, weight_decay: {zero}}}")) for zero in ("0.0", "-0.0"))
+    assert plus == minus
+
+
 @pytest.mark.parametrize(
     "change",
     [

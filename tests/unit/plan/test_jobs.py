@@ -59,6 +59,17 @@ def test_the_longest_chain_starts_first() -> None:
     assert schedule(tasks, 1, 2).seconds == 10
 
 
+def test_of_jobs_that_several_ends_at_one_moment_make_ready_the_longest_chain_starts_first() -> None:
+    """The job of 5 after the first end would take the place that the wide job after the second needs: 6 + 10 + 100."""
+    wide = {"gpus": 2, "cores": 0}
+    one = {"gpus": 1, "cores": 0}
+    tasks = [task(1, **one), task(1, **one), task(10, 1, **wide), task(5, 0, **one), task(100, 2, **one)]
+    assert schedule(tasks, 2, 1).seconds == 111
+    # in whichever order they are listed
+    swapped = [task(1, **one), task(1, **one), task(10, 0, **wide), task(5, 1, **one), task(100, 2, **one)]
+    assert schedule(swapped, 2, 1).seconds == 111
+
+
 def test_a_job_that_does_not_fit_holds_up_none_that_does() -> None:
     """Beside the first there is one core: the second waits for two, and the third takes it."""
     assert schedule([task(10), task(9, cores=2), task(8)], 1, 2).seconds == 19

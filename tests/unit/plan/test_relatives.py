@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from mixlab.config.editing import parse_edit
 from mixlab.plan.build import build_plan
 from mixlab.plan.canonical import to_plain
 from mixlab.plan.compare import ORDERED_BY_KEY, find_plain_changes
-from mixlab.plan.graph import Plan
+from mixlab.plan.graph import Plan, drop_study
 from mixlab.plan.relatives import Card, Library
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -29,9 +31,12 @@ def plan_micro(*edits: str, study: str = "micro") -> Plan:
 
 
 def list_cards(plan: Plan, state: str) -> Iterator[Card]:
+    studies = {label.rpartition("/source/")[0] for node in plan.by_stage("source") for label in node.labels}
     specs = {id(node.spec): to_plain(node.spec) for node in plan.nodes.values()}
     for node in plan.nodes.values():
-        yield Card(node.stage, node.key, node.label, state, specs[id(node.spec)], node.parents)
+        yield Card(
+            node.stage, node.key, node.label, state, specs[id(node.spec)], node.parents, drop_study(node.label, studies)
+        )
 
 
 def test_the_nearest_of_a_new_variants_artifacts_is_the_nearest_of_all() -> None:
@@ -68,9 +73,10 @@ def test_the_nearest_of_a_new_variants_artifacts_is_the_nearest_of_all() -> None
     assert len(variants) == 1
 
 
-def test_a_study_of_other_seeds_is_compared_variant_by_variant() -> None:
+@pytest.mark.parametrize("name", ["m3", "papers/m3"])
+def test_a_study_of_other_seeds_is_compared_variant_by_variant(name: str) -> None:
     """Keys stand in any order: what has no namesake is beside the same with another seed, and its chain goes on."""
-    old, new = plan_micro(), plan_micro("seeds.sft_seed=[7, 8, 9]", study="m3")
+    old, new = plan_micro(), plan_micro("seeds.sft_seed=[7, 8, 9]", study=name)
     library = Library()
     library.add(list_cards(old, "complete"))
     library.add(list_cards(new, "absent"))
@@ -78,8 +84,8 @@ def test_a_study_of_other_seeds_is_compared_variant_by_variant() -> None:
         ((mine,), (its,)) = (plan.by_stage(stage) for plan in (new, old))
         steps = library.explain(library.cards[mine.key], library.cards[its.key])
         told = [step for step in steps if step.relative is not None]
-        pairs = [(step.card.label, step.relative.label) for step in steps if step.relative is not None]
-        assert all(one.split("/")[1] == two.split("/")[1] for one, two in pairs), pairs
+        pairs = [(step.card.short, step.relative.short) for step in steps if step.relative is not None]
+        assert all(one.split("/")[0] == two.split("/")[0] for one, two in pairs), pairs
         # the chain goes on to where it began
         assert {step.card.stage for step in told if step.changes} - {stage} == {"sft", "scores"}
         # a third seed has no counterpart
@@ -103,3 +109,19 @@ def test_parents_without_namesakes_are_paired_by_likeness() -> None:
     for pair in scores:
         one, two = (library.cards[key].label.split("/")[1] for key in (pair.key, pair.relative))
         assert names[one] == two
+
+
+def test_of_equals_the_namesake_in_another_study_is_the_nearest_in_folders_too() -> None:
+    studies = ["papers", "papers/one", "papers/two"]
+
+    def card(key: str, label: str, seed: int) -> Card:
+        return Card("ipt", key, label, "complete", {"ipt_seed": seed}, {}, drop_study(label, studies))
+
+    wanted = card("c", "papers/two/even/ipt", 2)
+    others = [card("a", "papers/one/odd/ipt", 1), card("b", "papers/one/even/ipt", 1), card("d", "papers/even/ipt", 1)]
+    assert [one.short for one in others] == ["odd/ipt", "even/ipt", "even/ipt"]
+    library = Library()
+    library.add([wanted, *others])
+    nearest = library.find_nearest(wanted, others)
+    assert nearest is not None
+    assert nearest.key == "b"

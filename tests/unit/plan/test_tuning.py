@@ -163,3 +163,56 @@ def test_what_fine_tuning_cannot_mean_is_told_where_it_was_written(
         plan(text)
     told = {problem.key: problem.message for problem in raised.value.problems}
     assert words in told[key]
+
+
+WAY = "{training: {optimizer: {name: adamw, learning_rate: %s}, schedule: {name: constant}, global_batch_windows: 8}}"
+MODEL = """\
+base_models:
+  %s:
+    tokenizer: bpe
+    model: {hidden_size: %d, layers: 1, heads: 2, feed_forward: 64, max_positions: 256}
+    mixture: {sources: [raw_file, raw_ja], budget: {tokens: 12000}, max_epochs: 8}
+    sequence_tokens: 64
+    training:
+      optimizer: {name: adamw, learning_rate: 0.004}
+      schedule: {name: constant, warmup_steps: 5}
+      global_batch_windows: 8
+    overrides: %s
+effects: []
+"""
+
+
+def test_numbers_in_the_names_of_base_models_and_ways_mix_up_no_seed(plan: MakePlan) -> None:
+    ways = f"sft: {{others: {{x: {WAY % 0.001}, 2 x: {WAY % 0.5}}}}}\n"
+    tuned = plan(ways + MODEL % ("tiny 1", 64, "null")).by_stage("sft")
+    found = {
+        label: (node.spec.training.optimizer.learning_rate, node.spec.sft_seed)
+        for node in tuned
+        for label in node.labels
+    }
+    for label, (rate, seed) in found.items():
+        assert seed == int(label.removesuffix("/sft").rpartition(" ")[2])
+        assert rate == (0.5 if "/2 x/" in label else 0.001 if "/x/" in label else 0.002)
+    assert len(found) == 24
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    ["{ipt: {training: {optimizer: {learning_rate: 0.0004}}}}", "{sft: {training: {dtype: bfloat16}}}"],
+)
+def test_models_of_one_start_that_are_trained_in_two_ways_are_told_as_no_table_tells_them_apart(
+    plan: MakePlan, overrides: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(MODEL % ("twin", 32, overrides))
+    (problem,) = caught.value.problems
+    assert problem.key == "base_models.twin"
+    assert "base models 'tiny' and 'twin' train or ask them in two ways" in problem.message
+    assert "make two studies" in problem.message
+
+
+def test_the_order_in_which_seeds_are_listed_means_nothing(plan: MakePlan) -> None:
+    seeds = "seeds: {{{}}}\nbenchmarks: {{demo_dialogue_en: {{temperature: 0.5}}}}"
+    names = ("mixture_seed", "ipt_seed", "sft_seed", "generation_seed", "judge_run")
+    one, other = (plan(seeds.format(", ".join(f"{name}: {order}" for name in names))) for order in ([1, 2], [2, 1]))
+    assert keys(one) == keys(other)
