@@ -62,8 +62,9 @@ def build_cells(frame: "pd.DataFrame") -> list[Cell]:
     """Average tidy rows into cells, in order of variant, stage, benchmark and measure.
 
     Within a model an item counts once, however many of its answers were scored, and each of these evenly: equal answers
-    of two generation seeds, which share a verdict, are two of them. Then seeds count evenly (see `statistics`). Raises DataError when models answered other items of one benchmark, or when a benchmark
-    comes with two languages, categories or judges: such numbers must not be averaged.
+    of two generation seeds, which share a verdict, are two of them. Then seeds count evenly (see `statistics`).
+    Raises DataError when models answered other items of one benchmark, or when a benchmark comes with two languages,
+    categories or judges: such numbers must not be averaged.
     """
     _check_comparable(frame)
     cells = []

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from itertools import chain, count, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,8 +44,7 @@ def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is
     store = open_store()
     written = build_plan(store.root, [study], check_files=False).studies[study]
     name = f"{study}-noise"
-    path = store.root / STUDIES / f"{name}.yaml"
-    planned = _write_study(store, path, build_overlay(study, written, variant, ipt_seeds, base_model))
+    planned = _write_study(store, name, build_overlay(study, written, variant, ipt_seeds, base_model))
     if is_run:
         _run_snakemake(store, name)
     states = read_states(store, STAGES)
@@ -57,12 +55,13 @@ def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is
         estimates = {measure: {one: vars(it) for one, it in found.items()} for measure, found in noise.items()}
         print_json({"study": name, "price": priced, "noise": limits, "estimates": estimates, "items": items})
         return
-    click.echo(f"{STUDIES}/{name}.yaml: {ipt_seeds} IPT seeds of '{variant}'")
+    on, option = (f" on {base_model}", f" --base-model {base_model}") if base_model else ("", "")
+    click.echo(f"{STUDIES}/{name}.yaml: {ipt_seeds} IPT seeds of '{variant}'{on}")
     if noise:
         click.echo(render_noise(noise, items), nl=False)
         return
     print_price(price_plan(store, planned, states, _TERMS))
-    click.echo(f"Run it: mixlab noise {study} '{variant}' --ipt-seeds {ipt_seeds} --run")
+    click.echo(f"Run it: mixlab noise {study} '{variant}' --ipt-seeds {ipt_seeds}{option} --run")
 
 
 _TERMS = Terms(None, None, None, None)
@@ -88,7 +87,8 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
     more = (seed for seed in count(1) if seed not in study.seeds.ipt_seed)
     seeds = list(islice(chain(study.seeds.ipt_seed, more), ipt_seeds))
     overlay: dict[str, Any] = {
-        "extends": f"{name}.yaml",
+        # beside it, in the same folder
+        "extends": f"{name.rpartition('/')[2]}.yaml",
         "title": f"Noise of {variant}",
         "base_models": {one: None for one in study.base_models if one != chosen},
         "variants": {
@@ -99,6 +99,8 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
         "effects": [],
         "report": {"order": []},
     }
+    if study.targets:
+        overlay["targets"] = None
     if study.served_models:
         overlay["served_models"] = None
     if study.pairwise is not None:
@@ -108,8 +110,9 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
     return overlay
 
 
-def _write_study(store: Store, path: Path, overlay: dict[str, Any]) -> Planned:
+def _write_study(store: Store, name: str, overlay: dict[str, Any]) -> Planned:
     """Write the study and plan it; one that cannot be planned is not left behind, one of the user's not replaced."""
+    path = store.root / STUDIES / f"{name}.yaml"
     before = path.read_text(encoding="utf-8") if path.exists() else None
     if before is not None and not before.startswith(_WRITTEN):
         message = "is a study of yours; move it away, since replicates are written there"
@@ -117,7 +120,7 @@ def _write_study(store: Store, path: Path, overlay: dict[str, Any]) -> Planned:
     text = yaml.safe_dump(overlay, sort_keys=False, allow_unicode=True)
     path.write_text(f"{_WRITTEN}\n{text}", encoding="utf-8")
     try:
-        return build_plan(store.root, [path.stem])
+        return build_plan(store.root, [name])
     except ConfigError:
         if before is None:
             path.unlink()

@@ -181,8 +181,8 @@ def expect(was: Cells, benchmark: str, measure: str) -> tuple[set[tuple[str, ...
     }
     must |= {("effects", one, name) for one in ids for name in ("variant_mean", "difference")}
     may |= {place for place in was if place[0] == "effects" and place[1] in ids}
-    must |= {("tests", one, level, test, "difference") for one in ids for level, test in
-             (("these models", "paired_t"), ("this recipe", "pooled_t"), ("these models", "item_bootstrap"))}  # fmt: skip
+    deciding = (("these models", "paired_t"), ("this recipe", "pooled_t"), ("these models", "item_bootstrap"))
+    must |= {("tests", one, *test, "difference") for one in ids for test in deciding}
     # other effects are corrected for as many as before, and for no other number
     may |= {place for place in was if place[0] == "tests" and (place[1] in ids or place[-1] in CORRECTED)}
     ranked = {place for place in was if place[0] == "ranking" and place[1:3] == ("after_sft", measure)}
