@@ -46,7 +46,8 @@ class Primary:
         if not self.tested:
             return NOT_ESTIMABLE
         told = "both levels" if len(self.told) == len(CLAIM_LEVELS) else " ".join(self.told) or "no"
-        reversed_there = any((self.p_holm[level] or 1.0) < ALPHA for level in self.contrary)
+        p_values = [self.p_holm[level] for level in self.contrary]
+        reversed_there = any(p is not None and p < ALPHA for p in p_values)
         return f"{told}; the other way round over common seeds" if reversed_there else told
 
     def show(self, level: ClaimLevel) -> str:
