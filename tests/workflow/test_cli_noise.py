@@ -102,3 +102,18 @@ def test_a_study_in_a_folder_with_targets_has_replicates_beside_it(micro: Path, 
     )
     plan = build_plan(micro, ["papers/one-noise"]).plan
     assert len(plan.by_stage("ipt")) == 4
+
+
+def test_finished_replicates_that_the_study_names_no_more_are_told(micro: Path, invoke: Invoke) -> None:
+    assert invoke("noise", "micro", "even", "--ipt-seeds", "3").exit_code == 0
+    runs = build_plan(micro, ["micro-noise"]).plan.by_stage("ipt")
+    for run in runs:
+        pointer = micro / "tracked/ipt" / f"{run.key}.dvc"
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(f"outs:\n- md5: {'0' * 32}.dir\n  size: 1\n  nfiles: 1\n  path: {run.key}\n")
+    again = invoke("noise", "micro", "even", "--ipt-seeds", "4")
+    assert (again.exit_code, again.stderr) == (0, "")
+    other = invoke("noise", "micro", HEAVY)
+    assert other.exit_code == 0
+    assert all(run.key in other.stderr for run in runs)
+    assert "names no more; `mixlab gc` frees what no study needs" in other.stderr
