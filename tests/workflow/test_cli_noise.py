@@ -83,3 +83,37 @@ def test_plan_says_what_can_be_found_where_a_study_states_its_noise(micro: Path,
     assert "cannot succeed; not estimable: one IPT seed" in lines[at + 3]
     told = json.loads(invoke("plan", "--json").stdout)["detectable"]["micro"]
     assert [row["level"] for row in told] == ["these models", "this recipe"]
+
+
+def test_a_study_in_a_folder_with_targets_has_replicates_beside_it(micro: Path, invoke: Invoke) -> None:
+    (micro / "studies/papers").mkdir()
+    target = {
+        "of": "Table 1", "title": "t", "rows": ["variant"], "columns": ["measure"], "against": HEAVY,
+        "variants": ["even", HEAVY], "measures": [{"label": "EN", "benchmarks": ["demo_math_en"]}],
+        "error": {"what": "sd", "over": ["sft_seed"]},
+    }  # fmt: skip
+    study = {"extends": "../micro.yaml", "title": "A paper's", "targets": {"table_1": target}}
+    (micro / "studies/papers/one.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
+    said = invoke("noise", "papers/one", "even", "--base-model", "tiny")
+    assert (said.exit_code, said.stderr) == (0, "")
+    # the command that is told runs as it is
+    assert (
+        said.stdout.splitlines()[-1] == "Run it: mixlab noise papers/one 'even' --ipt-seeds 4 --base-model tiny --run"
+    )
+    plan = build_plan(micro, ["papers/one-noise"]).plan
+    assert len(plan.by_stage("ipt")) == 4
+
+
+def test_finished_replicates_that_the_study_names_no_more_are_told(micro: Path, invoke: Invoke) -> None:
+    assert invoke("noise", "micro", "even", "--ipt-seeds", "3").exit_code == 0
+    runs = build_plan(micro, ["micro-noise"]).plan.by_stage("ipt")
+    for run in runs:
+        pointer = micro / "tracked/ipt" / f"{run.key}.dvc"
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(f"outs:\n- md5: {'0' * 32}.dir\n  size: 1\n  nfiles: 1\n  path: {run.key}\n")
+    again = invoke("noise", "micro", "even", "--ipt-seeds", "4")
+    assert (again.exit_code, again.stderr) == (0, "")
+    other = invoke("noise", "micro", HEAVY)
+    assert other.exit_code == 0
+    assert all(run.key in other.stderr for run in runs)
+    assert "names no more; `mixlab gc` frees what no study needs" in other.stderr

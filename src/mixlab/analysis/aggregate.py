@@ -62,16 +62,16 @@ def write_aggregate(
     digests = _copy_certificates(table, mixtures, out)
     pq.write_table(table, out / "scores.parquet")
     pa_csv.write_csv(table, out / "scores.csv")
-    whole = table.to_pandas()
-    frame = count_once(whole)
-    cells = build_cells(frame)
+    frame = table.to_pandas()
+    once = count_once(frame)
+    cells = build_cells(frame, once)
     effects = build_effects(settings.comparisons, cells, frame)
     write_cells(cells, out)
-    write_judge_runs(build_judge_runs(whole), out)
-    write_judge_bias(build_judge_bias(frame, settings.own_answers), out)
+    write_judge_runs(build_judge_runs(frame), out)
+    write_judge_bias(build_judge_bias(once, settings.own_answers), out)
     write_pairwise(settings.pairs, pairs or {}, out)
     write_effects(effects, out)
-    _write_statistics(settings, cells, effects, frame, whole, out)
+    _write_statistics(settings, cells, effects, frame, out)
     _write_unsolvable([scores[entry.position] for entry in settings.models], out)
     _write_json(out / "metrics.json", _build_metrics(cells, effects))
     _write_json(out / "lineage.json", build_lineage(table, digests, ancestry or {}))
@@ -82,16 +82,12 @@ def _write_statistics(
     cells: Sequence[Cell],
     effects: Sequence[Effect],
     frame: "pd.DataFrame",
-    whole: "pd.DataFrame",
     out: Path,
 ) -> None:
-    """Write what follows from the cells: intervals, components of variance, tests, improvements, rankings.
-
-    `frame` has each verdict once, `whole` every row: judgings and components of variance are of all items.
-    """
+    """Write what follows from the cells: intervals, components of variance, tests, improvements, rankings."""
     write_intervals(build_intervals(cells), out)
-    write_variance(whole, out)
-    write_study_tests(build_study_tests(effects, whole), out)
+    write_variance(frame, out)
+    write_study_tests(build_study_tests(effects, frame), out)
     is_whole = bool(frame["score"].notna().all())
     improved, ranked = (
         cells if is_whole else build_cells(keep_same_items(frame, together)) for together in (IMPROVED, RANKED)

@@ -25,8 +25,9 @@ ESTIMATES = ["mean", "se_seeds", "seed_level", "n_seeds", "se_items", "n_items"]
 class Cell:
     """One cell with the models it averages over.
 
-    `n_answers` counts rows (items x turns x generation seeds x samples x judge runs x models); `n_unparsed` those
-    among them whose answer (accuracy: counted as wrong) or whose verdict (judge: left out) could not be read.
+    `n_answers` counts rows (items x turns x generation seeds x samples x judge runs x models), in tables each verdict
+    once; `n_unparsed` those among them whose answer (accuracy: counted as wrong) or whose verdict (judge: left out)
+    could not be read.
     `n_asked`: items asked, of which the estimate counts those with a score; not kept in tables.
     """
 
@@ -58,16 +59,19 @@ class GroupEstimate:
     n_asked: int = 0
 
 
-def build_cells(frame: "pd.DataFrame") -> list[Cell]:
+def build_cells(frame: "pd.DataFrame", counted: "pd.DataFrame | None" = None) -> list[Cell]:
     """Average tidy rows into cells, in order of variant, stage, benchmark and measure.
 
-    Within a model an item counts once, however many of its answers were scored; then seeds count evenly (see
-    `statistics`). Raises DataError when models answered other items of one benchmark, or when a benchmark
-    comes with two languages, categories or judges: such numbers must not be averaged.
+    Within a model an item counts once, however many of its answers were scored, and each of these evenly: equal answers
+    of two generation seeds, which share a verdict, are two of them. Then seeds count evenly (see `statistics`).
+    `counted`: the rows that `n_answers` and `n_unparsed` count, at least one of each cell; absent: all.
+    Raises DataError when models answered other items of one benchmark, or when a benchmark comes with two languages,
+    categories or judges: such numbers must not be averaged.
     """
     _check_comparable(frame)
     cells = []
     groups: Any = frame.groupby(CELL, sort=True)
+    told: Any = groups if counted is None else counted.groupby(CELL)
     for (variant_key, stage, benchmark, measure), rows in groups:
         per_item = rows.groupby([*SEEDS, "item"], dropna=False, sort=True)["score"].mean()
         per_model = per_item.groupby(level=SEEDS, dropna=False, sort=True).mean()
@@ -75,6 +79,7 @@ def build_cells(frame: "pd.DataFrame") -> list[Cell]:
         item_means = [float(mean) for mean in per_item.groupby(level="item", sort=True).mean().dropna()]
         mean, se_seeds, seed_level, n_seeds = estimate_seeds(replicates)
         se_items = item_error(measure, item_means)
+        answers = told.get_group((variant_key, stage, benchmark, measure))["parsed"].astype(bool)
         language, category, judge = (_text(rows[label].iloc[0]) for label in LABELS)
         cells.append(
             Cell(
@@ -87,8 +92,8 @@ def build_cells(frame: "pd.DataFrame") -> list[Cell]:
                 judge=judge,
                 estimate=Estimate(mean, se_seeds, seed_level, n_seeds, se_items, len(item_means)),
                 replicates=replicates,
-                n_answers=len(rows),
-                n_unparsed=int((~rows["parsed"].astype(bool)).sum()),
+                n_answers=len(answers),
+                n_unparsed=int((~answers).sum()),
                 n_asked=int(rows["item"].nunique()),
             )
         )

@@ -99,6 +99,8 @@ def test_seeds(a: Sample, b: Sample, level: ClaimLevel, *, is_alone: bool = Fals
     common: dict[str, Any] = {"level": level, "unit": a.unit or b.unit, "n_variant": a.count, "n_against": b.count}
     notes = [f"{lost} models without a score left out"] if lost else []
     notes += [said] if said else []
+    if not obstacle and a.unit != b.unit:
+        obstacle = f"{_name_unit(a)} on one side and {_name_unit(b)} on the other: they do not vary by the same"
     primary = None if obstacle else choose_primary(a, b, level)
     if primary is None:
         obstacle = obstacle or f"{a.count} and {b.count} units, which no test with so few takes unequally many of"
@@ -245,6 +247,10 @@ def _subtract_means(a: Sample, b: Sample) -> float | None:
 
 def _find_obstacle(a: Sample, b: Sample) -> str:
     return "; ".join(dict.fromkeys(one.obstacle for one in (a, b) if one.obstacle))
+
+
+def _name_unit(sample: Sample) -> str:
+    return f"{sample.count} {sample.unit.replace('_', ' ').replace('ipt', 'IPT')}s"
 
 
 def _list_sizes(sample: Sample) -> list[int]:

@@ -3,12 +3,13 @@
 A pure function of assumed standard deviations and of counts. Power is that of the primary test, from the noncentral t
 distribution; the variance of a unit's mean follows from what is averaged within it:
 
-    ipt / r + (sft + generation / G + judge / (G J) + answer / (G J n)) / (r S)
+    ipt + (sft + generation / G + judge / (G J) + answer / (G J n)) / (r S)
 
 with r IPT runs in a unit, S SFT seeds, G generation seeds, J judge runs and n items; what an IPT run, an SFT seed or a
-set of answers does to single items is divided as that level is, and by n. What items differ by cancels, since both
-points answer the same ones. Noise of seeds and judgings is taken to move all benchmarks of a group alike,
-which is the worst it can do; the noise of answers is not.
+set of answers does to single items is divided as that level is, and by n. With several IPT runs on each of several
+mixture seeds, ipt is not divided by r: it holds what mixture seeds vary by too, of which further runs on one of them
+take nothing away. What items differ by cancels, since both points answer the same ones. Noise of seeds and judgings is
+taken to move all benchmarks of a group alike, which is the worst it can do; the noise of answers is not.
 """
 
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def plan_test(noise: NoiseLevels, design: Design, level: ClaimLevel) -> Plan | s
         return "the noise of IPT is not known"
     units = design.mixture_seeds if design.mixture_seeds > 1 else design.ipt_seeds
     training = noise.ipt_seed**2 + noise.ipt_seed_item**2 * by_item
-    variance = training / (runs / units) + (tuning + within) / (runs / units * tuned)
+    variance = training + (tuning + within) / (runs / units * tuned)
     simulated = find_level(WELCH, units)
     test = WELCH if simulated is not None and simulated.decides else POOLED
     return Plan(test, 2 * (units - 1), float(np.sqrt(2 * variance / units)))

@@ -1,4 +1,4 @@
-"""Scores item by item: what is left when each verdict counts once, and items of two points laid side by side."""
+"""Scores item by item: items of two points laid side by side, and what is left when each verdict counts once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ def count_once(frame: "pd.DataFrame") -> "pd.DataFrame":
 
     A verdict's name holds its judge run, so two runs never share one; equal answers of two generation seeds do, and
     are one verdict, not two that agree. Equal answers of two models keep a row each: the models said the same.
+    For what is said of verdicts alone: a mean without them would favour the answers that a model gives seldom.
     """
     repeated = frame["verdict_id"].notna() & frame.duplicated(_ANSWER, keep="first")
     return frame[~repeated]

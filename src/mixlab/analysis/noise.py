@@ -42,6 +42,12 @@ def count_scored_items(aggregate: Path, stage: str) -> dict[str, int]:
     return {row["benchmark"]: int(row["units"]) for row in rows}
 
 
+def list_unknown(aggregate: Path, stage: str) -> list[str]:
+    """Say which cells have no components and so no part in the noise, and why: a model or a judging may be missing."""
+    rows = (row for row in read_csv(aggregate / VARIANCE) if row["stage"] == stage and not row["variance"])
+    return [f"{row['measure']} of {row['benchmark']} has no part in it: {row['note']}" for row in rows]
+
+
 def _gather(rows: Sequence[Mapping[str, str]]) -> dict[str, tuple[float, float, int]]:
     """Return variance, upper limit of it and degrees of freedom of one cell, by the names of a study's noise."""
     innermost = next((row["component"] for row in reversed(rows) if row["component"] in NESTED), NESTED[-1])

@@ -5,11 +5,13 @@ Holm over all pairs, so that having picked the best from the data costs nothing 
 from the best when its corrected p-value is below 5 %. With few seeds few are: that is what the data say. Where none is,
 nothing is called best: one point has the highest mean, and the row says from how many it is not told.
 
+Means are over all seeds that a point has, a test over those that both have. Where a seed was lost the test may see a
+difference the other way round: then it tells nothing from the best, and the row says so.
+
 Equal means, but for rounding, have equal ranks, and the next rank counts all before it: 1, 1, 3 (standard competition
 ranking). Where several share the highest mean a further point is told from the best when it is told from each of them.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,7 +21,7 @@ from mixlab.analysis.cells import Cell, GroupEstimate, group_cells, write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, ClaimLevel, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, test_seeds
 from mixlab.analysis.same_items import describe_left_out
-from mixlab.analysis.statistics import ROUNDING
+from mixlab.analysis.statistics import ROUNDING, is_contrary
 from mixlab.analysis.study_tests import trim
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import Selection
@@ -31,6 +33,7 @@ HEADER = (
 )
 BEST, LEVEL_WITH_BEST, BEHIND, OPEN = "best", "not told from the best", "behind the best", "not estimable"
 HIGHEST, SHARED = "highest mean", "shares the highest mean"
+AHEAD = "ahead of the best over the seeds that both have"
 SIGNIFICANT = 0.05
 
 
@@ -57,6 +60,22 @@ class Ranked:
     pairs: int
     standing: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The test of two points with its corrected p; `is_contrary`: the one with the lower mean is ahead in it."""
+
+    test: DifferenceTest
+    p: float | None
+    is_contrary: bool
+
+    @property
+    def standing(self) -> str:
+        """The standing of the one with the lower mean, were the other one the best."""
+        if self.p is None:
+            return OPEN
+        return BEHIND if self.p < SIGNIFICANT and not self.is_contrary else LEVEL_WITH_BEST
 
 
 @dataclass(frozen=True)
@@ -124,32 +143,36 @@ def _rank(contest: _Contest, level: ClaimLevel) -> list[Ranked]:
     pairs = list(combinations(sorted(samples), 2))
     tests = [test_seeds(samples[a], samples[b], level, is_alone=True)[0] for a, b in pairs]
     corrected = adjust([one.p for one in tests], "holm")
-    found: dict[frozenset[str], tuple[DifferenceTest, float | None]] = {
-        frozenset(pair): (test, p) for pair, test, p in zip(pairs, tests, corrected, strict=True)
+    means = {key: _mean(point) for key, point in contest.points.items()}
+    found = {
+        frozenset((a, b)): _Pair(test, p, is_contrary(test.difference, means[a] - means[b]))
+        for (a, b), test, p in zip(pairs, tests, corrected, strict=True)
     }
     tested = sum(p is not None for p in corrected)
-    order = sorted(contest.points, key=lambda key: (-_mean(contest.points[key]), key))
-    ranks = _number([_mean(contest.points[key]) for key in order])
+    order = sorted(means, key=lambda key: (-means[key], key))
+    ranks = _number([means[key] for key in order])
     first = order[: ranks.count(1)]
     rows = []
     for rank, key in zip(ranks, order, strict=True):
-        test, p = (None, None) if rank == 1 else _find_nearest([found[frozenset((one, key))] for one in first])
+        near = None if rank == 1 else _find_nearest([found[frozenset((one, key))] for one in first])
         point = contest.points[key]
-        standing = _judge(p)
-        if rank == 1:
-            standing = SHARED if len(first) > 1 else _name_first([found[frozenset((key, one))][1] for one in order[1:]])
+        if near is not None:
+            standing, notes = near.standing, [near.test.note, AHEAD if near.is_contrary else ""]
+        else:
+            others = [found[frozenset((key, one))] for one in order if one != key]
+            standing, notes = SHARED if len(first) > 1 else _name_first(others), []
         rows.append(
             Ranked(
                 *(contest.base_model_key, contest.stage, contest.measure, contest.benchmarks, level),
                 rank=rank,
                 variant_key=key,
-                mean=_mean(point),
+                mean=means[key],
                 n=samples[key].count,
-                behind_best=0.0 if rank == 1 else _mean(contest.points[order[0]]) - _mean(point),
-                p_holm=p,
+                behind_best=0.0 if rank == 1 else means[order[0]] - means[key],
+                p_holm=None if near is None else near.p,
                 pairs=tested,
                 standing=standing,
-                note="; ".join(filter(None, [test.note if test else "", _describe_lost(point)])),
+                note="; ".join(filter(None, [*notes, _describe_lost(point)])),
             )
         )
     for key, note in sorted(contest.gaps.items()):
@@ -167,26 +190,18 @@ def _number(means: Sequence[float]) -> list[int]:
     return ranks
 
 
-def _find_nearest(
-    tests: Sequence[tuple[DifferenceTest, float | None]],
-) -> tuple[DifferenceTest, float | None]:
-    """Return the test that tells least: one that is not estimable, else that with the largest p."""
-    return max(tests, key=lambda one: math.inf if one[1] is None else one[1])
+def _find_nearest(tests: Sequence[_Pair]) -> _Pair:
+    """Return the test that tells least: one that is not estimable, one the other way round, that with the largest p."""
+    return max(tests, key=lambda one: (one.p is None, one.is_contrary, one.p or 0.0))
 
 
-def _name_first(others: Sequence[float | None]) -> str:
-    """Name the standing of the highest mean by the p-values of its differences from all others."""
-    standings = [_judge(p) for p in others]
+def _name_first(others: Sequence[_Pair]) -> str:
+    """Name the standing of the highest mean by the tests of its differences from all others."""
+    standings = [one.standing for one in others]
     near = standings.count(LEVEL_WITH_BEST)
     if BEHIND in standings:
         return BEST
     return f"{HIGHEST}, not told from {near}" if near else f"{HIGHEST}, {OPEN}"
-
-
-def _judge(p: float | None) -> str:
-    if p is None:
-        return OPEN
-    return BEHIND if p < SIGNIFICANT else LEVEL_WITH_BEST
 
 
 def _describe_lost(point: GroupEstimate) -> str:

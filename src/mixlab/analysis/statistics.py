@@ -125,6 +125,13 @@ def compare(better: Estimate | None, against: Estimate | None, at_least: float) 
     )
 
 
+def is_contrary(tested: float | None, difference: float) -> bool:
+    """Whether a test, which is over the seeds that both sides have, sees a difference of means the other way round."""
+    if tested is None or min(abs(tested), abs(difference)) <= ROUNDING:
+        return False
+    return (tested > 0) != (difference > 0)
+
+
 def _judge(difference: float, ratio: float | None, at_least: float, *, over_seeds: bool) -> Verdict:
     if ratio is None:
         return "not estimable"

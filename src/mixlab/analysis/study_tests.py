@@ -9,7 +9,7 @@ from mixlab.analysis.cells import write_csv
 from mixlab.analysis.claim_levels import CLAIM_LEVELS, Sample, build_sample
 from mixlab.analysis.comparison_tests import DifferenceTest, pair_up, test_beside, test_items, test_judgings, test_seeds
 from mixlab.analysis.effects import Effect, comparison_id
-from mixlab.analysis.items import ItemScores, build_item_scores, build_judgings, count_once, keep_models
+from mixlab.analysis.items import ItemScores, build_item_scores, build_judgings, keep_models
 from mixlab.analysis.same_items import describe_left_out, keep_compared
 from mixlab.analysis.summary_tests import adjust
 from mixlab.config.analysis import ComparisonSettings
@@ -55,10 +55,9 @@ def _test_effect(effect: Effect, frame: "pd.DataFrame") -> list[DifferenceTest]:
         return [DifferenceTest(level, "welch_t", "primary", "", 0, 0, note=note) for level in CLAIM_LEVELS]
     assert effect.variant is not None and effect.against is not None
     frame = keep_compared(frame, comparison)
-    once = count_once(frame)
     items = [
         keep_models(
-            build_item_scores(once, key, comparison.stage, comparison),
+            build_item_scores(frame, key, comparison.stage, comparison),
             {(one.mixture_seed, one.ipt_seed, one.sft_seed) for one in side.replicates},
         )
         for key, side in zip(_sides(comparison), (effect.variant, effect.against), strict=True)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from itertools import chain, count, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,24 +44,33 @@ def command(study: str, variant: str, ipt_seeds: int, base_model: str | None, is
     store = open_store()
     written = build_plan(store.root, [study], check_files=False).studies[study]
     name = f"{study}-noise"
-    path = store.root / STUDIES / f"{name}.yaml"
-    planned = _write_study(store, path, build_overlay(study, written, variant, ipt_seeds, base_model))
+    planned = _write_study(store, name, build_overlay(study, written, variant, ipt_seeds, base_model))
     if is_run:
         _run_snakemake(store, name)
     states = read_states(store, STAGES)
-    noise, items = _measure(store, planned)
+    noise, items, unknown = _measure(store, planned)
     if as_json:
         priced = describe_price(price_plan(store, planned, states, _TERMS))
         limits = {measure: {one: _round(it.upper) for one, it in found.items()} for measure, found in noise.items()}
         estimates = {measure: {one: vars(it) for one, it in found.items()} for measure, found in noise.items()}
-        print_json({"study": name, "price": priced, "noise": limits, "estimates": estimates, "items": items})
+        print_json(
+            {
+                "study": name,
+                "price": priced,
+                "noise": limits,
+                "estimates": estimates,
+                "items": items,
+                "unknown": unknown,
+            }
+        )
         return
-    click.echo(f"{STUDIES}/{name}.yaml: {ipt_seeds} IPT seeds of '{variant}'")
-    if noise:
-        click.echo(render_noise(noise, items), nl=False)
+    on, option = (f" on {base_model}", f" --base-model {base_model}") if base_model else ("", "")
+    click.echo(f"{STUDIES}/{name}.yaml: {ipt_seeds} IPT seeds of '{variant}'{on}")
+    if noise or unknown:
+        click.echo("".join([render_noise(noise, items) if noise else "", *(f"# {one}\n" for one in unknown)]), nl=False)
         return
     print_price(price_plan(store, planned, states, _TERMS))
-    click.echo(f"Run it: mixlab noise {study} '{variant}' --ipt-seeds {ipt_seeds} --run")
+    click.echo(f"Run it: mixlab noise {study} '{variant}' --ipt-seeds {ipt_seeds}{option} --run")
 
 
 _TERMS = Terms(None, None, None, None)
@@ -88,7 +96,8 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
     more = (seed for seed in count(1) if seed not in study.seeds.ipt_seed)
     seeds = list(islice(chain(study.seeds.ipt_seed, more), ipt_seeds))
     overlay: dict[str, Any] = {
-        "extends": f"{name}.yaml",
+        # beside it, in the same folder
+        "extends": f"{name.rpartition('/')[2]}.yaml",
         "title": f"Noise of {variant}",
         "base_models": {one: None for one in study.base_models if one != chosen},
         "variants": {
@@ -99,6 +108,8 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
         "effects": [],
         "report": {"order": []},
     }
+    if study.targets:
+        overlay["targets"] = None
     if study.served_models:
         overlay["served_models"] = None
     if study.pairwise is not None:
@@ -108,22 +119,40 @@ def build_overlay(name: str, study: Study, variant: str, ipt_seeds: int, base_mo
     return overlay
 
 
-def _write_study(store: Store, path: Path, overlay: dict[str, Any]) -> Planned:
+def _write_study(store: Store, name: str, overlay: dict[str, Any]) -> Planned:
     """Write the study and plan it; one that cannot be planned is not left behind, one of the user's not replaced."""
+    path = store.root / STUDIES / f"{name}.yaml"
     before = path.read_text(encoding="utf-8") if path.exists() else None
     if before is not None and not before.startswith(_WRITTEN):
         message = "is a study of yours; move it away, since replicates are written there"
         raise ConfigError(Problem(message, file=str(path.relative_to(store.root))))
+    former = [] if before is None else _list_made(store, name)
     text = yaml.safe_dump(overlay, sort_keys=False, allow_unicode=True)
     path.write_text(f"{_WRITTEN}\n{text}", encoding="utf-8")
     try:
-        return build_plan(store.root, [path.stem])
+        planned = build_plan(store.root, [name])
+        if left := [key for key in former if key not in planned.plan.nodes]:
+            said = f"IPT {', '.join(left)}: replicates that {STUDIES}/{name}.yaml named before and names no more"
+            click.echo(
+                f"! {said}; `mixlab gc` frees what no study needs, so keep a copy of that study for them", err=True
+            )
+        return planned
     except ConfigError:
         if before is None:
             path.unlink()
         else:
             path.write_text(before, encoding="utf-8")
         raise
+
+
+def _list_made(store: Store, name: str) -> list[str]:
+    """List the keys of finished IPT runs of a study; none where it cannot be planned any more."""
+    try:
+        plan = build_plan(store.root, [name], check_files=False).plan
+    except ConfigError:
+        return []
+    states = read_states(store, STAGES)
+    return [node.key for node in plan.by_stage("ipt") if states.is_finished(node.name)]
 
 
 def _run_snakemake(store: Store, name: str) -> None:
@@ -151,14 +180,18 @@ def _round(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _measure(store: Store, planned: Planned) -> "tuple[dict[str, dict[str, Noise]], dict[str, int]]":
-    """Return noise and items of a finished study after SFT, or before it where it has none; nothing while it runs."""
+def _measure(store: Store, planned: Planned) -> "tuple[dict[str, dict[str, Noise]], dict[str, int], list[str]]":
+    """Return noise and items of a finished study after SFT, or before it where it has none, and what has no part in it.
+
+    Nothing while it runs.
+    """
     ((name, study),) = planned.studies.items()
     key = find_aggregates(planned.plan)[name]
     if not store.is_complete("aggregate", key):
-        return {}, {}
+        return {}, {}, []
     # pyarrow takes its time, and the first call needs no table
-    from mixlab.analysis.noise import count_scored_items, measure_noise
+    from mixlab.analysis.noise import count_scored_items, list_unknown, measure_noise
 
     aggregate, stage = store.open("aggregate", key), "after_sft" if study.sft is not None else "before_sft"
-    return measure_noise(aggregate, stage), count_scored_items(aggregate, stage)
+    noise, items = measure_noise(aggregate, stage), count_scored_items(aggregate, stage)
+    return noise, items, list_unknown(aggregate, stage)

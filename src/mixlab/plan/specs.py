@@ -177,7 +177,7 @@ class ScoresSpec(Spec):
 class AggregateSpec(Spec):
     """All scores of a study, their means and the differences it claims; no label is in it."""
 
-    version: int = 5
+    version: int = 6
     aggregate: AggregateSettings
 
 

@@ -11,9 +11,17 @@ import pytest
 from mixlab.analysis.aggregate import write_aggregate
 from mixlab.analysis.cells import read_cells
 from mixlab.analysis.effects import comparison_id, read_effects
+from mixlab.analysis.judge_runs import read_judge_runs
 from mixlab.analysis.lineage import Ancestor
+from mixlab.analysis.tidy import ModelKeys, PartFolder, write_model_scores
 from mixlab.artifacts.keys import build_digest
-from mixlab.config.analysis import AggregateSettings, ComparisonSettings
+from mixlab.config.analysis import (
+    AggregateSettings,
+    ComparisonSettings,
+    ModelIdentity,
+    ModelScoresSettings,
+    ScoredPart,
+)
 from mixlab.config.problems import DataError
 
 COMPARISON = ComparisonSettings(variant_key="rich", against_key="poor", stage="after_sft", at_least="30 %")
@@ -151,3 +159,26 @@ def test_a_mixture_without_its_certificate_is_refused(tmp_path, models, entries,
     del certificates["mixture-poor"]
     with pytest.raises(DataError, match="mixture mixture-poor made models"):
         aggregate(models, entries, certificates, tmp_path / "out")
+
+
+def test_an_answer_that_two_generation_seeds_gave_alike_counts_for_each(tmp_path, write_part, entries, certificates):
+    identity = ModelIdentity(
+        stage="after_sft", variant_key="rich", base_model_key="base", mixture_seed=0, ipt_seed=0, sft_seed=0
+    )
+    parts, places = [], []
+    for seed, (score, verdict) in enumerate([(9.0, "same"), (9.0, "same"), (3.0, "other")]):
+        record = {"item": "1", "turn": 1, "score": score, "parsed": True, "verdict_id": verdict}
+        folder = write_part(f"talk-{seed}", [record], kind="verdicts", judge="a model")
+        places.append(PartFolder(folder, f"judge-{seed}", f"generate-{seed}"))
+        asked = {"benchmark": "talk", "measure": "judge_score", "language": "en", "judge_run": 1}
+        parts.append(ScoredPart(**asked, generation_seed=seed))
+    out = tmp_path / "tidy"
+    out.mkdir()
+    settings = ModelScoresSettings(model=identity, parts=tuple(parts))
+    write_model_scores(settings, ModelKeys("model", "mixture-rich"), places, out)
+    tables = aggregate([(identity, out)], entries, certificates, tmp_path / "out", ())
+    (cell,) = read_cells(tables)
+    (run,) = read_judge_runs(tables)
+    # one of three answers is the other one: the mean of what was drawn, not of two different answers
+    assert (cell.estimate.mean, cell.n_answers) == (pytest.approx(7.0), 2)
+    assert (run.mean, run.n_verdicts, run.n_distinct) == (pytest.approx(7.0), 3, 2)

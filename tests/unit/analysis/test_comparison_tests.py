@@ -71,6 +71,16 @@ def test_few_units_unequally_many_are_not_tested():
     assert (other[0].test, other[0].note) == ("pooled_t", "takes both sides to vary alike; seeds differ: 1 2 and 3 4")
 
 
+def test_runs_of_one_mixture_seed_are_not_tested_against_mixture_seeds():
+    # the second mixture seed of one side was lost: its two IPT runs hold nothing of what mixture seeds vary by
+    whole = [Replicate(mixture, ipt, None, mixture / 10 + ipt / 7) for mixture in (1, 2) for ipt in (1, 2)]
+    (row,) = comparison_tests.test_seeds(build_sample(whole[:2], RECIPE), build_sample(whole, RECIPE), RECIPE)
+    assert (row.role, row.p) == ("primary", None)
+    assert row.note == (
+        "not estimable: 2 IPT seeds on one side and 2 mixture seeds on the other: they do not vary by the same"
+    )
+
+
 def test_what_cannot_be_estimated_has_its_difference_and_the_reason():
     a, b = (build_sample(tuned([one]), RECIPE) for one in (0.5, 0.3))
     (row,) = comparison_tests.test_seeds(a, b, RECIPE)

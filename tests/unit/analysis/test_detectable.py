@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -47,6 +48,17 @@ def test_the_error_of_a_recipe_by_hand():
     plan = plan_test(NOISE, replace(DESIGN, ipt_seeds=2), "this recipe")
     unit = 0.04 + (0.01 + 0.0025 / 4 + 1 / 400) / 3
     assert (plan.df, plan.error) == (2, pytest.approx(math.sqrt(2 * unit / 2)))
+
+
+def test_further_ipt_runs_on_one_mixture_seed_take_nothing_from_what_mixture_seeds_vary_by():
+    noise = NoiseLevels(ipt_seed=1.0, sft_seed=0.5)
+    one, two = (replace(DESIGN, mixture_seeds=3, ipt_seeds=count, sft_seeds=2) for count in (1, 4))
+    assert plan_test(noise, one, "this recipe").error == pytest.approx(math.sqrt(2 * (1 + 0.25 / 2) / 3))
+    # all of it may be of the mixture seeds: a simulation with that has this error
+    made = np.random.default_rng(1)
+    draws = made.normal(0, 1, (40_000, 3)) + made.normal(0, 0.5, (40_000, 3, 4 * 2)).mean(axis=2)
+    expected = draws.mean(axis=1).std() * math.sqrt(2)
+    assert plan_test(noise, two, "this recipe").error == pytest.approx(expected, rel=0.02)
 
 
 def test_answers_of_several_benchmarks_average_out_and_their_seeds_do_not():

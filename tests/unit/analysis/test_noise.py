@@ -9,7 +9,7 @@ from simulated_statistics import show_noise
 
 from mixlab.analysis.cell_intervals import VARIANCE, VARIANCE_HEADER
 from mixlab.analysis.detectable import Design, find_detectable, plan_test
-from mixlab.analysis.noise import count_scored_items, measure_noise
+from mixlab.analysis.noise import count_scored_items, list_unknown, measure_noise
 from mixlab.cli.noise import render_noise
 from mixlab.config.noise import NoiseConfig
 
@@ -52,6 +52,12 @@ def test_deviations_are_averaged_over_cells_as_variances(tmp_path):
 def test_the_items_behind_it_are_counted_by_benchmark(tmp_path):
     (tmp_path / VARIANCE).write_text(",".join(VARIANCE_HEADER) + "\n" + ROWS)
     assert count_scored_items(tmp_path, "after_sft") == {"gsm8k": 10}
+
+
+def test_a_cell_without_components_is_named_since_it_has_no_part_in_the_noise(tmp_path):
+    (tmp_path / VARIANCE).write_text(",".join(VARIANCE_HEADER) + "\n" + ROWS)
+    assert list_unknown(tmp_path, "after_sft") == ["judge_score of broken has no part in it: not estimable"]
+    assert list_unknown(tmp_path, "before_sft") == []
 
 
 def test_what_is_printed_can_be_pasted_into_a_study_and_holds_no_zero(tmp_path):

@@ -99,3 +99,14 @@ def test_scores_of_two_judges_are_never_ranked_together():
         cell(name, [5.0, 6.0], talk, **judged, judge=judge) for name in "ab" for talk, judge in (("t", "x"), ("u", "y"))
     ]
     assert {one.benchmarks for one in rank(*cells)} == {("t",), ("u",)}
+
+
+def test_a_lost_seed_that_turns_a_test_round_makes_nobody_best():
+    # over the seeds that both have, b is ahead of a, and surely so
+    first, last = rank(cell("a", [0.50, 0.51, 0.95]), cell("b", [0.55, 0.565]))
+    assert (first.variant_key, first.standing) == ("a", "highest mean, not told from 1")
+    assert (last.standing, last.behind_best) == ("not told from the best", pytest.approx(0.653333 - 0.5575, abs=1e-6))
+    assert last.p_holm < 0.05
+    assert last.note == (
+        "paired over the 2 seeds that both have, of 3 and 2; ahead of the best over the seeds that both have"
+    )

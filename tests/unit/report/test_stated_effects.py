@@ -81,6 +81,20 @@ def test_a_finding_says_both_and_claims_nothing_against_the_test(settings: Repor
     )
 
 
+def test_a_test_that_sees_the_difference_the_other_way_round_tells_nothing_of_it(
+    settings: ReportSettings, numbers: Numbers
+) -> None:
+    judged = judge(settings, numbers, "met", 0.0004, None)
+    name = comparison_id(settings.effects[0].to_comparison(settings.variant_keys()))
+    printed = float(judged.effects[name]["difference"])
+    rows = [{**row, "difference": repr(-printed / 2)} for row in judged.statistics["tests"]]
+    judged = replace(judged, statistics={"tests": rows})
+    primary = find_primary(judged, name)
+    assert (primary.told, primary.standing) == ([], "no; the other way round over common seeds")
+    assert build_effects_table(settings, judged).rows[0][PLACE].tone == ""
+    assert "0 of 1 about these models" in str(summarise_effects(settings, judged)[1])
+
+
 def test_effects_are_counted_by_verdict_and_by_level(settings: ReportSettings, numbers: Numbers) -> None:
     counted, tested = summarise_effects(settings, judge(settings, numbers, "met", 0.01, 0.2))
     verdicts = [one["verdict"] for one in judge(settings, numbers, "met", 0.01, 0.2).effects.values()]

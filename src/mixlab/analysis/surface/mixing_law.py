@@ -48,10 +48,14 @@ class MixingLaw:
         return self.scale.mean + self.scale.spread * values, self.scale.spread * errors
 
     def draw(self, ratios_MD: Floats, draws: int, rng: np.random.Generator) -> Floats:
-        """Draw laws from the normal approximation of what the data say of the parameters."""
-        moved = self.parameters_P + rng.standard_normal((draws, len(self.root_PP))) @ self.root_PP.T
-        powers = np.minimum(moved[:, 1:] @ ratios_MD.T, _LARGEST)
-        return self.scale.mean + self.scale.spread * (moved[:, :1] + self.sign * np.exp(powers))
+        """Draw surfaces from the normal approximation of what the data say, to first order, as `predict` tells errors.
+
+        Where the data are nearly flat or straight, offset and exponents are known by what they do together alone:
+        exponentials of parameters drawn from their covariance would be a hundred times the values.
+        """
+        values, slopes = _evaluate(self.sign, self.parameters_P, ratios_MD)
+        moved = rng.standard_normal((draws, len(self.root_PP))) @ self.root_PP.T
+        return self.scale.mean + self.scale.spread * (values + moved @ slopes.T)
 
 
 def fit_mixing_law(points: Points) -> MixingLaw:

@@ -31,8 +31,9 @@ class Optimum:
 
     `value` with `low` and `high`: the surface there, and its interval of LEVEL. `lows_D`, `highs_D`: between which
     ratios the optimum of surfaces that the data allow lies, in LEVEL of them, component by component. `gain`: by how
-    much the best mixture is expected to be better than the best measured one, on surfaces drawn; `gain_low`,
-    `gain_high` its interval; `gains_S`: that of each surface. All gains count upwards, of losses too.
+    much the best mixture is expected to be better than the best measured one, on surfaces drawn (below 0 where bounds
+    leave that one out); `gain_low`, `gain_high` its interval; `gains_S`: that of each surface. All gains count upwards,
+    of losses too.
     """
 
     ratios_D: Floats
@@ -95,9 +96,13 @@ def find_optimum(points: Points, chosen: Chosen, region: Region, is_loss: bool, 
     far = rng.choice(len(candidates), _DRAWN // 2, replace=False)
     drawn_at = np.vstack([best[None, :], points.ratios_ND, candidates[np.union1d(near, far)]])
     surfaces = sign * fitted.draw(drawn_at, _DRAWS, rng)
-    winners = drawn_at[surfaces.argmax(axis=1)]
+    # a measured mixture beyond stated bounds is what a gain is over, and no optimum
+    inside = np.ones(len(drawn_at), dtype=bool)
+    inside[1 : 1 + len(points)] = region.holds(points.ratios_ND, 1e-9)
+    allowed = np.where(inside, surfaces, -np.inf)
+    winners = drawn_at[allowed.argmax(axis=1)]
     measured = np.argmax(sign * fitted.predict(points.ratios_ND)[0])
-    gains = surfaces.max(axis=1) - surfaces[:, 1 + measured]
+    gains = allowed.max(axis=1) - surfaces[:, 1 + measured]
     tail = (1 - LEVEL) / 2
     lows, highs = np.quantile(winners, [tail, 1 - tail], axis=0)
     low, high = np.quantile(gains, [tail, 1 - tail])

@@ -49,6 +49,21 @@ def test_the_lowest_loss_lies_at_a_corner_and_within_stated_bounds() -> None:
     assert bounded.value == pytest.approx(float(follow_law(bounded.ratios_D[None, :])[0]), abs=0.1)
 
 
+def test_bounds_that_leave_out_the_best_measured_mixture_hold_the_optimum_and_cost_what_they_cost() -> None:
+    points = make_points(np.vstack([draw_ratios(40), PEAK]), rise_to_a_peak, noise=0.01)
+    name, peak = points.components[0], float(PEAK[0])
+    lowest = peak + 0.25
+    bounded = survey(MeasuredTarget(Target("score"), points), [(name, lowest, 1.0)]).optimum
+    assert bounded is not None
+    assert bounded.lows_D[0] >= lowest - 1e-9
+    # what the bounds allow is that much worse than the peak, which was measured
+    lost = float(rise_to_a_peak(PEAK[None, :])[0] - rise_to_a_peak(bounded.ratios_D[None, :])[0])
+    assert lost > 0.05
+    assert bounded.gain == pytest.approx(-lost, abs=0.05)
+    assert bounded.gain_high < 0
+    assert bounded.find_chance(0.0) == 0
+
+
 def test_too_few_mixtures_are_told_with_how_many_more() -> None:
     points = make_points(draw_ratios(6), follow_law)
     found = survey(MeasuredTarget(Target("loss", is_loss=True), points))

@@ -60,6 +60,15 @@ def test_a_value_with_a_large_error_of_its_own_is_believed_less(name: str, repea
     assert err(5.0) < 0.25
 
 
+def test_laws_drawn_of_a_straight_line_lie_as_far_apart_as_is_told_of_them() -> None:
+    # offset and exponents are hardly known apart; what they say together is
+    law = fit_mixing_law(make_points(draw_ratios(10), lambda ratios: 2 * ratios[:, 0], noise=0.02))
+    means, errors = law.predict(NEW)
+    drawn = law.draw(NEW, 3000, np.random.default_rng(0))
+    assert drawn.std(axis=0) == pytest.approx(errors, rel=0.15)
+    assert np.abs(drawn - means).max() < 1
+
+
 def test_the_quadratic_is_recovered() -> None:
     weights = np.random.default_rng(3).standard_normal(10)
     points = make_points(draw_ratios(80), lambda ratios: build_terms(ratios) @ weights)
