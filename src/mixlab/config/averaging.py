@@ -1,13 +1,12 @@
 """How snapshots become one model: what decides the weights of the mean, and how they are stored."""
 
 from fractions import Fraction
-from math import gcd, lcm
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mixlab.config.base import Settings, added
-from mixlab.config.exact import Exact
+from mixlab.config.exact import Exact, in_proportion
 from mixlab.config.sizes import Bytes
 
 
@@ -15,10 +14,7 @@ def _reduce(weights: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     """Return the smallest whole numbers of the same proportion, so that equal means are one artifact."""
     if wrong := [f"{weight} (number {at})" for at, weight in enumerate(weights, 1) if weight <= 0]:
         raise ValueError(f"every weight must be more than 0, got {', '.join(wrong)}; lower `last` to leave out the old")
-    denominator = lcm(*(weight.denominator for weight in weights))
-    whole = [weight.numerator * (denominator // weight.denominator) for weight in weights]
-    divisor = gcd(*whole)
-    return tuple(Fraction(number // divisor) for number in whole)
+    return in_proportion(weights)
 
 
 def _between_zero_and_one(decay: Fraction) -> Fraction:

@@ -1,8 +1,10 @@
 """Exact numbers: 0.5, "50 %", "1/2" and 1/2 are one fraction; 33.33 % is not 1/3."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
+from math import gcd, lcm
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -46,6 +48,15 @@ def parse_exact(value: Any) -> Fraction:
         return Fraction(text.strip())
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"expected a number like 0.5, 1/2 or 50 %, got {text!r}") from None
+
+
+def in_proportion(weights: Iterable[Fraction]) -> tuple[Fraction, ...]:
+    """Return the smallest whole numbers of the same proportion as weights above 0, so that equal ones are one."""
+    exact = tuple(weights)
+    denominator = lcm(*(weight.denominator for weight in exact))
+    whole = [weight.numerator * (denominator // weight.denominator) for weight in exact]
+    divisor = gcd(*whole)
+    return tuple(Fraction(number // divisor) for number in whole)
 
 
 def _at_least_zero(value: Fraction) -> Fraction:

@@ -17,7 +17,7 @@ from mixlab.config.axes import (
 )
 from mixlab.config.axes_config import AxesConfig, PhaseConfig, RawShares, Shares
 from mixlab.config.base import added
-from mixlab.config.exact import Exact, Weight
+from mixlab.config.exact import Exact, Weight, in_proportion
 from mixlab.config.mixtures import Budget, MixtureSettings, Phase
 from mixlab.config.problems import did_you_mean
 from mixlab.config.sources import CATEGORIES, LANGUAGES, SourceConfig
@@ -118,7 +118,7 @@ class MixtureConfig(AxesConfig):
             self._check_raw(axes, declared)
         begins = [phase.begin(self.budget) for phase in self.phases]
         return MixtureSettings(
-            sources=tuple(_labels(name, declared[name], weights.get(name, NATURAL)) for name in names),
+            sources=_in_proportion([_labels(name, declared[name], weights.get(name, NATURAL)) for name in names]),
             **self._resolved(own, names),
             budget=self.budget.settled(),
             max_epochs=self.max_epochs,
@@ -211,6 +211,19 @@ def _labels(name: str, declared: SourceConfig, weight: Fraction | Natural) -> Mi
     if declared.kind == "benchmark" or declared.language is None:
         raise ValueError(f"sources: {name!r} is a benchmark; a mixture takes raw and instruction sources")
     return MixtureSource(kind=declared.kind, language=declared.language, category=declared.category, weight=weight)
+
+
+def _in_proportion(sources: Sequence[MixtureSource]) -> tuple[MixtureSource, ...]:
+    """Write the weights of each cell, and of the raw part, as the smallest whole numbers of the same proportion."""
+    likes: dict[str, dict[int, Fraction]] = {}
+    for at, source in enumerate(sources):
+        if not isinstance(source.weight, str):
+            likes.setdefault(source.label if source.kind == "instruction" else "raw", {})[at] = source.weight
+    settled = list(sources)
+    for weights in likes.values():
+        for at, weight in zip(weights, in_proportion(weights.values()), strict=True):
+            settled[at] = sources[at].model_copy(update={"weight": weight})
+    return tuple(settled)
 
 
 def _check_names(what: str, got: Any, allowed: Any) -> None:

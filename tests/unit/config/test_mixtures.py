@@ -56,6 +56,16 @@ def test_equal_mixtures_written_differently_are_one() -> None:
         assert one.model_dump_json() == other.model_dump_json()
 
 
+def test_weights_of_sources_count_by_their_proportion_within_a_cell_and_within_the_raw_part() -> None:
+    written = (
+        {"wiki": 1, "soseki": 2, "gsm": 1, "alpaca": 1, "mawps": 1},
+        {"wiki": "1/3", "soseki": "2/3", "gsm": 7, "alpaca": "0.5", "mawps": "20 %"},
+    )
+    one, other = (_settings(sources=sources).model_dump_json() for sources in written)
+    assert one == other
+    assert one != _settings(sources={**written[0], "soseki": 3}).model_dump_json()
+
+
 def test_a_zero_share_is_the_same_as_no_share() -> None:
     one = _settings(category={"weights": {"math": 1, "code": 0}})
     assert one.model_dump_json() == _settings(category={"ratios": {"math": 1}}).model_dump_json()
