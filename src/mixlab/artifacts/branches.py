@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import TRACKED, GitObject, read_objects, run_git
+from mixlab.artifacts.history import TRACKED, GitObject, is_repository, read_objects, run_git
 from mixlab.artifacts.keys import KEY_LENGTH
 from mixlab.artifacts.pointers import Pointer, parse_pointer
 from mixlab.artifacts.states import Name
@@ -25,10 +25,13 @@ def list_refs(root: Path, fetched: bool = False) -> dict[str, str]:
     """Map every commit that something names to a short name of it.
 
     Branches, remote branches, tags, every stash, DVC's experiments, and what each worktree has checked out; with
-    `fetched` also what `gc --remote` fetched from git's remotes. A symbolic ref names one of the others.
+    `fetched` also what `gc --remote` fetched from git's remotes. A symbolic ref names one of the others. Raises
+    ArtifactError where git refuses the repository.
     """
     printed = run_git(root, "for-each-ref", "--format=%(symref)%00%(refname)%00%(refname:short)")
     if printed is None:
+        if is_repository(root):
+            raise ArtifactError(f"{root}: git cannot list its branches; `git for-each-ref` says why")
         return {}
     listed = [line.split("\0") for line in printed.splitlines() if line]
     # origin/HEAD is symbolic; a branch may well be called fix/HEAD

@@ -1,5 +1,6 @@
 """What git knows of pointers: who committed one, which ones any branch or tag has, and where a lost one was."""
 
+import os
 import subprocess
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -16,8 +17,20 @@ _NOT_COMMITTED = "nobody yet"
 
 
 def is_repository(root: Path) -> bool:
-    """Whether the working folder belongs to a git repository with at least one commit or none yet."""
-    return run_git(root, "rev-parse", "--git-dir") is not None
+    """Whether the working folder belongs to a git repository with at least one commit or none yet.
+
+    Raises ArtifactError where there is one and git refuses it, as it does one that another user owns: what its branches
+    track is not known then.
+    """
+    command = ["git", "-C", str(root), "rev-parse", "--git-dir"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    except FileNotFoundError:
+        return False
+    said = " ".join(done.stderr.split())
+    if done.returncode and "not a git repository" not in said:
+        raise ArtifactError(f"{root}: git refuses this repository: {said.removeprefix('fatal: ')}")
+    return not done.returncode
 
 
 def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
