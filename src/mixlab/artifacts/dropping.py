@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from mixlab.artifacts.branches import list_worktrees, read_branches
+from mixlab.artifacts.branches import list_unreadable, list_worktrees, read_branches
+from mixlab.artifacts.history import list_past
 from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.pointers import Pointer, drop_pointers, list_pointers, read_pointer
 from mixlab.artifacts.recompute import read_recompute, write_recompute
@@ -65,10 +66,14 @@ def drop_cached(store: Store, pointers: Sequence[Pointer]) -> int:
 def list_kept(store: Store, without: set[Name]) -> list[Pointer]:
     """List the pointers of this folder, of every other worktree, and of every branch and tag, but for some artifacts'.
 
-    Raises ArtifactError for a pointer that cannot be read: nobody knows what it needs.
+    Raises ArtifactError for a pointer here that cannot be read: nobody knows what it needs. For one on a branch all
+    count that its artifact ever had: a tag cannot be mended.
     """
     held = read_branches(store.root, fetched=True)
     kept = {one for name, found in held.items() if name not in without for one in found}
+    unreadable = set(list_unreadable(store.root, fetched=True)) - without
+    past = list_past(store.root) if unreadable else {}
+    kept.update(one for name in unreadable for one in past.get(name, ()))
     for place in (store, *map(Store, list_worktrees(store.root))):
         kept.update(read_pointer(place, name) for name in list_pointers(place) if name not in without)
     return sorted(kept, key=lambda one: (one.name, one.oid))

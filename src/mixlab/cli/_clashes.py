@@ -39,10 +39,10 @@ def render_clash(clash: Clash) -> list[str]:
     )
     verdict = judge_clash(clash)
     if verdict == INHERITED:
-        shown = [" ".join(name) for name in clash.above[:_MOST_PARENTS]]
+        parents = ", ".join(" ".join(name) for name in clash.above[:_MOST_PARENTS])
         more = f" and {len(clash.above) - _MOST_PARENTS} more" if len(clash.above) > _MOST_PARENTS else ""
         lines.append(
-            f"  {INHERITED}: there are several sets of bytes of {', '.join(shown)}{more} too; keep the same side of all:"
+            f"  {INHERITED}: of {parents}{more} there are several sets of bytes as well; keep the same side of all:"
         )
     elif verdict == BROKEN:
         lines.append(
