@@ -145,7 +145,9 @@ def _shorten(paths: list[str], most: int = 1000) -> list[str]:
 def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
     """List the files below some places that git does not have as they are: new, changed or removed."""
     printed = run_git(root, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *places) or ""
-    return sorted(line[3:] for line in printed.split("\0") if line)
+    # with -z paths begin at the top of the repository, wherever git runs
+    inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip("\n") if printed else ""
+    return sorted(line[3:].removeprefix(inside) for line in printed.split("\0") if line)
 
 
 def stage_files(root: Path, places: Iterable[str]) -> None:
