@@ -43,9 +43,9 @@ def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def run_git(root: Path, *arguments: str) -> str | None:
+def run_git(root: Path, *arguments: str, given: str = "") -> str | None:
     """Run git below `root` and return what it prints as text, or None when it fails or is not installed."""
-    printed = _run_bytes(root, *arguments)
+    printed = _run_bytes(root, *arguments, given=given.encode())
     return None if printed is None else printed.decode(errors="replace")
 
 
