@@ -28,9 +28,15 @@ class Unmerged:
 
 
 def list_unmerged(root: Path) -> list[Unmerged]:
-    """List what git could not merge below the working folder; nothing outside of a merge."""
+    """List what git could not merge below the working folder; nothing outside of a merge.
+
+    Raises ArtifactError where git cannot say.
+    """
+    printed = run_git(root, "ls-files", "--unmerged", "-z")
+    if printed is None:
+        raise ArtifactError(f"{root}: git cannot read its index; `git status` says why")
     sides: dict[str, dict[str, str]] = {}
-    for entry in (run_git(root, "ls-files", "--unmerged", "-z") or "").split("\0"):
+    for entry in printed.split("\0"):
         about, _, path = entry.partition("\t")
         if path:
             _, blob, number = about.split()

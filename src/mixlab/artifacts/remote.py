@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ def open_depot(store: Store) -> Iterator[Depot]:
             yield Depot(store, repo)
     except NotDvcRepoError:
         raise ArtifactError(f"{store.root}: no DVC repository; run `dvc init` in it") from None
+    except sqlite3.Error as error:
+        place = os.environ.get("DVC_SITE_CACHE_DIR", "/var/tmp/dvc")
+        raise ArtifactError(f"DVC's databases, below {place}: {error}; look whether that disk is full") from error
     except (DvcException, SCMError) as error:
         raise ArtifactError(hide_secrets(f"DVC: {error}", settings)) from error
     finally:
