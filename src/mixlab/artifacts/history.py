@@ -104,17 +104,20 @@ def _to_name(path: str) -> Name:
 
 
 def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
-    """Map each artifact to who committed its pointer last and in which commit, on the current branch."""
+    """Map each artifact to who committed its pointer last and in which commit, on the current branch or, failing that,
+    on any other.
+    """
     wanted = dict.fromkeys(names, _NOT_COMMITTED)
-    if not wanted:
-        return {}
-    paths = [f"{TRACKED}/{stage}/{key}.dvc" for stage, key in wanted]
-    printed = run_git(root, "log", "--format=%x00%cn, commit %h", "--name-only", "--", *_shorten(paths)) or ""
-    for block in printed.split("\0")[1:]:
-        committer, _, files = block.partition("\n")
-        for path in files.split():
-            if wanted.get(_to_name(path)) == _NOT_COMMITTED:
-                wanted[_to_name(path)] = committer
+    for where in ((), EVERYWHERE):
+        left = [name for name, committer in wanted.items() if committer == _NOT_COMMITTED]
+        paths = _shorten([f"{TRACKED}/{stage}/{key}.dvc" for stage, key in left])
+        asked = ("log", *where, "--diff-filter=AM", "--format=%x00%cn, commit %h", "--name-only")
+        printed = (run_git(root, *asked, "--", *paths) or "") if left else ""
+        for block in printed.split("\0")[1:]:
+            committer, _, files = block.partition("\n")
+            for path in files.split():
+                if wanted.get(_to_name(path)) == _NOT_COMMITTED:
+                    wanted[_to_name(path)] = committer
     return wanted
 
 

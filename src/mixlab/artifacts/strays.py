@@ -91,6 +91,12 @@ def name_bytes(store: Store, pointer: Pointer, cache: Path | None = None) -> str
     return pointer.oid if _read_digest(objects, listed.get(MANIFEST, "")) == digest else _UNKNOWN
 
 
+def read_digest(store: Store, pointer: Pointer) -> str:
+    """Read the digest of the bytes that a pointer names from the cache; empty where the cache does not know them."""
+    objects = find_cache(store)
+    return _read_digest(objects, (_read_list(objects, pointer) or {}).get(MANIFEST, "")) or ""
+
+
 def name_folder(folder: Path) -> str:
     """Name a folder as DVC does, by reading all of it: the md5 of the list of its files and their md5."""
     paths = [*list_files(folder), folder / MANIFEST]
