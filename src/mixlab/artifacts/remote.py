@@ -51,8 +51,7 @@ def open_depot(store: Store) -> Iterator[Depot]:
     except NotDvcRepoError:
         raise ArtifactError(f"{store.root}: no DVC repository; run `dvc init` in it") from None
     except sqlite3.Error as error:
-        place = os.environ.get("DVC_SITE_CACHE_DIR", "/var/tmp/dvc")
-        raise ArtifactError(f"DVC's databases, below {place}: {error}; look whether that disk is full") from error
+        raise ArtifactError(f"DVC's databases, in DVC_SITE_CACHE_DIR or /var/tmp/dvc: {error}; is it full?") from error
     except (DvcException, SCMError) as error:
         raise ArtifactError(hide_secrets(f"DVC: {error}", settings)) from error
     finally:
@@ -187,9 +186,8 @@ class Depot:
     def list_missing(self, pointers: Iterable[Pointer], cached: bool = True) -> list[Pointer]:
         """List the artifacts that cannot be had: some object is neither in the cache nor on the remote.
 
-        `cached: False` asks the remote alone, and whether all that it has is as long as the pointer says: an upload
-        that was killed leaves short objects. The cache is asked first; the remote in two batches, folders then files.
-        The folders' lists, a few bytes each, are brought along.
+        The cache is asked first; the remote in two batches, folders then files. The folders' lists are brought along.
+        `cached: False` asks the remote alone, and whether it has as much as the pointer says: a killed upload has less.
         """
         asked_for = sorted(set(pointers), key=lambda one: (one.name, one.oid))
         trees = {one: tree for one in asked_for if cached and (tree := self.read_tree(one)) is not None}
@@ -238,9 +236,8 @@ class Depot:
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
 
-        The remote is asked for every object: DVC's own note of what it has seen there is not believed. What is to be
-        uploaded is read first: damage must not reach the remote. A folder that is not there is made by the first
-        upload; where the cache lacks what is tracked, it was not the first.
+        The remote is asked for every object: DVC's note of what it has is not believed. What is uploaded is read first. A
+        folder that is not there is made by the first upload; where the cache lacks what is tracked, it was not that.
         """
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.transfer import transfer
@@ -265,10 +262,11 @@ class Depot:
         All is measured: DVC takes a short file for a whole one, and uploads its folder. Raises ArtifactError where what
         is to be uploaded, now or afterwards, is damaged in the cache.
         """
-        there = self._list_there(self.list_used(pointers))
+        used = {one: self.list_used([one]) for one in pointers}
+        there = self._list_there(set().union(*used.values()))
         short = self.list_short(there)
-        for one in pointers:
-            if self._find_damaged(self.list_used([one]) - (there - short)):
+        for one, oids in used.items():
+            if self._find_damaged(oids - (there - short)):
                 say = f"damaged in the cache, so it is not uploaded; `mixlab verify --repair {one.key}`"
                 raise ArtifactError(f"{one.stage} {one.key}: {say}")
         for oid in sorted(short, key=lambda oid: (oid.endswith(".dir"), oid)):
@@ -368,7 +366,9 @@ class Depot:
         remote = self.need_remote()
         paths = {remote.oid_to_path(oid): oid for oid in sorted(oids)}
         with self.site.reached():
-            if len(paths) > _FEW and remote.fs.protocol != "local":
+            if remote.fs.protocol == "local":
+                return {oid: Path(path).stat().st_size for path, oid in paths.items()}
+            if len(paths) > _FEW:
                 abouts = remote.fs.fs.find(remote.path, detail=True)
             else:
                 abouts = dict(zip(paths, remote.fs.info(list(paths)), strict=True)) if paths else {}
