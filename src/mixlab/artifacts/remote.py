@@ -236,7 +236,7 @@ class Depot:
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
 
-        The remote is asked for every object: DVC's note of what it has is not believed. What is uploaded is read first. A
+        The remote is asked for every object: DVC's note of what it has is not believed. What goes up is read first. A
         folder that is not there is made by the first upload; where the cache lacks what is tracked, it was not that.
         """
         from dvc_data.hashfile.hash_info import HashInfo
