@@ -1,5 +1,6 @@
 """`mixlab` as people meet it: help, JSON, what plan, explain and schema say, and how mistakes are told."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -184,6 +185,25 @@ def test_a_folder_without_configuration_is_a_mistake_and_no_traceback(
         result = invoke(*arguments)
         assert result.exit_code == 2
         assert "no config.yaml in" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "mixlab: No space left on device; free space, then run it"),
+        (PermissionError(errno.EACCES, "Permission denied", "/store/x"), "mixlab: /store/x: Permission denied; check"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_one_line(
+    micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, told: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mixlab.cli.track.plan_named", refuse)
+    result = invoke("track")
+    assert result.exit_code == 2
+    assert result.output.startswith(told) and result.output.count("\n") == 1
 
 
 def test_an_interrupt_is_quiet(micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from dvc_checkouts import (
 )
 from edits import REMAKING
 
+from mixlab.artifacts import links
+from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.links import clear_links, find_links
 from mixlab.plan.stages import STAGES
 
@@ -128,6 +130,18 @@ def test_the_links_that_are_cleared_are_those_that_dvc_keeps(root: Path) -> None
         assert len(repo.state.links) > 0
         clear_links(root)
         assert len(repo.state.links) == 0
+
+
+def test_a_note_of_links_that_a_kill_left_without_its_table_has_none_and_a_torn_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = tmp_path / "cache.db"
+    note.write_bytes(b"")
+    monkeypatch.setattr(links, "find_links", lambda root: note)
+    clear_links(tmp_path)
+    note.write_bytes(b"torn" * 1000)
+    with pytest.raises(ArtifactError, match=r"cache\.db: file is not a database: .* remove "):
+        clear_links(tmp_path)
 
 
 def test_a_folder_without_dvc_has_no_links(tmp_path: Path) -> None:

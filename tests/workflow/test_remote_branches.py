@@ -9,8 +9,11 @@ import pytest
 from dvc_checkouts import clone, commit, list_bytes, mixlab, run
 from shelves import make_one, make_shelf, switch
 
+from mixlab.artifacts.dropping import find_digest
+from mixlab.artifacts.manifest import read_manifest
 from mixlab.artifacts.pointers import list_pointers
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.tombstones import read_tombstone
 from mixlab.artifacts.tracking import list_untracked
 
 A, B, C = "00000000000000aa", "00000000000000bb", "12345678901234e5"
@@ -171,6 +174,31 @@ def test_which_bytes_to_fetch_is_asked_where_branches_have_several(shelf: Path) 
     mixlab(shelf, "fetch", A, "--digest", line.split()[0])
     assert read_payload(shelf, "ipt", A) == "made on the left\n"
     assert "is none of" in mixlab(shelf, "fetch", A, "--digest", "ffffff", code=2)
+
+
+def test_who_must_push_is_named_though_only_another_branch_tracks_it(shelf: Path) -> None:
+    switch(shelf, "other", new=True)
+    make_one(shelf, "ipt", C, "never pushed\n")
+    mixlab(shelf, "track", C)
+    commit(shelf, C)
+    switch(shelf, "main")
+    lose_here(shelf)
+    (shelf.parent / "remote/files/md5").mkdir(parents=True)
+    assert "pointer committed by Hanako Data, commit " in mixlab(shelf, "fetch", C, code=2)
+
+
+def test_a_tombstone_has_the_digest_of_the_bytes_that_the_pointer_names(shelf: Path) -> None:
+    make_two_sides(shelf, "ipt", "numeric")
+    publish(shelf, A)
+    run(shelf, "git", "merge", "--no-edit", "left", code=1)
+    mixlab(shelf, "merge", "--keep", "theirs")
+    left = read_manifest(shelf / "artifacts/ipt" / A).digest
+    shutil.rmtree(shelf / "artifacts")
+    assert find_digest(Store(shelf), ("ipt", A)) == left
+    shutil.rmtree(shelf / ".dvc/cache")
+    assert find_digest(Store(shelf), ("ipt", A)) == "", "provenance knows of two"
+    mixlab(shelf, "discard", A, "--reason", "averaged")
+    assert read_tombstone(Store(shelf), ("ipt", A)).digest == left
 
 
 def test_a_discard_on_one_branch_holds_in_a_merge_unless_the_other_tracks_anew(shelf: Path) -> None:

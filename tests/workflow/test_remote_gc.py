@@ -79,6 +79,30 @@ def test_what_an_older_stash_and_another_worktree_name_stays(shelf: Path, tmp_pa
     assert list_doomed(shelf, "--alone") == []
 
 
+def test_what_a_branch_names_by_a_pointer_that_was_edited_or_torn_stays(shelf: Path) -> None:
+    switch(shelf, "edited", new=True)
+    for key, edit in ((A, lambda text: text.replace("\n", "\r\n")), (B, lambda text: text[:40])):
+        pointer = shelf / f"tracked/ipt/{key}.dvc"
+        pointer.write_bytes(edit(pointer.read_text()).encode())
+    commit(shelf, "edited on another machine, and torn")
+    switch(shelf, "main")
+    forget(shelf, A, B)
+    assert list_doomed(shelf, "--alone") == []
+    run(shelf, "git", "branch", "--delete", "--force", "edited")
+    assert list_doomed(shelf, "--alone") == [A, B]
+
+
+def test_what_an_experiment_that_was_pushed_names_stays(shelf: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    run(tmp_path, "git", "clone", "--quiet", f"file://{shelf}", str(other))
+    run(shelf, "git", "update-ref", "refs/exps/12/34567890/more-math", "HEAD")
+    forget(shelf, A)
+    run(other, "git", "pull", "--quiet")
+    assert list_doomed(other) == []
+    run(shelf, "git", "update-ref", "-d", "refs/exps/12/34567890/more-math")
+    assert list_doomed(other) == [A]
+
+
 def test_nothing_goes_where_the_pointers_of_others_cannot_be_known(shelf: Path, tmp_path: Path) -> None:
     before = list_bytes(tmp_path / "remote")
     forget(shelf, A)

@@ -7,7 +7,9 @@ import pytest
 from dvc_checkouts import commit, mixlab, run
 from shelves import make_shelf, switch
 
+from mixlab.artifacts import merging
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.history import run_git
 from mixlab.artifacts.hooks import HOOKS, install_driver
 from mixlab.artifacts.pointers import Pointer, list_pointers, read_pointer, write_pointer
 from mixlab.artifacts.store import Store
@@ -61,6 +63,28 @@ def test_one_side_forgot_what_the_other_tracks_anew(shelf: Path) -> None:
     store = Store(shelf)
     assert [read_pointer(store, name) for name in list_pointers(store)] == [right, left]
     assert run(shelf, "git", "ls-files", "--unmerged") == ""
+
+
+def test_a_merge_that_is_killed_between_two_pointers_loses_neither(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = branch_off(shelf, "left", Y, "b"), branch_off(shelf, "right", X, "c", forgets=False)
+    run(shelf, "git", "merge", "--no-edit", "left", code=1)
+
+    def die_after_adding(root: Path, *arguments: str, **options: str) -> str | None:
+        said = run_git(root, *arguments, **options)
+        if arguments[0] == "add":
+            raise SystemExit(137)
+        return said
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "run_git", die_after_adding)
+        mixlab(shelf, "merge", code=137)
+    mixlab(shelf, "merge")
+    run(shelf, "git", "commit", "--quiet", "--no-edit")
+    run(shelf, "git", "reset", "--quiet", "--hard")
+    store = Store(shelf)
+    assert [read_pointer(store, name) for name in list_pointers(store)] == [right, left]
 
 
 def test_with_the_settings_of_install_a_git_that_heeds_them_sees_no_renames(shelf: Path) -> None:

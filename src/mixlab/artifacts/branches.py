@@ -1,17 +1,19 @@
 """What every branch and tag tracks, read without a checkout: four processes of git, however many branches."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import TRACKED, GitObject, read_objects, run_git
+from mixlab.artifacts.history import TRACKED, GitObject, is_repository, read_objects, run_git
 from mixlab.artifacts.keys import KEY_LENGTH
 from mixlab.artifacts.pointers import Pointer, parse_pointer
 from mixlab.artifacts.states import Name
 
 _SUFFIX = b".dvc"
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 
 Held = dict[Name, dict[Pointer, list[str]]]
 """Artifact -> its pointers -> the branches, remote branches and tags (short names) that have them."""
@@ -25,10 +27,13 @@ def list_refs(root: Path, fetched: bool = False) -> dict[str, str]:
     """Map every commit that something names to a short name of it.
 
     Branches, remote branches, tags, every stash, DVC's experiments, and what each worktree has checked out; with
-    `fetched` also what `gc --remote` fetched from git's remotes. A symbolic ref names one of the others.
+    `fetched` also what `gc --remote` fetched from git's remotes. A symbolic ref names one of the others. Raises
+    ArtifactError where git refuses the repository.
     """
     printed = run_git(root, "for-each-ref", "--format=%(symref)%00%(refname)%00%(refname:short)")
     if printed is None:
+        if is_repository(root):
+            raise ArtifactError(f"{root}: git cannot list its branches; `git for-each-ref` says why")
         return {}
     listed = [line.split("\0") for line in printed.splitlines() if line]
     # origin/HEAD is symbolic; a branch may well be called fix/HEAD
@@ -67,21 +72,37 @@ def read_branches(root: Path, keys: Iterable[str] | None = None, fetched: bool =
 
     A stage's folder that is the same on many branches is read once. `fetched`: as `list_refs` has it.
     """
-    holders = _find_blobs(list_refs(root, fetched), root, None if keys is None else Wanted.sort(keys))
     held: Held = {}
-    listed = sorted(holders)
-    for (name, oid), blob in zip(listed, read_objects(root, [oid for _, oid in listed]), strict=True):
+    for name, blob, places in _read_holders(root, keys, fetched):
         pointer = _parse(name, blob)
         if pointer is not None:
-            held.setdefault(name, {})[pointer] = list(dict.fromkeys(holders[name, oid]))
+            held.setdefault(name, {})[pointer] = list(dict.fromkeys(places))
     return held
+
+
+def list_unreadable(root: Path, fetched: bool = False) -> list[Name]:
+    """List the artifacts whose pointer on some branch or tag cannot be read: torn, or edited by hand.
+
+    What it names is not known. A foreign .dvc file below tracked/ names no artifact.
+    """
+    listed = _read_holders(root, None, fetched)
+    return sorted({name for name, blob, _ in listed if _KEY.fullmatch(name[1]) and _parse(name, blob) is None})
+
+
+def _read_holders(
+    root: Path, keys: Iterable[str] | None, fetched: bool
+) -> list[tuple[Name, GitObject | None, list[str]]]:
+    holders = _find_blobs(list_refs(root, fetched), root, None if keys is None else Wanted.sort(keys))
+    listed = sorted(holders)
+    read = read_objects(root, [oid for _, oid in listed])
+    return [(one[0], blob, holders[one]) for one, blob in zip(listed, read, strict=True)]
 
 
 def _parse(name: Name, blob: GitObject | None) -> Pointer | None:
     try:
         return parse_pointer(*name, blob.data.decode(errors="replace")) if blob else None
     except ArtifactError:
-        return None  # a foreign .dvc file below tracked/ names no artifact
+        return None  # torn, edited, or a foreign .dvc file below tracked/, which names no artifact
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mixlab.artifacts.branches import Held, read_branches, read_texts
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.history import find_past
+from mixlab.artifacts.keys import split_reference
 from mixlab.artifacts.manifest import Manifest, read_manifest
 from mixlab.artifacts.pointers import Pointer, read_pointer, write_pointer
 from mixlab.artifacts.remote import Depot, open_depot
@@ -18,6 +19,7 @@ from mixlab.artifacts.strays import name_folder
 from mixlab.artifacts.tombstones import drop_artifact, drop_tombstones
 
 HERE = "this folder"
+PROVENANCE = "provenance"
 SHOWN_DIGITS = 12
 _NO_CAUSE = frozenset(("digest", "earlier", "finished", "label", "seconds"))
 """Fields of a provenance record in which two makings differ without telling why."""
@@ -47,12 +49,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Clash:
-    """An artifact of which there are several sets of bytes; `unclear`: provenance that may be of either."""
+    """An artifact of which there are several sets of bytes; `unclear`: provenance that may be of either.
+
+    `parents`: the keys that it was made of, where a manifest of it can be had. `above`: those of its parents of which
+    there are several sets of bytes as well, so that its own may differ whatever its stage promises.
+    """
 
     stage: str
     key: str
     sides: tuple[Side, ...]
     unclear: tuple[Mapping[str, Any], ...] = ()
+    parents: tuple[str, ...] = ()
+    above: tuple[Name, ...] = ()
 
     @property
     def name(self) -> Name:
@@ -98,25 +106,41 @@ def describe_clashes(store: Store, found: Held) -> list[Clash]:
     if not found:
         return []
     with open_depot(store) as depot:
-        return [_describe(store, depot, name, sides) for name, sides in sorted(found.items())]
+        clashes = [_describe(store, depot, name, sides) for name, sides in sorted(found.items())]
+    above = _find_manifold(store, {key for clash in clashes for key in clash.parents})
+    return [
+        replace(clash, above=tuple(name for name in sorted(above) if name[1] in clash.parents)) for clash in clashes
+    ]
 
 
 def _describe(store: Store, depot: Depot, name: Name, pointers: Mapping[Pointer, Sequence[str]]) -> Clash:
     records = read_records(store, name)
     sides = []
+    parents: set[str] = set()
     for pointer, places in sorted(pointers.items(), key=lambda one: (HERE not in one[1], one[0].oid)):
         manifest = depot.read_manifest(pointer)
         digest = manifest.digest if manifest is not None else ""
         own = tuple(one for one in records if digest and one.get("digest") == digest)
         sides.append(Side(pointer, tuple(places), digest, own))
+        for references in manifest.parents.values() if manifest is not None else ():
+            parents |= {split_reference(reference)[0] for reference in references}
     known = {side.digest for side in sides}
     unclear = () if "" not in known else tuple(one for one in records if one.get("digest") not in known)
-    return Clash(*name, tuple(sides), unclear)
+    return Clash(*name, tuple(sides), unclear, tuple(sorted(parents)))
+
+
+def _find_manifold(store: Store, keys: set[str]) -> set[Name]:
+    """Find the artifacts of which branches track several sets of bytes, or provenance knows several digests."""
+    held = read_branches(store.root, keys) if keys else {}
+    made = {(path.parent.name, path.name) for key in keys for path in (store.root / PROVENANCE).glob(f"*/{key}")}
+    several = {name for name, pointers in held.items() if len(pointers) > 1}
+    digests = {name: {one.get("digest") for one in read_records(store, name)} for name in {*held, *made} - several}
+    return several | {name for name, found in digests.items() if len(found) > 1}
 
 
 def read_records(store: Store, name: Name) -> list[Mapping[str, Any]]:
     """Read the provenance of an artifact in this folder and on every branch, oldest first; unreadable ones left out."""
-    place = f"provenance/{name[0]}/{name[1]}"
+    place = f"{PROVENANCE}/{name[0]}/{name[1]}"
     texts = read_texts(store.root, place)
     texts |= {path.name: path.read_text(encoding="utf-8") for path in (store.root / place).glob("*.json")}
     records = []

@@ -56,7 +56,8 @@ def find_garbage(store: Store, reachable: Iterable[Name]) -> Finding:
     with _try_depot(store) as depot:
         uploaded = _list_uploaded(store, depot, names, old)
         orphans = _list_orphans(depot, old, kept)
-        there = depot.list_uploaded(set(orphans)) if depot is not None else set()
+        there = depot.list_uploaded(set(orphans)) if depot is not None and orphans else set()
+        there -= depot.list_short(there) if depot is not None and there else set()
     return Finding(
         tuple(
             Garbage(*name, _measure(store.folder(*name)), name in uploaded, read_seconds(store, name)) for name in names

@@ -1,5 +1,6 @@
 """What git knows of pointers: who committed one, which ones any branch or tag has, and where a lost one was."""
 
+import os
 import subprocess
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -16,8 +17,20 @@ _NOT_COMMITTED = "nobody yet"
 
 
 def is_repository(root: Path) -> bool:
-    """Whether the working folder belongs to a git repository with at least one commit or none yet."""
-    return run_git(root, "rev-parse", "--git-dir") is not None
+    """Whether the working folder belongs to a git repository with at least one commit or none yet.
+
+    Raises ArtifactError where there is one and git refuses it, as it does one that another user owns: what its branches
+    track is not known then.
+    """
+    command = ["git", "-C", str(root), "rev-parse", "--git-dir"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    except FileNotFoundError:
+        return False
+    said = " ".join(done.stderr.split())
+    if done.returncode and "not a git repository" not in said:
+        raise ArtifactError(f"{root}: git refuses this repository: {said.removeprefix('fatal: ')}")
+    return not done.returncode
 
 
 def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
@@ -30,9 +43,9 @@ def _run_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def run_git(root: Path, *arguments: str) -> str | None:
+def run_git(root: Path, *arguments: str, given: str = "") -> str | None:
     """Run git below `root` and return what it prints as text, or None when it fails or is not installed."""
-    printed = _run_bytes(root, *arguments)
+    printed = _run_bytes(root, *arguments, given=given.encode())
     return None if printed is None else printed.decode(errors="replace")
 
 
@@ -91,17 +104,20 @@ def _to_name(path: str) -> Name:
 
 
 def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
-    """Map each artifact to who committed its pointer last and in which commit, on the current branch."""
+    """Map each artifact to who committed its pointer last and in which commit, on the current branch or, failing that,
+    on any other.
+    """
     wanted = dict.fromkeys(names, _NOT_COMMITTED)
-    if not wanted:
-        return {}
-    paths = [f"{TRACKED}/{stage}/{key}.dvc" for stage, key in wanted]
-    printed = run_git(root, "log", "--format=%x00%cn, commit %h", "--name-only", "--", *_shorten(paths)) or ""
-    for block in printed.split("\0")[1:]:
-        committer, _, files = block.partition("\n")
-        for path in files.split():
-            if wanted.get(_to_name(path)) == _NOT_COMMITTED:
-                wanted[_to_name(path)] = committer
+    for where in ((), EVERYWHERE):
+        left = [name for name, committer in wanted.items() if committer == _NOT_COMMITTED]
+        paths = _shorten([f"{TRACKED}/{stage}/{key}.dvc" for stage, key in left])
+        asked = ("log", *where, "--diff-filter=AM", "--format=%x00%cn, commit %h", "--name-only")
+        printed = (run_git(root, *asked, "--", *paths) or "") if left else ""
+        for block in printed.split("\0")[1:]:
+            committer, _, files = block.partition("\n")
+            for path in files.split():
+                if wanted.get(_to_name(path)) == _NOT_COMMITTED:
+                    wanted[_to_name(path)] = committer
     return wanted
 
 
@@ -132,7 +148,9 @@ def _shorten(paths: list[str], most: int = 1000) -> list[str]:
 def list_uncommitted(root: Path, places: Iterable[str]) -> list[str]:
     """List the files below some places that git does not have as they are: new, changed or removed."""
     printed = run_git(root, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", *places) or ""
-    return sorted(line[3:] for line in printed.split("\0") if line)
+    # with -z paths begin at the top of the repository, wherever git runs
+    inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip("\n") if printed else ""
+    return sorted(line[3:].removeprefix(inside) for line in printed.split("\0") if line)
 
 
 def stage_files(root: Path, places: Iterable[str]) -> None:

@@ -21,9 +21,14 @@ does not heed the last setting (2.39) leaves a conflict, which `mixlab merge` se
 """
 
 _MARK = "# mixlab merge --install"
+_HERE = """\
+# in a linked worktree git names its own folder alone, and would take the folder we go to for the worktree's top
+GIT_DIR=$(git rev-parse --absolute-git-dir) && GIT_WORK_TREE=$(git rev-parse --show-toplevel) || exit 1
+export GIT_DIR GIT_WORK_TREE"""
 _AFTER_MERGE = """\
 #!/bin/sh
 {mark}: derived files follow what was merged, in the merge's own commit
+{here}
 cd {folder} || exit 1
 # after a fast-forward or --squash there is no merge, but there may be other pointers
 if [ "$1" != 0 ] || ! git rev-parse --quiet --verify HEAD^2 > /dev/null ||
@@ -46,6 +51,7 @@ _AFTER_CHECKOUT = """\
 #!/bin/sh
 {mark}: says whose bytes are here, where another branch has pointers to others
 [ "$3" = 1 ] && [ "$1" != "$2" ] || exit 0
+{here}
 cd {folder} 2> /dev/null && [ -f config.yaml ] || exit 0
 {command} --check
 # git would take another code for a failed checkout
@@ -74,7 +80,9 @@ def install_driver(root: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip() or "."
     for hook, text in hooks.items():
-        hook.write_text(text.format(mark=_MARK, folder=shlex.quote(inside), command=command), encoding="utf-8")
+        hook.write_text(
+            text.format(mark=_MARK, here=_HERE, folder=shlex.quote(inside), command=command), encoding="utf-8"
+        )
         hook.chmod(hook.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     return list(hooks)
 

@@ -62,3 +62,11 @@ def digest_file(path: Path, block_bytes: int = BLOCK_BYTES) -> tuple[str, tuple[
     if len(blocks) == 1:
         return blocks[0], ()
     return build_digest("".join(blocks).encode()), blocks
+
+
+def name_file(path: Path) -> str:
+    """Name a file as DVC does: the md5 of its bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for block in read_blocks(path):
+        digest.update(block)
+    return digest.hexdigest()

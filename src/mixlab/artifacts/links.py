@@ -11,6 +11,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mixlab.artifacts.errors import ArtifactError
+
 _VERSION = 3
 _SALT = 0
 _PLACE = "/var/tmp/dvc"
@@ -30,8 +32,17 @@ def find_links(root: Path) -> Path | None:
 
 
 def clear_links(root: Path) -> None:
-    """Forget every link, so that a plain `dvc pull` or `dvc checkout` deletes no artifact of another branch."""
+    """Forget every link, so that a plain `dvc pull` or `dvc checkout` deletes no artifact of another branch.
+
+    Raises ArtifactError where the database cannot be written. One without its table, as a kill leaves it, has no links.
+    """
     path = find_links(root)
-    if path is not None:
+    if path is None:
+        return
+    try:
         with closing(sqlite3.connect(path, timeout=60)) as database, database:
-            database.execute("DELETE FROM Cache")
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'Cache'").fetchone():
+                database.execute("DELETE FROM Cache")
+    except sqlite3.Error as error:
+        say = "DVC's note of links cannot be emptied, and a plain `dvc pull` may delete what it names"
+        raise ArtifactError(f"{path}: {error}: {say}; free space, or remove {path.parent}") from error

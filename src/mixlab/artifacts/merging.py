@@ -28,9 +28,15 @@ class Unmerged:
 
 
 def list_unmerged(root: Path) -> list[Unmerged]:
-    """List what git could not merge below the working folder; nothing outside of a merge."""
+    """List what git could not merge below the working folder; nothing outside of a merge.
+
+    Raises ArtifactError where git cannot say.
+    """
+    printed = run_git(root, "ls-files", "--unmerged", "-z")
+    if printed is None:
+        raise ArtifactError(f"{root}: git cannot read its index; `git status` says why")
     sides: dict[str, dict[str, str]] = {}
-    for entry in (run_git(root, "ls-files", "--unmerged", "-z") or "").split("\0"):
+    for entry in printed.split("\0"):
         about, _, path = entry.partition("\t")
         if path:
             _, blob, number = about.split()
@@ -46,6 +52,7 @@ def settle_pointers(store: Store, unmerged: Sequence[Unmerged]) -> tuple[list[Na
     that need a choice stand here as ours. Raises ArtifactError for what is no pointer.
     """
     settled: list[Name] = []
+    paths: list[str] = []
     held: Held = {}
     for path, texts in _sort_by_path(store.root, unmerged).items():
         stage, file = Path(path).parts[-2:]
@@ -61,7 +68,9 @@ def settle_pointers(store: Store, unmerged: Sequence[Unmerged]) -> tuple[list[Na
             held[name] = sides
         else:
             settled.append(name)
-            stage_files(store.root, [path])
+            paths.append(path)
+    # at once: of a pointer that git took for another renamed, the index has the only trace until both are settled
+    stage_files(store.root, paths)
     return settled, held
 
 
@@ -96,7 +105,11 @@ def revive_tracked(store: Store) -> list[Name]:
 
 def stage_files(root: Path, paths: Iterable[str]) -> None:
     """Tell git about files or folders as they are now, removed ones too; raises ArtifactError when it refuses."""
-    listed = sorted(path for path in set(paths) if (root / path).exists() or run_git(root, "ls-files", "--", path))
-    for start in range(0, len(listed), 500):
-        if run_git(root, "add", "--all", "--", *listed[start : start + 500]) is None:
-            raise ArtifactError(f"{root}: git does not take {listed[start]}; `git add` says why")
+    there = {path for path in set(paths) if (root / path).exists()}
+    lacking = sorted(set(paths) - there)
+    starts = range(0, len(lacking), 1000)
+    gone = [run_git(root, "ls-files", "-z", "--", *lacking[start : start + 1000]) or "" for start in starts]
+    listed = sorted(there | {path for found in gone for path in found.split("\0") if path})
+    asked = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+    if listed and run_git(root, *asked, given="\0".join(listed)) is None:
+        raise ArtifactError(f"{root}: git does not take {listed[0]}; `git add` says why")

@@ -10,7 +10,7 @@ from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
 
-_FIELD = re.compile(r"^(?:- |  )(md5|size|nfiles|path): *'?([^'\n]+?)'? *$", re.MULTILINE)
+_FIELD = re.compile(r"""^(?:- |  )(md5|size|nfiles|path): *(['"]?)([^'"\n]*?)\2 *(?:#.*)?\r?$""", re.MULTILINE)
 _DIRECTORY = re.compile(r"[0-9a-f]{32}\.dir")
 
 
@@ -32,11 +32,17 @@ class Pointer:
 
 def parse_pointer(stage: str, key: str, text: str) -> Pointer:
     """Parse the text of `tracked/<stage>/<key>.dvc`; raises ArtifactError when it is not such a text."""
-    fields = dict(_FIELD.findall(text))
+    fields = {name: value for name, _, value in _FIELD.findall(text)}
+    counts = [fields.get(name, "0") for name in ("size", "nfiles")]
+    is_folder = _DIRECTORY.fullmatch(fields.get("md5", ""))
+    if fields.get("path") != key or not is_folder or not all(count.isdecimal() for count in counts):
+        raise _explain(stage, key)
+    return Pointer(stage, key, fields["md5"], int(counts[0]), int(counts[1]))
+
+
+def _explain(stage: str, key: str) -> ArtifactError:
     place = f"tracked/{stage}/{key}.dvc"
-    if fields.get("path") != key or not _DIRECTORY.fullmatch(fields.get("md5", "")):
-        raise ArtifactError(f"{place}: not a pointer to {stage} {key}; `git checkout` it, or `mixlab forget {key}`")
-    return Pointer(stage, key, fields["md5"], int(fields.get("size", 0)), int(fields.get("nfiles", 0)))
+    return ArtifactError(f"{place}: not a pointer to {stage} {key}; `git checkout` it, or `mixlab forget {key}`")
 
 
 def read_pointer(store: Store, name: Name) -> Pointer:
@@ -45,6 +51,8 @@ def read_pointer(store: Store, name: Name) -> Pointer:
         return parse_pointer(*name, store.pointer(*name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{name[0]} {name[1]}: not tracked, so there is nothing to fetch") from None
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise _explain(*name) from None
 
 
 def render_pointer(pointer: Pointer) -> str:

@@ -5,11 +5,11 @@ DVC is imported here and in tracking.py only, and only when one of these functio
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.failures import Place, collect_failures, hide_secrets
-from mixlab.artifacts.keys import read_blocks
+from mixlab.artifacts.keys import name_file
 from mixlab.artifacts.links import clear_links
-from mixlab.artifacts.manifest import MANIFEST, Manifest, parse_manifest
+from mixlab.artifacts.manifest import MANIFEST, Manifest, list_files, parse_manifest
 from mixlab.artifacts.pointers import Pointer, list_pointers, read_pointer
 from mixlab.artifacts.store import Store
 
@@ -50,6 +50,8 @@ def open_depot(store: Store) -> Iterator[Depot]:
             yield Depot(store, repo)
     except NotDvcRepoError:
         raise ArtifactError(f"{store.root}: no DVC repository; run `dvc init` in it") from None
+    except sqlite3.Error as error:
+        raise ArtifactError(f"DVC's databases, in DVC_SITE_CACHE_DIR or /var/tmp/dvc: {error}; is it full?") from error
     except (DvcException, SCMError) as error:
         raise ArtifactError(hide_secrets(f"DVC: {error}", settings)) from error
     finally:
@@ -159,13 +161,21 @@ class Depot:
     def commit(self, name: tuple[str, str]) -> Pointer:
         """Put an artifact's bytes into the cache, linked where the cache type says so, and describe its pointer.
 
-        The artifact's own files are not touched: a kill in between leaves it whole.
+        The artifact's own files are not touched: a kill in between leaves it whole. Objects that the cache has already
+        are read, and replaced where they are damaged. Raises ArtifactError where .dvcignore leaves out a file.
         """
         from dvc_data.hashfile.build import build
         from dvc_data.hashfile.transfer import transfer
 
-        place = str(self.store.folder(*name).absolute())
-        staged, meta, tree = build(self.cache, place, self.repo.fs, _HASH, ignore=self.repo.dvcignore)
+        folder = self.store.folder(*name).absolute()
+        built: Any = build(self.cache, str(folder), self.repo.fs, _HASH, ignore=self.repo.dvcignore)
+        staged, meta, tree = built
+        files = {"/".join(parts): info.value for parts, _, info in tree}
+        there = {path.relative_to(folder).as_posix() for path in [*list_files(folder), folder / MANIFEST]}
+        if left_out := sorted(there - set(files)):
+            raise ArtifactError(f"{folder / left_out[0]}: a pattern of .dvcignore leaves it out; nothing was tracked")
+        own = {oid for path, oid in files.items() if self.has(oid) and self._path(oid).samefile(folder / path)}
+        self.drop(self._find_damaged({tree.oid, *files.values()} - own))
         linked = next(iter(self.cache.cache_types), None) == "hardlink"
         with collect_failures() as failed:
             transfer(staged, self.cache, {tree.hash_info}, shallow=False, hardlink=linked)
@@ -176,8 +186,8 @@ class Depot:
     def list_missing(self, pointers: Iterable[Pointer], cached: bool = True) -> list[Pointer]:
         """List the artifacts that cannot be had: some object is neither in the cache nor on the remote.
 
-        `cached: False` asks the remote alone. The cache is asked first; the remote in two batches, folders then files.
-        The folders' lists, a few bytes each, are brought along.
+        The cache is asked first; the remote in two batches, folders then files. The folders' lists are brought along.
+        `cached: False` asks the remote alone, and whether it has as much as the pointer says: a killed upload has less.
         """
         asked_for = sorted(set(pointers), key=lambda one: (one.name, one.oid))
         trees = {one: tree for one in asked_for if cached and (tree := self.read_tree(one)) is not None}
@@ -192,7 +202,12 @@ class Depot:
                 trees[pointer] = tree
         wanted = {oid for tree in trees.values() for oid in tree.values() if not (cached and self.has(oid))}
         lacking = wanted - self.list_uploaded(wanted)
-        return [one for one in asked_for if one not in trees or lacking & set(trees[one].values())]
+        lost = {one for one in asked_for if one not in trees or lacking & set(trees[one].values())}
+        if not cached:
+            sizes = self.measure_remote(wanted - lacking)
+            whole = {one: sum(sizes[oid] for oid in trees[one].values()) for one in set(asked_for) - lost}
+            lost |= {one for one, size in whole.items() if one.bytes and size != one.bytes}
+        return [one for one in asked_for if one in lost]
 
     def fetch(self, pointers: Sequence[Pointer]) -> None:
         """Bring what the cache lacks from the remote; each object is compared with its name when it arrives."""
@@ -221,8 +236,8 @@ class Depot:
     def push(self, pointers: Iterable[Pointer]) -> int:
         """Upload what the remote lacks, files before their folder; return the number of objects uploaded.
 
-        The remote is asked for every object: DVC's own note of what it has seen there is not believed. A folder that is
-        not there is made by the first upload; where the cache lacks what is tracked, it was not the first.
+        The remote is asked for every object: DVC's note of what it has is not believed. What goes up is read first. A
+        folder that is not there is made by the first upload; where the cache lacks what is tracked, it was not that.
         """
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.transfer import transfer
@@ -242,22 +257,25 @@ class Depot:
         return len(result.transferred)
 
     def _mend_truncated(self, pointers: Sequence[Pointer]) -> None:
-        """Replace on the remote what an upload that was killed left half written there.
+        """Replace on the remote what an upload that was killed left half written there, files before their folders.
 
-        Folders come last in an upload: where one is whole, so are its files; of the others each file is measured, and
-        a folder that is short is mended after its files.
+        All is measured: DVC takes a short file for a whole one, and uploads its folder. Raises ArtifactError where what
+        is to be uploaded, now or afterwards, is damaged in the cache.
         """
-        folders = {one.oid for one in pointers}
-        short = self._list_short(folders)
-        unsure = folders - (self._list_there(folders) - short)
-        trees = (self.read_tree(one) or {} for one in pointers if one.oid in unsure)
-        for oid in [*sorted(self._list_short({oid for tree in trees for oid in tree.values()})), *sorted(short)]:
+        used = {one: self.list_used([one]) for one in pointers}
+        there = self._list_there(set().union(*used.values()))
+        short = self.list_short(there)
+        for one, oids in used.items():
+            if self._find_damaged(oids - (there - short)):
+                say = f"damaged in the cache, so it is not uploaded; `mixlab verify --repair {one.key}`"
+                raise ArtifactError(f"{one.stage} {one.key}: {say}")
+        for oid in sorted(short, key=lambda oid: (oid.endswith(".dir"), oid)):
             self._replace_remote(oid)
 
-    def _list_short(self, oids: set[str]) -> set[str]:
+    def list_short(self, oids: Iterable[str]) -> set[str]:
         """List which objects of the remote have another length than the cache's."""
-        there = self.measure_remote(self._list_there(oids))
-        return {oid for oid, size in there.items() if self.has(oid) and size != self._path(oid).stat().st_size}
+        sizes = self.measure_remote(oids)
+        return {oid for oid, size in sizes.items() if self.has(oid) and size != self._path(oid).stat().st_size}
 
     def _replace_remote(self, oid: str) -> None:
         """Replace an object of the remote by a rename, so that a clone which is just uploading it loses nothing.
@@ -299,9 +317,10 @@ class Depot:
 
     def list_damaged(self, pointer: Pointer) -> list[str]:
         """List the artifact's cached objects whose bytes are not what their name says, by reading them."""
-        tree = self.read_tree(pointer)
-        oids = {pointer.oid, *(tree or {}).values()}
-        return sorted(oid for oid in oids if self.has(oid) and _digest(self._path(oid)) != oid.removesuffix(".dir"))
+        return self._find_damaged({pointer.oid, *(self.read_tree(pointer) or {}).values()})
+
+    def _find_damaged(self, oids: Iterable[str]) -> list[str]:
+        return sorted(oid for oid in oids if self.has(oid) and name_file(self._path(oid)) != oid.removesuffix(".dir"))
 
     def list_used(self, pointers: Iterable[Pointer]) -> set[str]:
         """List the objects that artifacts refer to, folders included, as far as the cache knows them."""
@@ -347,7 +366,9 @@ class Depot:
         remote = self.need_remote()
         paths = {remote.oid_to_path(oid): oid for oid in sorted(oids)}
         with self.site.reached():
-            if len(paths) > _FEW and remote.fs.protocol != "local":
+            if remote.fs.protocol == "local":
+                return {oid: Path(path).stat().st_size for path, oid in paths.items()}
+            if len(paths) > _FEW:
                 abouts = remote.fs.fs.find(remote.path, detail=True)
             else:
                 abouts = dict(zip(paths, remote.fs.info(list(paths)), strict=True)) if paths else {}
@@ -377,10 +398,3 @@ class Depot:
                 freed += about.st_size if about.st_nlink == 1 else 0
                 path.unlink()
         return freed
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for block in read_blocks(path):
-        digest.update(block)
-    return digest.hexdigest()

@@ -150,9 +150,10 @@ def repair_artifact(store: Store, name: Name) -> bool:
         whole = depot.read_tree(pointer) is not None and not damaged
         if depot.list_missing([pointer], cached=whole):
             raise _hopeless(depot, pointer)
-        drop_artifact(store, name)
         depot.drop(damaged)
+        # what the remote has may be damaged as well: then the artifact stays as it is
         depot.fetch([pointer])
+        drop_artifact(store, name)
         depot.place(pointer)
     return True
 

@@ -93,8 +93,8 @@ class Store:
     def writing(self, stage: str, key: str, origin: Mapping[str, str] | None = None) -> Iterator["Draft | None"]:
         """Hold the artifact's lock and give a draft to fill, or None when it is already whole.
 
-        Raises BusyError when another process holds the lock. The draft's `resume` folder survives a failure. `origin`
-        is noted in the lock.
+        Raises BusyError when another process holds the lock, and ArtifactError where artifacts lie on another file
+        system than work. The draft's `resume` folder survives a failure. `origin` is noted in the lock.
         """
         draft = Draft(self, stage, key)
         try:
@@ -104,6 +104,7 @@ class Store:
                     return
                 shutil.rmtree(draft.out, ignore_errors=True)
                 draft.out.mkdir(parents=True)
+                self._require_one_disk(stage)
                 draft.resume.mkdir(exist_ok=True)
                 yield draft
         except OSError as error:
@@ -115,6 +116,16 @@ class Store:
             shutil.rmtree(draft.out, ignore_errors=True)
             message = f"{stage} {key}: the disk is full ({draft.out}); nothing was published"
             raise ArtifactError(f"{message}. Free space, then run again: finished work is kept") from error
+
+    def _require_one_disk(self, stage: str) -> None:
+        """Raise ArtifactError where no rename leads from work to artifacts: told before anything is computed."""
+        place = self.artifacts / stage
+        place.mkdir(parents=True, exist_ok=True)
+        if place.stat().st_dev != self.work.stat().st_dev:
+            raise ArtifactError(
+                f"{self.artifacts} and {self.work} lie on two file systems, and an artifact appears by one rename; "
+                "put both on one: where one is a link to another disk, the other has to be as well"
+            )
 
 
 @dataclass(frozen=True)

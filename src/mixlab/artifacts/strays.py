@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.keys import read_blocks
+from mixlab.artifacts.keys import name_file
 from mixlab.artifacts.manifest import MANIFEST, list_files, parse_manifest, read_manifest
 from mixlab.artifacts.pointers import Pointer, list_pointers, read_pointer
 from mixlab.artifacts.recompute import read_recompute
@@ -86,24 +86,23 @@ def name_bytes(store: Store, pointer: Pointer, cache: Path | None = None) -> str
     listed = _read_list(objects, pointer)
     if listed is None:
         return name_folder(folder)
-    if listed.get(MANIFEST) == _digest(folder / MANIFEST):
+    if listed.get(MANIFEST) == name_file(folder / MANIFEST):
         return pointer.oid
     return pointer.oid if _read_digest(objects, listed.get(MANIFEST, "")) == digest else _UNKNOWN
+
+
+def read_digest(store: Store, pointer: Pointer) -> str:
+    """Read the digest of the bytes that a pointer names from the cache; empty where the cache does not know them."""
+    objects = find_cache(store)
+    return _read_digest(objects, (_read_list(objects, pointer) or {}).get(MANIFEST, "")) or ""
 
 
 def name_folder(folder: Path) -> str:
     """Name a folder as DVC does, by reading all of it: the md5 of the list of its files and their md5."""
     paths = [*list_files(folder), folder / MANIFEST]
-    rows = [{"md5": _digest(path), "relpath": path.relative_to(folder).as_posix()} for path in paths]
+    rows = [{"md5": name_file(path), "relpath": path.relative_to(folder).as_posix()} for path in paths]
     text = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for block in read_blocks(path):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _read_times(store: Store, name: Name) -> list[list[int]] | None:

@@ -11,6 +11,9 @@ from mixlab.artifacts.pointers import Pointer
 from mixlab.artifacts.remote import open_depot
 from mixlab.artifacts.store import Store
 
+_KINDS = ("heads", "tags", "exps")
+"""What of a git remote counts: branches, tags, and experiments that `dvc exp push` brought."""
+
 
 @dataclass(frozen=True)
 class Leftover:
@@ -28,7 +31,7 @@ class Leftover:
 
 
 def fetch_branches(store: Store, alone: bool) -> None:
-    """Let git fetch every branch and tag of every remote of its own, whichever of them this clone follows.
+    """Let git fetch every branch, tag and experiment of every remote of its own, whichever of them this clone follows.
 
     They go to refs of their own, so that no branch of the user's moves. `alone`: nobody else uses the DVC remote, so
     that a repository without a git remote knows all pointers. Raises ArtifactError when a remote cannot be reached,
@@ -45,7 +48,7 @@ def fetch_branches(store: Store, alone: bool) -> None:
             "`git remote add NAME URL`, or --alone where nobody else uses the DVC remote"
         )
     for remote in remotes:
-        wanted = [f"+refs/{kind}/*:{FETCHED}{remote}/{kind}/*" for kind in ("heads", "tags")]
+        wanted = [f"+refs/{kind}/*:{FETCHED}{remote}/{kind}/*" for kind in _KINDS]
         if run_git(store.root, "fetch", "--quiet", "--prune", "--no-tags", remote, *wanted) is None:
             reason = "what its branches track is not known, so all stays"
             raise ArtifactError(f"git cannot fetch from '{remote}': {reason}; `git fetch {remote}` says why")

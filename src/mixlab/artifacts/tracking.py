@@ -9,6 +9,7 @@ from mixlab.artifacts.recompute import read_recompute, write_recompute
 from mixlab.artifacts.remote import open_depot
 from mixlab.artifacts.states import Name
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import has_bytes
 from mixlab.artifacts.tombstones import drop_tombstones
 
 
@@ -53,11 +54,22 @@ def track_artifacts(store: Store, names: Sequence[Name], push: bool = False) -> 
 
 
 def push_artifacts(store: Store, names: Iterable[Name]) -> int:
-    """Upload the data of tracked artifacts that the cache has; return the number of objects uploaded."""
+    """Upload the data of tracked artifacts that the cache has, or that is here; return the number of objects uploaded.
+
+    A cache may be new, or emptied: what is here with the bytes of its pointer is put into it again.
+    """
     pointers = [read_pointer(store, name) for name in names]
     if not pointers:
         return 0
+    from dvc.repo import lock_repo
+
     with open_depot(store) as depot:
+        here = [one for one in pointers if store.is_complete(*one.name) and not depot.is_cached(one)]
+        lost = [one for one in depot.list_missing(here, cached=False) if has_bytes(store, one)] if here else []
+        if lost:
+            with lock_repo(depot.repo):
+                for pointer in lost:
+                    depot.commit(pointer.name)
         return depot.push(one for one in pointers if depot.is_cached(one))
 
 

@@ -1,5 +1,6 @@
 """The command line `mixlab`: commands are imported when they are used, so that it starts quickly."""
 
+import errno
 import importlib
 import keyword
 import os
@@ -14,6 +15,12 @@ from mixlab.config.problems import UserError, did_you_mean
 
 INTERRUPTED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells count it."""
+
+_CURES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free space, then run it again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "check who may write there, then run it again"),
+}
+"""What the system refuses anywhere, and what mends it; any other error of its own is shown as it is."""
 
 COMMANDS = {
     "plan": "What exists, what would run, what would be fetched.",
@@ -99,6 +106,12 @@ class Commands(click.Group):
         except (UserError, ArtifactError) as error:
             print_error(error)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _CURES:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            print_error(ArtifactError(f"{place}{error.strerror}; {_CURES[error.errno]}"))
+            ctx.exit(ArtifactError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

@@ -6,14 +6,20 @@ from typing import Any
 from mixlab.artifacts.clashes import Clash, Side
 from mixlab.plan.stages import STAGES
 
-BROKEN, VALID = "broken promise", "equally valid"
+BROKEN, VALID, INHERITED = "broken promise", "equally valid", "follows from its parents"
 _MOST_FIELDS = 8
+_MOST_PARENTS = 2
 
 
 def judge_clash(clash: Clash) -> str:
-    """Say in two words what it means: a broken promise of equal bytes, or makings that may differ by rounding."""
+    """Say in a few words what it means: makings that may differ by rounding, or that were made of such, or neither.
+
+    The last is a broken promise of equal bytes.
+    """
     stage = STAGES.get(clash.stage)
-    return VALID if stage is not None and stage.reproducible == "numeric" else BROKEN
+    if stage is not None and stage.reproducible == "numeric":
+        return VALID
+    return INHERITED if clash.above else BROKEN
 
 
 def render_clash(clash: Clash) -> list[str]:
@@ -31,7 +37,14 @@ def render_clash(clash: Clash) -> list[str]:
     lines.append(
         f"  they were made with other {', '.join(shown)}" if fields else "  their provenance differs in nothing"
     )
-    if judge_clash(clash) == BROKEN:
+    verdict = judge_clash(clash)
+    if verdict == INHERITED:
+        parents = ", ".join(" ".join(name) for name in clash.above[:_MOST_PARENTS])
+        more = f" and {len(clash.above) - _MOST_PARENTS} more" if len(clash.above) > _MOST_PARENTS else ""
+        lines.append(
+            f"  {INHERITED}: of {parents}{more} there are several sets of bytes as well; keep the same side of all:"
+        )
+    elif verdict == BROKEN:
         lines.append(
             f"  a {BROKEN}: {clash.stage} declares the same bytes for the same key; find out why, then keep one:"
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixlab.artifacts.dropping import find_digest
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.keys import digest_file
 from mixlab.artifacts.manifest import read_manifest
@@ -124,7 +125,7 @@ def _as_inputs(shelf: Shelf, node: Node, machine: MachineSettings) -> Inputs:
 
 
 def hold(shelf: Shelf, node: Node) -> Held:
-    """What this working folder knows of an artifact; its digest by its manifest, tombstone or last provenance."""
+    """What this working folder knows of an artifact; its digest by its manifest, tombstone, pointer or provenance."""
     records = read_makings(shelf, node)
     state = shelf.state(node)
     if state == "complete":
@@ -132,7 +133,7 @@ def hold(shelf: Shelf, node: Node) -> Held:
     elif state == "discarded":
         digest = read_tombstone(shelf.store, node.name).digest
     else:
-        digest = str(records[-1].get("digest", "")) if records else ""
+        digest = find_digest(shelf.store, node.name)
     return Held(node.label, state, digest, tuple(map(_describe_making, records)))
 
 

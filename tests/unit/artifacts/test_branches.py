@@ -7,9 +7,11 @@ from dvc_checkouts import commit, run
 from shelves import make_shelf, switch
 
 from mixlab.artifacts.branches import read_branches
+from mixlab.artifacts.dropping import list_kept
 from mixlab.artifacts.errors import ArtifactError
-from mixlab.artifacts.history import find_past
+from mixlab.artifacts.history import find_past, is_repository
 from mixlab.artifacts.pointers import Pointer, render_pointer
+from mixlab.artifacts.store import Store
 
 KEYS = [f"0{number}23456789abcdef" for number in range(4)]
 
@@ -87,3 +89,16 @@ def test_a_git_that_cannot_read_its_objects_is_an_error_and_not_an_empty_answer(
         from mixlab.artifacts.history import read_objects
 
         read_objects(root, ["HEAD"])
+
+
+def test_a_repository_that_git_refuses_is_no_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_shelf(tmp_path / "shelf")
+    place(root, "ipt", KEYS[0], "a")
+    commit(root, "tracked")
+    switch(root, "empty", new=True)
+    run(root, "git", "rm", "--quiet", "-r", "tracked")
+    commit(root, "nothing")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(ArtifactError, match=r"git refuses .*: detected dubious .* safe\.directory"):
+        list_kept(Store(root), set())
+    assert not is_repository(tmp_path)

@@ -47,6 +47,29 @@ def test_a_pointer_is_written_as_dvc_reads_it_and_in_one_form(tmp_path: Path, ke
 
 
 @pytest.mark.parametrize(
+    "edited",
+    [render(f'"{KEY}"'), render(KEY).replace("\n", "\r\n"), render(KEY).replace(OID, f"'{OID}'  # of gpu01")],
+    ids=["double quotes", "Windows", "comment"],
+)
+def test_a_pointer_that_was_edited_by_hand_or_on_windows_says_the_same(edited: str) -> None:
+    assert parse_pointer("ipt", KEY, edited) == Pointer("ipt", KEY, OID, 1007, 3)
+
+
+def test_bytes_that_are_no_text_and_numbers_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.pointer("ipt", KEY)
+    for spoiled in (render(KEY).replace("1007", "1 MB").encode(), b"\xff\xfe\0"):
+        write_pointer(store, KEY, "")
+        path.write_bytes(spoiled)
+        with pytest.raises(ArtifactError, match=rf"tracked/ipt/{KEY}\.dvc: not a pointer"):
+            read_pointer(store, ("ipt", KEY))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ArtifactError, match=rf"tracked/ipt/{KEY}\.dvc: not a pointer"):
+        read_pointer(store, ("ipt", KEY))
+
+
+@pytest.mark.parametrize(
     "text",
     ["", render(OTHER), render(KEY, "8e4655fcc53c70b58e74c088f1632e73"), "<<<<<<< main\n" + render(KEY)[40:]],
     ids=["empty", "of another artifact", "to a file", "in conflict"],

@@ -1,6 +1,7 @@
 """The store: an artifact is whole or not there, and a flipped bit is found before it is used."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,21 @@ def full_disk(tmp_path: Path) -> Iterator[Store]:
         pytest.skip(f"a small tmpfs cannot be mounted here: {done.stderr.strip()}")
     yield Store(folder)
     subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_artifacts_on_another_disk_than_work_are_told_before_anything_is_made(full_disk: Store, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    store = Store(tmp_path / "root")
+    full_disk.artifacts.mkdir()
+    full_disk.work.mkdir()
+    store.artifacts.symlink_to(full_disk.artifacts)
+    made = []
+    with pytest.raises(ArtifactError, match="lie on two file systems"), store.writing(STAGE, KEY):
+        made.append(KEY)
+    assert not made
+    shutil.rmtree(store.work)
+    store.work.symlink_to(full_disk.work)
+    assert publish(store, model=b"weights").is_dir()
 
 
 def test_a_full_disk_is_told_nothing_is_published_and_the_next_run_with_space_succeeds(full_disk: Store) -> None:
