@@ -112,7 +112,7 @@ def render_labels(*labels: str) -> list[str]:
 
 def test_latex_prints_every_letter_of_a_label_and_takes_none_for_a_command() -> None:
     lines = render_labels("[50, 50]", "*star", "x<y|z> 50→60 ≤ ²", "a--b---c", "µ `q` ~^ é “q”")
-    assert lines[0] == r"% needs \usepackage{booktabs}"
+    assert lines[0] == r"% needs \usepackage{booktabs,graphicx}"
     assert not lines[1].startswith("%")
     assert r"\caption{p \textless{} 0.05 or \textbar{}p\textbar{}}" in lines
     head = lines.index(r"\toprule") + 1
