@@ -173,7 +173,7 @@ def _join(fields: Any) -> str:
 
 
 def _latex(text: str) -> str:
-    """Escape a text; two hyphens stay two, an end of line is a space, as is a control character; no mark of direction."""
+    """Escape a text; two hyphens stay two, an end of line or a control character is a space."""
     kinds = ((letter, unicodedata.category(letter)) for letter in text)
     kept = (" " if kind == "Cc" else letter for letter, kind in kinds if kind != "Cf" or letter in _JOINERS)
     letters = pairwise(["", *" ".join("".join(kept).split())])

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CASES = (
-    *(
-        "50 % & more, a_b #1 $x^2$ ~{}\\",
-        "[50, 50] *star",
-        "x<y|z> `q` -- ---",
-        "control \x07\x7f\x85 \u200b\u202e\ufeffx",
-    ),
-    *("ą « » ŋ đ Ð þ é ü ß", "“q” … € ™ – — ± × → ≤ ² µ", "very long " * 30),
+    "50 % & more, a_b #1 $x^2$ ~{}\\",
+    "[50, 50] *star",
+    "x<y|z> `q` -- ---",
+    "control \x07\x7f\x85 \u200b\u202e\ufeffx",
+    "ą « » ŋ đ Ð þ é ü ß",
+    "“q” … € ™ – — ± × → ≤ ² µ",
+    "very long " * 30,
 )
 """Labels that pdfLaTeX sets."""
 JAPANESE = ("日本語 60 % & more", "〜 ％ ｶﾅ かな カナ 々", "ħ")
@@ -25,11 +25,9 @@ def find_latex(program: str, *packages: str) -> str:
     """Say what of LaTeX is missing here; nothing where it can be run."""
     if shutil.which(program) is None:
         return f"no {program} here: Debian has it in texlive-latex-base and texlive-luatex"
-    absent = [
-        one
-        for one in packages
-        if subprocess.run(["kpsewhich", f"{one}.sty"], capture_output=True, check=False).returncode
-    ]
+    files = [f"{one}.sty" for one in packages]
+    found = subprocess.run(["kpsewhich", *files], capture_output=True, text=True, check=False).stdout
+    absent = [one for one in files if f"/{one}" not in found]
     cure = "Debian has them in texlive-latex-recommended and texlive-lang-japanese"
     return f"LaTeX here has no {', '.join(absent)}: {cure}" if absent else ""
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from latex_lab import CASES, JAPANESE, compile_tables, find_latex, list_needs
-from report_fakes import CERTIFICATE
 
 from mixlab.analysis.targets import COLUMNS
 from mixlab.config.targets import DrawnTarget, RawTarget, ScoreTarget, TargetPoint, TargetSettings
@@ -68,7 +67,7 @@ def write_scores(folder: Path, variants: dict[str, str]) -> Path:
 
 
 def write_study(root: Path, labels: tuple[str, ...]) -> list[str]:
-    """Write the targets of a study with such labels: scores, differences, gains, 45 variants, data; return the LaTeX."""
+    """Write targets of a study with such labels: scores, differences, gains, 45 variants, data; return the LaTeX."""
     many = (*labels, *(f"variant {at}" for at in range(45 - len(labels))))
     keys = {f"k{place}-{at}": (name, model) for place, name in enumerate(many) for at, model in enumerate(MODELS)}
     points = tuple(
@@ -96,9 +95,10 @@ def write_study(root: Path, labels: tuple[str, ...]) -> list[str]:
         {"position": at, "kind": "raw", "language": "ja", "population_tokens": 300, "allocated_tokens": 60 + at}
         for at, _ in enumerate(labels)
     ]
-    grids = [build_raw_grid("raw", raw, {**CERTIFICATE, "sources": sources}, labels), build_drawn_grid("drawn", drawn, {"sources": rows})]  # fmt: skip
-    return [*(path.read_text(encoding="utf-8") for path in sorted((root / "out/targets").glob("*.tex"))),
-            *map(render_latex, grids)]  # fmt: skip
+    grids = [build_raw_grid("raw", raw, {"sources": sources}, labels)]
+    grids.append(build_drawn_grid("drawn", drawn, {"sources": rows}))
+    written = [path.read_text(encoding="utf-8") for path in sorted((root / "out/targets").glob("*.tex"))]
+    return [*written, *map(render_latex, grids)]
 
 
 @pytest.mark.long
@@ -107,7 +107,7 @@ def test_every_table_of_a_study_compiles_with_what_it_asks_for_and_fits_its_page
     labels: tuple[str, ...], tmp_path: Path
 ) -> None:
     tables = write_study(tmp_path, labels)
-    program, loaded = list_needs(tables)
+    program, _ = list_needs(tables)
     assert program == ("pdflatex" if labels is CASES else "lualatex")
     if obstacle := find_latex(program, "booktabs", "graphicx", *(["luatexja"] if program == "lualatex" else [])):
         pytest.skip(obstacle)
