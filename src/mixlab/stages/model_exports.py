@@ -74,7 +74,7 @@ def gather_card(shelf: Shelf, study: Study, node: Node, member: str, licence: st
     names = sorted({name.partition("/")[0] for mixture in mixtures for name in mixture.sources})
     records = read_makings(shelf, node)
     return CardFacts(
-        name=" ".join([*node.label.split("/")[1:-1], member]).strip() or node.label,
+        name=" ".join([*shelf.name_point(node).split("/"), member]).strip() or node.label,
         study=shelf.study,
         title=study.title,
         reference=reference,
