@@ -225,6 +225,27 @@ def test_numbers_are_printed_and_controls_are_not(page: Page) -> None:
     page.prefer("light")
 
 
+def test_a_target_wider_than_paper_is_printed_whole(page: Page) -> None:
+    row = "<tr><td class=text>25-25-25-25</td>" + "<td class=number>4.42 (+1.4 %, −3.1 to +5.9)</td>" * 10 + "</tr>"
+    page.resize(700, 1000)
+    page.prefer("light", media="print")
+    page.evaluate(
+        "document.querySelector('#findings').insertAdjacentHTML('beforeend',"
+        f" `<div class=wide id=probe><table data-name=target_t>{row}</table></div>`)"
+    )
+    assert page.evaluate("document.querySelector('#probe').scrollWidth <= document.querySelector('#probe').clientWidth")
+    page.evaluate("document.querySelector('#probe').remove()")
+    page.resize(1400, 1000)
+    page.prefer("light")
+
+
+def test_a_title_in_one_word_wraps_on_a_narrow_screen(page: Page) -> None:
+    page.resize(375, 800)
+    page.evaluate("document.querySelector('h1').textContent = 'x'.repeat(300)")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.resize(1400, 1000)
+
+
 def test_the_needle_is_in_the_answers_that_hold_it(page: Page, folder: Path) -> None:
     written = sum(path.read_text(encoding="utf-8").count(NEEDLE) for path in (folder / "data/answers").iterdir())
     assert choose(page, "text", NEEDLE) == written

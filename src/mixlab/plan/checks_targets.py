@@ -31,7 +31,18 @@ def _check_pair(study: Study, name: str, target: RawTarget) -> Found:
         yield ("targets", name, "base_model"), message
 
 
+def _has_points(study: Study, target: ScoreTarget) -> bool:
+    """Whether the study has any point that a target shows; what it names and nobody knows is told elsewhere."""
+    labels, models = target.variants or tuple(study.variants), target.base_models or tuple(study.base_models)
+    if not {*labels} <= {*study.variants} or not {*models} <= {*study.base_models}:
+        return True
+    return any({*models} & {*(study.variants[label].base_models or models)} for label in labels)
+
+
 def _check_scores(study: Study, read: StudyFile, name: str, target: ScoreTarget) -> Found:
+    if not _has_points(study, target):
+        message = "none of its variants is for any of its base models, so that it has no cell; name others"
+        yield ("targets", name, "base_models" if target.base_models else "variants"), message
     if study.sft is None and (target.gain or "after_sft" in target.stages):
         yield ("targets", name, "stages"), "the study has no sft, so there is no score after it"
     found = []

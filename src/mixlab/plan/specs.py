@@ -184,6 +184,6 @@ class AggregateSpec(Spec):
 class ReportSpec(Spec):
     """Tables, figures and a page, with the names people use."""
 
-    version: int = 7
+    version: int = 8
     report: ReportSettings
     targets: tuple[TargetSettings, ...] = added(())

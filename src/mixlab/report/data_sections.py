@@ -1,6 +1,7 @@
 """The sections of the page about data: every mixture, samples and tokens, filters, licences, contamination."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mixlab.config.report_data import DataShown
 from mixlab.data.mixtures.certificate import MANY_EPOCHS
@@ -19,8 +20,11 @@ from mixlab.report.data_tables import (
     is_unknown,
     summarise_contamination,
 )
-from mixlab.report.tables import Column, Section, Shown, Table
+from mixlab.report.tables import Column, Section, Sentence, Shown, Table, say
 from mixlab.report.text import render_plain
+
+ANCHORS = {name: f"data-{name}" for name in ("overview", "exclusions", "contamination")}
+"""Anchors of the tables that sentences sum up, by name."""
 
 
 def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[str, str]) -> list[Section]:
@@ -34,15 +38,20 @@ def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[s
         build_exclusions_table(shown, figures, shown.sources),
         build_licence_table(shown.sources),
     ]
-    sentences = [*list_data_cautions(shown, figures), summarise_repetition(shown, figures)]
+    kept = [replace(one, anchor=ANCHORS.get(one.name, one.anchor)) for one in tables if one]
+    sentences: list[str | Sentence] = [
+        *list_data_cautions(shown, figures),
+        _lead(kept, "overview", *summarise_repetition(shown, figures)),
+    ]
     if shown.sources:
-        sentences.append(f"Reading: {summarise_reading(figures, shown.sources)}.")
+        sentences.append(_lead(kept, "exclusions", "Reading: ", summarise_reading(figures, shown.sources), "."))
     if shown.sources and shown.benchmarks:
-        sentences.append(f"Contamination: {summarise_contamination(shown, figures, shown.sources).text}.")
+        told = summarise_contamination(shown, figures, shown.sources).text
+        sentences.append(_lead(kept, "contamination", "Contamination: ", told, "."))
     assumed = build_assumptions_table(shown.assumptions)
     count = len(shown.assumptions)
     return [
-        Section("data", "Data", sentences, tables=[table for table in tables if table]),
+        Section("data", "Data", sentences, tables=kept),
         Section(
             "assumptions",
             "Assumptions",
@@ -51,6 +60,12 @@ def build_data_sections(shown: DataShown, figures: DataFigures, pages: Mapping[s
             stays=True,
         ),
     ]
+
+
+def _lead(tables: Sequence[Table], name: str, before: str, number: str, after: str) -> Sentence:
+    """Build a sentence whose number leads to the table that it sums up, where that is."""
+    anchor = next((one.anchor for one in tables if one.name == name), "")
+    return say(before, Shown(number, anchor), after)
 
 
 def list_data_cautions(shown: DataShown, figures: DataFigures) -> list[str]:
@@ -133,11 +148,11 @@ def build_repetition_table(shown: DataShown, figures: DataFigures) -> Table | No
     return Table("repeated", title, columns, rows, header, records, origins=[(str(record[1]),) for record in records])
 
 
-def summarise_repetition(shown: DataShown, figures: DataFigures) -> str:
-    """One sentence: how many mixtures repeat a source too often."""
+def summarise_repetition(shown: DataShown, figures: DataFigures) -> tuple[str, str, str]:
+    """One sentence in parts, the second its number: how many mixtures repeat a source too often."""
     many = 0
     for mixture in shown.mixtures:
         certificate, _ = figures.certificates.get(mixture.key, (None, ""))
         lines = list_sources(certificate, mixture.sources) if certificate else ()
         many += any(line.is_repeated_often for line in lines)
-    return f"{many} of {len(shown.mixtures)} mixtures repeat a source more than {MANY_EPOCHS} epochs."
+    return "", f"{many} of {len(shown.mixtures)}", f" mixtures repeat a source more than {MANY_EPOCHS} epochs."

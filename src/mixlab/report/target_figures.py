@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from mixlab.analysis.targets import TargetCell
 from mixlab.config.targets import NO_POINT, FigureConfig, ScoreTarget, TargetSettings
-from mixlab.report.figures import STYLE, find_legible
+from mixlab.report.figures import STYLE, find_legible, fit_labels, is_legible, measure_text, shorten
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's colours: told apart by every kind of colour vision."""
@@ -22,6 +22,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES_APART, OF_GAP = 0.015, 0.3
 """How far lines are shifted from each other: this share of the axis, all together at most that of the least gap."""
 PANELS_IN_A_ROW, DOTS_PER_INCH = 3, 200
+PANEL_INCHES, ROW_INCHES, MOST_COLUMNS = 3.0, 0.19, 4
+"""Width of a panel, height of a row of the legend; columns of the legend at most."""
+_BESIDE_NAME, _BETWEEN, _MARGIN, _STAGE = 0.35, 0.25, 0.2, 0.85
+"""Inches of the legend: a line beside its name, between two columns, at both sides together, what names a stage."""
+NOT_PRINTED = "see the note"
 _STYLE = {**STYLE, "axes.spines.left": True, "ytick.major.size": 2.5, "xtick.minor.size": 1.5, "legend.frameon": False}
 
 
@@ -37,28 +42,68 @@ def draw_target(settings: TargetSettings, target: ScoreTarget, cells: Sequence[T
     columns = min(len(measures), PANELS_IN_A_ROW)
     lines = -(-len(measures) // columns)
     with matplotlib.rc_context(_STYLE):
-        canvas = Canvas(figsize=(3.0 * columns, 2.4 * lines + 0.5), layout="constrained")
+        width = PANEL_INCHES * columns
+        canvas = Canvas(figsize=(width, 2.4 * lines + 0.5), layout="constrained")
         panels: list[Axes] = list(canvas.subplots(lines, columns, sharex=True, squeeze=False).flat)
         for panel, title, measure in zip(panels, find_legible(measures), measures, strict=False):
-            panel.set_title(title)
+            panel.set_title(shorten(title, 10, 0.85 * PANEL_INCHES))
             _draw_lines(panel, figure, settings, target, [one for one in cells if one.place.measure == measure])
             panel.grid(axis="y")
             panel.set_axisbelow(True)
             panel.tick_params(labelbottom=True)
         for panel in panels[len(measures) :]:
             panel.set_visible(False)
-        canvas.supxlabel(find_legible([figure.x_label])[0], fontsize=9)
-        canvas.supylabel(find_legible([figure.y_label])[0], fontsize=9)
+        canvas.supxlabel(_name_axis(figure.x_label, 0.9 * width), fontsize=9)
+        canvas.supylabel(_name_axis(figure.y_label, 2.2 * lines), fontsize=9)
         handles, labels = panels[0].get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+        ncols = count_legend_columns(labels, width)
+        # the usual height has room for two rows
+        more = max(0, -(-len(labels) // ncols) - 2) * ROW_INCHES
+        canvas.set_size_inches(width, 2.4 * lines + 0.5 + more)
+        canvas.legend(handles, labels, loc="outside upper center", ncols=ncols)
         return _save(canvas, settings.name)
+
+
+def count_legend_columns(labels: Sequence[str], inches: float) -> int:
+    """Return into how many columns a legend fits; they are filled one after another, the first ones first."""
+    widths = [measure_text(label, 9) + _BESIDE_NAME for label in labels]
+    for ncols in range(min(MOST_COLUMNS, len(labels)), 1, -1):
+        least, longer = divmod(len(labels), ncols)
+        ends = [at * least + min(at, longer) for at in range(ncols + 1)]
+        wide = sum(max(widths[begin:end]) for begin, end in pairwise(ends)) + _BETWEEN * (ncols - 1) + _MARGIN
+        if wide <= inches:
+            return ncols
+    return 1
+
+
+def _name_axis(label: str, inches: float) -> str:
+    return shorten(find_legible([label])[0], 9, inches) if is_legible(label) else NOT_PRINTED
+
+
+def describe_unprinted(settings: TargetSettings, target: ScoreTarget) -> str:
+    """Say what stands behind the numbers by which a figure names what its face has no letters for; else nothing."""
+    figure = target.figure
+    if figure is None:
+        return ""
+    lists = (("line", settings.base_models()), ("panel", [one.label for one in target.measures]))
+    told = [
+        f"{what} no. {at} is {name}"
+        for what, names in lists
+        for at, name in enumerate(names, start=1)
+        if not is_legible(name)
+    ]
+    axes = (("horizontal", figure.x_label), ("vertical", figure.y_label))
+    told += [f"the {way} axis is {label}" for way, label in axes if not is_legible(label)]
+    return f"In the figure, whose face lacks some letters: {'; '.join(told)}." if told else ""
 
 
 def _draw_lines(
     panel: Axes, figure: FigureConfig, settings: TargetSettings, target: ScoreTarget, cells: Sequence[TargetCell]
 ) -> None:
     models = settings.base_models() if any(one.place.base_model for one in cells) else [""]
-    labels = find_legible([one or "all" for one in models])
+    room = PANEL_INCHES * min(len(target.measures), PANELS_IN_A_ROW) - _BESIDE_NAME - _MARGIN
+    room -= _STAGE if len(target.stages) > 1 else 0
+    labels = fit_labels(find_legible([one or "all" for one in models]), room)
     lines = [(number, stage) for number in range(len(models)) for stage in target.stages]
     for shift, (number, stage) in zip(find_shifts(list(figure.x.values()), len(lines)), lines, strict=True):
         points = _find_points(figure, cells, models[number], stage)

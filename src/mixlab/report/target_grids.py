@@ -1,7 +1,8 @@
 """A target as a grid of texts, and its three files: Markdown, LaTeX with booktabs, CSV with every number unrounded.
 
-The LaTeX says in its first lines what it needs: pdfLaTeX of 2018 or later reads Latin letters as UTF-8 and what is
-mapped here; a table with other letters, such as Japanese, needs LuaLaTeX.
+The LaTeX says in its first lines what it needs: pdfLaTeX of 2020 or later reads most Latin letters as UTF-8 and what is
+mapped here, some in the encoding T1 alone; a table with other letters, such as Japanese, needs LuaLaTeX. One that is
+wider than its column, or higher than its page, is scaled down to it.
 """
 
 import unicodedata
@@ -24,8 +25,16 @@ _LATEX = {
     "µ": r"$\mu$",
 }  # fmt: skip
 _LAST_LATIN = "\u017f"
+_UNREAD = "ĦħĸĿŀŉŦŧſ"
+"""Latin letters that pdfLaTeX has no command for."""
+_OF_T1 = "«»ÐÞðþĄąĐđĘęĮįŊŋŲų"
+"""Letters that pdfLaTeX has in the encoding T1 alone."""
 _PUNCTUATION = "‘’“”…•†‡‰€™"
 """Beyond Latin letters, and read by pdfLaTeX as they are."""
+_JOINERS = "\u200c\u200d"
+"""Letters without width that decide what those beside them look like."""
+_MOST_ROWS = 40
+"""Rows that a page holds beside the heading and the notes."""
 _MARKS = {"best": ("**", "**", r"\textbf{"), "second": ("<u>", "</u>", r"\underline{"), "": ("", "", "")}
 
 
@@ -85,6 +94,7 @@ def render_markdown(grid: Grid) -> str:
 def render_latex(grid: Grid) -> str:
     """Render a table environment that needs the package booktabs, and what else its first lines say."""
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{_latex(grid.title)}}}", rf"\label{{tab:{grid.name}}}"]
+    lines += list(scaled := _scale(len(grid.rows)))
     lines += [rf"\begin{{tabular}}{{{'l' * len(grid.heads)}{'r' * len(grid.columns)}}}", r"\toprule"]
     lines += _render_heads(grid)
     lines.append(r"\midrule")
@@ -97,22 +107,37 @@ def render_latex(grid: Grid) -> str:
         labels = ["" if at < shared else _latex(label) for at, label in enumerate(row)]
         lines.append(_ampersands([*labels, *(_mark(grid.cell(row, column)) for column in grid.columns)]))
         before = row
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}" + "}" * len(scaled)]
     lines += [rf"\\[2pt] {{\footnotesize {_latex(note)}}}" for note in grid.notes]
     return "\n".join([*_list_needs("".join(lines)), *lines, r"\end{table}"]) + "\n"
 
 
+def _scale(rows: int) -> Sequence[str]:
+    """Open a box of the table's own size, or of the column's width where that is less, and so for the page's height."""
+    width = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    height = r"\resizebox*{!}{\ifdim\totalheight>.8\textheight.8\textheight\else\totalheight\fi}{%"
+    return (height, width) if rows > _MOST_ROWS else (width,)
+
+
 def _list_needs(latex: str) -> list[str]:
     """Comments that say which packages, and which program, a table needs."""
-    needs = [r"% needs \usepackage{booktabs}"]
-    letters = sorted({letter for letter in latex if letter > _LAST_LATIN and letter not in _PUNCTUATION})
-    wide = [letter for letter in letters if unicodedata.east_asian_width(letter) in "WF"]
+    needs = [r"% needs \usepackage{booktabs,graphicx}"]
+    letters = [one for one in sorted(set(latex)) if one in _UNREAD or (one > _LAST_LATIN and one not in _PUNCTUATION)]
+    wide = [letter for letter in letters if _is_japanese(letter)]
     others = [letter for letter in letters if letter not in wide]
     if wide:
         needs.append(rf"% needs LuaLaTeX with \usepackage{{luatexja}}, for {' '.join(wide)}")
     if others:
         needs.append(rf"% needs LuaLaTeX with \usepackage{{fontspec}} and a font that has {' '.join(others)}")
+    if not letters and (found := [one for one in _OF_T1 if one in latex]):
+        needs.append(rf"% needs \usepackage[T1]{{fontenc}}, for {' '.join(found)}")
     return needs
+
+
+def _is_japanese(letter: str) -> bool:
+    """Whether luatexja sets a letter in its Japanese font; Korean ones and pictures are not in it."""
+    is_picture = unicodedata.category(letter) == "So" or unicodedata.name(letter, "").startswith("HANGUL")
+    return unicodedata.east_asian_width(letter) in "WFH" and not is_picture
 
 
 def _render_heads(grid: Grid) -> list[str]:
@@ -148,8 +173,10 @@ def _join(fields: Any) -> str:
 
 
 def _latex(text: str) -> str:
-    """Escape a text; two hyphens stay two, and an end of line is a space."""
-    letters = pairwise(["", *" ".join(text.split())])
+    """Escape a text; two hyphens stay two, an end of line or a control character is a space."""
+    kinds = ((letter, unicodedata.category(letter)) for letter in text)
+    kept = (" " if kind == "Cc" else letter for letter, kind in kinds if kind != "Cf" or letter in _JOINERS)
+    letters = pairwise(["", *" ".join("".join(kept).split())])
     return "".join("{}-" if before == letter == "-" else _LATEX.get(letter, letter) for before, letter in letters)
 
 

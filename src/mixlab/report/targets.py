@@ -14,7 +14,7 @@ from mixlab.config.report_data import DataShown
 from mixlab.config.targets import NO_POINT, ErrorBar, ScoreTarget, TargetSettings
 from mixlab.report.tables import name_cell
 from mixlab.report.target_data import build_data_grid
-from mixlab.report.target_figures import draw_target
+from mixlab.report.target_figures import describe_unprinted, draw_target
 from mixlab.report.target_grids import Grid, GridCell, Labels, write_grid
 
 FOLDER = "targets"
@@ -237,6 +237,8 @@ def _describe(settings: TargetSettings, target: ScoreTarget, cells: Sequence[Tar
         notes.append(SHIFTED)
     if target.figure is not None and any(cell.mean is None and cell.state != NO_POINT for cell in cells):
         notes.append(BROKEN)
+    if unprinted := describe_unprinted(settings, target):
+        notes.append(unprinted)
     if any(cell.mark for cell in cells):
         levels = dict.fromkeys(cell.mark_level for cell in cells if cell.mark)
         notes.append(MARKED.format(levels=" or ".join(levels)))

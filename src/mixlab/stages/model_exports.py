@@ -17,7 +17,7 @@ from mixlab.config.study import Study
 from mixlab.data.exports.chat_jinja import write_tokenizer_files
 from mixlab.data.tokens.tokenizer import TOKENIZER_FILE, read_vocabulary
 from mixlab.plan.canonical import to_plain
-from mixlab.plan.graph import MODEL_ROLES, Node, Plan, drop_study
+from mixlab.plan.graph import MODEL_ROLES, Node, Plan
 from mixlab.plan.specs import BaseModelSpec, ReportSpec, SourceSpec
 from mixlab.report.data import load_data_figures
 from mixlab.report.model_card import CardFacts, Step, render_model_card
@@ -74,7 +74,7 @@ def gather_card(shelf: Shelf, study: Study, node: Node, member: str, licence: st
     names = sorted({name.partition("/")[0] for mixture in mixtures for name in mixture.sources})
     records = read_makings(shelf, node)
     return CardFacts(
-        name=" ".join([*drop_study(node.label, shelf.plan.targets).split("/")[:-1], member]).strip() or node.label,
+        name=" ".join([*shelf.name_point(node).split("/"), member]).strip() or node.label,
         study=shelf.study,
         title=study.title,
         reference=reference,

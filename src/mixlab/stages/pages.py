@@ -68,6 +68,10 @@ class Shelf:
             return f"{node.stage} {node.key} is discarded: {read_tombstone(self.store, node.name).reason}"
         return f"{node.stage} {node.key} is {cures[state]}"
 
+    def name_point(self, node: Node) -> str:
+        """Name a model by its label without the study, whose own name may hold slashes, and without the stage."""
+        return drop_study(node.label, self.plan.targets).rpartition("/")[0]
+
     def place(self, node: Node) -> Place:
         """Open and verify an artifact, or say why it is not here."""
         if node.name in self.states.complete:
@@ -157,8 +161,7 @@ def _order_runs(ancestors: Iterable[Node]) -> list[Node]:
 
 def _find_run(shelf: Shelf, node: Node) -> TrainedRun:
     """A run with its log, which is compared with the manifest; the weights beside it are not read."""
-    label = drop_study(node.label, shelf.plan.targets).rpartition("/")[0]
-    label = label if node.stage != "pretrain" else node.label.rpartition("/")[2]
+    label = shelf.name_point(node) if node.stage != "pretrain" else node.label.rpartition("/")[2]
     if node.name not in shelf.states.complete:
         return TrainedRun(node.key, node.stage, label, None, shelf.explain_absence(node))
     folder = shelf.store.folder(*node.name)

@@ -34,6 +34,22 @@ targets:
 """
 
 
+SECOND = """
+effects: []
+base_models:
+  second:
+    tokenizer: bpe
+    model: {hidden_size: 32, layers: 1, heads: 2, feed_forward: 64, max_positions: 256}
+    mixture: {sources: [raw_file, raw_ja], budget: {tokens: 11000}, max_epochs: 8}
+    sequence_tokens: 64
+    training:
+      optimizer: {name: adamw, learning_rate: 0.004}
+      schedule: {name: constant, warmup_steps: 5}
+      global_batch_windows: 8
+variants: {even: {base_models: [tiny]}}
+"""
+
+
 def write_study(root: Path, text: str) -> Path:
     (root / "studies").mkdir()
     for name in ("config.yaml", "sources.lock", "studies/micro.yaml"):
@@ -69,3 +85,16 @@ def test_unknown_names_are_told_with_their_place_and_a_guess(tmp_path: Path) -> 
     assert "did you mean 'even'?" in told["targets.names.variants"]
     assert "selects no benchmark of the study" in told["targets.names.measures[0]"]
     assert all(problem.file.endswith("other.yaml") and problem.line for problem in caught.value.problems)
+
+
+def test_a_target_of_points_that_the_study_has_not_is_told_before_any_job(tmp_path: Path) -> None:
+    other = GOOD.replace("against: even", "variants: [even]\n    base_models: [second]")
+    with pytest.raises(ConfigError) as caught:
+        build_plan(write_study(tmp_path, SECOND + other), ["other"], check_files=False)
+    (problem,) = caught.value.problems
+    assert problem.key == "targets.judged.base_models"
+    assert "none of its variants is for any of its base models" in problem.message
+    # one of two is enough
+    both = other.replace("[second]", "[second, tiny]")
+    (tmp_path / "studies/other.yaml").write_text(f"extends: micro.yaml\n{SECOND}{both}", encoding="utf-8")
+    assert build_plan(tmp_path, ["other"], check_files=False).plan.targets["other"]

@@ -9,7 +9,9 @@ from report_fakes import CHECK, DATA, DUPLICATES, FLAGGED, STORE_FIGURES, STORES
 from mixlab.config.problems import DataError
 from mixlab.config.report_data import DataShown
 from mixlab.report.data import load_data_figures
+from mixlab.report.data_sections import build_data_sections
 from mixlab.report.page import write_report
+from mixlab.report.tables import Sentence
 
 
 def read(path):
@@ -141,6 +143,20 @@ def test_a_report_without_names_of_data_shows_scores_alone(tmp_path, settings, a
     write_report(settings.model_copy(update={"data": None}), aggregate, out)
     assert 'id="data"' not in (out / "report.html").read_text(encoding="utf-8")
     assert not (out / "certificates").exists()
+
+
+def test_what_a_sentence_sums_up_leads_to_its_table(folders):
+    (data, _) = build_data_sections(DATA, load_data_figures(DATA, folders), {})
+    led = {
+        part.text: part.anchor
+        for one in data.sentences
+        if isinstance(one, Sentence)
+        for part in one.parts
+        if part.anchor
+    }
+    assert led["1 of 2"] == "data-overview"
+    assert set(led.values()) == {"data-overview", "data-exclusions", "data-contamination"}
+    assert set(led.values()) <= {table.anchor for table in data.tables}
 
 
 def test_a_mixture_of_a_source_without_a_name_is_refused():

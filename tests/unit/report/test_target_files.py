@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from report_fakes import CERTIFICATE
 
 from mixlab.analysis.targets import COLUMNS, Place, TargetCell
@@ -112,7 +113,7 @@ def render_labels(*labels: str) -> list[str]:
 
 def test_latex_prints_every_letter_of_a_label_and_takes_none_for_a_command() -> None:
     lines = render_labels("[50, 50]", "*star", "x<y|z> 50→60 ≤ ²", "a--b---c", "µ `q` ~^ é “q”")
-    assert lines[0] == r"% needs \usepackage{booktabs}"
+    assert lines[0] == r"% needs \usepackage{booktabs,graphicx}"
     assert not lines[1].startswith("%")
     assert r"\caption{p \textless{} 0.05 or \textbar{}p\textbar{}}" in lines
     head = lines.index(r"\toprule") + 1
@@ -332,3 +333,39 @@ def test_a_target_of_data_names_the_artifact_that_it_was_read_from(aggregate: Pa
     assert rows and {row["mixture_key"] for row in rows} == {"mix"}
     card = json.loads((tmp_path / "out/targets/t.json").read_text(encoding="utf-8"))
     assert {row["mixture_key"] for row in card["rows"]} == {"mix"}
+
+
+@pytest.fixture
+def legends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
+    """Canvas and legend of each figure."""
+    made: list[tuple[Any, Any]] = []
+    real = Canvas.legend
+    monkeypatch.setattr(Canvas, "legend", lambda *a, **k: made.append((a[0], real(*a, **k))) or made[-1][1])
+    return made
+
+
+@pytest.mark.parametrize(
+    "models", [["m" * 90 + "1", "m" * 90 + "2", "x$^{"], [f"model number {at}" for at in range(30)]]
+)
+def test_a_legend_names_every_line_and_stays_within_its_figure(
+    models: list[str], legends: list[tuple[Any, Any]]
+) -> None:
+    cells = [TargetCell(Place(name, model, "after_sft", "EN"), 5.0, 0.1, 2, 2, 0) for model in models for name in "ab"]
+    draw({"a": 0, "b": 10}, models, cells)
+    ((canvas, legend),) = legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert len(set(texts)) == len(models)
+    box, whole = legend.get_window_extent(), canvas.bbox
+    assert box.x0 >= 0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+    # the panel keeps its place below
+    (panel,) = canvas.axes
+    assert panel.get_window_extent().height > 1.2 * canvas.dpi
+
+
+def test_what_a_figure_cannot_print_stands_in_its_note(aggregate: Path, tmp_path: Path) -> None:
+    figure = {"x": {"even": 0, "odd_one": 50}, "x_label": "割合", "y_label": "MT-Bench"}
+    measures = [{"label": "英語", "measure": "judge_score", "languages": ["en"]}]
+    folder = write_one(build_settings(figure=figure, measures=measures), aggregate, tmp_path / "out")
+    text = (folder / "table_03.md").read_text(encoding="utf-8")
+    assert "In the figure, whose face lacks some letters: panel no. 1 is 英語; the horizontal axis is 割合." in text
+    assert ">see the note<" in (folder / "table_03.svg").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """What a model's card says of how the model was made: what records tell, and nothing of one that cannot be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,10 @@ def test_a_model_of_which_no_record_can_be_read_was_made_nobody_knows_when(plann
     card = gather(planned, shelf, model)
     assert (card.commit, card.steps[-1].made, card.steps[-1].digest) == ("", "", "")
     assert card.unscored.startswith("Its scores are not here: scores ")
+
+
+def test_a_model_is_named_without_the_folders_of_its_study(shelf: Shelf, model: Node) -> None:
+    name = shelf.name_point(model)
+    assert name.startswith("even/mixture_seed 1/") and not name.endswith("/sft")
+    below = replace(model, labels=[f"papers/tiny/{label}" for label in model.labels])
+    assert replace(shelf, study="papers/tiny/micro").name_point(below) == name
