@@ -102,7 +102,7 @@ def test_the_first_row_a_model_fits_in_holds_for_its_jobs(plan: Plan) -> None:
     asked = [ask(flow, "generate") for flow in (small, big)]
     assert [(one["gpu"], one.get("nodes")) for one in asked] == [(1, None), (4, 1)]
     assert [ask(flow, "average")["mem_mb"] for flow in (small, big)] == [2000, 9000]
-    assert ask(small, "score") == ask(big, "score") == {"mem_mb": 2000, "runtime": 60, "threads": 1}
+    assert ask(small, "score") == ask(big, "score") == {"mem_mb": 2000, "runtime": 40, "threads": 1}
 
 
 def test_what_config_says_of_a_stage_wins_key_by_key(plan: Plan) -> None:
