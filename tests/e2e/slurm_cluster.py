@@ -85,8 +85,6 @@ StoragePass={password}
 StorageLoc=slurm_acct_db
 """
 _DATABASE = (
-    "--no-defaults",
-    "--user=root",
     "--bind-address=127.0.0.1",
     "--innodb-buffer-pool-size=64M",
     "--innodb-flush-log-at-trx-commit=2",
@@ -141,6 +139,7 @@ class PrivateSlurm:
     def __init__(self, folder: Path, has_accounts: bool = False) -> None:
         self.folder = folder
         self.has_accounts = has_accounts
+        self._database: subprocess.Popen[bytes] | None = None
         self.config = folder / "slurm.conf"
         self.variables = {"SLURM_CONF": str(self.config)}
 
@@ -175,6 +174,9 @@ class PrivateSlurm:
                 time.sleep(0.5)
         for name in [*(f"slurmd-{node}" for node in NODES), "slurmctld", "slurmdbd", "mariadbd", "munged"]:
             self._end(name)
+        if self._database is not None:
+            self._database.wait(30)
+            self._database = None
         if SYSTEM.is_symlink() and SYSTEM.readlink() == self.config:
             SYSTEM.unlink()
 
@@ -224,7 +226,7 @@ class PrivateSlurm:
             self._run("mariadb-install-db", *own, "--auth-root-authentication-method=normal", "--skip-test-db")
         command = ["mariadbd", *own, *_DATABASE, at, f"--port={self._database_port}"]
         files = [f"--pid-file={self.folder / 'mariadbd.pid'}", f"--log-error={self.folder / 'mariadbd.log'}"]
-        subprocess.Popen([*command, *files], stdin=subprocess.DEVNULL, start_new_session=True)
+        self._database = subprocess.Popen([*command, *files], stdin=subprocess.DEVNULL, start_new_session=True)
         self._wait("mariadb-admin", "--no-defaults", at, "--user=root", "ping")
         orders = (
             "create database if not exists slurm_acct_db",
