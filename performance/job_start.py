@@ -49,7 +49,7 @@ def main() -> None:
         ours, bare = Path(name, "ours"), Path(name, "bare")
         for folder in (ours, bare):
             folder.mkdir()
-        write_ours(ours)
+        write_ours(ours, "paper")
         os.chdir(ours)
         environment: dict[str, str] = {}
         plan = open_workflow(ours, {}, True, environment).plan

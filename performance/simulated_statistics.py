@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from nested_data import Shape, Truth, simulate
-from nested_tests import ALPHA, Floats, find_mixed_p, reject, reject_beside, to_units
+from nested_data import Floats, Shape, Truth, simulate
+from nested_tests import ALPHA, find_mixed_p, reject, reject_beside, to_units
 
 from mixlab.analysis import seed_tests
 from mixlab.analysis.cell_intervals import write_variance

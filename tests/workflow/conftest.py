@@ -8,6 +8,7 @@ import pytest
 from checkouts import CONFIG, REPOSITORY
 from click.testing import CliRunner, Result
 from dvc_checkouts import finish, make_repository
+from shelves import make_shelf
 
 from mixlab.cli import mixlab
 
@@ -58,3 +59,12 @@ def root(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(lab / name, tmp_path / name, symlinks=True)
     monkeypatch.chdir(tmp_path / "first")
     return tmp_path / "first"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository with a remote in a folder beside it, made the current folder."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    root = make_shelf(tmp_path / "棚 shelf")
+    monkeypatch.chdir(root)
+    return root

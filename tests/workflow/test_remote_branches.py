@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import clone, commit, list_bytes, mixlab, run
-from shelves import make_one, make_shelf, switch
+from shelves import make_one, switch
 
 from mixlab.artifacts.dropping import find_digest
 from mixlab.artifacts.manifest import read_manifest
@@ -17,15 +17,6 @@ from mixlab.artifacts.tombstones import read_tombstone
 from mixlab.artifacts.tracking import list_untracked
 
 A, B, C = "00000000000000aa", "00000000000000bb", "12345678901234e5"
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository with a remote in a folder, made the current folder."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "棚 shelf")
-    monkeypatch.chdir(root)
-    return root
 
 
 def publish(root: Path, *keys: str) -> None:

@@ -4,22 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
 from dvc_checkouts import commit, mixlab
-from shelves import make_shelf, switch, write_record
+from shelves import switch, write_record
 
 from mixlab.artifacts.store import Store
 
 RUN, MEAN = "00000000000000aa", "00000000000000bb"
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository with a remote in a folder, made the current folder."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
-    monkeypatch.chdir(root)
-    return root
 
 
 def make(root: Path, stage: str, key: str, payload: str, *parents: str) -> None:

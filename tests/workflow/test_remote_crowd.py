@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from checkouts import REPOSITORY, environment
 from dvc_checkouts import clone, commit, mixlab, run
-from shelves import make_one, make_shelf
+from shelves import make_one
 
 from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.pointers import list_pointers, read_pointer, render_pointer
@@ -19,15 +19,6 @@ from mixlab.artifacts.store import Store
 
 CROWD = Path(__file__).with_name("crowd.py")
 STAGE = "score"
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository with a remote in a folder, made the current folder."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
-    monkeypatch.chdir(root)
-    return root
 
 
 def name_keys(kind: int, count: int) -> list[str]:

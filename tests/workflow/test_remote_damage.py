@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import commit, flip_byte, list_bytes, mixlab
-from shelves import SHARED, make_one, make_shelf
+from shelves import SHARED, make_one
 
 A, B = "00000000000000aa", "00000000000000bb"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(shelf: Path) -> Path:
     """A repository that tracks and has uploaded an artifact."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
-    make_one(root, "ipt", A, "a checkpoint\n")
-    mixlab(root, "track", A, "--push")
-    commit(root, "one artifact")
-    return root
+    make_one(shelf, "ipt", A, "a checkpoint\n")
+    mixlab(shelf, "track", A, "--push")
+    commit(shelf, "one artifact")
+    return shelf
 
 
 def find_uploaded(shelf: Path, text: str) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import clone, commit, list_bytes, make_repository, mixlab
-from shelves import make_one, make_shelf
+from shelves import make_one
 
 from mixlab.artifacts.collecting import find_garbage
 from mixlab.artifacts.errors import ArtifactError
@@ -15,14 +15,12 @@ A, B, C = "00000000000000aa", "00000000000000bb", "00000000000000cc"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(shelf: Path) -> Path:
     """A repository that tracks and has uploaded an artifact, to a folder that the upload made."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
-    make_one(root, "ipt", A, "here\n")
-    assert "Tracked 1 artifact" in mixlab(root, "track", A, "--push")
-    commit(root, "one artifact")
-    return root
+    make_one(shelf, "ipt", A, "here\n")
+    assert "Tracked 1 artifact" in mixlab(shelf, "track", A, "--push")
+    commit(shelf, "one artifact")
+    return shelf
 
 
 def list_kept_by_git(root: Path) -> dict[str, bytes]:

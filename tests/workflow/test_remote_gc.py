@@ -6,21 +6,19 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import commit, list_bytes, mixlab, run
-from shelves import make_one, make_shelf, switch
+from shelves import make_one, switch
 
 A, B = "00000000000000aa", "00000000000000bb"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(shelf: Path) -> Path:
     """A repository that tracks and has uploaded two artifacts on its branch `main`."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
     for key in (A, B):
-        make_one(root, "ipt", key, f"{key}\n")
-    mixlab(root, "track", A, B, "--push")
-    commit(root, "two artifacts")
-    return root
+        make_one(shelf, "ipt", key, f"{key}\n")
+    mixlab(shelf, "track", A, B, "--push")
+    commit(shelf, "two artifacts")
+    return shelf
 
 
 def forget(root: Path, *keys: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from dvc_checkouts import commit, mixlab, run
-from shelves import make_shelf, switch
+from shelves import switch
 
 from mixlab.artifacts import merging
 from mixlab.artifacts.errors import ArtifactError
@@ -19,13 +19,11 @@ STAGE = "contamination"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(shelf: Path) -> Path:
     """A repository whose branch `main` tracks X."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
-    track(root, X, "a")
-    commit(root, "X")
-    return root
+    track(shelf, X, "a")
+    commit(shelf, "X")
+    return shelf
 
 
 def track(root: Path, key: str, digit: str) -> Pointer:

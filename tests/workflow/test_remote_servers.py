@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc_checkouts import clone, commit, list_bytes, mixlab, run
 from remote_labs import SECRET, Server, find_port, serve_s3, serve_ssh, set_remote, use_s3, use_ssh
-from shelves import make_one, make_shelf
+from shelves import make_one
 
 from mixlab.artifacts import remote
 from mixlab.artifacts.remote import open_depot
@@ -28,15 +28,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An S3 of our own."""
     with serve_s3(tmp_path_factory.mktemp("s3") / "server") as server:
         yield server
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository, made the current folder; ssh finds the server's key unknown and takes it."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "first")
-    monkeypatch.chdir(root)
-    return root
 
 
 def share(root: Path, tmp_path: Path) -> Path:

@@ -29,18 +29,16 @@ OTHER_BYTES = "here with other bytes than its pointer's"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(shelf: Path) -> Path:
     """Branches `left` and `right` track other bytes of one key; the folder stands on `right`, with its bytes."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "shelf")
     for branch in ("left", "right"):
-        switch(root, "main")
-        lose_here(root)
-        switch(root, branch, new=True)
-        make_one(root, "ipt", A, f"made on the {branch}\n", f"gpu-{branch}")
-        mixlab(root, "track", A, "--push")
-        commit(root, branch)
-    return root
+        switch(shelf, "main")
+        lose_here(shelf)
+        switch(shelf, branch, new=True)
+        make_one(shelf, "ipt", A, f"made on the {branch}\n", f"gpu-{branch}")
+        mixlab(shelf, "track", A, "--push")
+        commit(shelf, branch)
+    return shelf
 
 
 def lose_here(root: Path) -> None:
