@@ -238,11 +238,20 @@ def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str
             yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), (*path, str(name)))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         if path[-1:] == (_UNORDERED,):
-            old, new = sorted(old, key=_order), sorted(new, key=_order)
+            old, new = _align(old, new)
         for number, (was, now) in enumerate(zip(old, new, strict=True)):
             yield from _walk(was, now, (*path, str(number)))
     elif old != new or type(old) is not type(new):
         yield path, old, new
+
+
+def _align(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Put entries beside those of the same name, the others beside each other as they say alike things."""
+    new, left = sorted(new, key=_order), sorted(old, key=_order)
+    names = [one.get("name") if isinstance(one, Mapping) else None for one in new]
+    named = {one["name"]: one for one in left if isinstance(one, Mapping) and one.get("name") in {*names} - {None}}
+    rest = iter([one for one in left if not (isinstance(one, Mapping) and one.get("name") in named)])
+    return [named[name] if name in named else next(rest) for name in names], new
 
 
 def _order(entry: Any) -> tuple[str, str]:
