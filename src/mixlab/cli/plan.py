@@ -40,7 +40,8 @@ def command(studies: Sequence[str], keys: bool, as_json: bool) -> None:
     `snakemake all` would do now. Of a study that states the noise it expects: the smallest difference at which each
     of its effects could be found, which effects cannot, and what would help. Leaves with 2 where config.yaml lacks an
     endpoint, or the price of a judge under a cap in money, that what would run needs, or the studies name two endpoints
-    for one model; a key that is not in the environment is a warning.
+    for one model; a key that is not in the environment is a warning, as are files that patterns of a source name and
+    sources.lock does not.
     """
     store = open_store()
     planned = build_plan(store.root, studies)
@@ -53,7 +54,7 @@ def command(studies: Sequence[str], keys: bool, as_json: bool) -> None:
         _print(plan, states, demand, keys)
         for name, study in planned.studies.items():
             click.echo(render_detectable(name, study, found[name]), nl=False)
-    for warning in require_endpoints(planned, demand.run, os.environ):
+    for warning in (*planned.warnings, *require_endpoints(planned, demand.run, os.environ)):
         click.echo(f"mixlab: {warning}", err=True)
 
 

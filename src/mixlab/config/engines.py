@@ -1,9 +1,9 @@
 """The programs that turn prompts into text. What is set here decides responses; where and how fast does not."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from mixlab.artifacts.keys import build_digest, canonical_json
 from mixlab.config.base import Settings
@@ -22,6 +22,13 @@ class VllmEngineSettings(Settings):
 
     engine: Literal["vllm"] = Field(default="vllm", description="vllm: vLLM, in its own environment, on a model folder")
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="compute precision")
+
+
+Sent = Literal["temperature", "top_p", "seed", "stop"]
+
+
+def _in_one_order(sends: tuple[Sent, ...]) -> tuple[Sent, ...]:
+    return tuple(name for name in get_args(Sent) if name in sends)
 
 
 class ServedSettings(Settings):
@@ -45,8 +52,8 @@ class ServedSettings(Settings):
     max_tokens_name: Annotated[str, Field(pattern="^max_(completion_)?tokens$")] = Field(
         default="max_tokens", description="how this endpoint calls it: max_tokens or max_completion_tokens"
     )
-    sends: tuple[Literal["temperature", "top_p", "seed", "stop"], ...] = Field(
-        default=("temperature", "top_p", "seed", "stop"),
+    sends: Annotated[tuple[Sent, ...], AfterValidator(_in_one_order)] = Field(
+        default=get_args(Sent),
         description="settings of sampling that a request holds; leave out what the endpoint does not take",
     )
     extra: Extra = Field(

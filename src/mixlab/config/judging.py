@@ -66,6 +66,15 @@ class _Judge(Settings):
         "absent: for every item that has one, or, with published prompts, for those three",
     )
 
+    @field_validator("reference_categories")
+    @classmethod
+    def _in_one_order(cls, categories: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Put FastChat's first, as they stand where nothing is said: which there are decides, not their order."""
+        if categories is None:
+            return None
+        others = sorted({*categories} - {*REFERENCE_CATEGORIES})
+        return (*(name for name in REFERENCE_CATEGORIES if name in categories), *others)
+
 
 class RuleJudgeSettings(_Judge):
     """The rule judge for benchmarks of one language, as it enters a spec."""

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mixlab.config.base import Settings, added
 
@@ -90,6 +90,18 @@ class ModelSettings(Settings):
         le=65_536,
         description="the embeddings get rows up to a multiple of it, as GPUs like; no token has the rows added",
     )
+
+    @field_validator("kv_heads")
+    @classmethod
+    def _as_many_as_heads_is_said_by_nothing(cls, kv_heads: int | None, info: ValidationInfo) -> int | None:
+        return None if kv_heads == info.data.get("heads") else kv_heads
+
+    @field_validator("head_size")
+    @classmethod
+    def _usual_size_is_said_by_nothing(cls, head_size: int | None, info: ValidationInfo) -> int | None:
+        hidden, heads = info.data.get("hidden_size"), info.data.get("heads")
+        usual = head_size is not None and heads and hidden is not None and head_size * heads == hidden
+        return None if usual else head_size
 
     @property
     def head_width(self) -> int:

@@ -1,6 +1,7 @@
 """What is wrong with something a user wrote: where, what was got, what is allowed, the cure."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,6 +43,13 @@ class DataError(UserError):
 
 
 def did_you_mean(got: str, allowed: Iterable[str]) -> str:
-    """Render `; did you mean 'x'?` for the allowed name nearest to `got`, or nothing."""
-    near = difflib.get_close_matches(got, list(allowed), n=1, cutoff=0.6)
+    """Render `; did you mean 'x'?` for the allowed name nearest to `got`, or nothing.
+
+    Of one that looks the same it says so: an editor may write a letter and its mark as one character or as two.
+    """
+    known = list(allowed)
+    normal = unicodedata.normalize("NFC", got)
+    if any(name != got and unicodedata.normalize("NFC", name) == normal for name in known):
+        return "; one that looks the same is there, in other characters (Unicode NFC or NFD): copy it from there"
+    near = difflib.get_close_matches(got, known, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -94,8 +94,8 @@ class ScoreTarget(_Target):
     type: Literal["scores"] = "scores"
     rows: tuple[Axis, ...] = Field(min_length=1, description="axes of the rows, the outermost first")
     columns: tuple[Axis, ...] = Field(min_length=1, description="axes of the columns, the outermost first")
-    variants: tuple[Name, ...] = Field(default=(), description="labels of variants in order; empty: all")
-    base_models: tuple[Name, ...] = Field(default=(), description="names of base models in order; empty: all")
+    variants: tuple[Name, ...] = Field(default=(), description="labels in order; empty: all, as the study lists them")
+    base_models: tuple[Name, ...] = Field(default=(), description="names in order; empty: all, as the study lists them")
     stages: tuple[Stage, ...] = Field(default=("after_sft",), min_length=1, description="before or after SFT")
     measures: tuple[TargetMeasure, ...] = Field(min_length=1, description="what is measured")
     error: ErrorBar = Field(default_factory=ErrorBar, description="what stands behind ±")

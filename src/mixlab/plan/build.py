@@ -7,7 +7,7 @@ from pathlib import Path
 from mixlab.config.base_models import HubModel, ModelFiles, ScratchModelConfig
 from mixlab.config.editing import Edit
 from mixlab.config.loading import Document, sort_problems
-from mixlab.config.machine import MainConfig
+from mixlab.config.machine import MachineSettings, MainConfig
 from mixlab.config.model_facts import ModelFacts
 from mixlab.config.problems import ConfigError, Problem, did_you_mean
 from mixlab.config.sources import GeneratorOrigin
@@ -26,8 +26,12 @@ from mixlab.plan.checks_endpoints import locate_endpoints
 from mixlab.plan.expand import expand_study
 from mixlab.plan.graph import Plan
 from mixlab.plan.judge_texts import read_judge_texts
+from mixlab.plan.source_files import find_files
 from mixlab.plan.sources_lock import LockedSource, check_sources, locate_files, read_lock
 from mixlab.plan.stages import STAGES
+
+_WILDCARDS = frozenset("*?[")
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Planned:
     """The studies as they were written."""
     document: Document
     """`config.yaml` as it was written."""
+    warnings: tuple[str, ...] = ()
+    """What is no mistake, and may not be what is meant."""
 
 
 def split_names(names: str) -> list[str]:
@@ -88,6 +94,35 @@ def list_locked(study: Study) -> list[str]:
     scratch = ScratchModelConfig
     models = [f"{BASE_MODEL}{name}" for name, one in study.base_models.items() if not isinstance(one, scratch)]
     return sources + files + models
+
+
+def find_new_files(sources: Mapping[str, LockedSource], machine: MachineSettings, root: Path) -> list[str]:
+    """Say which files of this machine are named by the patterns of locked sources and were not there to be locked.
+
+    They take no part until they are locked. A path without wildcards names no new file.
+    """
+    told = []
+    for name, source in sorted(sources.items()):
+        if source.root not in machine.data_roots:
+            continue
+        base = machine.root(source.root, root)
+        known = {(file.path, file.joined) for file in source.files}
+        new: dict[str, None] = {}
+        for is_joined, patterns in ((False, source.paths), (True, source.joined_paths)):
+            for pattern in (one for one in patterns if not _WILDCARDS.isdisjoint(one)):
+                try:
+                    found = [path.relative_to(base).as_posix() for path in find_files(base, pattern)]
+                except (OSError, ValueError):
+                    continue
+                new |= dict.fromkeys(path for path in found if (path, is_joined) not in known)
+        if new:
+            some = ", ".join([*list(new)[:_SHOWN], *(["..."] if len(new) > _SHOWN else [])])
+            count = "1 file" if len(new) == 1 else f"{len(new)} files"
+            told.append(
+                f"source '{name}': its patterns name {count} more than sources.lock ({some}), left out so far; run "
+                f"`mixlab lock {name}` to use what is there now"
+            )
+    return told
 
 
 def list_startable(root: Path) -> list[str]:
@@ -142,8 +177,10 @@ def build_plan(
         if not found:
             expand_study(plan, name, study, lock, read.assumptions)
             used.update({source: lock[source] for source in list_locked(study)})
+    warnings: list[str] = []
     if check_files and not problems:
         problems += check_sources(used, config.machine, root, root / "work")
+        warnings += find_new_files(used, config.machine, root)
     if problems:
         raise ConfigError(sort_problems(problems))
     files = dict(locate_files(used.values(), config.machine, root))
@@ -152,4 +189,4 @@ def build_plan(
             files |= labeller.locate(config.machine, root)
     files |= locate_endpoints(studies.values())
     facts = {origin: one for study in studies.values() for origin, one in list_facts(study, lock).items()}
-    return Planned(plan, config, studies, files, facts, reads, document)
+    return Planned(plan, config, studies, files, facts, reads, document, tuple(warnings))

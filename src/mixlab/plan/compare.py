@@ -224,6 +224,8 @@ def find_role_changes(old: Roles, new: Roles, label: Any) -> tuple[Change, ...]:
         if before != after:
             lost = [label(item) for item in before if item not in after]
             came = [label(item) for item in after if item not in before]
+            # references stand in order of keys: what has the same names is told alike
+            came = lost if sorted(came) == sorted(lost) else came
             if len(lost) + len(came) > 4:
                 lost, came = [f"{len(before)} artifacts"], [f"{len(after)} artifacts"]
             changes.append(Change(role, ", ".join(lost) or "nothing", ", ".join(came) or "nothing"))
@@ -236,11 +238,33 @@ def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str
             yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), (*path, str(name)))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         if path[-1:] == (_UNORDERED,):
-            old, new = sorted(old, key=canonical_json), sorted(new, key=canonical_json)
+            old, new = _align(old, new)
         for number, (was, now) in enumerate(zip(old, new, strict=True)):
             yield from _walk(was, now, (*path, str(number)))
     elif old != new or type(old) is not type(new):
         yield path, old, new
+
+
+def _align(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Put entries beside those of the same name, the others beside each other as they say alike things."""
+    new, left = sorted(new, key=_order), sorted(old, key=_order)
+    names = [one.get("name") if isinstance(one, Mapping) else None for one in new]
+    named = {one["name"]: one for one in left if isinstance(one, Mapping) and one.get("name") in {*names} - {None}}
+    rest = iter([one for one in left if not (isinstance(one, Mapping) and one.get("name") in named)])
+    return [named[name] if name in named else next(rest) for name in names], new
+
+
+def _order(entry: Any) -> tuple[str, str]:
+    """Order entries by what they say; keys in them, which change with what is above, decide between equals alone."""
+    return canonical_json(_without_keys(entry)), canonical_json(entry)
+
+
+def _without_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_keys(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_keys(one) for one in value]
+    return "" if isinstance(value, str) and _KEY.fullmatch(value) else value
 
 
 def _render(value: Any) -> str:

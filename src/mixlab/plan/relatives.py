@@ -10,6 +10,8 @@ from mixlab.artifacts.keys import split_reference
 from mixlab.plan.compare import ORDERED_BY_KEY, Change, find_plain_changes, find_role_changes
 from mixlab.plan.graph import Roles
 
+ABSENT = "absent"
+"""State of an artifact that is neither here nor tracked nor discarded."""
 _UNLIKE = 10
 """What an artifact without a counterpart counts, in differences of fields."""
 _MOST_PAIRS = 64
@@ -123,28 +125,44 @@ class Library:
             return
         changes = self.list_changes(relative, card)
         steps.append(Step(card, relative, changes, find_role_changes(relative.parents, card.parents, self._name)))
-        told.update({card.key} if changes else ())
-        for pair in self.pair_parents(card, relative):
+        pairs = list(self.pair_parents(card, relative))
+        told.update({card.key} if changes or any(map(self._begins, pairs)) else ())
+        for pair in pairs:
             if pair.key and self.list_causes(pair.key, pair.relative) - told:
-                above = self.cards[pair.key]
-                other = self.cards.get(pair.relative)
-                self._follow(above, other if other is not None and other.stage == above.stage else None, steps, told)
+                self._follow(self.cards[pair.key], self._find_counterpart(pair), steps, told)
 
     def list_causes(self, key: str, other: str) -> frozenset[str]:
-        """List what above an artifact, or itself, differs from its counterpart by more than its parents."""
+        """List what above an artifact, or itself, differs from its counterpart by more than other parents.
+
+        One that has fewer parents than its counterpart differs itself, and so does one with a finished parent that its
+        counterpart has none for: what is finished is not new.
+        """
         place = (key, other)
         if place not in self._causes:
             card, relative = self.cards.get(key), self.cards.get(other)
             if card is None:
                 found: frozenset[str] = frozenset()
             elif relative is None or relative.stage != card.stage:
-                found = frozenset({key})
+                found = frozenset({key} if card.state == ABSENT else ())
             else:
-                found = frozenset({key} if self.list_changes(relative, card) else ())
-                pairs = (one for one in self.pair_parents(card, relative) if one.key)
-                found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs))
+                pairs = list(self.pair_parents(card, relative))
+                differs = self.list_changes(relative, card) or any(map(self._begins, pairs))
+                found = frozenset({key} if differs else ())
+                found = found.union(*(self.list_causes(one.key, one.relative) for one in pairs if one.key))
             self._causes[place] = found
         return self._causes[place]
+
+    def _begins(self, pair: Pair) -> bool:
+        """Whether a difference begins with a parent: one is gone, or a finished one came that stands for no other."""
+        if not pair.key:
+            return True
+        above = self.cards.get(pair.key)
+        return above is not None and above.state != ABSENT and self._find_counterpart(pair) is None
+
+    def _find_counterpart(self, pair: Pair) -> Card | None:
+        """Return the artifact of the same stage that a parent stands for; None where it stands for none."""
+        above, other = self.cards.get(pair.key), self.cards.get(pair.relative)
+        return other if above is not None and other is not None and other.stage == above.stage else None
 
     def pair_parents(self, card: Card, other: Card) -> Iterator[Pair]:
         """Yield the parents that are not in both, each beside its namesake, else beside the likest that is left.

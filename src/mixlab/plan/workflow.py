@@ -306,7 +306,7 @@ def open_workflow(root: Path, config: Mapping[str, Any], is_main: bool, environm
     flow = Flow(store, planned.plan, states, machine, path, is_main=is_main, parameters=parameters)
     clear_links(root)
     # before any job: what this machine lacks, and data that nobody has, would else end the run in its middle
-    for warning in require_machine(planned, flow.demand.run, root, environment, parameters):
+    for warning in (*planned.warnings, *require_machine(planned, flow.demand.run, root, environment, parameters)):
         log.warning("mixlab: %s", warning)
     require_agreeing(store, flow.list_read())
     require_fetchable(store, [planned.plan.nodes[key].name for key in flow.demand.fetch])

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from mixlab.config.judging import JudgeConfig, ModelJudgeConfig, RuleJudgeConfig
 from mixlab.config.loading import load_document
 from mixlab.config.problems import Problem
+from mixlab.config.served_models import ServedModelConfig
 from mixlab.config.study import Study
 from mixlab.config.validation import validate
 from mixlab.plan.canonical import render_spec
@@ -56,6 +57,22 @@ def test_the_spec_of_a_rule_has_nothing_of_a_model() -> None:
 )
 def test_what_decides_a_verdict_enters_the_key(change: dict[str, Any]) -> None:
     assert key_text(MODEL | change) != key_text(MODEL)
+
+
+def test_the_order_of_categories_whose_references_are_shown_means_nothing() -> None:
+    shown = key_text(MODEL | {"reference_categories": ["writing", "coding", "math", "art"]})
+    assert key_text(MODEL | {"reference_categories": ["art", "math", "writing", "coding", "math"]}) == shown
+    assert key_text(MODEL | {"reference_categories": []}) not in (shown, key_text(MODEL))
+
+
+def test_the_order_of_what_a_request_holds_means_nothing() -> None:
+    model = {"model": "m", "endpoint": "lab"}
+    whole = ServedModelConfig.model_validate(model | {"sends": ["stop", "seed", "top_p", "temperature"]})
+    assert whole == ServedModelConfig.model_validate(model)
+    some = (
+        ServedModelConfig.model_validate(model | {"sends": names}) for names in (["seed", "stop"], ["stop", "seed"])
+    )
+    assert len({one.to_engine().digest for one in (*some, whole)}) == 2
 
 
 def test_where_it_is_asked_and_the_other_languages_reminder_do_not() -> None:

@@ -210,3 +210,11 @@ def test_a_locked_file_that_changed_is_found_and_one_that_is_gone_is_not_missed(
     path.write_bytes(text.replace(b"Lena", b"Lisa"))
     (problem,) = check_sources(lock, machine, tmp_path, tmp_path / "work")
     assert "is not the file that was locked; run `mixlab lock math_file`" in problem.message
+
+
+@pytest.mark.parametrize("said", ["kv_heads: 2", "head_size: 16", "kv_heads: 2, head_size: 16"])
+def test_heads_as_they_are_anyway_may_be_written_out(edited: Edited, said: str) -> None:
+    heads = "heads: 2,"
+    assert edited((heads, f"{heads} {said},")) == edited()
+    other = said.replace("kv_heads: 2", "kv_heads: 1").replace("16", "32")
+    assert edited((heads, f"{heads} {other},"))["pretrain"] != edited()["pretrain"]

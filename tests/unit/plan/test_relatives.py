@@ -125,3 +125,36 @@ def test_of_equals_the_namesake_in_another_study_is_the_nearest_in_folders_too()
     nearest = library.find_nearest(wanted, others)
     assert nearest is not None
     assert nearest.key == "b"
+
+
+@pytest.mark.parametrize(
+    ("edit", "stage", "cause", "role"),
+    [
+        ("seeds.sft_seed=[1]", "report", "aggregate", "scores"),
+        ("tokenizers.bpe.sources=[raw_file]", "ipt", "tokenizer", "sources"),
+        ("tokenizers.bpe.sources=[raw_file, raw_ja, math_file]", "ipt", "tokenizer", "sources"),
+        ("filters[0].against=[raw_ja]", "ipt", "filter", "against"),
+        ("sources.math_file.filters=[]", "sft", "tokenize", "source"),
+    ],
+)
+def test_a_chain_ends_where_a_parent_was_taken_away_or_a_finished_one_came(
+    edit: str, stage: str, cause: str, role: str
+) -> None:
+    old, new = plan_micro(), plan_micro(edit)
+    library = Library()
+    library.add(list_cards(old, "complete"))
+    library.add(list_cards(new, "absent"))
+    mine, its = (next(node for node in plan.by_stage(stage) if "sft_seed 2" not in node.label) for plan in (new, old))
+    steps = library.explain(library.cards[mine.key], library.cards[its.key])
+    # what is finished is not new
+    assert all(step.relative is not None for step in steps)
+    ends = {
+        change.path
+        for step in steps
+        if step.card.stage == cause
+        for change in step.parents
+        if sorted(change.old) != sorted(change.new)
+    }
+    assert role in ends
+    told = [change for step in steps for change in step.parents]
+    assert all(change.old == change.new for change in told if sorted(change.old) == sorted(change.new)), told
