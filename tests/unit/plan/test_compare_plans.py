@@ -27,3 +27,10 @@ def test_of_equal_specs_the_relative_has_most_of_the_parents() -> None:
     judged = [one for one in list_causes(old, new) if one.stage == "judge"]
     assert [(len(one.keys), [str(change) for change in one.changes]) for one in judged] == [(6, ["judge_run 1 -> 2"])]
     assert judged[0].relative == judged[0].label.replace("judge_run 2", "judge_run 1")
+
+
+def test_a_second_filter_is_nearest_to_the_first_of_the_same_source() -> None:
+    old, new = plan_micro(), plan_micro("filters[1]={type: exact_duplicates}")
+    causes = [one for one in list_causes(old, new) if one.stage == "filter"]
+    assert {one.relative for one in causes} == {one.label.replace("/2 exact", "/1 exact") for one in causes}
+    assert len(causes) == 4
