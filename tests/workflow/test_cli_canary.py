@@ -83,6 +83,28 @@ def test_canaries_ask_for_what_the_size_of_their_model_says(
     assert set(asked) == {("sft", 3, "3")}
 
 
+def test_a_failure_taints_what_other_studies_of_the_folder_made_of_it(
+    plan: Plan, micro: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study in a folder shares all data with micro and trains otherwise; nobody asked for it."""
+    text = (micro / "studies/micro.yaml").read_text().replace("sft_seed: [1, 2]", "sft_seed: [1, 3]")
+    (micro / "studies/paper").mkdir()
+    (micro / "studies/paper/other.yaml").write_text(text)
+    for node in build_plan(micro, ["paper/other"], check_files=False).plan.nodes.values():
+        write_json(Store(micro).manifest_path(*node.name), {})
+        if node.key not in plan.nodes:
+            record = {"seconds": 10.0, "label": node.label}
+            write_json(micro / "provenance" / node.stage / node.key / "a.json", record)
+    monkeypatch.setattr(Laboratory, "test", lambda _, node: Outcome(node, "failed", "other bytes", 1.0))
+    monkeypatch.setattr(Laboratory, "write_record", lambda *_: None)
+    result = invoke("canary", "--hours", "1", "--stage", "pretrain", "micro", "--json")
+    assert result.exit_code == 1, result.output
+    (tainted,) = [one["tainted"] for one in json.loads(result.stdout)["canaries"]]
+    assert tainted["studies"] == ["micro", "paper/other"]
+    tuned = [one["labels"][0].partition("/")[0] for one in tainted["descendants"] if one["stage"] == "sft"]
+    assert tuned == ["micro"] * 4 + ["paper"] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

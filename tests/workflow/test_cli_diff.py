@@ -139,6 +139,25 @@ def test_a_renamed_study_is_no_new_one(committed: Path, invoke: Invoke) -> None:
     assert [one["relative"] for one in answer["causes"]] == ["micro/report"]
 
 
+def test_a_renamed_study_that_config_does_not_name_is_no_new_one(committed: Path, invoke: Invoke) -> None:
+    text, config = STUDY.read_text(), Path("config.yaml")
+    Path("studies/small.yaml").write_text(text)
+    config.write_text(config.read_text().replace("study: micro", "study: small"))
+    git("add", "config.yaml", "studies")
+    git("commit", "--message", "another study")
+    STUDY.unlink()
+    Path("studies/paper").mkdir()
+    Path("studies/paper/even.yaml").write_text(text.replace("Micro study", "Even"))
+    for named in ("paper/even", "micro"):
+        told = invoke("diff", "--study", named).stdout
+        assert told.startswith("studies: micro in HEAD, paper/even in .\n")
+        assert "report 'report': title Micro study -> Even" in told
+    unlike = "".join(f"{line} # another\n" for line in text.splitlines())
+    Path("studies/paper/even.yaml").write_text(unlike)
+    stages = read_stages(invoke("diff", "--study", "micro", "--json"))
+    assert sum(row["new"] for row in stages.values()) == 0
+
+
 def test_what_is_here_already_would_not_run(committed: Path, invoke: Invoke) -> None:
     edit("Micro study", "Small study")
     (new,) = json.loads(invoke("diff", "--json").stdout)["added"]

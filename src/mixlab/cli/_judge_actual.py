@@ -59,6 +59,7 @@ def compare_judging(store: Store, counter: Counter, nodes: Iterable[Node]) -> Ju
     """Compare what model judges took in artifacts that were made; raises ArtifactError where one cannot be read."""
     plan = counter.planned.plan
     lines: dict[tuple[str, str, str], JudgeActual] = {}
+    counted: set[bytes] = set()
     with _forgetting_verdicts(counter) as unasked:
         for node in nodes:
             if not isinstance(node.spec, (JudgeSpec, JudgePairsSpec)) or isinstance(node.spec.judge, RuleJudgeSettings):
@@ -66,7 +67,7 @@ def compare_judging(store: Store, counter: Counter, nodes: Iterable[Node]) -> Ju
             judge, study = node.spec.judge, find_study(node.labels, plan.targets)
             name = study, node.stage, judge.label
             line = lines.setdefault(name, JudgeActual(*name, judge.model))
-            work = unasked.estimate_judging(node)
+            work = unasked.estimate_judging(node, counted)
             if work is None:
                 line.unknown += 1
             else:

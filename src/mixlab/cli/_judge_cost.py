@@ -31,16 +31,20 @@ class JudgeLine:
 
 
 def estimate_judging(counter: Counter, keys: Iterable[str]) -> list[JudgeLine]:
-    """Estimate what the artifacts of model judges among `keys` ask, by study, stage and judge."""
+    """Estimate what the artifacts of model judges among `keys` ask, by study, stage and judge.
+
+    What several of them ask counts with the first.
+    """
     plan = counter.planned.plan
     lines: dict[tuple[str, str, str], JudgeLine] = {}
+    counted: set[bytes] = set()
     for key in keys:
         node = plan.nodes[key]
         if not isinstance(node.spec, (JudgeSpec, JudgePairsSpec)) or isinstance(node.spec.judge, RuleJudgeSettings):
             continue
         study = find_study(node.labels, plan.targets)
         line = lines.setdefault((study, node.stage, node.spec.judge.label), JudgeLine(study, node.spec.judge))
-        work = counter.estimate_judging(node)
+        work = counter.estimate_judging(node, counted)
         if work is None:
             line.unknown += 1
         else:

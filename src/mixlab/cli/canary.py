@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mixlab.artifacts.provenance import read_commit
+from mixlab.artifacts.records import Records
 from mixlab.artifacts.states import States, read_states
 from mixlab.artifacts.store import Store
 from mixlab.cli._common import (
@@ -28,9 +30,10 @@ from mixlab.cli._common import (
 from mixlab.cli._needs import render_seconds
 from mixlab.config.canary import CanaryBand
 from mixlab.config.problems import ConfigError
+from mixlab.plan.beside import find_beside
 from mixlab.plan.build import Planned, build_plan
 from mixlab.plan.canary import Candidate, Chosen, Taint, find_candidates, find_taint, order_candidates
-from mixlab.plan.graph import Node
+from mixlab.plan.graph import Node, Plan
 from mixlab.plan.model_resources import measure_plan
 from mixlab.plan.planfile import render_plan, write_plan
 from mixlab.plan.stages import STAGES
@@ -61,6 +64,13 @@ class Session:
     def failed(self) -> list[Outcome]:
         """Canaries that were not what the store holds."""
         return [one for one in self.outcomes if one.verdict == "failed"]
+
+    @cached_property
+    def everything(self) -> Plan:
+        """The plan, and behind it what other studies of this checkout made: they share what a failure taints."""
+        own, lost = self.planned.plan, "what study '%s' made is not looked at for what the failure taints"
+        others = find_beside(Records(self.store), self.planned, self.states, lost).nodes
+        return Plan({**own.nodes, **others, **own.nodes}, own.targets)
 
 
 @click.command(
@@ -142,7 +152,7 @@ def _test(session: Session) -> None:
             session.outcomes.append(outcome)
             click.echo(f"  {outcome.verdict}: {outcome.told.splitlines()[-1]}", err=True)
             if outcome.verdict == "failed":
-                session.taints[one.node.key] = find_taint(store, planned.plan, session.states, one.node)
+                session.taints[one.node.key] = find_taint(store, session.everything, session.states, one.node)
     except KeyboardInterrupt:
         session.is_interrupted = True
     _sweep(folder)

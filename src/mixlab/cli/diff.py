@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,7 +27,7 @@ from mixlab.cli._common import (
     study_option,
 )
 from mixlab.config.problems import ConfigError, Problem
-from mixlab.config.studies import CONFIG, STUDIES, load_main_config, load_study
+from mixlab.config.studies import CONFIG, STUDIES, list_every_study, load_main_config, load_study
 from mixlab.plan.build import build_plan, split_names
 from mixlab.plan.compare import Cause, Comparison, compare_plans, list_causes
 from mixlab.plan.demand import build_demand
@@ -36,6 +37,8 @@ from mixlab.plan.stages import STAGES
 
 _COLUMNS = ("kept", "new", "gone", "run")
 _SHOWN = 3
+_ALIKE = 0.5
+"""Share of lines that two files of a study that was renamed have in common, at least; git's own."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def command(old: str, new: str, studies: Sequence[str], as_json: bool) -> None:
 
     OLD and NEW are git revisions or folders; `.` is the working folder. Both are planned with the specs of the
     current code, so that what differs is the configuration. Without --study: of each the studies that its config.yaml
-    names. A study that one side lacks is compared with those of its config.yaml that the other lacks: it was renamed.
+    names. A study that one side lacks is compared with those of its config.yaml that the other lacks, or with the one
+    most like it: it was renamed.
     """
     store = open_store()
     with open_side(store.root, old) as before, open_side(store.root, new) as after:
@@ -101,6 +105,10 @@ class Side:
     def has(self, name: str) -> bool:
         """Whether it has a study of this name."""
         return (self.root / STUDIES / f"{name}.yaml").is_file()
+
+    def read(self, name: str) -> list[str]:
+        """The lines of a study's file."""
+        return (self.root / STUDIES / f"{name}.yaml").read_text(encoding="utf-8", errors="replace").splitlines()
 
     def main_study(self) -> str:
         """The studies that its config.yaml names."""
@@ -133,13 +141,30 @@ class Side:
 def choose_studies(side: Side, other: Side, named: Sequence[str]) -> list[str]:
     """Name the studies to plan of one side: the named ones, else those that its config.yaml names.
 
-    Where it lacks a named one, also those of its config.yaml that the other side lacks: a study that was renamed.
+    Where it lacks a named one, also those of its config.yaml that the other side lacks, or else the one most like it: a
+    study that was renamed.
     """
     present = [name for name in named if side.has(name)]
     if named and len(present) == len(named):
         return present
     own = [name for name in split_names(side.main_study()) if side.has(name)]
-    return [*present, *(name for name in own if not named or not (name in present or other.has(name)))]
+    chosen = [name for name in own if not named or not (name in present or other.has(name))]
+    lacking = [name for name in named if name not in present]
+    return [*present, *(chosen or find_renamed(side, other, lacking))]
+
+
+def find_renamed(side: Side, other: Side, lacking: Sequence[str]) -> list[str]:
+    """Find what the studies that a side lacks are called there: the likest that the other side lacks, if half of the
+    lines of both are the same.
+    """
+    gone = [name for name in list_every_study(side.root) if not other.has(name)]
+    found: dict[str, str] = {}
+    for name in lacking:
+        alike = {one: SequenceMatcher(None, side.read(one), other.read(name)).ratio() for one in gone}
+        likest = max(alike, key=lambda one: alike[one], default="")
+        if likest and alike[likest] >= _ALIKE and likest not in found:
+            found[likest] = name
+    return list(found)
 
 
 def _render_names(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What other studies of this checkout made: a price is measured on it too."""
+"""What other studies of this checkout made: a price is measured on it too, and a failed canary may taint it."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -40,11 +40,13 @@ class Beside:
         )
 
 
-def find_beside(records: Records, planned: Planned, states: States) -> Beside:
-    """Plan the studies here that made what is finished and the priced plan does not have.
+def find_beside(
+    records: Records, planned: Planned, states: States, lost: str = "nothing is measured on what study '%s' made"
+) -> Beside:
+    """Plan the studies here that made what is finished and the given plan does not have.
 
     Provenance says which they are, so that no study is planned that made nothing. One that cannot be planned (any
-    more) is passed over, with a warning that names its first problem.
+    more) is passed over, with a warning that says what is `lost` by that and names its first problem.
     """
     root = records.store.root
     finished = states.complete | states.tracked | states.discarded
@@ -59,7 +61,7 @@ def find_beside(records: Records, planned: Planned, states: States) -> Beside:
         try:
             other = build_plan(root, [study], check_files=False)
         except ConfigError as error:
-            log.warning("mixlab: nothing is measured on what study '%s' made: %s", study, error.problems[0])
+            log.warning(f"mixlab: {lost}: %s", study, error.problems[0])
             continue
         found = found.add(other, [node.key for node in other.plan.nodes.values() if node.name in unknown])
     return found

@@ -10,6 +10,7 @@ from mixlab.artifacts.costs import read_seconds
 from mixlab.artifacts.provenance import ADOPTED, read_provenance
 from mixlab.artifacts.states import Name, States
 from mixlab.artifacts.store import Store
+from mixlab.config.studies import list_every_study
 from mixlab.plan.endpoints import find_place
 from mixlab.plan.graph import Node, Plan, find_study
 from mixlab.plan.stages import STAGES
@@ -112,7 +113,10 @@ def order_candidates(candidates: Sequence[Candidate], rng: random.Random) -> lis
 
 
 def find_taint(store: Store, plan: Plan, states: States, node: Node) -> Taint:
-    """Find what a failed canary throws doubt on, as far as it is finished."""
+    """Find what a failed canary throws doubt on, as far as it is finished.
+
+    `plan` has what other studies made as well; `studies` are those that it asks for and those of the store's folder.
+    """
     children = plan.children()
     below = _list_below(children, [node.key])
     below.discard(node.key)
@@ -124,7 +128,8 @@ def find_taint(store: Store, plan: Plan, states: States, node: Node) -> Taint:
     ]
     doubted = below | _list_below(children, [one.key for one in alike]) | {node.key}
     tables = [plan.nodes[key] for key in doubted if plan.nodes[key].stage in TABLES]
-    studies = {find_study([label], plan.targets) for one in tables for label in one.labels}
+    every = {*plan.targets, *list_every_study(store.root)}
+    studies = {find_study([label], every) for one in tables for label in one.labels}
     finished = [one for one in plan.nodes.values() if one.key in below and states.is_finished(one.name)]
     siblings = tuple(one for one in alike if states.is_finished(one.name))
     return Taint(tuple(finished), siblings, tuple(sorted(studies)))

@@ -141,13 +141,16 @@ class _Finder:
         return relative, (*self.changes(relative, node), *roles)
 
     def _find_nearest(self, node: Node) -> Node | None:
-        """Return the old node of the stage whose spec differs least; of equals the one with most of the parents."""
+        """Return the old node of the stage whose spec differs least; of equals the one with most of the parents.
+
+        Of these equals the one with the likest label.
+        """
         groups = [
             (len(self.changes(group.nodes[0], node)), group) for group in self.by_spec.get(node.stage, {}).values()
         ]
         least = min((count for count, _ in groups), default=0)
-        found = [group.find_nearest(node.parents) for count, group in groups if count == least]
-        return min(found, key=lambda one: one[0], default=(0, None))[1]
+        found = [group.find_nearest(node.parents, node.label) for count, group in groups if count == least]
+        return min(found, key=lambda one: (one[0], -_count_alike(one[1], node.label)), default=(0, None))[1]
 
     def changes(self, old: Node, new: Node) -> tuple[Change, ...]:
         """Return what differs between the specs of two nodes."""
@@ -184,14 +187,24 @@ class _Siblings:
                 found.setdefault(role, []).append(place)
         return found
 
-    def find_nearest(self, parents: Roles) -> tuple[int, Node]:
-        """Return the node with the fewest roles whose parents are others, and their number; of equals the first."""
+    def find_nearest(self, parents: Roles, label: str) -> tuple[int, Node]:
+        """Return the node with the fewest roles whose parents are others, and their number; of equals the first.
+
+        Where all parents are others, the node of the likest label: the filter of the same source.
+        """
         roles = frozenset(parents.items())
         if roles in self.exact:
             return 0, self.exact[roles]
         shared = Counter(place for role in roles for place in self.by_role.get(role, ()))
-        best = min(shared, key=lambda place: (-shared[place], place), default=0)
+        best = min(shared, key=lambda place: (-shared[place], place), default=None)
+        if best is None:
+            best = max(range(len(self.nodes)), key=lambda place: _count_alike(self.nodes[place], label))
         return len({*parents, *self.nodes[best].parents}) - shared[best], self.nodes[best]
+
+
+def _count_alike(node: Node, label: str) -> int:
+    """Count the parts that two labels share."""
+    return len({*label.split("/")} & {*node.label.split("/")})
 
 
 def _drop_renamed(label: str, own: Plan, other: Plan) -> str:

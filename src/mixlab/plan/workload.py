@@ -1,7 +1,8 @@
 """How much a training run reads: tokens, windows and steps, as far as they are known before it runs.
 
 A mixture that is made says it exactly. Of one that is not, its budget says it in one unit and bounds the others: a
-window holds at most sequence_tokens. A budget in epochs says nothing before the packs behind it are made.
+window holds at most sequence_tokens. A budget in epochs says nothing before the packs behind it are made. A training
+that says its steps repeats any mixture for so many windows.
 """
 
 import json
@@ -29,6 +30,7 @@ MADE = "the mixture is made: all counted"
 BY_TOKENS = "its budget is in tokens: steps are at least these"
 BY_WINDOWS = "its budget is in windows: tokens are at most these"
 BY_EPOCHS = "its budget is in epochs of packs that are made: steps are at least these"
+BY_STEPS = "its training says its steps: tokens are at most these"
 
 
 class UnknownError(Exception):
@@ -81,7 +83,12 @@ class Workloads:
 
     def measure(self, node: Node, training: TrainSettings) -> Workload:
         """Say what a run reads; raises UnknownError when that cannot be known yet."""
-        mixture = self._mixture(self.plan.nodes[node.parents["mixture"][0]])
+        above = self.plan.nodes[node.parents["mixture"][0]]
+        if training.steps is not None and not self.is_made(above):
+            longest = self._find_packs(above)[1]
+            most = training.steps * training.global_batch_windows * longest
+            return Workload(most, most, training.steps, longest, BY_STEPS)
+        mixture = self._mixture(above)
         passes = training.count_passes(mixture.windows)
         tokens = ceil(mixture.tokens * passes)
         answers = tokens
@@ -108,11 +115,18 @@ class Workloads:
         tokens, answers = sum(sources["allocated_tokens"]), sum(sources["response_tokens"])
         return _Mixture(tokens, card["windows"], answers, card["sequence_tokens"], MADE)
 
-    def _bound_mixture(self, node: Node) -> _Mixture:
-        spec, packs = node.spec, [self.plan.nodes[key] for key in node.parents["packs"]]
-        if not isinstance(spec, specs.MixtureSpec) or not isinstance(packs[0].spec, specs.PackSpec):
+    def _find_packs(self, node: Node) -> tuple[list[Node], int]:
+        """The packs of a mixture, and the most tokens that a window of them holds."""
+        packs = [self.plan.nodes[key] for key in node.parents["packs"]]
+        if not isinstance(packs[0].spec, specs.PackSpec):
             raise TypeError(f"expected a mixture of packs, got {node.stage}")
-        budget, longest = spec.mixture.budget, packs[0].spec.pack.sequence_tokens
+        return packs, packs[0].spec.pack.sequence_tokens
+
+    def _bound_mixture(self, node: Node) -> _Mixture:
+        spec, (packs, longest) = node.spec, self._find_packs(node)
+        if not isinstance(spec, specs.MixtureSpec):
+            raise TypeError(f"expected a mixture of packs, got {node.stage}")
+        budget = spec.mixture.budget
         windows = budget.windows or budget.samples
         if windows is not None:
             return _Mixture(windows * longest, windows, None, longest, BY_WINDOWS)

@@ -72,17 +72,18 @@ class Counter:
                 self._asked[name] = None
         return self._asked[name]
 
-    def estimate_judging(self, node: Node) -> JudgeWork | None:
+    def estimate_judging(self, node: Node, counted: set[bytes]) -> JudgeWork | None:
         """Estimate what a model judge is asked; None where the items are not here.
 
-        Where responses are here, exactly what is not in the store of verdicts is to be asked; elsewhere all of it.
+        Where responses are here, exactly what is neither in the store of verdicts nor among the questions `counted` is
+        to be asked, and is added to these; elsewhere all of it.
         """
         spec = node.spec
         if not isinstance(spec, JudgeSpec | JudgePairsSpec) or isinstance(spec.judge, RuleJudgeSettings):
             raise TypeError(f"expected a node that a model judges, got {node.stage} {node.key}")
         answers = self._answers(node)
         if all(one.name in self.complete for one in answers):
-            return self._estimate_exactly(node, spec, answers)
+            return self._estimate_exactly(node, spec, answers, counted)
         generates = [one.spec for one in answers if isinstance(one.spec, GenerateSpec)]
         tokens = sum(one.prompt.sampling.max_new_tokens for one in generates)
         limit = generates[0].prompt.limit
@@ -95,7 +96,7 @@ class Counter:
         """Count what any judge, a rule as well, rates or compares; None where the items are not here."""
         spec = node.spec
         if not isinstance(spec, JudgeSpec) or not isinstance(spec.judge, RuleJudgeSettings):
-            work = self.estimate_judging(node)
+            work = self.estimate_judging(node, set())
             return None if work is None else work.verdicts
         (answers,) = self._answers(node)
         limit = answers.spec.prompt.limit if isinstance(answers.spec, GenerateSpec) else None
@@ -188,7 +189,7 @@ class Counter:
         return estimate_items(_require_model(spec), rows[:limit], tokens)
 
     def _estimate_exactly(
-        self, node: Node, spec: JudgeSpec | JudgePairsSpec, answers: Sequence[Node]
+        self, node: Node, spec: JudgeSpec | JudgePairsSpec, answers: Sequence[Node], counted: set[bytes]
     ) -> JudgeWork | None:
         rows = self._read_items(node)
         if rows is None:
@@ -199,10 +200,11 @@ class Counter:
 
             turns = render_turns(spec.judge, rows, (said[0], said[1]))
             compared = [prompt for turn in turns for prompt in turn.prompts]
-            return estimate_prompts(spec.judge, compared, spec.judge_run, preference_form(spec.judge), self.verdicts)
+            form = preference_form(spec.judge)
+            return estimate_prompts(spec.judge, compared, spec.judge_run, form, self.verdicts, counted)
         judge = _require_model(spec)
         asked = [prompt for pair in pair_responses(rows, said[0]) for prompt in render_prompts(judge, pair)]
-        return estimate_prompts(judge, asked, spec.judge_run, rating_form(judge), self.verdicts)
+        return estimate_prompts(judge, asked, spec.judge_run, rating_form(judge), self.verdicts, counted)
 
 
 def _leave_blank(item: Mapping[str, Any]) -> tuple[Mapping[str, Any], Response]:

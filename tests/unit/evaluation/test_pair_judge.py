@@ -258,7 +258,10 @@ def test_the_estimate_before_answers_is_a_bound_and_behind_them_what_is_left(sta
     prompts = [prompt for turn in turns for prompt in turn.prompts]
     lab.compare({"x": first["x"]}, {"x": second["x"]})
     with VerdictStore(lab.store) as store:
-        left = estimate_prompts(settings, prompts, 1, PREFERENCE, store)
+        counted: set[bytes] = set()
+        left, again = (estimate_prompts(settings, prompts, 1, PREFERENCE, store, counted) for _ in range(2))
     # of x the first turn is the same on both sides, and the second is in the store
     assert (left.verdicts, left.to_ask, left.is_exact) == (6, 4, True)
     assert before.prompt_tokens > left.prompt_tokens > 0
+    # whoever compares the same answers asks nothing more
+    assert (again.verdicts, again.to_ask, again.prompt_tokens, again.max_reply_tokens) == (6, 0, 0, 0)

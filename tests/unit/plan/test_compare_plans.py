@@ -44,3 +44,10 @@ def test_a_renamed_source_stands_beside_what_it_was_called() -> None:
     before = {"report": {"sources": [{"name": name, "licence": name} for name in "abc"]}}
     after = {"report": {"sources": [{"name": name, "licence": name.replace("z", "a")} for name in "zcb"]}}
     assert [str(one) for one in find_plain_changes(before, after)] == ["sources.0.name a -> z"]
+
+
+def test_a_second_filter_is_nearest_to_the_first_of_the_same_source() -> None:
+    old, new = plan_micro(), plan_micro("filters[1]={type: exact_duplicates}")
+    causes = [one for one in list_causes(old, new) if one.stage == "filter"]
+    assert {one.relative for one in causes} == {one.label.replace("/2 exact", "/1 exact") for one in causes}
+    assert len(causes) == 4

@@ -135,6 +135,27 @@ def test_a_budget_in_windows_bounds_tokens_and_one_in_epochs_waits_for_the_packs
     assert run.workload.tokens == 2 * 500 * len(mixture_of(plan, pretrain).parents["packs"])
 
 
+def with_steps(plan: Plan, node: Node, steps: int) -> None:
+    """Let a run say its steps itself, under the key it has."""
+    spec: Any = node.spec
+    changed = spec.model_copy(update={"training": spec.training.model_copy(update={"steps": steps})})
+    plan.nodes[node.key] = Node(node.stage, node.key, changed, node.parents, node.reads, node.group)
+
+
+@pytest.mark.parametrize("budget", [Budget(tokens=1_000), Budget(epochs=2), Budget(windows=7)])
+def test_a_training_that_says_its_steps_makes_so_many_of_full_windows_at_most(
+    plan: Plan, store: Store, budget: Budget
+) -> None:
+    """40 steps of 8 windows of at most 64 tokens, however much of them is filled and whatever the budget."""
+    pretrain = the(plan, "pretrain")
+    with_budget(plan, pretrain, budget)
+    with_steps(plan, pretrain, 40)
+    work = price(plan, store)[pretrain.key].workload
+    assert work is not None
+    assert (work.steps, work.tokens, work.head_tokens) == (40, 40 * 8 * 64, 40 * 8 * 64)
+    assert work.known_by == "its training says its steps: tokens are at most these"
+
+
 def test_a_base_model_that_is_made_says_its_own_shape(plan: Plan, store: Store, finish: Finish) -> None:
     """Its vocabulary came out smaller than the tokenizer was asked for."""
     before = price(plan, store)[the(plan, "ipt").key].flops

@@ -52,9 +52,17 @@ def estimate_text_tokens(text: str) -> int:
 
 
 def estimate_prompts(
-    settings: AskedJudgeSettings, prompts: Sequence[JudgePrompt], run: int, form: Form[T], store: VerdictStore
+    settings: AskedJudgeSettings,
+    prompts: Sequence[JudgePrompt],
+    run: int,
+    form: Form[T],
+    store: VerdictStore,
+    counted: set[bytes],
 ) -> JudgeWork:
-    """Estimate what is left of prompts whose responses are there; equal ones are asked once."""
+    """Estimate what is left of prompts whose responses are there; equal ones are asked once.
+
+    `counted` names the questions that others ask already, as two models may say the same; those of these are added.
+    """
     questions = Questions(settings, run)
     replies: list[list[Reply]] = [[] for _ in prompts]
     coming, missing = list(range(len(prompts))), {}
@@ -67,6 +75,8 @@ def estimate_prompts(
                 missing[request.question] = request
         found = {at: read_reply(replies[at][-1], form) for at in coming if requests[at].question in stored}
         coming = [at for at, value in found.items() if is_open(settings, replies[at], value)]
+    missing = {question: request for question, request in missing.items() if question not in counted}
+    counted.update(missing)
     texts = [[message["content"] for message in request.body["messages"]] for request in missing.values()]
     tokens = sum(estimate_text_tokens(text) for one in texts for text in one)
     return JudgeWork(len(prompts), len(missing), tokens, len(missing) * settings.max_tokens)
