@@ -118,9 +118,7 @@ def check_whole(root: Path, keys: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("left_behind", [False, True])
-def test_who_waits_for_the_lock_of_dvc_says_so(
-    shelf: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool
-) -> None:
+def test_who_waits_for_the_lock_of_dvc_says_so(shelf: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool) -> None:
     lock, claim = shelf / ".dvc/tmp/lock", shelf / ".dvc/tmp/claim.lock"
     lock.parent.mkdir()
     if left_behind:

@@ -70,3 +70,9 @@ def test_a_folder_with_a_space_in_its_name_has_a_history(tmp_path: Path) -> None
         run(root.parent, "git", "config", f"user.{name}", "hanako@lab.example")
     commit(root, "one")
     assert list(list_past(root)) == [A]
+
+
+def test_of_a_forgotten_pointer_that_git_never_had_nothing_is_left_to_do(shelf: Path) -> None:
+    make_one(shelf, *A, "one\n")
+    mixlab(shelf, "track", A[1])
+    assert mixlab(shelf, "forget", A[1]) == "Forgot 1 pointer.\n"
