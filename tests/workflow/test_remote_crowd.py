@@ -1,5 +1,6 @@
 """Many processes track and restore at once in one folder, and some are killed: nothing is lost, nothing is half."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -8,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import zc.lockfile
 from checkouts import REPOSITORY, environment
 from dvc_checkouts import clone, commit, mixlab, run
 from shelves import make_one
 
+from mixlab.artifacts import exclusion
 from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.pointers import list_pointers, read_pointer, render_pointer
 from mixlab.artifacts.remote import open_depot
@@ -103,6 +106,30 @@ def check_whole(root: Path, keys: Sequence[str]) -> None:
         assert [oid for one in pointers for oid in depot.list_damaged(one)] == []
     assert [path for path in store.work.glob("*/*") if path.is_dir() and (path / "out").exists()] == []
     assert "up to date" in run(root, "dvc", "status")
+
+
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_who_waits_for_the_lock_of_dvc_says_so(shelf: Path, monkeypatch: pytest.MonkeyPatch, left_behind: bool) -> None:
+    lock, claim = shelf / ".dvc/tmp/lock", shelf / ".dvc/tmp/claim.lock"
+    lock.parent.mkdir()
+    if left_behind:
+        (shelf / ".dvc/config.local").write_text("[core]\n    hardlink_lock = true\n")
+        claim.write_text(str(claim))
+        os.link(claim, lock)
+        os.utime(lock, (2**32, 2**32))  # DVC's expires in a year
+        free = lock.unlink
+    else:
+        free = zc.lockfile.LockFile(str(lock)).close
+    said: list[str] = []
+    monkeypatch.setattr(exclusion, "SILENT_SECONDS", 0.01)
+    monkeypatch.setattr(exclusion.log, "warning", lambda text: (said.append(text), free()))
+    (key,) = name_keys(1, 1)
+    make_one(shelf, STAGE, key, "payload\n")
+    mixlab(shelf, "track", key)
+    assert len(said) == 1
+    assert f"waiting for DVC's lock {lock}" in said[0]
+    assert (f"`rm '{lock}'`" in said[0]) is left_behind
+    assert list_pointers(Store(shelf)) == [(STAGE, key)]
 
 
 def test_a_few_processes_and_a_kill_lose_nothing(shelf: Path) -> None:

@@ -24,7 +24,7 @@ from mixlab.artifacts.store import Store
 from mixlab.artifacts.strays import find_strays, name_folder
 from mixlab.plan.workflow import open_workflow
 
-A = "00000000000000aa"
+A, B = "00000000000000aa", "00000000000000bb"
 OTHER_BYTES = "here with other bytes than its pointer's"
 
 
@@ -157,3 +157,35 @@ def test_restore_writes_no_pointer_to_what_cannot_be_had_or_may_be_either_of_two
     empty_remote(shelf)
     assert "neither cache nor remote has its data" in mixlab(shelf, "restore", A, code=2)
     assert run(shelf, "git", "status", "--short", "--untracked-files=all") == ""
+
+
+def test_they_are_not_discarded_by_the_way(shelf: Path) -> None:
+    make_one(shelf, "ipt", B, "of both\n")
+    switch(shelf, "left")
+    said = mixlab(shelf, "discard", A, B, "--reason", "x", code=2)
+    assert OTHER_BYTES in said
+    assert "--unpushed drops what is here, even an only copy" in said
+    assert read_payload(shelf) == "made on the right\n"
+    assert run(shelf, "git", "status", "--short", "tracked", "discarded") == ""
+    mixlab(shelf, "discard", A, "--reason", "x", "--unpushed")
+    assert not (shelf / f"artifacts/ipt/{A}").exists()
+
+
+def test_what_they_share_with_those_discarded_stays_in_the_cache(shelf: Path) -> None:
+    empty_remote(shelf)
+    for branch in ("one", "two"):
+        switch(shelf, "main")
+        switch(shelf, branch, new=True)
+        with Store(shelf).writing("ipt", B) as draft:
+            assert draft is not None
+            for name, text in (("config.json", "{}\n"), ("weights", branch)):
+                (draft.out / name).write_text(text)
+            draft.publish({}, {})
+        mixlab(shelf, "track", B)
+        commit(shelf, branch)
+        shutil.rmtree(shelf / f"artifacts/ipt/{B}")
+    mixlab(shelf, "restore", B)
+    mixlab(shelf, "discard", B, "--reason", "x", "--unpushed")
+    commit(shelf, "discarded")
+    switch(shelf, "one")
+    assert "Restored 1 artifact" in mixlab(shelf, "restore", B)

@@ -50,3 +50,24 @@ def test_the_hooks_know_the_top_of_a_linked_worktree(shelf: Path, tmp_path: Path
     run(tmp_path / "tree", "git", "merge", "--quiet", "--no-edit", "left")
     run(tmp_path / "tree", "git", "switch", "--quiet", "--detach", "left")
     assert said.read_text().splitlines() == ["lab 研究/"] * 2
+
+
+def test_what_is_not_committed_gets_into_no_merge(shelf: Path) -> None:
+    for hook in install_driver(shelf):
+        text = hook.read_text()
+        hook.write_text(text.replace(f"{sys.executable} -m mixlab.cli merge", "echo derive"))
+    switch(shelf, "left", new=True)
+    (shelf / "left").write_text("")
+    commit(shelf, "left")
+    switch(shelf, "main")
+    (shelf / "studies").mkdir()
+    (shelf / "studies/trial.yaml").write_text("")
+    said = run(shelf, "git", "merge", "--no-ff", "--no-edit", "left")
+    assert "?? lab 研究/studies/trial.yaml" in said.replace('"', "")
+    assert "derive --check" in said
+    assert "derive\n" not in said
+    run(shelf, "git", "reset", "--quiet", "--hard", "HEAD~1")
+    (shelf / "studies/trial.yaml").unlink()
+    said = run(shelf, "git", "merge", "--no-ff", "--no-edit", "left")
+    assert "derive\n" in said
+    assert "not committed" not in said

@@ -49,7 +49,7 @@ class Finding:
 
 def find_garbage(store: Store, reachable: Iterable[Name]) -> Finding:
     """Find what is neither reachable nor kept by a pointer of this folder, a branch or a tag."""
-    kept = list_kept(store, set())
+    kept = list_kept(store)
     needed = {*reachable, *(one.name for one in kept)}
     old = {one for found in list_past(store.root).values() for one in found} - set(kept)
     names = [name for name in _list_folders(store.artifacts) if name not in needed]

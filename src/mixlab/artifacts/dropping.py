@@ -73,26 +73,28 @@ def find_digest(store: Store, name: Name) -> str:
 def drop_cached(store: Store, pointers: Sequence[Pointer]) -> int:
     """Remove the artifacts' objects from the cache, but for those that another pointer needs; return the bytes freed.
 
-    Other pointers are those of this folder, of every branch and of every tag.
+    Other pointers are those of this folder, of every branch and of every tag, those to other bytes of one of these
+    artifacts among them.
     """
     if not pointers:
         return 0
-    names = {one.name for one in pointers}
+    gone = {one.oid for one in pointers}
+    kept = [one for one in list_kept(store) if one.oid not in gone]
     with open_depot(store) as depot:
-        return depot.drop(depot.list_used(pointers) - depot.list_used(list_kept(store, names)))
+        return depot.drop(depot.list_used(pointers) - depot.list_used(kept))
 
 
-def list_kept(store: Store, without: set[Name]) -> list[Pointer]:
-    """List the pointers of this folder, of every other worktree, and of every branch and tag, but for some artifacts'.
+def list_kept(store: Store) -> list[Pointer]:
+    """List the pointers of this folder, of every other worktree, and of every branch and tag.
 
     Raises ArtifactError for a pointer here that cannot be read: nobody knows what it needs. For one on a branch all
     count that its artifact ever had: a tag cannot be mended.
     """
     held = read_branches(store.root, fetched=True)
-    kept = {one for name, found in held.items() if name not in without for one in found}
-    unreadable = set(list_unreadable(store.root, fetched=True)) - without
+    kept = {one for found in held.values() for one in found}
+    unreadable = list_unreadable(store.root, fetched=True)
     past = list_past(store.root) if unreadable else {}
     kept.update(one for name in unreadable for one in past.get(name, ()))
     for place in (store, *map(Store, list_worktrees(store.root))):
-        kept.update(read_pointer(place, name) for name in list_pointers(place) if name not in without)
+        kept.update(read_pointer(place, name) for name in list_pointers(place))
     return sorted(kept, key=lambda one: (one.name, one.oid))

@@ -64,6 +64,9 @@ class Place:
                 yield failed
             except ArtifactError:
                 raise
+            except NotImplementedError as error:
+                say = "nobody can list or remove what such a store has; do it where its files lie"
+                raise ArtifactError(f"{self}: {say}") from error
             except Exception as error:
                 if not isinstance(error, OSError) and not _is_library(error):
                     raise

@@ -13,6 +13,8 @@ from mixlab.artifacts.states import Name
 TRACKED = "tracked"
 EVERYWHERE = ("--all", "--full-history")
 """All branches and tags; without the second, git passes over a side branch whose pointers the merge dropped."""
+_CHANGED = ("-c", "--no-renames", "--diff-filter=AM")
+"""What commits brought or changed, merges too where that is on no side; a pointer is never another one renamed."""
 _NOT_COMMITTED = "nobody yet"
 
 
@@ -111,7 +113,7 @@ def read_committers(root: Path, names: Iterable[Name]) -> dict[Name, str]:
     for where in ((), EVERYWHERE):
         left = [name for name, committer in wanted.items() if committer == _NOT_COMMITTED]
         paths = _shorten([f"{TRACKED}/{stage}/{key}.dvc" for stage, key in left])
-        asked = ("log", *where, "--diff-filter=AM", "--format=%x00%cn, commit %h", "--name-only")
+        asked = ("log", *where, *_CHANGED, "--format=%x00%cn, commit %h", "--name-only")
         printed = (run_git(root, *asked, "--", *paths) or "") if left else ""
         for block in printed.split("\0")[1:]:
             committer, _, files = block.partition("\n")
@@ -128,7 +130,7 @@ def list_additions(root: Path, stage: str, names: Set[Name]) -> dict[str, list[N
     """
     if not names:
         return {}
-    asked = ("log", *EVERYWHERE, "--date-order", "--diff-filter=A", "--no-renames", "--relative", "--name-only")
+    asked = ("log", *EVERYWHERE, "--date-order", "-c", "--no-renames", "--diff-filter=A", "--relative", "--name-only")
     added: dict[str, list[Name]] = {}
     left = set(names)
     for block in (run_git(root, *asked, "--format=%x00%H", "--", f"{TRACKED}/{stage}") or "").split("\0")[1:]:
@@ -173,9 +175,10 @@ def find_past(root: Path, key: str) -> list[Pointer]:
 
 def _list_blobs(root: Path, place: str) -> list[tuple[str, str]]:
     """List blob and path of all pointers that any commit brought or changed, newest first."""
-    asked = ("log", *EVERYWHERE, "--diff-filter=AM", "--raw", "--no-abbrev", "--format=", "--", place)
-    rows = (line.split() for line in (run_git(root, *asked) or "").splitlines() if line.startswith(":"))
-    return [(row[3], row[5]) for row in rows if row[5].endswith(".dvc")]
+    asked = ("log", *EVERYWHERE, *_CHANGED, "--raw", "--no-abbrev", "--format=", "--", place)
+    rows = (line.partition("\t") for line in (run_git(root, *asked) or "").splitlines() if line.startswith(":"))
+    # of a merge there are modes and blobs of each parent; its own blob is the last before the letters
+    return [(about.split()[-2], path) for about, _, path in rows if path.endswith(".dvc")]
 
 
 def _read_blobs(root: Path, blobs: Iterable[tuple[str, str]]) -> dict[Name, set[Pointer]]:

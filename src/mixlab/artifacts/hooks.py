@@ -36,6 +36,15 @@ if [ "$1" != 0 ] || ! git rev-parse --quiet --verify HEAD^2 > /dev/null ||
   {command} --check
   exit 0
 fi
+# what is not committed is in no merge, and what follows from it must not be in the merge's commit
+changed=$(git -c core.quotepath=off status --porcelain --untracked-files=all -- {inputs} | sed 6q)
+if [ -n "$changed" ]; then
+  echo 'mixlab: not committed, so plans, receipts, tables and dvc.lock stay as git merged them;' >&2
+  echo 'commit or undo it, then `mixlab merge`:' >&2
+  echo "$changed" >&2
+  {command} --check
+  exit 0
+fi
 {command}
 code=$?
 git diff --cached --quiet && exit $code
@@ -57,6 +66,8 @@ cd {folder} 2> /dev/null && [ -f config.yaml ] || exit 0
 # git would take another code for a failed checkout
 exit 0
 """
+_INPUTS = "config.yaml sources.lock studies tracked discarded"
+"""What derived files follow from; code is left out, of which every commit has its own."""
 HOOKS = {"post-merge": _AFTER_MERGE, "post-checkout": _AFTER_CHECKOUT}
 
 
@@ -81,7 +92,8 @@ def install_driver(root: Path) -> list[Path]:
     inside = (run_git(root, "rev-parse", "--show-prefix") or "").strip() or "."
     for hook, text in hooks.items():
         hook.write_text(
-            text.format(mark=_MARK, here=_HERE, folder=shlex.quote(inside), command=command), encoding="utf-8"
+            text.format(mark=_MARK, here=_HERE, folder=shlex.quote(inside), command=command, inputs=_INPUTS),
+            encoding="utf-8",
         )
         hook.chmod(hook.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     return list(hooks)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from mixlab.artifacts.exclusion import hold_repository
 from mixlab.artifacts.remote import open_depot
 from mixlab.artifacts.store import Store
 
@@ -19,18 +20,15 @@ def record_pipeline(store: Store, unfinished: Collection[str] = ()) -> bool:
     lock = store.root / LOCK
     if lock.is_file() and _CONFLICT in lock.read_text(encoding="utf-8"):
         lock.unlink()
-    with open_depot(store) as depot:
-        from dvc.repo import lock_repo
-
-        with lock_repo(depot.repo):
-            stages = depot.repo.stage.load_all(str(store.root / PIPELINE))
-            finished = [stage for stage in stages if stage.name not in unfinished]
-            if not all(out.exists for stage in finished for out in stage.outs):
-                return False
-            for stage in stages:
-                if stage.name in unfinished:
-                    stage.dvcfile._lockfile.remove_stage(stage)
-            for stage in finished:
-                stage.save(run_cache=False)
-                stage.dump(update_pipeline=False)
+    with open_depot(store) as depot, hold_repository(depot.repo):
+        stages = depot.repo.stage.load_all(str(store.root / PIPELINE))
+        finished = [stage for stage in stages if stage.name not in unfinished]
+        if not all(out.exists for stage in finished for out in stage.outs):
+            return False
+        for stage in stages:
+            if stage.name in unfinished:
+                stage.dvcfile._lockfile.remove_stage(stage)
+        for stage in finished:
+            stage.save(run_cache=False)
+            stage.dump(update_pipeline=False)
     return True

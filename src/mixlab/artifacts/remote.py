@@ -1,6 +1,6 @@
 """DVC's cache and remote: ask what can be had, fetch it, put it in its place, upload.
 
-DVC is imported here and in tracking.py only, and only when one of these functions is called (0.2 s warm, 2 s cold).
+DVC is imported here and in exclusion.py only, and only when one of these functions is called (0.2 s warm, 2 s cold).
 """
 
 from __future__ import annotations

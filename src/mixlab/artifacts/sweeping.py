@@ -60,7 +60,7 @@ def find_leftover(store: Store) -> Leftover:
     Raises ArtifactError when a pointer cannot be read, or the list of files of an artifact that is tracked somewhere
     is neither on the remote nor here: nobody knows which objects it needs.
     """
-    kept = list_kept(store, set())
+    kept = list_kept(store)
     old = {one for found in list_past(store.root).values() for one in found} - set(kept)
     with open_depot(store) as depot:
         there = depot.list_remote()

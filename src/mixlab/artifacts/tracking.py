@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mixlab.artifacts.errors import ArtifactError
+from mixlab.artifacts.exclusion import hold_repository
 from mixlab.artifacts.manifest import check_files, read_manifest
 from mixlab.artifacts.pointers import Pointer, read_pointer, write_pointer
 from mixlab.artifacts.recompute import read_recompute, write_recompute
@@ -40,9 +41,7 @@ def track_artifacts(store: Store, names: Sequence[Name], push: bool = False) -> 
         return []
     if wrong := [line for name in names for line in _check(store, name)]:
         raise ArtifactError("\n".join([*wrong, "nothing was tracked; `mixlab verify --repair` repairs"]))
-    from dvc.repo import lock_repo
-
-    with open_depot(store) as depot, lock_repo(depot.repo):
+    with open_depot(store) as depot, hold_repository(depot.repo):
         made = [depot.commit(name) for name in list_copies(store, names)]
         if push:
             depot.push(made)
@@ -61,13 +60,11 @@ def push_artifacts(store: Store, names: Iterable[Name]) -> int:
     pointers = [read_pointer(store, name) for name in names]
     if not pointers:
         return 0
-    from dvc.repo import lock_repo
-
     with open_depot(store) as depot:
         here = [one for one in pointers if store.is_complete(*one.name) and not depot.is_cached(one)]
         lost = [one for one in depot.list_missing(here, cached=False) if has_bytes(store, one)] if here else []
         if lost:
-            with lock_repo(depot.repo):
+            with hold_repository(depot.repo):
                 for pointer in lost:
                     depot.commit(pointer.name)
         return depot.push(one for one in pointers if depot.is_cached(one))

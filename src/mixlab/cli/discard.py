@@ -8,6 +8,7 @@ from mixlab.artifacts.dropping import discard_artifacts, list_unpushed
 from mixlab.artifacts.errors import ArtifactError
 from mixlab.artifacts.states import Name, States, read_states
 from mixlab.artifacts.store import Store
+from mixlab.artifacts.strays import describe_stray, find_strays
 from mixlab.artifacts.tombstones import Tombstone
 from mixlab.cli._common import example, json_option, open_store, print_json, render_bytes, render_count
 from mixlab.cli._needs import estimate_cost, list_needing
@@ -28,7 +29,8 @@ def command(what: tuple[str, ...], reason: str, unpushed: bool, force: bool, as_
     """Drop the data of artifacts here and in the cache, and leave a tombstone that counts as finished.
 
     Copies on a remote stay. Nothing wants the data back, unless something below it has to be made again. Refused for
-    aggregates and reports, for what an unfinished artifact needs (--force), and for the only copy (--unpushed).
+    aggregates and reports, for what an unfinished artifact needs (--force), and for the only copy or bytes that the
+    pointer does not name (--unpushed).
     """
     store = open_store()
     states = read_states(store, STAGES)
@@ -59,6 +61,9 @@ def _refuse(store: Store, plan: Plan, states: States, names: Sequence[Name], for
             f"{stage} {key}: needed by {nodes[0].stage} {nodes[0].label}" for (stage, key), nodes in needing.items()
         ]
         raise ArtifactError("\n".join([*lines, f"{cost}; finish the study first, or add --force"]))
+    if strays := [] if unpushed else find_strays(store, names):
+        lines = [describe_stray(store, name) for name in strays]
+        raise ArtifactError("\n".join([*lines, f"{cost}; --unpushed drops what is here, even an only copy"]))
     only = [] if unpushed else list_unpushed(store, names)
     if only:
         lines = [f"{stage} {key}: on no remote" for stage, key in only]

@@ -2,6 +2,7 @@
 
 import click
 
+from mixlab.artifacts.history import TRACKED, list_uncommitted
 from mixlab.artifacts.pointers import drop_pointers
 from mixlab.artifacts.recompute import read_recompute, write_recompute
 from mixlab.artifacts.states import read_states
@@ -27,9 +28,11 @@ def command(keys: tuple[str, ...], as_json: bool) -> None:
         raise ConfigError([Problem(f"{stage} {key}: has no pointer to forget") for stage, key in untracked])
     paths = drop_pointers(store, names)
     write_recompute(store, read_recompute(store).difference(names))
-    places = [path.relative_to(store.root).as_posix() for path in paths]
+    left = set(list_uncommitted(store.root, [TRACKED]))
+    places = [place for place in (path.relative_to(store.root).as_posix() for path in paths) if place in left]
     if as_json:
         print_json({"forgotten": describe_names(names)})
         return
-    click.echo(f"Forgot {render_count(len(places), 'pointer')}.")
-    click.echo(f"Left to you:\n  git add {' '.join(places)}\n  git commit")
+    click.echo(f"Forgot {render_count(len(paths), 'pointer')}.")
+    if places:
+        click.echo(f"Left to you:\n  git add {' '.join(places)}\n  git commit")

@@ -100,5 +100,5 @@ def test_a_repository_that_git_refuses_is_no_missing_one(tmp_path: Path, monkeyp
     commit(root, "nothing")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(ArtifactError, match=r"git refuses .*: detected dubious .* safe\.directory"):
-        list_kept(Store(root), set())
+        list_kept(Store(root))
     assert not is_repository(tmp_path)

@@ -26,6 +26,12 @@ def test_an_error_of_the_system_names_remote_and_address_without_the_password() 
     assert said.endswith("is it up, and may this machine reach it?")
 
 
+def test_what_a_store_cannot_do_is_told_in_one_line() -> None:
+    page = Place("page", {"url": "http://lab.example"})
+    with pytest.raises(ArtifactError, match=r"remote 'page'.*: nobody can list or remove"), page.reached():
+        raise NotImplementedError
+
+
 def test_secrets_of_the_environment_are_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c0ffee-c0ffee")
     error = Place("store", {"url": "s3://bucket"}).explain(OSError("signed with c0ffee-c0ffee"))
