@@ -1,0 +1,67 @@
+"""Snakemake's own executor for Slurm, asked for the states of jobs as a run asks it; `sacct` answers as on a cluster."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import snakemake_executor_plugin_slurm as plugin
+
+from mixlab.plan.slurm_executor import FailedNodes, mend_executor
+
+SACCT = """#!/bin/sh
+case "$*" in
+*State*) printf '%s\\n' '7|CANCELLED by 1000' '8|RUNNING' '9|NODE_FAIL' '10|NODE_FAIL' '11|FAILED' ;;
+"-j 9 "*) echo 'n[1-2]' ;;
+"-j 10 "*) echo 'n3' ;;
+esac
+"""
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One that has submitted jobs, without a workflow."""
+    (tmp_path / "sacct").write_text(SACCT)
+    (tmp_path / "sacct").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)
+    monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
+    settings = {"init_seconds_before_status_checks": 1, "status_attempts": 1, "status_command": "sacct"}
+    counters = {"_status_query_calls": 0, "_status_query_total_seconds": 0.0, "_status_query_cycle_rows": []}
+    times = {"_status_query_min_seconds": None, "_status_query_max_seconds": 0.0, "_preemption_warning": False}
+    executor = plugin.Executor.__new__(plugin.Executor)
+    executor.__dict__ |= {**counters, **times, "run_uuid": "a-b", "_failed_nodes": {"n9"}}
+    executor.workflow = SimpleNamespace(executor_settings=SimpleNamespace(**settings, requeue=True))
+    executor.logger = logging.getLogger(__name__)
+    executor.next_seconds_between_status_checks = 1
+    executor.status_rate_limiter = contextlib.nullcontext()
+    return executor
+
+
+def ask(executor: Any) -> tuple[list[str], list[str]]:
+    """Numbers of the jobs that are still waited for, and of those that failed."""
+    jobs = [SimpleNamespace(external_jobid=str(number), aux=defaultdict(str)) for number in range(7, 12)]
+    failed: list[str] = []
+    executor.report_job_error = lambda job, **_: failed.append(job.external_jobid)
+
+    async def collect() -> list[str]:
+        return [job.external_jobid async for job in executor.check_active_jobs(jobs)]
+
+    return asyncio.run(collect()), failed
+
+
+def test_a_job_that_somebody_cancelled_is_not_waited_for(executor: Any) -> None:
+    assert ask(executor) == (["7", "8", "9", "10"], ["11"]), "mended there: slurm_executor.py may go"
+    mend_executor(executor)
+    assert ask(executor) == (["8", "9", "10"], ["7", "11"])
+
+
+def test_of_nodes_of_which_one_failed_none_is_kept_away_from(executor: Any) -> None:
+    mend_executor(executor)
+    ask(executor)
+    assert executor._failed_nodes == {"n9", "n3"}
+    assert isinstance(executor._failed_nodes, FailedNodes)
