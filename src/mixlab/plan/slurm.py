@@ -24,7 +24,7 @@ _HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
 class SlurmJob:
     """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes.
 
-    `cluster` is empty for that of this machine.
+    `folder` is that in which it works; `cluster` is empty for that of this machine.
     """
 
     id: str
@@ -34,6 +34,7 @@ class SlurmJob:
     reason: str
     elapsed: str
     nodes: str
+    folder: str
     cluster: str = ""
 
 
@@ -47,17 +48,17 @@ def list_jobs(names: Iterable[str], cluster: str = "") -> list[SlurmJob]:
 
     Raises ConfigError when Slurm does not answer.
     """
-    fields = "%i|%j|%T|%M|%N|%r|%k"
+    fields = "%i|%j|%T|%M|%N|%r|%Z|%k"
     # a user by number: what the shell says of the name may be another's, as after su
     chosen = ("--user", str(os.getuid()), "--name", ",".join(sorted(names)))
     said = _ask("squeue", *_go_to(cluster), "--all", "--noheader", *chosen, "--format", fields)
     jobs = []
     for line in said.split("\n"):
-        words = line.split("|", 6)
-        if len(words) < 7:  # no job: the rest of a comment of several lines, or the name of a cluster
+        words = line.split("|", 7)
+        if len(words) < 8:  # no job: the rest of a comment of several lines, or the name of a cluster
             continue
-        number, name, state, elapsed, nodes, reason, comment = words
-        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, cluster))
+        number, name, state, elapsed, nodes, reason, folder, comment = words
+        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, folder, cluster))
     return jobs
 
 

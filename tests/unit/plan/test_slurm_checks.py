@@ -136,9 +136,10 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
 
 @pytest.mark.parametrize("said_by", ["option", "environment"])
 def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
-    answer: Answer, tmp_path: Path, said_by: str
+    answer: Answer, tmp_path: Path, said_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(sinfo="gpu\nbatch", scontrol=NONE)
+    monkeypatch.setattr(starting, "mend_executor", lambda executor: None)
     jobs = [job()]
     workflow = SimpleNamespace(
         executor_plugin=SimpleNamespace(name="slurm"),
@@ -172,7 +173,7 @@ def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -
 
 
 def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
-    answer(squeue="7|a-b|PENDING|0:00||Priority|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|rule_sft")
+    answer(squeue="7|a-b|PENDING|0:00||Priority|/s|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|/s|rule_sft")
     waiting, running = list_jobs(["a-b"])
     assert (waiting.id, waiting.comment, waiting.reason, waiting.nodes) == ("7", "rule_ipt|x", "Priority", "")
     assert (running.elapsed, running.nodes, running.name) == ("1-00:00:01", "n[1-2]", "a-b")
@@ -182,7 +183,7 @@ def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     squeue = tmp_path / "squeue"
-    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|caf\\351\\n"
+    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|/s|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|/s|caf\\351\\n"
     squeue.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" > "$0.asked"\nenv > "$0.env"\nprintf \'{text}\'\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
