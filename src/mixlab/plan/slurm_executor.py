@@ -1,8 +1,9 @@
 """What Snakemake's executor for Slurm makes of states and failed nodes, mended in the process that submits.
 
 Seen with snakemake-executor-plugin-slurm 2.8.0: a run waited for ever for a job that somebody had cancelled, since sacct
-says `CANCELLED by 1000` and only `CANCELLED` is known; and where one node of a job of several failed, all of them were
-left out (`--exclude`) by what the run submitted later, which Slurm refuses where too few others are left.
+says `CANCELLED by 1000` and only `CANCELLED` is known. And after a node had failed, whatever the run submitted later kept
+away (`--exclude`) from all nodes of the job, and, as it waited to be started again, from `None assigned`, at which sbatch
+fails.
 """
 
 import re
@@ -11,11 +12,11 @@ from typing import Any
 
 
 class FailedNodes(set[str]):
-    """The nodes that a run keeps away from; a list of several, of which one failed, is not taken up."""
+    """The nodes that a run keeps away from; neither several, of which one failed, nor what is no node is taken up."""
 
     def add(self, nodes: str) -> None:
         """Take up a node, as Slurm names it."""
-        if not re.search(r"[\[,]", nodes):
+        if re.fullmatch(r"[\w.-]+", nodes):
             super().add(nodes)
 
 
