@@ -163,6 +163,12 @@ def test_the_jobs_of_a_run_that_lives_are_no_orphans_of_a_copy_of_its_folder(
     assert [one["job"] for one in json.loads(invoke("cluster", "orphans", "--json").stdout)["orphans"]] == ["7"]
 
 
+def test_a_study_goes_on_where_its_newest_run_was(lab: Lab, invoke: Invoke) -> None:
+    assert "`snakemake --profile local all` goes on" in invoke("status").stdout
+    begin_run(Path("work"), lab.plan, {}, "a-b")[1].close()
+    assert "`snakemake --profile slurm all` goes on" in invoke("status").stdout
+
+
 def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke: Invoke) -> None:
     process, name = lab.start(RUN, lab.plan)
     code = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{WRITE}"

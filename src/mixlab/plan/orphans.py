@@ -84,8 +84,11 @@ def _is_of_here(store: Store, job: SlurmJob, run: WorkflowRun) -> bool:
     """Whether a job is not of the folder that this one is a copy of: there its run may live, and is noted as well."""
     here = run_path(store.work, run.id)
     there = Path(job.folder) / here.relative_to(store.root)
-    # by number alone: one file system may be mounted twice. What is not there was moved here
-    return not job.folder or not os.path.exists(there) or there.stat().st_ino == here.stat().st_ino
+    try:
+        # by number alone: one file system may be mounted twice
+        return not job.folder or there.stat().st_ino == here.stat().st_ino
+    except OSError:  # it was moved here, or that folder cannot be looked at
+        return True
 
 
 def _describe_job(job: SlurmJob, run: WorkflowRun, writers: Iterable[Writer]) -> Orphan:

@@ -183,7 +183,7 @@ def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     squeue = tmp_path / "squeue"
-    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|/s|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|/s|caf\\351\\n"
+    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||None|/s|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|/s|caf\\351\\n"
     squeue.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" > "$0.asked"\nenv > "$0.env"\nprintf \'{text}\'\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -1,4 +1,4 @@
-"""Snakemake's own executor for Slurm, asked for the states of jobs as a run asks it; `sacct` answers as on a cluster."""
+"""Snakemake's own executor for Slurm, asked for the states of jobs as by a run; `sacct` answers as on a cluster."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import snakemake_executor_plugin_slurm as plugin
 
-from mixlab.plan.slurm_executor import FailedNodes, mend_executor
+from mixlab.plan.slurm_executor import mend_executor
 
 SACCT = """#!/bin/sh
 case "$*" in
@@ -61,8 +61,10 @@ def test_a_job_that_somebody_cancelled_is_not_waited_for(executor: Any) -> None:
     assert ask(executor) == (["8", "9", "10", "12"], ["7", "11"])
 
 
-def test_only_a_single_node_that_failed_is_kept_away_from(executor: Any) -> None:
+def test_no_node_is_kept_away_from_for_having_failed_once(executor: Any) -> None:
+    ask(executor)
+    assert executor._failed_nodes == {"n9", "n[1-2]", "n3", "None assigned"}, "mended there"
+    executor._failed_nodes = {"n9"}
     mend_executor(executor)
     ask(executor)
-    assert executor._failed_nodes == {"n9", "n3"}
-    assert isinstance(executor._failed_nodes, FailedNodes)
+    assert executor._failed_nodes == {"n9"}
