@@ -134,6 +134,17 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
     assert told[3].startswith("sacct tells nothing")
 
 
+def test_a_partition_that_takes_no_job_now_is_told_unless_another_is_named_beside(answer: Answer) -> None:
+    answer(sinfo="gpu* 1:00:00 drain\ncpu 1:00:00 inactive\nbig infinite down", scontrol=NONE)
+    with pytest.raises(ConfigError) as caught:
+        require_slurm([job(), job(slurm_partition="cpu,gpu"), job(slurm_partition="big,cpu")], [], "squeue")
+    told = [str(one).partition(":")[2].partition(" (")[0].strip() for one in caught.value.problems]
+    assert told == [
+        "partition 'gpu' is drain and takes no job now: wait, or name another partition",
+        "partition 'cpu' is inactive, 'gpu' is drain and takes no job now: wait, or name another partition",
+    ]
+
+
 @pytest.mark.parametrize("said_by", ["option", "environment"])
 def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
     answer: Answer, tmp_path: Path, said_by: str, monkeypatch: pytest.MonkeyPatch
