@@ -3,7 +3,8 @@
 Seen with snakemake-executor-plugin-slurm 2.8.0: a run waited for ever for a job that somebody had cancelled, since
 sacct says `CANCELLED by 1000` and only `CANCELLED` is known. And after a node had failed, whatever the run submitted
 later kept away (`--exclude`) from all nodes of the job, of several as well, until none was left; and, as the job waited
-to be started again, from `None assigned`, at which sbatch fails.
+to be started again, from `None assigned`, at which sbatch fails. Of jobs that are submitted together Snakemake's own
+message leaves out why they failed, or were refused.
 """
 
 import sys
@@ -18,7 +19,10 @@ class ExcludedNodes(set[str]):
 
 
 def mend_executor(executor: Any) -> None:
-    """Let an executor of the plugin know states by their first word, and exclude only the nodes that the user names."""
+    """Let an executor of the plugin know states by their first word, and exclude only the nodes that the user names.
+
+    It also says why a group failed.
+    """
     module: Any = sys.modules[type(executor).__module__]
     ask = module.query_job_status
 
@@ -30,3 +34,11 @@ def mend_executor(executor: Any) -> None:
 
     module.query_job_status = ask_states
     executor._failed_nodes = ExcludedNodes(executor._failed_nodes)
+    tell = executor.print_job_error
+
+    def tell_why(submitted: Any, msg: str | None = None, **more: Any) -> None:
+        if msg and submitted.job.is_group():
+            executor.logger.error(f"Group {submitted.job.groupid}: {msg}")
+        tell(submitted, msg, **more)
+
+    executor.print_job_error = tell_why

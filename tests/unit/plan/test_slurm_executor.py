@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import snakemake_executor_plugin_slurm as plugin
+from snakemake.jobs import GroupJob
 
 from mixlab.plan.slurm_executor import mend_executor
 
@@ -68,3 +70,15 @@ def test_no_node_is_kept_away_from_for_having_failed_once(executor: Any) -> None
     mend_executor(executor)
     ask(executor)
     assert executor._failed_nodes == {"n9"}
+
+
+def test_why_a_group_was_refused_is_told(executor: Any, caplog: pytest.LogCaptureFixture) -> None:
+    group = SimpleNamespace(groupid="report", jobs=[])
+    job = SimpleNamespace(is_group=lambda: True, groupid="report", log_error=partial(GroupJob.log_error, group))
+    executor.workflow.scheduler = SimpleNamespace(error_callback=lambda job: None)
+    why = "SLURM sbatch failed. The error message was 'sbatch: error: AssocMaxSubmitJobLimit'"
+    executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=why)
+    assert why not in caplog.text, "mended there"
+    mend_executor(executor)
+    executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=why)
+    assert f"Group report: {why}" in caplog.text
