@@ -4,7 +4,8 @@ Seen with snakemake-executor-plugin-slurm 2.8.0: a run waited for ever for a job
 sacct says `CANCELLED by 1000` and only `CANCELLED` is known. And after a node had failed, whatever the run submitted
 later kept away (`--exclude`) from all nodes of the job, of several as well, until none was left; and, as the job waited
 to be started again, from `None assigned`, at which sbatch fails. Of jobs that are submitted together Snakemake's own
-message leaves out why they failed, or were refused.
+message leaves out why they failed, or were refused; and where they could not be handed to sbatch at all, as with a full
+disk below logs/ or an option in `slurm_extra` that the plugin forbids, the run waited for ever.
 """
 
 import sys
@@ -21,7 +22,7 @@ class ExcludedNodes(set[str]):
 def mend_executor(executor: Any) -> None:
     """Let an executor of the plugin know states by their first word, and exclude only the nodes that the user names.
 
-    It also says why a group failed.
+    It also says why a group failed, and fails one that it cannot submit.
     """
     module: Any = sys.modules[type(executor).__module__]
     ask = module.query_job_status
@@ -42,3 +43,14 @@ def mend_executor(executor: Any) -> None:
         tell(submitted, msg, **more)
 
     executor.print_job_error = tell_why
+    submit = executor.run_job
+
+    def submit_or_fail(job: Any) -> None:
+        try:
+            submit(job)
+        except Exception as error:  # of the plugin's own handler, which takes a group for a job of one rule
+            told = f"Job submission failed with exception: {error.__context__ or error}. "
+            executor._report_job_error_threadsafe(module.SubmittedJobInfo(job), told)
+            raise
+
+    executor.run_job = submit_or_fail

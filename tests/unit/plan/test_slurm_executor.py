@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,13 +71,39 @@ def test_no_node_is_kept_away_from_for_having_failed_once(executor: Any) -> None
     assert executor._failed_nodes == {"n9"}
 
 
+class Group(SimpleNamespace):
+    """Jobs that are submitted together, which have no rule in common."""
+
+    log_error = GroupJob.log_error
+
+    def is_group(self) -> bool:
+        return True
+
+
 def test_why_a_group_was_refused_is_told(executor: Any, caplog: pytest.LogCaptureFixture) -> None:
-    group = SimpleNamespace(groupid="report", jobs=[])
-    job = SimpleNamespace(is_group=lambda: True, groupid="report", log_error=partial(GroupJob.log_error, group))
+    group = plugin.SubmittedJobInfo(Group(name="report", groupid="report", jobs=[]))
     executor.workflow.scheduler = SimpleNamespace(error_callback=lambda job: None)
     why = "SLURM sbatch failed. The error message was 'sbatch: error: AssocMaxSubmitJobLimit'"
-    executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=why)
+    executor.report_job_error(group, msg=why)
     assert why not in caplog.text, "mended there"
     mend_executor(executor)
-    executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=why)
+    executor.report_job_error(group, msg=why)
     assert f"Group report: {why}" in caplog.text
+
+
+def test_a_group_that_cannot_be_submitted_has_failed(
+    executor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed: list[str] = []
+    executor.workflow.scheduler = SimpleNamespace(error_callback=lambda job: failed.append(job.groupid))
+    executor._main_event_loop = None
+    executor.slurm_logdir = tmp_path / "sacct/logs"
+    group = Group(name="report", groupid="report", jobs=[])
+    with pytest.raises(AttributeError, match="rule"):
+        executor.run_job(group)
+    assert failed == [], "mended there"
+    mend_executor(executor)
+    with pytest.raises(AttributeError, match="rule"):
+        executor.run_job(group)
+    assert failed == ["report"]
+    assert "Not a directory" in caplog.text
