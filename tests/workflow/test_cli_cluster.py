@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -111,21 +112,27 @@ SLURM = """#!/bin/sh
 cd "$(dirname "$0")"
 case "$(basename "$0") $*" in
 scancel*) echo "$*" >> cancelled ;;
-squeue*--clusters=far*) [ -e cancelled ] || echo "7|NAME|PENDING|0:00||Priority|rule_ipt" ;;
-squeue*) [ -e cancelled ] || echo "7|NAME|RUNNING|1:00|n1|None|rule_sft" ;;
+squeue*--clusters=far*) [ -e cancelled ] || echo "7|NAME|PENDING|0:00||Priority||rule_ipt" ;;
+squeue*) [ -e cancelled ] || echo "7|NAME|RUNNING|1:00|n1|None|FOLDER|rule_sft" ;;
 esac
 """
 
 
-def test_jobs_are_found_and_cancelled_on_whatever_cluster_they_were_sent_to(
-    lab: Lab, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def queue(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts a Slurm on the PATH that has jobs of the name a-b, sent from the lab's folder; returns where it lies."""
     folder = tmp_path / "programs"
     folder.mkdir()
     for name in ("squeue", "scancel", "sbatch"):
-        (folder / name).write_text(SLURM.replace("NAME", "a-b"))
+        (folder / name).write_text(SLURM.replace("NAME", "a-b").replace("FOLDER", str(lab.root)))
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def test_jobs_are_found_and_cancelled_on_whatever_cluster_they_were_sent_to(
+    lab: Lab, invoke: Invoke, queue: Path
+) -> None:
     _, file = begin_run(Path("work"), lab.plan, {}, "a-b", {"far"})
     assert json.loads(invoke("cluster", "orphans", "--json").stdout)["orphans"] == []
     file.close()
@@ -137,7 +144,29 @@ def test_jobs_are_found_and_cancelled_on_whatever_cluster_they_were_sent_to(
     done = invoke("cluster", "orphans", "--cancel", "--yes")
     assert done.exit_code == 0
     assert "2 of 2 orphans ended." in done.stdout
-    assert (folder / "cancelled").read_text() == "7\n--clusters=far 7\n"
+    assert (queue / "cancelled").read_text() == "7\n--clusters=far 7\n"
+
+
+def test_the_jobs_of_a_run_that_lives_are_no_orphans_of_a_copy_of_its_folder(
+    lab: Lab, invoke: Invoke, queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, file = begin_run(Path("work"), lab.plan, {}, "a-b")
+    copied = tmp_path / "copied"
+    shutil.copytree(lab.root, copied, symlinks=True)
+    monkeypatch.chdir(copied)
+    assert not list_runs(Path("work"))[0].is_alive, "its process holds the lock of the other file"
+    assert json.loads(invoke("cluster", "orphans", "--cancel", "--yes", "--json").stdout)["orphans"] == []
+    assert not (queue / "cancelled").exists()
+    file.close()
+    lab.root.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert [one["job"] for one in json.loads(invoke("cluster", "orphans", "--json").stdout)["orphans"]] == ["7"]
+
+
+def test_a_study_goes_on_where_its_newest_run_was(lab: Lab, invoke: Invoke) -> None:
+    assert "`snakemake --profile local all` goes on" in invoke("status").stdout
+    begin_run(Path("work"), lab.plan, {}, "a-b")[1].close()
+    assert "`snakemake --profile slurm all` goes on" in invoke("status").stdout
 
 
 def test_what_does_not_end_is_named_and_nobody_is_asked_in_json(lab: Lab, invoke: Invoke) -> None:

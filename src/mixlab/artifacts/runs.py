@@ -101,6 +101,11 @@ def list_runs(work: Path) -> list[WorkflowRun]:
     return runs
 
 
+def run_path(work: Path, run: str) -> Path:
+    """Where a run is noted."""
+    return work / RUNS / f"{run}.json"
+
+
 def name_host(run: str) -> str:
     """The host of a run, by its id."""
     return run.partition("-")[2].rpartition("-")[0]
@@ -111,7 +116,7 @@ def read_jobs(work: Path, run: str) -> tuple[str, dict[str, JobCard]] | None:
 
     Raises ArtifactError where its file is not whole, as after a crash of the machine that wrote it.
     """
-    path = work / RUNS / f"{run}.json"
+    path = run_path(work, run)
     try:
         head, jobs = path.read_text(encoding="utf-8").split("\n")
         return json.loads(head)["plan"], {key: JobCard(*card) for key, card in json.loads(jobs).items()}

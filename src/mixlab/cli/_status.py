@@ -46,6 +46,8 @@ class View:
     is_locked: bool
     runs: tuple[WorkflowRun, ...]
     """Runs of Snakemake that live."""
+    profile: str
+    """That of the newest run, by which the next one would go on."""
     status: Status
     spent: dict[str, Spent]
     jobs: tuple[Job, ...]
@@ -91,12 +93,14 @@ class Looker:
             (one, self.plan.nodes[one.attempt.key].label, read_tail(self.store, one.attempt)) for one in status.failed
         ]
         locks = self.store.root / ".snakemake" / "locks"
+        runs = list_runs(self.store.work)
         return View(
             tuple(self.plan.targets),
             now,
             self._find_newest(),
             locks.is_dir() and any(locks.iterdir()),
-            tuple(run for run in list_runs(self.store.work) if run.is_alive),
+            tuple(run for run in runs if run.is_alive),
+            "slurm" if runs and runs[-1].slurm_name else "local",
             status,
             spent,
             tuple(jobs),

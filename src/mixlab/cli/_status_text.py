@@ -110,5 +110,5 @@ def _render_end(view: View) -> Iterator[str]:
             "No job is at work, but Snakemake's lock is there: a run begins or ends, or was killed (`mixlab unlock` "
             "tells)."
             if view.is_locked
-            else "No run is at work; `snakemake --profile local all` goes on."
+            else f"No run is at work; `snakemake --profile {view.profile} all` goes on."
         )

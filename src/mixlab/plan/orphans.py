@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mixlab.artifacts.locks import Writer, list_writers
 from mixlab.artifacts.processes import find_start
-from mixlab.artifacts.runs import WorkflowRun, list_runs, name_host
+from mixlab.artifacts.runs import WorkflowRun, list_runs, name_host, run_path
 from mixlab.artifacts.store import Store
 from mixlab.plan.planfile import read_plan
 from mixlab.plan.slurm import SlurmJob, cancel_jobs, has_slurm, list_jobs
@@ -69,7 +69,8 @@ def find_orphans(store: Store) -> list[Orphan]:
     writers = [one for one in list_writers(store.work) if one.run and not _lives(runs.get(one.run))]
     clusters = ["", *sorted({one for run in dead.values() for one in run.clusters})] if dead and has_slurm() else []
     jobs = [job for cluster in clusters for job in list_jobs(dead, cluster)]
-    found = [_describe_job(job, dead[job.name], writers) for job in jobs if job.name in dead]
+    jobs = [job for job in jobs if job.name in dead and _is_of_here(store, job, dead[job.name])]
+    found = [_describe_job(job, dead[job.name], writers) for job in jobs]
     held = {writer for orphan in found for writer in orphan.writers}
     found += [_describe_writer(one, runs) for one in writers if one not in held]
     return _label(store.root, runs, found)
@@ -77,6 +78,17 @@ def find_orphans(store: Store) -> list[Orphan]:
 
 def _lives(run: WorkflowRun | None) -> bool:
     return run is not None and run.is_alive
+
+
+def _is_of_here(store: Store, job: SlurmJob, run: WorkflowRun) -> bool:
+    """Whether a job is not of the folder that this one is a copy of: there its run may live, and is noted as well."""
+    here = run_path(store.work, run.id)
+    there = Path(job.folder) / here.relative_to(store.root)
+    try:
+        # by number alone: one file system may be mounted twice
+        return not job.folder or there.stat().st_ino == here.stat().st_ino
+    except OSError:  # it was moved here, or that folder cannot be looked at
+        return True
 
 
 def _describe_job(job: SlurmJob, run: WorkflowRun, writers: Iterable[Writer]) -> Orphan:

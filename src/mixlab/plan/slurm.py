@@ -16,6 +16,8 @@ _SHORTER = (
     "lower stages.STAGE.runtime_minutes in config.yaml (of a group they add up; --groups STAGE=NAME parts one), "
     "or name another partition"
 )
+_SHUT = ("drain", "inactive", "inact")
+"""States in which a partition takes no job; one that is down lets it wait."""
 _HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
 """Variables by which people let Slurm's commands show them less, or otherwise: what is asked here is all of it."""
 
@@ -24,7 +26,7 @@ _HABITS = ("SQUEUE_", "SINFO_", "SCANCEL_")
 class SlurmJob:
     """A job in the queue: number, name, comment, state and its reason, run time as [days-]hh:mm:ss, and nodes.
 
-    `cluster` is empty for that of this machine.
+    `folder` is that in which it works; `cluster` is empty for that of this machine.
     """
 
     id: str
@@ -34,6 +36,7 @@ class SlurmJob:
     reason: str
     elapsed: str
     nodes: str
+    folder: str
     cluster: str = ""
 
 
@@ -47,17 +50,17 @@ def list_jobs(names: Iterable[str], cluster: str = "") -> list[SlurmJob]:
 
     Raises ConfigError when Slurm does not answer.
     """
-    fields = "%i|%j|%T|%M|%N|%r|%k"
+    fields = "%i|%j|%T|%M|%N|%r|%Z|%k"
     # a user by number: what the shell says of the name may be another's, as after su
     chosen = ("--user", str(os.getuid()), "--name", ",".join(sorted(names)))
     said = _ask("squeue", *_go_to(cluster), "--all", "--noheader", *chosen, "--format", fields)
     jobs = []
     for line in said.split("\n"):
-        words = line.split("|", 6)
-        if len(words) < 7:  # no job: the rest of a comment of several lines, or the name of a cluster
+        words = line.split("|", 7)
+        if len(words) < 8:  # no job: the rest of a comment of several lines, or the name of a cluster
             continue
-        number, name, state, elapsed, nodes, reason, comment = words
-        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, cluster))
+        number, name, state, elapsed, nodes, reason, folder, comment = words
+        jobs.append(SlurmJob(number, name, comment, state, reason, elapsed, nodes, folder, cluster))
     return jobs
 
 
@@ -73,17 +76,22 @@ def _go_to(cluster: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Partitions:
-    """The partitions of a cluster, hidden ones too: the most minutes of a job in each, and the default one, if any."""
+    """The partitions of a cluster, hidden ones too: the most minutes of a job in each, and the default one, if any.
+
+    `shut`: those that take no job now, and their state.
+    """
 
     minutes: Mapping[str, float]
     default: str | None
+    shut: Mapping[str, str]
 
 
 def read_partitions() -> Partitions:
     """Ask Slurm which partitions it has."""
-    rows = [line.split() for line in _ask("sinfo", "--all", "--noheader", "--format", "%P %l").splitlines()]
-    minutes = {row[0].rstrip("*"): _read_minutes(row[-1]) for row in rows if row}
-    return Partitions(minutes, next((row[0].rstrip("*") for row in rows if row and row[0].endswith("*")), None))
+    rows = [line.split() for line in _ask("sinfo", "--all", "--noheader", "--format", "%P %l %a").splitlines()]
+    minutes = {row[0].rstrip("*"): _read_minutes(row[1]) if len(row) > 1 else math.inf for row in rows if row}
+    default = next((row[0].rstrip("*") for row in rows if row and row[0].endswith("*")), None)
+    return Partitions(minutes, default, {row[0].rstrip("*"): row[2] for row in rows if row[2:] and row[2] in _SHUT})
 
 
 def _read_minutes(limit: str) -> float:
@@ -159,6 +167,10 @@ def check_partitions(wanted: Mapping[tuple[str, ...], Mapping[str, float]], part
         problems.append(f"no partition is given and the cluster has no default one; {known}: {cure}")
     for names, minutes in sorted(wanted.items()):
         chosen = names or (partitions.default or "",)
+        if all(one in partitions.shut for one in chosen):
+            states = ", ".join(f"'{one}' is {partitions.shut[one]}" for one in chosen)
+            problems.append(f"partition {states} and takes no job now: wait, or name another partition ({cure})")
+            continue
         limit = max(partitions.minutes.get(one, math.inf) for one in chosen)
         over = [f"{what} asks for {asked:g}" for what, asked in sorted(minutes.items()) if asked > limit]
         if over:

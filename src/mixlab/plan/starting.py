@@ -15,6 +15,7 @@ from mixlab.plan.slurm import (
     read_accounting,
     read_partitions,
 )
+from mixlab.plan.slurm_executor import mend_executor
 
 _CLUSTERS = ("cluster", "clusters", "slurm_cluster")
 """Names by which Snakemake's executor for Slurm knows the cluster that a job is sent to."""
@@ -41,7 +42,11 @@ def start_run(
             settings = workflow.executor_settings
             is_picked = bool(settings.partition_config or environment.get(_PARTITIONS_VARIABLE))
             require_slurm(jobs, groups, settings.status_command, is_picked=is_picked, qos=settings.qos)
-        name = workflow.scheduler._executor.run_uuid if is_slurm else ""
+        name = ""
+        if is_slurm:
+            executor = workflow.scheduler._executor
+            mend_executor(executor)
+            name = executor.run_uuid
         run, file = begin_run(work, str(plan_file), told, name, clusters)
     except (UserError, ArtifactError) as error:
         os.write(2, f"mixlab: {error}\n".encode())

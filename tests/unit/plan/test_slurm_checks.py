@@ -134,11 +134,23 @@ def test_a_cluster_without_accounts_or_a_default_partition_says_so_at_once(answe
     assert told[3].startswith("sacct tells nothing")
 
 
+def test_a_partition_that_takes_no_job_now_is_told_unless_another_is_named_beside(answer: Answer) -> None:
+    answer(sinfo="gpu* 1:00:00 drain\ncpu 1:00:00 inactive\nbig infinite down", scontrol=NONE)
+    with pytest.raises(ConfigError) as caught:
+        require_slurm([job(), job(slurm_partition="cpu,gpu"), job(slurm_partition="big,cpu")], [], "squeue")
+    told = [str(one).partition(":")[2].partition(" (")[0].strip() for one in caught.value.problems]
+    assert told == [
+        "partition 'gpu' is drain and takes no job now: wait, or name another partition",
+        "partition 'cpu' is inactive, 'gpu' is drain and takes no job now: wait, or name another partition",
+    ]
+
+
 @pytest.mark.parametrize("said_by", ["option", "environment"])
 def test_a_partition_that_the_executor_picks_by_its_own_file_needs_no_default(
-    answer: Answer, tmp_path: Path, said_by: str
+    answer: Answer, tmp_path: Path, said_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(sinfo="gpu\nbatch", scontrol=NONE)
+    monkeypatch.setattr(starting, "mend_executor", lambda executor: None)
     jobs = [job()]
     workflow = SimpleNamespace(
         executor_plugin=SimpleNamespace(name="slurm"),
@@ -172,7 +184,7 @@ def test_a_machine_that_is_no_login_node_is_a_mistake_of_place(answer: Answer) -
 
 
 def test_the_queue_is_read_whatever_a_comment_holds(answer: Answer) -> None:
-    answer(squeue="7|a-b|PENDING|0:00||Priority|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|rule_sft")
+    answer(squeue="7|a-b|PENDING|0:00||Priority|/s|rule_ipt|x\n8|a-b|RUNNING|1-00:00:01|n[1-2]|None|/s|rule_sft")
     waiting, running = list_jobs(["a-b"])
     assert (waiting.id, waiting.comment, waiting.reason, waiting.nodes) == ("7", "rule_ipt|x", "Priority", "")
     assert (running.elapsed, running.nodes, running.name) == ("1-00:00:01", "n[1-2]", "a-b")
@@ -182,7 +194,7 @@ def test_the_queue_is_read_whatever_people_let_squeue_hide_and_others_write_into
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     squeue = tmp_path / "squeue"
-    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||Priority|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|caf\\351\\n"
+    text = "CLUSTER: one\\n7|a-b|PENDING|0:00||None|/s|rule_ipt\\nby hand\\n8|c-d|RUNNING|1:00|n1|None|/s|caf\\351\\n"
     squeue.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" > "$0.asked"\nenv > "$0.env"\nprintf \'{text}\'\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
