@@ -3,23 +3,13 @@
 import shutil
 from pathlib import Path
 
-import pytest
 from dvc_checkouts import commit, mixlab, run
-from shelves import make_one, make_shelf, switch
+from shelves import make_one, switch
 
 from mixlab.artifacts.history import list_additions, list_past, read_committers
 from mixlab.artifacts.store import Store
 
 A = ("ipt", "00000000000000aa")
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository with a remote in a folder, made the current folder; its path has a space in it."""
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    root = make_shelf(tmp_path / "a shelf")
-    monkeypatch.chdir(root)
-    return root
 
 
 def track(root: Path, key: str) -> None:
