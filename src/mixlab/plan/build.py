@@ -112,7 +112,8 @@ def find_new_files(sources: Mapping[str, LockedSource], machine: MachineSettings
             for pattern in (one for one in patterns if not _WILDCARDS.isdisjoint(one)):
                 try:
                     found = [path.relative_to(base).as_posix() for path in find_files(base, pattern)]
-                except (OSError, ValueError):
+                except (OSError, ValueError) as error:
+                    told.append(f"source '{name}': whether '{pattern}' names new files cannot be seen: {error}")
                     continue
                 new |= dict.fromkeys(path for path in found if (path, is_joined) not in known)
         if new:

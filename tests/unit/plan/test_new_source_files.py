@@ -38,6 +38,18 @@ def test_files_that_came_after_the_lock_are_told(tmp_path: Path) -> None:
     assert find_new_files(locked, machine, tmp_path) == []
 
 
+def test_a_pattern_that_cannot_be_followed_any_more_is_told(tmp_path: Path) -> None:
+    machine = MachineSettings(data_roots={"data": "data"})
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.jsonl").write_text("a")
+    locked = {"web": lock_files("", tmp_path / "data", "data", ["*"])}
+    (tmp_path / "data/splits").mkdir()
+    (tmp_path / "data/splits/dataset_dict.json").write_text("{}")
+    (told,) = find_new_files(locked, machine, tmp_path)
+    assert told.startswith("source 'web': whether '*' names new files cannot be seen: ")
+    assert "holds several splits" in told
+
+
 def test_a_plan_tells_them_and_leaves_them_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(REPOSITORY / "tests/data/micro", tmp_path / "data")
     (tmp_path / "config.yaml").write_text("study: micro\nmachine: {data_roots: {micro: data}}\n")
