@@ -158,7 +158,7 @@ class Flow:
 
     def _paths(self, keys: Iterable[str]) -> list[str]:
         nodes = self.plan.nodes
-        return list(dict.fromkeys(self.path(self._leader(nodes[key])) for key in keys))
+        return [self.path(leader) for leader in dict.fromkeys(self._leader(nodes[key]) for key in keys)]
 
     @cached_property
     def fetched(self) -> list[str]:
